@@ -1,0 +1,36 @@
+# Everything a newcomer needs: `make demo` and `make test`. Both install the project into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEMO := demo-$(shell date +%Y%m%d-%H%M%S)
+
+.PHONY: demo test lint clean help
+
+help:
+	@echo "make demo   a whole search on this machine's CPU, in minutes"
+	@echo "make test   lint, types, layer contract and all tests"
+	@echo "make clean  remove .venv and caches"
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "found $$($(PYTHON) --version), needed: Python 3.11 or newer; try make PYTHON=python3.12 ..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh $(DEMO)
+
+test: $(INSTALLED) lint
+	$(BIN)/pytest -n auto
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

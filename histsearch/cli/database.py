@@ -1,0 +1,54 @@
+"""``histsearch db``: the PostgreSQL that holds the studies."""
+
+import typer
+
+from histsearch.cli.options import StorageOption, open_storage
+
+app = typer.Typer(help="The PostgreSQL that holds the studies.", no_args_is_help=True)
+
+
+@app.command()
+def url(storage: StorageOption = None) -> None:
+    """Print the storage's URL, a password shown as ***."""
+    from histsearch.studies.storage import storage_url
+
+    typer.echo(storage_url(storage).render_as_string(hide_password=True))
+
+
+@app.command()
+def start() -> None:
+    """Start the embedded PostgreSQL, unless it runs already."""
+    from histsearch.studies import embedded_postgres
+
+    embedded_postgres.start()
+    typer.echo(f"the embedded PostgreSQL runs in {embedded_postgres.data_folder()}")
+
+
+@app.command()
+def stop() -> None:
+    """Stop the embedded PostgreSQL; studies stay on disk."""
+    from histsearch.studies import embedded_postgres
+
+    stopped = embedded_postgres.stop()
+    typer.echo("stopped" if stopped else "the embedded PostgreSQL wasn't running")
+
+
+@app.command()
+def status(storage: StorageOption = None) -> None:
+    """Tell which storage is in use and whether it answers."""
+    import os
+
+    from histsearch.studies import embedded_postgres
+    from histsearch.studies.catalog import list_studies
+    from histsearch.studies.storage import STORAGE_VARIABLE, place
+
+    named = storage or os.environ.get(STORAGE_VARIABLE)
+    if not named and not embedded_postgres.is_running():
+        typer.echo(
+            f"embedded PostgreSQL in {embedded_postgres.data_folder()}: not running; it starts "
+            "when needed"
+        )
+        return
+    opened = open_storage(storage)
+    kind = "PostgreSQL" if named else "embedded PostgreSQL"
+    typer.echo(f"{kind} at {place(opened.url)}: running, {len(list_studies(opened))} studies")

@@ -1,0 +1,58 @@
+"""The ``histsearch`` command.
+
+Modules that take long to import (torch, optuna, sqlalchemy) are imported inside the commands that
+use them, so that ``histsearch --help`` answers at once.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+import histsearch
+from histsearch.cli import dashboard, database, retraining, study, worker
+from histsearch.exceptions import HistsearchError
+
+EXIT_CODE = 2
+
+app = typer.Typer(
+    name="histsearch",
+    help="Hyperparameter search service for the HIST loss in deep metric learning.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+app.add_typer(study.app, name="study")
+app.command("worker")(worker.worker)
+app.command("retrain")(retraining.retrain)
+app.command("report")(retraining.report)
+app.command("dashboard")(dashboard.dashboard)
+app.add_typer(database.app, name="db")
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        typer.echo(f"histsearch {histsearch.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Hyperparameter search service for the HIST loss in deep metric learning."""
+
+
+def main() -> None:
+    """Run the command; what a user can mend is one message and exit code 2, no traceback."""
+    try:
+        app()
+    except HistsearchError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(EXIT_CODE)

@@ -1,0 +1,89 @@
+"""``histsearch retrain`` and ``histsearch report``: from a finished search to its figures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from histsearch.cli.options import StorageOption, StudyArgument, open_storage, workers_hint
+
+if TYPE_CHECKING:
+    from histsearch.reports.report import Report
+
+
+def retrain(
+    study: StudyArgument,
+    top: Annotated[int, typer.Option(help="Retrain the best TOP configurations.")] = 1,
+    seeds: Annotated[int, typer.Option(help="Runs of each configuration.")] = 3,
+    baseline: Annotated[
+        bool,
+        typer.Option(
+            "--baseline",
+            help="Also retrain the first configuration of the search, for as many epochs as the "
+            "best one.",
+        ),
+    ] = False,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the new study [default: STUDY-retrain]")
+    ] = None,
+    storage: StorageOption = None,
+) -> None:
+    """Queue the best configurations for retraining on the full training half.
+
+    They form a study of their own, whose trials workers pull like any others; each is tested on
+    the test classes once, at its end.
+    """
+    from histsearch.studies.catalog import find_study
+    from histsearch.studies.retraining import create_retraining
+
+    search = find_study(open_storage(storage), study)
+    retraining = create_retraining(search, name=name, top=top, seeds=seeds, baseline=baseline)
+    typer.echo(f'created study "{retraining.name}": {retraining.budget} trials')
+    typer.echo(workers_hint(retraining.name))
+
+
+def report(
+    study: StudyArgument,
+    out: Annotated[Path, typer.Option(help="Folder for report.json and report.md.")],
+    storage: StorageOption = None,
+) -> None:
+    """Write the report of a search and its retrainings, and print its result table."""
+    from histsearch.reports.collect import build_report, write_report
+
+    report = build_report(open_storage(storage), study)
+    paths = write_report(report, out)
+    _print_results(report)
+    typer.echo("wrote " + " and ".join(str(path) for path in paths))
+
+
+def _print_results(report: "Report") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from histsearch.reports.markdown import configuration_text, gain_sentence, percent
+
+    best = report.best
+    typer.echo(
+        f"{report.study}: best of the search is trial {best.number}, validation R@1 "
+        f"{best.recall_at_1:.1%} at epoch {best.epoch}"
+    )
+    if report.on_test_classes:
+        typer.echo(f"warning: selected on the {report.selection}", err=True)
+    if report.unfinished_retrainings:
+        typer.echo(f"still running: {', '.join(report.unfinished_retrainings)}")
+    elif not report.retrained:
+        typer.echo(f"not retrained yet: histsearch retrain {report.study}, then workers")
+    if not report.retrained:
+        return
+    for one in report.retrained:
+        typer.echo(f"{one.label}: {configuration_text(one.parameters)}; {one.epochs} epochs")
+    typer.echo("on the test classes, in percent, mean ± 95% interval over n seeds:")
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for column in ("", "n", *(f"R@{k}" for k in report.retrained[0].recall)):
+        table.add_column(column, no_wrap=True)
+    for one in report.retrained:
+        recalls = (percent(value) for value in one.recall.values())
+        table.add_row(one.label, str(len(one.recall_at_1)), *recalls)
+    Console().print(table)
+    if report.gain_over_baseline is not None:
+        typer.echo(gain_sentence(report.gain_over_baseline))

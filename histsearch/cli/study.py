@@ -1,0 +1,245 @@
+"""``histsearch study``: create studies and look after them."""
+
+import json
+import tomllib
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from histsearch.cli.options import StorageOption, StudyArgument, open_storage, workers_hint
+from histsearch.exceptions import SpaceError
+
+if TYPE_CHECKING:
+    from histsearch.studies.study import Study
+
+app = typer.Typer(help="Create studies and look after them.", no_args_is_help=True)
+
+
+class ExportFormat(StrEnum):
+    """How ``study export`` writes trials."""
+
+    csv = "csv"
+    json = "json"
+
+
+@app.command()
+def create(
+    space: Annotated[
+        str, typer.Argument(help="A space that comes with histsearch, or a TOML file.")
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the study [default: the space's]")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", help="Trial budget [default: the space's]")
+    ] = None,
+    storage: StorageOption = None,
+) -> None:
+    """Create a study from a search space."""
+    from histsearch.search.space import load_space
+    from histsearch.studies.catalog import create_search
+    from histsearch.studies.study import TEST_SELECTION
+
+    loaded = load_space(space)
+    study = create_search(open_storage(storage), loaded, name=name, trials=trials)
+    typer.echo(
+        f'created study "{study.name}": {study.budget} trials of {loaded.epochs} epochs over '
+        f"{', '.join(loaded.search)}"
+    )
+    if study.definition.touches_test_classes:
+        typer.echo(f"warning: this study selects on the {TEST_SELECTION}", err=True)
+    typer.echo(workers_hint(study.name))
+
+
+@app.command("list")
+def list_(storage: StorageOption = None) -> None:
+    """List all studies."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from histsearch.studies.catalog import list_studies
+
+    studies = list_studies(open_storage(storage))
+    if not studies:
+        typer.echo("no studies yet; create one with: histsearch study create demo")
+        return
+    table = Table("study", "kind", "data set", "backbone", "trials", "running", "best R@1", "state")
+    for study in studies:
+        summary = _summary(study)
+        best = "" if summary["best"] is None else f"{summary['best']['value']:.1%}"
+        table.add_row(
+            study.name,
+            summary["kind"],
+            summary["dataset"],
+            summary["backbone"],
+            f"{summary['finished']}/{summary['budget']}",
+            str(summary["trials"].get("RUNNING", 0)),
+            best,
+            summary["state"],
+        )
+    Console().print(table)
+
+
+@app.command()
+def show(
+    name: StudyArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    storage: StorageOption = None,
+) -> None:
+    """Show one study: its space, its progress and its best trial."""
+    from histsearch.studies.catalog import find_study
+
+    study = find_study(open_storage(storage), name)
+    summary = _summary(study)
+    if as_json:
+        typer.echo(json.dumps(summary, indent=2))
+        return
+    space = study.definition.space
+    counts = ", ".join(f"{count} {state.lower()}" for state, count in summary["trials"].items())
+    lines = {
+        "study": f"{study.name} ({summary['kind']}, {summary['state']})",
+        "space": f"{space.name}: {space.dataset} on {space.backbone}, {space.epochs} epochs",
+        "selection": summary["selection"],
+        "searched": "; ".join(f"{key} in {_domain(value)}" for key, value in space.search.items()),
+        "fixed": ", ".join(f"{key} = {value}" for key, value in space.fixed.items()) or "defaults",
+        "trials": f"{summary['finished']} of {study.budget} finished ({counts or 'none yet'})",
+        "best": _best_line(summary["best"]),
+    }
+    for label, text in lines.items():
+        typer.echo(f"{label + ':':<11}{text}")
+
+
+def _domain(domain: object) -> str:
+    if isinstance(domain, tuple):
+        return "{" + ", ".join(str(value) for value in domain) + "}"
+    return f"[{domain}]"
+
+
+@app.command()
+def best(name: StudyArgument, storage: StorageOption = None) -> None:
+    """Print the best trial and its configuration."""
+    from histsearch.studies.catalog import find_study
+
+    typer.echo(_best_line(_summary(find_study(open_storage(storage), name))["best"]))
+
+
+def _best_line(trial: dict[str, Any] | None) -> str:
+    if trial is None:
+        return "no completed trial yet"
+    configuration = ", ".join(f"{name} = {value}" for name, value in trial["params"].items())
+    epoch = "" if trial["epoch"] is None else f" at epoch {trial['epoch']}"
+    return f"trial {trial['number']}, R@1 {trial['value']:.1%}{epoch}: {configuration}"
+
+
+def _summary(study: "Study") -> dict[str, Any]:
+    from optuna.trial import TrialState
+
+    from histsearch.studies.study import selection
+    from histsearch.studies.trial_record import BEST_EPOCH
+
+    counts = {state.name: study.count(state) for state in TrialState}
+    best = next(iter(study.best()), None)
+    return {
+        "study": study.name,
+        "kind": study.definition.kind,
+        "source": study.definition.source,
+        "dataset": study.definition.space.dataset,
+        "backbone": study.definition.space.backbone,
+        "selection": selection(study.definition),
+        "state": _state(study),
+        "budget": study.budget,
+        "finished": sum(counts[state.name] for state in TrialState if state.is_finished()),
+        "trials": {state: count for state, count in counts.items() if count},
+        "best": best
+        and {
+            "number": best.number,
+            "value": best.value,
+            "epoch": best.user_attrs.get(BEST_EPOCH),
+            "params": best.params,
+        },
+        "space": study.definition.space.model_dump(mode="json"),
+    }
+
+
+def _state(study: "Study") -> str:
+    if study.paused:
+        return "paused"
+    return "finished" if study.is_finished else "open"
+
+
+@app.command()
+def enqueue(
+    name: StudyArgument,
+    configuration: Annotated[
+        list[str], typer.Argument(metavar="KEY=VALUE...", help="Values of searched parameters.")
+    ],
+    storage: StorageOption = None,
+) -> None:
+    """Queue a configuration; parameters left out are chosen by the sampler."""
+    from histsearch.studies.catalog import find_study
+
+    values = dict(_assignment(text) for text in configuration)
+    budget = find_study(open_storage(storage), name).enqueue(values)
+    typer.echo(f'queued in "{name}", whose budget is {budget} trials')
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise SpaceError(f'found "{text}", allowed: KEY=VALUE, for instance tau=24')
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
+
+
+@app.command()
+def pause(name: StudyArgument, storage: StorageOption = None) -> None:
+    """Start no more trials of a study; those running finish."""
+    from histsearch.studies.catalog import find_study
+
+    find_study(open_storage(storage), name).pause()
+    typer.echo(f'paused "{name}"; go on with: histsearch study resume {name}')
+
+
+@app.command()
+def resume(name: StudyArgument, storage: StorageOption = None) -> None:
+    """Start trials of a paused study again."""
+    from histsearch.studies.catalog import find_study
+
+    find_study(open_storage(storage), name).resume()
+    typer.echo(f'resumed "{name}"')
+
+
+@app.command()
+def export(
+    name: StudyArgument,
+    format_: Annotated[
+        ExportFormat, typer.Option("--format", help="How to write the trials.")
+    ] = ExportFormat.csv,
+    storage: StorageOption = None,
+) -> None:
+    """Write all trials to standard output, with curves and attributes."""
+    from histsearch.studies.catalog import find_study
+    from histsearch.studies.export import to_csv, to_json
+
+    writers = {ExportFormat.csv: to_csv, ExportFormat.json: to_json}
+    typer.echo(writers[format_](find_study(open_storage(storage), name)))
+
+
+@app.command()
+def delete(
+    name: StudyArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    storage: StorageOption = None,
+) -> None:
+    """Delete a study and all its trials."""
+    from histsearch.studies.catalog import delete_study, find_study
+
+    opened = open_storage(storage)
+    study = find_study(opened, name)
+    if not yes:
+        typer.confirm(f'Delete study "{name}" and its {study.count()} trials?', abort=True)
+    delete_study(opened, name)
+    typer.echo(f'deleted "{name}"')

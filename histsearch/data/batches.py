@@ -1,0 +1,164 @@
+"""Batches of training images, and the images of an evaluation in order.
+
+Nothing here keeps a state between epochs: the order of an epoch follows from (seed, epoch), the
+augmentation of an image from (seed, epoch, index). A run is therefore the same with any number of
+loader processes, and a resumed run needs no loader state.
+"""
+
+# N = images, C = classes
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from histsearch.data.image_set import ImageSet
+from histsearch.exceptions import DataError
+
+
+class TrainingImages(Dataset[tuple[Tensor, int]]):
+    """Augmented images, addressed by (epoch, index).
+
+    Args:
+        images: The images to augment.
+        transform: Draws its randomness from torch's global generator alone, as torchvision's
+            transforms do.
+        seed: Seed of the run, 0 or above.
+    """
+
+    def __init__(
+        self, images: ImageSet, transform: Callable[[Image.Image], Tensor], seed: int
+    ) -> None:
+        self._images = images
+        self._transform = transform
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
+        """Return the image as augmented in this epoch, and its label.
+
+        Raises:
+            DataError: If the image can't be read.
+        """
+        epoch, index = key
+        image = self._images.image(index)
+        # torch's CPU generator takes in no more than 32 bits of a seed.
+        words = np.random.SeedSequence((self._seed, epoch, index)).generate_state(1, np.uint32)
+        # torch.manual_seed would reseed the GPUs as well.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(int(words[0]))
+            return self._transform(image), int(self._images.labels_N[index])
+
+
+class EvaluationImages(Dataset[tuple[Tensor, int]]):
+    """Images under a deterministic transform, addressed by index."""
+
+    def __init__(self, images: ImageSet, transform: Callable[[Image.Image], Tensor]) -> None:
+        self._images = images
+        self._transform = transform
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """Return the transformed image and its label.
+
+        Raises:
+            DataError: If the image can't be read.
+        """
+        return self._transform(self._images.image(index)), int(self._images.labels_N[index])
+
+
+class EpochBatches(Sampler[list[tuple[int, int]]]):
+    """Batches of (epoch, index), for a `TrainingImages` loader's ``batch_sampler``.
+
+    An epoch is ``N // batch_size`` batches, balanced or not. Without balancing they are the
+    shuffled images, the last incomplete batch dropped. With it every batch draws its classes anew,
+    so some images come twice in an epoch and some not at all.
+    """
+
+    def __init__(
+        self,
+        labels_N: npt.NDArray[np.int64],
+        batch_size: int,
+        *,
+        seed: int,
+        images_per_class: int = 0,
+    ) -> None:
+        """Start at epoch 0.
+
+        Args:
+            labels_N: (N,) class of each image.
+            batch_size: Images in every batch.
+            seed: Seed of the run, 0 or above.
+            images_per_class: With a positive number, each batch holds this many images of each of
+                ``batch_size / images_per_class`` distinct classes. A class with fewer images
+                repeats them, each as often as the others or once more.
+
+        Raises:
+            ValueError: If ``batch_size`` is no multiple of a positive ``images_per_class``.
+            DataError: If there are too few images, or too few classes, for one batch.
+        """
+        if images_per_class and batch_size % images_per_class:
+            raise ValueError(
+                f"batch_size {batch_size} must be a multiple of images_per_class {images_per_class}"
+            )
+        if batch_size > len(labels_N):
+            raise DataError(
+                f"A batch of {batch_size} images can't be filled from {len(labels_N)} training "
+                "images: lower batch_size or add images."
+            )
+        self._num_images = len(labels_N)
+        self._batch_size = batch_size
+        self._images_per_class = images_per_class
+        self._seed = seed
+        self._epoch = 0
+        self._members = _members_of_classes(labels_N)
+        if images_per_class and batch_size // images_per_class > len(self._members):
+            raise DataError(
+                f"A batch of {batch_size} images with {images_per_class} a class needs "
+                f"{batch_size // images_per_class} classes, but there are {len(self._members)}: "
+                "lower batch_size or raise images_per_class."
+            )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration yields."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._num_images // self._batch_size
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        rng = np.random.default_rng((self._seed, self._epoch))
+        batches = self._balanced(rng) if self._images_per_class else self._shuffled(rng)
+        for indices in batches:
+            yield [(self._epoch, index) for index in indices.tolist()]
+
+    def _shuffled(self, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
+        order = rng.permutation(self._num_images)
+        for start in range(0, len(self) * self._batch_size, self._batch_size):
+            yield order[start : start + self._batch_size]
+
+    def _balanced(self, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
+        classes_per_batch = self._batch_size // self._images_per_class
+        for _ in range(len(self)):
+            classes = rng.choice(len(self._members), classes_per_batch, replace=False)
+            # np.resize repeats a permutation that is too short from its start.
+            yield np.concatenate(
+                [
+                    np.resize(rng.permutation(self._members[c]), self._images_per_class)
+                    for c in classes
+                ]
+            )
+
+
+def _members_of_classes(labels_N: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """Return the indices of the images of each class that has any."""
+    _, sizes = np.unique(labels_N, return_counts=True)
+    return np.split(np.argsort(labels_N, kind="stable"), np.cumsum(sizes)[:-1])

@@ -1,0 +1,48 @@
+"""Caltech-UCSD Birds-200-2011 (Wah et al. 2011): 200 classes, 11,788 images."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from histsearch.data.class_split import ListedImage, split_by_class_id
+from histsearch.data.image_set import ImageSet
+from histsearch.exceptions import DataError
+
+_LAST_TRAINING_CLASS = 100
+
+
+def read_cub200(data_dir: Path) -> tuple[ImageSet, ImageSet]:
+    """Read ``CUB_200_2011/images/NNN.name/*.jpg``; classes 1 to 100 train, later ones test.
+
+    Returns:
+        Training and test images.
+
+    Raises:
+        DataError: If the folder is missing, a class folder has no number, or a half is empty.
+    """
+    root = data_dir / "CUB_200_2011" / "images"
+    if not root.is_dir():
+        raise DataError(
+            f"There is no folder {root}: unpack CUB_200_2011.tgz into {data_dir}, so that it "
+            "holds CUB_200_2011/images/NNN.name/*.jpg."
+        )
+    return split_by_class_id(_list_images(root), _LAST_TRAINING_CLASS, root)
+
+
+def _list_images(root: Path) -> Iterator[ListedImage]:
+    for folder in sorted(root.iterdir()):
+        if folder.name.startswith(".") or not folder.is_dir():
+            continue
+        for path in sorted(folder.glob("*.jpg")):
+            # An archive unpacked on macOS has a "._" companion beside every file.
+            if not path.name.startswith("._"):
+                yield ListedImage(path, _class_id(folder))
+
+
+def _class_id(folder: Path) -> int:
+    number, dot, _ = folder.name.partition(".")
+    if not dot or not number.isdecimal():
+        raise DataError(
+            f"The class folder {folder} doesn't begin with its number, as in "
+            "001.Black_footed_Albatross: rename it or remove it."
+        )
+    return int(number)

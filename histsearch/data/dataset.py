@@ -1,0 +1,58 @@
+"""Data sets by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from histsearch.data.cars196 import read_cars196
+from histsearch.data.catalog import dataset_reader, dataset_subfolder
+from histsearch.data.cub200 import read_cub200
+from histsearch.data.folder import read_folder
+from histsearch.data.glyphs import read_glyphs
+from histsearch.data.image_set import ImageSet
+from histsearch.data.inshop import read_inshop
+from histsearch.data.sop import read_sop
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set whose training and test images share no class.
+
+    Attributes:
+        name: As in `load_dataset`.
+        train: The training half, out of which validation classes are held.
+        test: The test half; with a gallery, its query images.
+        gallery: The images that queries are ranked against, labelled as ``test`` is; None where
+            queries are ranked against one another.
+    """
+
+    name: str
+    train: ImageSet
+    test: ImageSet
+    gallery: ImageSet | None = None
+
+
+_READERS: dict[str, Callable[[Path], tuple[ImageSet, ...]]] = {
+    "glyphs": lambda _: read_glyphs(),
+    "folder": read_folder,
+    "cub200": read_cub200,
+    "cars196": read_cars196,
+    "sop": read_sop,
+    "inshop": read_inshop,
+}
+
+
+def load_dataset(name: str, data_dir: Path) -> Dataset:
+    """Read a data set.
+
+    Args:
+        name: ``glyphs``, ``folder`` (``data_dir`` itself), ``folder:SUBFOLDER``, ``cub200``,
+            ``cars196``, ``sop`` or ``inshop``.
+        data_dir: The folder that holds the data sets in their official layouts.
+
+    Raises:
+        SpaceError: If the name is unknown.
+        DataError: If the data set is missing, incomplete or of another layout.
+    """
+    read = _READERS[dataset_reader(name)]
+    return Dataset(name, *read(data_dir / dataset_subfolder(name)))

@@ -1,0 +1,40 @@
+"""DeepFashion In-Shop Clothes Retrieval (Liu et al., CVPR 2016): 7,982 items, 52,712 images."""
+
+from pathlib import Path
+
+from histsearch.data.image_set import ImageSet
+from histsearch.data.listing import read_listing
+from histsearch.exceptions import DataError
+
+_COLUMNS = ("image_name", "item_id", "evaluation_status")
+
+
+def read_inshop(data_dir: Path) -> tuple[ImageSet, ImageSet, ImageSet]:
+    """Read ``Inshop_Clothes/Eval/list_eval_partition.txt`` and the images under ``Img/``.
+
+    Returns:
+        Training, query and gallery images. Query and gallery number their items alike.
+
+    Raises:
+        DataError: If the listing is missing or malformed, or one of the three is empty.
+    """
+    root = data_dir / "Inshop_Clothes"
+    listing = root / "Eval" / "list_eval_partition.txt"
+    parts: dict[str, list[tuple[Path, str]]] = {"train": [], "query": [], "gallery": []}
+    for place, (image, item, status) in read_listing(listing, header_lines=2, columns=_COLUMNS):
+        if status not in parts:
+            raise DataError(
+                f"{place}, has the evaluation_status {status!r}, which is none of train, query "
+                "and gallery."
+            )
+        parts[status].append((root / "Img" / image, item))
+    if missing := [status for status, files in parts.items() if not files]:
+        raise DataError(
+            f"{listing} lists no {' and no '.join(missing)} image: unpack the data set again."
+        )
+    test_items = sorted({item for _, item in parts["query"] + parts["gallery"]})
+    return (
+        ImageSet.from_files(parts["train"]),
+        ImageSet.from_files(parts["query"], test_items),
+        ImageSet.from_files(parts["gallery"], test_items),
+    )

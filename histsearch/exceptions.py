@@ -1,0 +1,33 @@
+"""Errors a user can act on.
+
+Every message is one sentence or two: what was found, what is allowed, what to do. The command
+line prints it without a traceback and exits with code 2.
+"""
+
+
+class HistsearchError(Exception):
+    """Base of every error whose cause lies outside the program."""
+
+
+class SpaceError(HistsearchError):
+    """A search space or a configuration holds something a trial couldn't use."""
+
+
+class StorageError(HistsearchError):
+    """The storage URL can't be used, or its PostgreSQL can't be reached."""
+
+
+class StudyError(HistsearchError):
+    """A study doesn't exist, exists already, or doesn't allow what was asked of it."""
+
+
+class DataError(HistsearchError):
+    """A data set is missing, incomplete or of another layout than its reader expects."""
+
+
+class WeightsError(HistsearchError):
+    """A weights file is missing or doesn't fit the network."""
+
+
+class DeviceError(HistsearchError):
+    """The requested GPU doesn't exist or can't be used."""

@@ -1,0 +1,1 @@
+"""What a finished study says: intervals over seeds, the published row, hours spent and saved."""

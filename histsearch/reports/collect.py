@@ -1,0 +1,132 @@
+"""Gather a search's results into a report, and write it down."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from histsearch.exceptions import StudyError
+from histsearch.reports.cost import Cost, cost
+from histsearch.reports.markdown import render
+from histsearch.reports.published import published_rows, published_source
+from histsearch.reports.report import BestTrial, Report, Retrained
+from histsearch.reports.statistics import Estimate, difference, estimate
+from histsearch.studies import trial_record
+from histsearch.studies.catalog import find_study, list_studies
+from histsearch.studies.storage import Storage
+from histsearch.studies.study import Study, selection
+
+
+def build_report(storage: Storage, name: str) -> Report:
+    """Gather what a search and its retrainings found.
+
+    Args:
+        name: A search, or one of its retrainings.
+
+    Raises:
+        StudyError: there is no such study, or it has no completed trial.
+    """
+    study = find_study(storage, name)
+    if study.definition.source is not None:
+        study = find_study(storage, study.definition.source)
+    best = _best_trial(study)
+    retrainings = [
+        other for other in list_studies(storage) if other.definition.source == study.name
+    ]
+    retrained = [one for retraining in retrainings for one in _retrained(retraining)]
+    space = study.definition.space
+    return Report(
+        study=study.name,
+        space=space.name,
+        dataset=space.dataset,
+        backbone=space.backbone,
+        selection=selection(study.definition),
+        on_test_classes=study.definition.touches_test_classes,
+        trials={state.name: study.count(state) for state in TrialState if study.count(state)},
+        best=best,
+        retrained=retrained,
+        gain_over_baseline=_gain(retrained),
+        published=published_rows(space.dataset, space.backbone),
+        published_source=published_source(),
+        search_cost=cost(study.trials(), space.epochs),
+        retraining_cost=_retraining_cost(retrainings),
+        unfinished_retrainings=[other.name for other in retrainings if not other.is_finished],
+        provenance=_provenance([study, *retrainings]),
+    )
+
+
+def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
+    """Write ``report.json`` and ``report.md`` into ``folder``, creating it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    as_json, as_markdown = folder / "report.json", folder / "report.md"
+    as_json.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
+    as_markdown.write_text(render(report), encoding="utf-8")
+    return as_json, as_markdown
+
+
+def _best_trial(study: Study) -> BestTrial:
+    ranked = study.best()
+    if not ranked:
+        raise StudyError(
+            f'found no completed trial in "{study.name}"; run histsearch worker --study '
+            f"{study.name} first"
+        )
+    best = ranked[0]
+    assert best.value is not None
+    return BestTrial(best.number, best.params, best.value, best.user_attrs[trial_record.BEST_EPOCH])
+
+
+def _retrained(retraining: Study) -> list[Retrained]:
+    groups: dict[tuple[str, int], list[FrozenTrial]] = {}
+    for trial in retraining.trials(TrialState.COMPLETE):
+        key = (trial.user_attrs[trial_record.ROLE], trial.user_attrs[trial_record.SOURCE_TRIAL])
+        groups.setdefault(key, []).append(trial)
+    return [
+        _configuration(retraining, role, source, trials)
+        for (role, source), trials in groups.items()
+    ]
+
+
+def _configuration(
+    retraining: Study, role: str, source_trial: int, trials: Sequence[FrozenTrial]
+) -> Retrained:
+    recalls = [trial.user_attrs[trial_record.RECALL] for trial in trials]
+    first = trials[0]
+    return Retrained(
+        study=retraining.name,
+        role=role,
+        source_trial=source_trial,
+        parameters={
+            name: value for name, value in first.params.items() if name != trial_record.SEED
+        },
+        epochs=first.user_attrs[trial_record.EPOCHS],
+        recall={int(k): estimate([recall[k] for recall in recalls]) for k in recalls[0]},
+        recall_at_1=[recall["1"] for recall in recalls],
+    )
+
+
+def _gain(retrained: Sequence[Retrained]) -> Estimate | None:
+    """R@1 of the best tuned configuration over the baseline's, where both were retrained."""
+    tuned = [one for one in retrained if one.role == trial_record.TUNED]
+    baseline = [one for one in retrained if one.role == trial_record.BASELINE]
+    if not tuned or not baseline:
+        return None
+    return difference(tuned[0].recall_at_1, baseline[0].recall_at_1)
+
+
+def _retraining_cost(retrainings: Sequence[Study]) -> Cost | None:
+    trials = [trial for retraining in retrainings for trial in retraining.trials()]
+    return cost(trials, 0) if trials else None
+
+
+def _provenance(studies: Sequence[Study]) -> dict[str, Any]:
+    """What all finished trials say of devices and software, each distinct answer once."""
+    trials = [trial for study in studies for trial in study.trials() if trial.state.is_finished()]
+    keys = (trial_record.DEVICE, trial_record.VERSIONS, trial_record.COMMIT)
+    return {
+        key: list({repr(t.user_attrs.get(key)): t.user_attrs.get(key) for t in trials}.values())
+        for key in keys
+    }

@@ -1,0 +1,55 @@
+"""What a study cost, and what pruning saved it."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from optuna.trial import FrozenTrial, TrialState
+
+from histsearch.studies import trial_record
+
+_SECONDS_PER_HOUR = 3600
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Device time of a study's trials.
+
+    Attributes:
+        hours_spent: Hours of one device, summed over the trials.
+        hours_saved: Hours that pruned trials would have gone on, at their own pace.
+        accelerated: Whether the hours are GPU-hours.
+    """
+
+    hours_spent: float
+    hours_saved: float
+    accelerated: bool
+
+    @property
+    def unit(self) -> str:
+        """What the hours are hours of."""
+        return "GPU-hours" if self.accelerated else "CPU worker hours"
+
+
+def cost(trials: Sequence[FrozenTrial], epochs: int) -> Cost:
+    """Add up the trials of a study whose full length is ``epochs``."""
+    return Cost(
+        hours_spent=sum(_spent(trial) for trial in trials) / _SECONDS_PER_HOUR,
+        hours_saved=sum(_saved(trial, epochs) for trial in trials) / _SECONDS_PER_HOUR,
+        accelerated=any(trial.user_attrs.get(trial_record.ACCELERATED, False) for trial in trials),
+    )
+
+
+def _epoch_seconds(trial: FrozenTrial) -> list[float]:
+    return list(trial.user_attrs.get(trial_record.EPOCH_SECONDS, []))
+
+
+def _spent(trial: FrozenTrial) -> float:
+    return float(trial.user_attrs.get(trial_record.SECONDS, sum(_epoch_seconds(trial))))
+
+
+def _saved(trial: FrozenTrial, epochs: int) -> float:
+    seconds = _epoch_seconds(trial)
+    if trial.state != TrialState.PRUNED or not seconds:
+        return 0.0
+    return max(epochs - len(seconds), 0) * statistics.fmean(seconds)

@@ -1,0 +1,144 @@
+"""A report as Markdown."""
+
+from collections.abc import Mapping, Sequence
+
+from histsearch.reports.report import Report, Retrained
+from histsearch.reports.statistics import Estimate
+
+
+def render(report: Report) -> str:
+    """The text of ``report.md``."""
+    sections = [
+        _heading(report),
+        _best(report),
+        _retrained(report),
+        _published(report),
+        _cost(report),
+        _provenance(report),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def percent(value: Estimate) -> str:
+    """An estimate of a fraction as "63.1 ± 0.8" percent."""
+    spread = "" if value.half_width is None else f" ± {100 * value.half_width:.1f}"
+    return f"{100 * value.mean:.1f}{spread}"
+
+
+def gain_sentence(gain: Estimate) -> str:
+    """What the difference between tuned and baseline R@1 allows to say."""
+    assert gain.low is not None
+    assert gain.high is not None
+    text = (
+        f"Tuned minus baseline: {100 * gain.mean:+.1f} points of R@1, "
+        f"95% interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}."
+    )
+    if gain.low > 0:
+        return text + " The tuned configuration is better."
+    if gain.high < 0:
+        return text + " The baseline is better."
+    return text + " The interval holds 0: the two can't be told apart with these seeds."
+
+
+def configuration_text(parameters: Mapping[str, object]) -> str:
+    """Parameters on one line."""
+    return ", ".join(f"{name} = {value}" for name, value in parameters.items())
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _heading(report: Report) -> str:
+    counts = ", ".join(f"{number} {state.lower()}" for state, number in report.trials.items())
+    warning = ""
+    if report.on_test_classes:
+        warning = (
+            "\n\n> **Selected on the test classes.** The search chose its configuration by R@1 on "
+            "the classes it is tested on, as the paper did. Its figures are not a fair estimate "
+            "of performance on new classes."
+        )
+    return (
+        f"# {report.study}\n\n"
+        f"Space `{report.space}`: {report.dataset} on {report.backbone}. Trials: {counts}. "
+        f"Selection on: {report.selection}.{warning}"
+    )
+
+
+def _best(report: Report) -> str:
+    best = report.best
+    return (
+        "## Best configuration\n\n"
+        f"Trial {best.number}: {configuration_text(best.parameters)}. R@1 "
+        f"{best.recall_at_1:.1%} at epoch {best.epoch}, on the classes it was selected on."
+    )
+
+
+def _retrained(report: Report) -> str:
+    title = "## On the test classes"
+    unfinished = f"Still running: {', '.join(report.unfinished_retrainings)}."
+    if not report.retrained:
+        todo = f"Not retrained yet: `histsearch retrain {report.study}`, then workers."
+        return f"{title}\n\n{unfinished if report.unfinished_retrainings else todo}"
+    ks = list(report.retrained[0].recall)
+    rows = [_retrained_row(one) for one in report.retrained]
+    configurations = [
+        f"- {one.label}: {configuration_text(one.parameters)}" for one in report.retrained
+    ]
+    parts = [
+        title,
+        "Retrained on the full training half; mean ± 95% interval over seeds, in percent. "
+        "Numbers are trials of the search.",
+        "\n".join(configurations),
+        _table(["configuration", "epochs", "seeds", *(f"R@{k}" for k in ks)], rows),
+    ]
+    if report.gain_over_baseline is not None:
+        parts.append(gain_sentence(report.gain_over_baseline))
+    if report.unfinished_retrainings:
+        parts.append(unfinished)
+    return "\n\n".join(parts)
+
+
+def _retrained_row(one: Retrained) -> list[str]:
+    recalls = [percent(value) for value in one.recall.values()]
+    return [one.label, str(one.epochs), str(len(one.recall_at_1)), *recalls]
+
+
+def _published(report: Report) -> str:
+    if not report.published:
+        return ""
+    columns = list(next(iter(report.published.values())))
+    rows = [
+        [row, *(f"{figures[column]:.1f}" for column in columns)]
+        for row, figures in report.published.items()
+    ]
+    return f"## Published\n\n{report.published_source}, in percent.\n\n" + _table(
+        ["row", *columns], rows
+    )
+
+
+def _cost(report: Report) -> str:
+    search = report.search_cost
+    lines = [
+        f"Search: {search.hours_spent:.3g} {search.unit} spent, "
+        f"{search.hours_saved:.3g} saved by pruning.",
+    ]
+    if report.retraining_cost is not None:
+        retraining = report.retraining_cost
+        lines.append(f"Retraining: {retraining.hours_spent:.3g} {retraining.unit}.")
+    return "## Cost\n\n" + " ".join(lines)
+
+
+def _provenance(report: Report) -> str:
+    lines = [
+        f"- {name}: {'; '.join(_answer_text(answer) for answer in answers)}"
+        for name, answers in report.provenance.items()
+    ]
+    return "## Made with\n\n" + "\n".join(lines)
+
+
+def _answer_text(answer: object) -> str:
+    if isinstance(answer, Mapping):
+        return ", ".join(f"{name} {version}" for name, version in answer.items())
+    return "not recorded" if answer is None else str(answer)

@@ -1,0 +1,66 @@
+"""What a report says, as data: the contents of ``report.json``."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from histsearch.reports.cost import Cost
+from histsearch.reports.statistics import Estimate
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """The search's winner on the classes it was selected on."""
+
+    number: int
+    parameters: dict[str, Any]
+    recall_at_1: float
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """One configuration, retrained on the full training half and tested on the test classes.
+
+    Attributes:
+        study: The retraining it belongs to.
+        role: "tuned" or "baseline".
+        source_trial: The search's trial it comes from.
+        epochs: Epochs it was trained for.
+        recall: Estimate over seeds by k, fractions in [0, 1].
+        recall_at_1: R@1 of each seed.
+    """
+
+    study: str
+    role: str
+    source_trial: int
+    parameters: dict[str, Any]
+    epochs: int
+    recall: dict[int, Estimate]
+    recall_at_1: list[float]
+
+    @property
+    def label(self) -> str:
+        """Short name of the configuration, such as "tuned #11"."""
+        return f"{self.role} #{self.source_trial}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything ``report.json`` holds and ``report.md`` shows."""
+
+    study: str
+    space: str
+    dataset: str
+    backbone: str
+    selection: str
+    on_test_classes: bool
+    trials: dict[str, int]
+    best: BestTrial
+    retrained: list[Retrained]
+    gain_over_baseline: Estimate | None
+    published: dict[str, dict[str, float]]
+    published_source: str
+    search_cost: Cost
+    retraining_cost: Cost | None
+    unfinished_retrainings: list[str]
+    provenance: dict[str, Any]

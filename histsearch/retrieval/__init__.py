@@ -1,0 +1,1 @@
+"""Retrieval quality of embeddings: R@K, R-Precision, MAP@R and NMI."""

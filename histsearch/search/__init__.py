@@ -1,0 +1,1 @@
+"""What is searched and how: spaces, samplers and pruners."""

@@ -1,0 +1,1 @@
+"""Studies in PostgreSQL: their definition, their queue of trials, their life."""

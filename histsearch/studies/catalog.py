@@ -1,0 +1,131 @@
+"""The studies of a storage: create, find, list and delete them."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+import optuna
+from optuna.exceptions import DuplicatedStudyError
+
+import histsearch
+from histsearch.exceptions import StudyError
+from histsearch.search.space import Space
+from histsearch.studies.definition import StudyDefinition
+from histsearch.studies.storage import Storage
+from histsearch.studies.study import BUDGET, DEFINITION, PAUSED, SELECTION, Study, selection
+
+
+@dataclass(frozen=True)
+class QueuedTrial:
+    """A configuration that a new study starts with."""
+
+    params: Mapping[str, Any]
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+def create_search(
+    storage: Storage, space: Space, *, name: str | None = None, trials: int | None = None
+) -> Study:
+    """Create the study of a search space, its enqueued configurations first in its queue.
+
+    Args:
+        name: The study's name; the space's when left out.
+        trials: The trial budget; the space's when left out.
+
+    Raises:
+        StudyError: a study of that name exists, or the budget is below 1.
+    """
+    budget = space.trials if trials is None else trials
+    if budget < 1:
+        raise StudyError(f"found a budget of {budget} trials, allowed: 1 or more")
+    definition = StudyDefinition(kind="search", version=histsearch.__version__, space=space)
+    queue = [QueuedTrial(configuration) for configuration in space.enqueue[:budget]]
+    return create_study(storage, name or space.name, definition, budget=budget, queue=queue)
+
+
+def create_study(
+    storage: Storage,
+    name: str,
+    definition: StudyDefinition,
+    *,
+    budget: int,
+    queue: list[QueuedTrial],
+) -> Study:
+    """Create a study with its definition, budget and first trials.
+
+    It is paused until it is complete, so that no worker sees half of it.
+
+    Raises:
+        StudyError: a study of that name exists.
+    """
+    try:
+        optuna_study = optuna.create_study(
+            storage=storage.optuna, study_name=name, direction="maximize"
+        )
+    except DuplicatedStudyError:
+        raise StudyError(
+            f'found a study named "{name}" already; choose another with --name, or delete it with '
+            f"histsearch study delete {name}"
+        ) from None
+    optuna_study.set_user_attr(PAUSED, True)
+    optuna_study.set_user_attr(BUDGET, budget)
+    optuna_study.set_user_attr(SELECTION, selection(definition))
+    optuna_study.set_user_attr(DEFINITION, definition.model_dump(mode="json"))
+    for trial in queue:
+        optuna_study.enqueue_trial(dict(trial.params), user_attrs=dict(trial.user_attrs))
+    study = Study(storage, optuna_study, definition)
+    study.resume()
+    return study
+
+
+def list_studies(storage: Storage) -> list[Study]:
+    """Every study of histsearch in the storage, by name; other Optuna studies are left out."""
+    studies = []
+    for name in _names(storage):
+        # One that was deleted a moment ago is no longer listed.
+        with suppress(StudyError):
+            studies.append(find_study(storage, name))
+    return studies
+
+
+def _names(storage: Storage) -> list[str]:
+    return sorted(
+        frozen.study_name
+        for frozen in storage.optuna.get_all_studies()
+        if DEFINITION in frozen.user_attrs
+    )
+
+
+def find_study(storage: Storage, name: str) -> Study:
+    """Load a study by name.
+
+    Raises:
+        StudyError: there is none of that name, or histsearch didn't create it.
+    """
+    try:
+        optuna_study = optuna.load_study(study_name=name, storage=storage.optuna)
+    except KeyError:
+        raise StudyError(_no_such_study(storage, name)) from None
+    definition = optuna_study.user_attrs.get(DEFINITION)
+    if definition is None:
+        raise StudyError(f'found "{name}", an Optuna study that histsearch didn\'t create')
+    return Study(storage, optuna_study, StudyDefinition.model_validate(definition))
+
+
+def _no_such_study(storage: Storage, name: str) -> str:
+    near = get_close_matches(name, _names(storage), n=1)
+    if near:
+        return f'found no study "{name}"; did you mean "{near[0]}"?'
+    return f'found no study "{name}"; histsearch study list shows those there are'
+
+
+def delete_study(storage: Storage, name: str) -> None:
+    """Delete a study with all its trials.
+
+    Raises:
+        StudyError: there is none of that name.
+    """
+    study = find_study(storage, name)
+    optuna.delete_study(study_name=study.name, storage=storage.optuna)

@@ -1,0 +1,37 @@
+"""A study's queue of trials: claim the next one, or give one back."""
+
+import optuna
+from optuna.trial import TrialState
+
+from histsearch.search.sampler import build_sampler
+from histsearch.studies.study import Study
+from histsearch.studies.trial_record import SEED
+
+
+def claim(study: Study) -> optuna.Trial | None:
+    """Start the study's next trial: a waiting one, else a new one if the budget allows.
+
+    Claims of one study exclude one another in every process, and end with all parameters stored.
+    That keeps the budget exact, and lets each choice see the ones being tried elsewhere.
+
+    Returns:
+        The running trial with its parameters set, or None when there is nothing to start.
+    """
+    with study.storage.lock(study.id):
+        if not study.is_open:
+            return None
+        started = study.count() - study.count(TrialState.WAITING)
+        study.optuna_study.sampler = build_sampler(study.definition.space.protocol.seed + started)
+        return study.optuna_study.ask(study.definition.distributions())
+
+
+def give_back(study: Study, trial: optuna.Trial) -> None:
+    """Return a running trial to the queue; the next claim starts it again, as it was."""
+    study.storage.optuna.set_trial_state_values(trial._trial_id, state=TrialState.WAITING)
+
+
+def trial_seed(study: Study, trial: optuna.Trial) -> int:
+    """The seed of everything random in a trial: its own, fixed by the study."""
+    if study.definition.kind == "retrain":
+        return int(trial.params[SEED])
+    return study.definition.space.protocol.seed + trial.number

@@ -1,0 +1,100 @@
+"""Retraining: the chosen configurations over several seeds, as a study of their own."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+import histsearch
+from histsearch.exceptions import StudyError
+from histsearch.search.space import Space
+from histsearch.studies.catalog import QueuedTrial, create_study
+from histsearch.studies.definition import StudyDefinition
+from histsearch.studies.study import Study
+from histsearch.studies.trial_record import (
+    BASELINE,
+    BEST_EPOCH,
+    EPOCHS,
+    ROLE,
+    SEED,
+    SOURCE_TRIAL,
+    TUNED,
+)
+from histsearch.training.hyperparameters import Value
+
+SUFFIX = "-retrain"
+
+
+def create_retraining(
+    study: Study, *, name: str | None = None, top: int = 1, seeds: int = 3, baseline: bool = False
+) -> Study:
+    """Create the study that retrains a search's best configurations on the full training half.
+
+    Its trials are configurations x seeds, each for the number of epochs at which the search saw
+    that configuration at its best.
+
+    Args:
+        name: The new study's name; the search's with ``-retrain`` when left out.
+        top: How many of the best configurations.
+        seeds: Runs of each.
+        baseline: Also retrain the search's first trial (the first configuration its space
+            enqueued), for as many epochs as the best configuration.
+
+    Raises:
+        StudyError: the study is itself a retraining, has too few completed trials, or the new
+            name is taken.
+    """
+    if top < 1 or seeds < 1:
+        raise StudyError(f"found {top} configurations x {seeds} seeds, allowed: 1 or more of each")
+    if study.definition.kind == "retrain":
+        raise StudyError(
+            f'found "{study.name}", itself a retraining; give the search it came from, '
+            f'"{study.definition.source}"'
+        )
+    chosen = study.best(top)
+    if len(chosen) < top:
+        raise StudyError(
+            f'found {len(chosen)} distinct completed configurations in "{study.name}", needed: '
+            f"{top}; run histsearch worker first, or give a smaller --top"
+        )
+    queue = _runs(chosen, TUNED, seeds)
+    if baseline:
+        first = study.trials()[0]
+        queue += _runs([first], BASELINE, seeds, epochs=chosen[0].user_attrs[BEST_EPOCH])
+        chosen = [*chosen, first]
+    definition = StudyDefinition(
+        kind="retrain",
+        version=histsearch.__version__,
+        space=_narrowed(study.definition.space, chosen),
+        source=study.name,
+        seeds=seeds,
+    )
+    return create_study(
+        study.storage, name or study.name + SUFFIX, definition, budget=len(queue), queue=queue
+    )
+
+
+def _runs(
+    trials: Iterable[FrozenTrial], role: str, seeds: int, epochs: int | None = None
+) -> list[QueuedTrial]:
+    return [
+        QueuedTrial(
+            params={**trial.params, SEED: seed},
+            user_attrs={
+                ROLE: role,
+                SOURCE_TRIAL: trial.number,
+                EPOCHS: epochs or trial.user_attrs[BEST_EPOCH],
+            },
+        )
+        for trial in trials
+        for seed in range(seeds)
+    ]
+
+
+def _narrowed(space: Space, trials: list[FrozenTrial]) -> Space:
+    """The same space with only the values that ``trials`` use."""
+    values: dict[str, tuple[Value, ...]] = {
+        name: tuple(dict.fromkeys(trial.params[name] for trial in trials)) for name in space.search
+    }
+    changes: dict[str, Any] = {"search": values, "enqueue": ()}
+    return space.model_copy(update=changes)

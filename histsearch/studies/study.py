@@ -1,0 +1,123 @@
+"""One study: an ordinary Optuna study with a definition, a trial budget and a pause switch."""
+
+from collections.abc import Mapping
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from histsearch.exceptions import StudyError
+from histsearch.search.pruner import build_pruner
+from histsearch.studies.definition import StudyDefinition
+from histsearch.studies.storage import Storage
+from histsearch.training.hyperparameters import Value
+
+DEFINITION = "histsearch.definition"
+BUDGET = "histsearch.trials"
+PAUSED = "histsearch.paused"
+SELECTION = "histsearch.selection"
+
+HELD_OUT_SELECTION = "validation classes held out of the training half"
+TEST_SELECTION = "TEST CLASSES (the paper's protocol): its scores are not a fair estimate"
+RETRAIN_SELECTION = "none: trained on the full training half, tested once at the end"
+
+
+class Study:
+    """A study of histsearch in a storage; ``optuna_study`` is the same study for Optuna."""
+
+    def __init__(
+        self, storage: Storage, optuna_study: optuna.Study, definition: StudyDefinition
+    ) -> None:
+        self.storage = storage
+        self.optuna_study = optuna_study
+        self.optuna_study.pruner = build_pruner(definition.space.epochs)
+        self.definition = definition
+
+    @property
+    def name(self) -> str:
+        """The name users know it by."""
+        return self.optuna_study.study_name
+
+    @property
+    def id(self) -> int:
+        """Its key in the storage."""
+        return self.optuna_study._study_id
+
+    @property
+    def budget(self) -> int:
+        """How many trials it may hold, queued and finished ones included."""
+        return int(self.optuna_study.user_attrs[BUDGET])
+
+    @property
+    def paused(self) -> bool:
+        """Whether workers leave it alone."""
+        return bool(self.optuna_study.user_attrs[PAUSED])
+
+    def pause(self) -> None:
+        """Let running trials finish, and start no more."""
+        self.optuna_study.set_user_attr(PAUSED, True)
+
+    def resume(self) -> None:
+        """Let workers start trials again."""
+        self.optuna_study.set_user_attr(PAUSED, False)
+
+    def count(self, *states: TrialState) -> int:
+        """Number of trials in any of ``states``, or of all trials."""
+        return self.storage.optuna.get_n_trials(self.id, states or None)
+
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """The trials in any of ``states``, or all of them, by number."""
+        return self.optuna_study.get_trials(deepcopy=False, states=states or None)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a worker could start a trial now."""
+        if self.paused:
+            return False
+        return self.count(TrialState.WAITING) > 0 or self.count() < self.budget
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its budget is used up and no trial waits or runs."""
+        unfinished = self.count(TrialState.WAITING, TrialState.RUNNING)
+        return unfinished == 0 and self.count() >= self.budget
+
+    def best(self, number: int = 1) -> list[FrozenTrial]:
+        """The best completed trials, one for each configuration, best first."""
+        ranked = sorted(
+            self.trials(TrialState.COMPLETE), key=lambda trial: (-(trial.value or 0), trial.number)
+        )
+        distinct: dict[str, FrozenTrial] = {}
+        for trial in ranked:
+            distinct.setdefault(repr(sorted(trial.params.items())), trial)
+        return list(distinct.values())[:number]
+
+    def enqueue(self, configuration: Mapping[str, Value]) -> int:
+        """Queue a configuration; hyperparameters it leaves out are chosen by the sampler.
+
+        A study whose budget is used up gets a larger one, so that what was asked for runs.
+
+        Returns:
+            The study's budget afterwards.
+
+        Raises:
+            SpaceError: a name isn't searched, or a value isn't in its list or range.
+            StudyError: the study is a retraining, whose trials are fixed.
+        """
+        if self.definition.kind == "retrain":
+            raise StudyError(
+                f'found "{self.name}", a retraining whose trials are fixed; enqueue into a search '
+                f'such as "{self.definition.source}"'
+            )
+        self.definition.space.check_configuration(configuration)
+        with self.storage.lock(self.id):
+            self.optuna_study.enqueue_trial(dict(configuration))
+            budget = max(self.budget, self.count())
+            self.optuna_study.set_user_attr(BUDGET, budget)
+        return budget
+
+
+def selection(definition: StudyDefinition) -> str:
+    """On which classes a study chooses, in words, for the study itself and its reports."""
+    if definition.kind == "retrain":
+        return RETRAIN_SELECTION
+    return TEST_SELECTION if definition.touches_test_classes else HELD_OUT_SELECTION

@@ -1,0 +1,49 @@
+"""Names of the attributes that a trial carries in the database, besides its parameters."""
+
+SEED = "seed"
+"""Seed of everything random in the run. In a retraining it is a parameter of that name."""
+
+BEST_EPOCH = "best_epoch"
+"""Epoch (from 1) with the highest validation R@1, which is the trial's value."""
+
+EPOCHS = "epochs"
+"""Retraining: number of epochs to train."""
+
+ROLE = "role"
+"""Retraining: `TUNED` for one of the best configurations, `BASELINE` for the search's first."""
+
+TUNED = "tuned"
+BASELINE = "baseline"
+
+SOURCE_TRIAL = "source_trial"
+"""Retraining: number of the search's trial that the configuration comes from."""
+
+RECALL = "recall"
+"""Retraining: recall on the test classes by k (keys are strings, values fractions in [0, 1])."""
+
+REASON = "reason"
+"""Why the trial was pruned or failed, in words."""
+
+SECONDS = "seconds"
+"""Wall-clock seconds from the claim to the outcome."""
+
+WARMUP_SECONDS = "warmup_seconds"
+EPOCH_SECONDS = "epoch_seconds"
+"""Wall-clock seconds of each epoch, validation included."""
+
+IMAGES_PER_SECOND = "images_per_second"
+"""Training throughput, mean over the epochs."""
+
+PEAK_MEMORY_MIB = "peak_memory_mib"
+"""Peak of allocated GPU memory; without a GPU, of the process's resident memory so far."""
+
+WORKER = "worker"
+DEVICE = "device"
+"""Name of the GPU, or of the processor."""
+
+ACCELERATED = "accelerated"
+"""Whether a GPU did the work, so that hours can be called GPU-hours."""
+
+VERSIONS = "versions"
+COMMIT = "commit"
+"""Commit of the histsearch that ran the trial, or None outside a checkout."""

@@ -1,0 +1,210 @@
+"""One training run of the HIST loss: warm-up, epochs, validation.
+
+Follows the public reference implementations of HIST (Lim et al., CVPR 2022), with the values of
+Yuan & Le-Phuoc 2023, Tables 8 and 9, as defaults.
+"""
+
+# N = batch size, H, W = image height and width
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.optim import Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import StepLR
+from torch.utils.data import DataLoader
+
+from histsearch.data.batches import EpochBatches, TrainingImages
+from histsearch.data.image_set import ImageSet
+from histsearch.hist import HISTLoss
+from histsearch.models.catalog import find_backbone
+from histsearch.models.network import build_network
+from histsearch.models.transforms import train_transform
+from histsearch.training.evaluation import recall
+from histsearch.training.hyperparameters import Hyperparameters
+
+
+class NonFiniteLossError(Exception):
+    """The loss became NaN or infinite, which ends a run for good."""
+
+
+class InterruptedRunError(Exception):
+    """The run was asked to stop between two batches."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a training run depends on besides its images and its device."""
+
+    backbone: str
+    weights: str
+    epochs: int
+    hyperparameters: Hyperparameters
+    seed: int
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One finished epoch.
+
+    Attributes:
+        number: 1 for the first epoch after the warm-up.
+        loss: Mean training loss over its batches.
+        recall_at_1: On the validation images, in [0, 1]; None without validation images.
+        seconds: Wall-clock time, training and validation together.
+        images_per_second: Training throughput alone.
+    """
+
+    number: int
+    loss: float
+    recall_at_1: float | None
+    seconds: float
+    images_per_second: float
+
+
+def _never() -> bool:
+    return False
+
+
+class Trainer:
+    """Trains one configuration; iterate over `epochs` to drive it.
+
+    Everything random (initial weights, order of images, augmentation) follows from
+    ``settings.seed``, so a run repeated on the same machine gives the same curve.
+    """
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        images: ImageSet,
+        *,
+        device: torch.device,
+        loader_processes: int = 0,
+        should_stop: Callable[[], bool] = _never,
+    ) -> None:
+        values = settings.hyperparameters
+        torch.manual_seed(settings.seed)
+        self.settings = settings
+        self.device = device
+        self.loader_processes = loader_processes
+        self.preprocessing = find_backbone(settings.backbone).preprocessing
+        self.network = build_network(
+            settings.backbone, values.embedding_size, weights=settings.weights
+        ).to(device)
+        self.network.bn_freeze = values.bn_freeze
+        self.loss = HISTLoss(
+            images.num_classes,
+            values.embedding_size,
+            tau=values.tau,
+            alpha=values.alpha,
+            lambda_s=values.lambda_s,
+            distance=values.distance,
+            layers=values.hgnn_layers,
+            hidden=values.hgnn_hidden,
+        ).to(device)
+        self.optimizer = self._build_optimizer()
+        self.schedule = StepLR(self.optimizer, values.lr_step, values.lr_gamma)
+        self.warmup_seconds = 0.0
+        self._should_stop = should_stop
+        self._batches = EpochBatches(
+            images.labels_N,
+            values.batch_size,
+            seed=settings.seed,
+            images_per_class=values.images_per_class,
+        )
+        self._loader: DataLoader[tuple[Tensor, int]] = DataLoader(
+            TrainingImages(images, train_transform(self.preprocessing), seed=settings.seed),
+            batch_sampler=self._batches,
+            num_workers=loader_processes,
+            persistent_workers=loader_processes > 0,
+            pin_memory=device.type == "cuda",
+            generator=torch.Generator(),
+        )
+
+    def _build_optimizer(self) -> Optimizer:
+        values = self.settings.hyperparameters
+        groups = [
+            {"params": list(self.network.backbone_parameters()), "lr": values.lr},
+            {"params": list(self.network.embedding_parameters()), "lr": values.lr},
+            {"params": self.loss.distribution_parameters(), "lr": values.lr_distributions},
+            {"params": list(self.loss.hgnn.parameters()), "lr": values.lr_hgnn},
+        ]
+        optimizers: dict[str, type[Adam] | type[AdamW]] = {"adam": Adam, "adamw": AdamW}
+        return optimizers[values.optimizer](groups, weight_decay=values.weight_decay)
+
+    def epochs(
+        self, validation: ImageSet | None = None, gallery: ImageSet | None = None
+    ) -> Iterator[Epoch]:
+        """Warm up, then train, yielding each epoch as it ends; stop iterating to stop training.
+
+        Args:
+            validation: Images whose R@1 is measured after every epoch.
+            gallery: Images that the validation images are ranked against (In-Shop); one another
+                when left out.
+
+        Raises:
+            NonFiniteLossError: a batch gave a NaN or infinite loss.
+            InterruptedRunError: ``should_stop`` turned true.
+        """
+        self._warm_up()
+        for number in range(1, self.settings.epochs + 1):
+            started = time.perf_counter()
+            loss = self._train_epoch(self.settings.hyperparameters.warmup_epochs + number - 1)
+            trained = time.perf_counter()
+            self.schedule.step()
+            recall_at_1 = None if validation is None else self.recall(validation, (1,), gallery)[1]
+            yield Epoch(
+                number=number,
+                loss=loss,
+                recall_at_1=recall_at_1,
+                seconds=time.perf_counter() - started,
+                images_per_second=self._images_per_epoch / (trained - started),
+            )
+
+    def recall(
+        self, queries: ImageSet, ks: tuple[int, ...], gallery: ImageSet | None = None
+    ) -> dict[int, float]:
+        """Recall of the network as it stands, at every k in ``ks``, in [0, 1]."""
+        return recall(
+            self.network,
+            queries,
+            self.preprocessing,
+            ks,
+            gallery=gallery,
+            device=self.device,
+            loader_processes=self.loader_processes,
+        )
+
+    @property
+    def _images_per_epoch(self) -> int:
+        return len(self._batches) * self.settings.hyperparameters.batch_size
+
+    def _warm_up(self) -> None:
+        """Train everything but the backbone; the learning-rate schedule stands still."""
+        started = time.perf_counter()
+        self.network.set_backbone_trainable(False)
+        for epoch in range(self.settings.hyperparameters.warmup_epochs):
+            self._train_epoch(epoch)
+        self.network.set_backbone_trainable(True)
+        self.warmup_seconds = time.perf_counter() - started
+
+    def _train_epoch(self, epoch: int) -> float:
+        self.network.train()
+        self.loss.train()
+        self._batches.set_epoch(epoch)
+        losses = [self._train_batch(images, labels) for images, labels in self._loader]
+        return float(torch.stack(losses).mean())
+
+    def _train_batch(self, images_N3HW: Tensor, labels_N: Tensor) -> Tensor:
+        if self._should_stop():
+            raise InterruptedRunError
+        embeddings_ND = self.network(images_N3HW.to(self.device, non_blocking=True))
+        loss: Tensor = self.loss(embeddings_ND, labels_N.to(self.device, non_blocking=True))
+        if not torch.isfinite(loss):
+            raise NonFiniteLossError(f"the loss became {loss.item()}")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return loss.detach()

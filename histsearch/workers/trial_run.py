@@ -1,0 +1,217 @@
+"""One trial, from its claimed parameters to its outcome."""
+
+import copy
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+import torch
+from optuna.trial import TrialState
+
+from histsearch.data.catalog import recall_ks
+from histsearch.data.dataset import Dataset
+from histsearch.data.hold_out import hold_out_classes
+from histsearch.data.image_set import ImageSet
+from histsearch.exceptions import HistsearchError
+from histsearch.models.catalog import locate_weights
+from histsearch.studies import trial_record
+from histsearch.studies.queue import trial_seed
+from histsearch.studies.study import Study
+from histsearch.training.hyperparameters import Hyperparameters
+from histsearch.training.trainer import Epoch, NonFiniteLossError, RunSettings, Trainer
+from histsearch.workers.provenance import peak_memory_mib, provenance, reset_peak_memory
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended: its state, its value when complete, its reason when not."""
+
+    state: TrialState
+    value: float | None = None
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        if self.value is not None:
+            return f"complete: R@1 {self.value:.2%}"
+        return f"{self.state.name.lower()}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class TrialRunner:
+    """Runs trials on one device.
+
+    Attributes:
+        worker: Name of the worker, recorded on its trials.
+        data_dir: Folder of the data sets, and of weights files that a space names.
+        device: Where tensors live.
+        loader_processes: Processes that decode images; 0 decodes in this one.
+        should_stop: Asked between batches; true interrupts the run.
+    """
+
+    worker: str
+    data_dir: Path
+    device: torch.device
+    loader_processes: int
+    should_stop: Callable[[], bool]
+
+    def run(self, study: Study, trial: optuna.Trial, dataset: Dataset) -> Outcome:
+        """Train the trial and record what it shows.
+
+        Raises:
+            InterruptedRunError: ``should_stop`` turned true; the trial is still running.
+        """
+        started = time.perf_counter()
+        reset_peak_memory(self.device)
+        run = _RetrainRun if study.definition.kind == "retrain" else _SearchRun
+        _record(trial, {trial_record.WORKER: self.worker, **provenance(self.device)})
+        try:
+            outcome = run(self, study, trial, dataset).outcome()
+        except NonFiniteLossError as error:
+            outcome = Outcome(TrialState.PRUNED, reason=str(error))
+        except torch.OutOfMemoryError:
+            outcome = Outcome(TrialState.FAIL, reason=self._out_of_memory(study, trial))
+        except HistsearchError as error:
+            outcome = Outcome(TrialState.FAIL, reason=str(error))
+        _record(
+            trial,
+            {
+                trial_record.SECONDS: round(time.perf_counter() - started, 3),
+                trial_record.PEAK_MEMORY_MIB: peak_memory_mib(self.device),
+                **({trial_record.REASON: outcome.reason} if outcome.reason else {}),
+            },
+        )
+        return outcome
+
+    def _out_of_memory(self, study: Study, trial: optuna.Trial) -> str:
+        batch_size = _hyperparameters(study, trial).batch_size
+        used = peak_memory_mib(self.device)
+        total = ""
+        if self.device.type == "cuda":
+            total = f" of {torch.cuda.get_device_properties(self.device).total_memory // 2**20}"
+            torch.cuda.empty_cache()
+        return f"out of memory at batch size {batch_size}: {used}{total} MiB were in use"
+
+
+def _record(trial: optuna.Trial, attributes: dict[str, object]) -> None:
+    for name, value in attributes.items():
+        trial.set_user_attr(name, value)
+
+
+def _hyperparameters(study: Study, trial: optuna.Trial) -> Hyperparameters:
+    space = study.definition.space
+    return space.hyperparameters({name: trial.params[name] for name in space.search})
+
+
+class _Run:
+    """What the runs of a search and of a retraining have in common."""
+
+    def __init__(
+        self, runner: TrialRunner, study: Study, trial: optuna.Trial, dataset: Dataset
+    ) -> None:
+        self.runner = runner
+        self.study = study
+        self.trial = trial
+        self.dataset = dataset
+        space = study.definition.space
+        self.settings = RunSettings(
+            backbone=space.backbone,
+            weights=locate_weights(space.weights, runner.data_dir),
+            epochs=trial.user_attrs.get(trial_record.EPOCHS, space.epochs),
+            hyperparameters=_hyperparameters(study, trial),
+            seed=trial_seed(study, trial),
+        )
+        self.finished: list[Epoch] = []
+
+    def trainer(self, images: ImageSet) -> Trainer:
+        return Trainer(
+            self.settings,
+            images,
+            device=self.runner.device,
+            loader_processes=self.runner.loader_processes,
+            should_stop=self.runner.should_stop,
+        )
+
+    def note(self, trainer: Trainer, epoch: Epoch) -> None:
+        """Log an epoch and record the times so far, so that an interrupted trial shows them."""
+        self.finished.append(epoch)
+        quality = "" if epoch.recall_at_1 is None else f"R@1 {epoch.recall_at_1:6.2%}  "
+        log.info(
+            "%s #%d  epoch %d/%d  %sloss %.3f  %.1f s",
+            self.study.name,
+            self.trial.number,
+            epoch.number,
+            self.settings.epochs,
+            quality,
+            epoch.loss,
+            epoch.seconds,
+        )
+        seconds = [round(epoch.seconds, 4) for epoch in self.finished]
+        throughput = sum(epoch.images_per_second for epoch in self.finished) / len(self.finished)
+        self.trial.set_user_attr(trial_record.WARMUP_SECONDS, round(trainer.warmup_seconds, 4))
+        self.trial.set_user_attr(trial_record.EPOCH_SECONDS, seconds)
+        self.trial.set_user_attr(trial_record.IMAGES_PER_SECOND, round(throughput, 1))
+
+
+class _SearchRun(_Run):
+    """Trains on part of the training classes, validates each epoch, and may be pruned."""
+
+    def outcome(self) -> Outcome:
+        self.trial.set_user_attr(trial_record.SEED, self.settings.seed)
+        train, validation, gallery = self._split()
+        trainer = self.trainer(train)
+        best = 0.0
+        self._curve: dict[int, float] = {}
+        for epoch in trainer.epochs(validation, gallery):
+            assert epoch.recall_at_1 is not None
+            self.note(trainer, epoch)
+            self._report(epoch.number, epoch.recall_at_1)
+            if epoch.number == 1 or epoch.recall_at_1 > best:
+                best = epoch.recall_at_1
+                self.trial.set_user_attr(trial_record.BEST_EPOCH, epoch.number)
+            if epoch.number < self.settings.epochs and self._is_hopeless():
+                return Outcome(
+                    TrialState.PRUNED,
+                    reason=f"R@1 {best:.2%} after epoch {epoch.number} is under the median",
+                )
+        return Outcome(TrialState.COMPLETE, value=best)
+
+    def _split(self) -> tuple[ImageSet, ImageSet, ImageSet | None]:
+        protocol = self.study.definition.space.protocol
+        if protocol.validation == "test":
+            return self.dataset.train, self.dataset.test, self.dataset.gallery
+        train, validation = hold_out_classes(
+            self.dataset.train, protocol.validation_fraction, protocol.seed
+        )
+        return train, validation, None
+
+    # A trial that was given back has reported steps before. Optuna's Trial would keep their old
+    # values, and judge it by steps that this run hasn't reached: hence the storage directly.
+
+    def _report(self, step: int, value: float) -> None:
+        self.study.storage.optuna.set_trial_intermediate_value(self.trial._trial_id, step, value)
+        self._curve[step] = value
+
+    def _is_hopeless(self) -> bool:
+        frozen = copy.copy(self.study.storage.optuna.get_trial(self.trial._trial_id))
+        frozen.intermediate_values = dict(self._curve)
+        return self.study.optuna_study.pruner.prune(self.study.optuna_study, frozen)
+
+
+class _RetrainRun(_Run):
+    """Trains on the full training half and touches the test classes once, at the end."""
+
+    def outcome(self) -> Outcome:
+        trainer = self.trainer(self.dataset.train)
+        for epoch in trainer.epochs():
+            self.note(trainer, epoch)
+        ks = recall_ks(self.study.definition.space.dataset)
+        recall = trainer.recall(self.dataset.test, ks, self.dataset.gallery)
+        self.trial.set_user_attr(
+            trial_record.RECALL, {str(k): value for k, value in recall.items()}
+        )
+        return Outcome(TrialState.COMPLETE, value=recall[1])

@@ -1,0 +1,81 @@
+"""The program as a user starts it: processes of their own, an environment of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.engine import URL
+
+from tests.acceptance.processes import PATIENCE_SECONDS, Run, Start
+
+
+@pytest.fixture
+def environment(database: URL, data_dir: Path, histsearch_home: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "HISTSEARCH_HOME": str(histsearch_home),
+        "HISTSEARCH_STORAGE": database.render_as_string(hide_password=False),
+        "HISTSEARCH_DATA": str(data_dir),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+@pytest.fixture
+def run(environment: Mapping[str, str]) -> Run:
+    """Run ``histsearch`` to its end."""
+
+    def run_to_end(*arguments: str, code: int = 0, **changes: str) -> Any:
+        done = subprocess.run(
+            [sys.executable, "-m", "histsearch", *arguments],
+            env={**environment, **changes},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    return run_to_end
+
+
+@pytest.fixture
+def start(environment: Mapping[str, str]) -> Iterator[Start]:
+    """Start ``histsearch`` in the background; what still runs is killed at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start_in_background(*arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "histsearch", *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start_in_background
+    for process in started:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.fixture
+def stripes_file(stripes: dict[str, Any], tmp_path: Path) -> Path:
+    """The space ``stripes`` as a TOML file."""
+    path = tmp_path / "stripes.toml"
+    tables = {key: value for key, value in stripes.items() if isinstance(value, dict)}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in stripes.items() if key not in tables]
+    for name, table in tables.items():
+        lines.append(f"[{name}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in table.items()]
+    path.write_text("\n".join(lines))
+    return path

@@ -1,0 +1,85 @@
+import re
+import shutil
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from histsearch.search.space import parse_space
+from histsearch.studies.catalog import create_search
+from histsearch.studies.queue import claim
+from histsearch.studies.storage import Storage
+from histsearch.studies.study import Study
+from tests.acceptance.processes import Start, wait_until
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium on the PATH")
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser.new_page(viewport={"width": 1400, "height": 1000})
+        browser.close()
+
+
+@pytest.fixture
+def told_study(storage: Storage, stripes: dict[str, Any]) -> Study:
+    """A study whose trials were told by hand: the second is the best."""
+    study = create_search(storage, parse_space(stripes, source="test"))
+    for curve in ([0.2, 0.3, 0.4], [0.3, 0.5, 0.625], [0.1, 0.2, 0.3]):
+        trial = claim(study)
+        assert trial is not None
+        for step, value in enumerate(curve, start=1):
+            trial.report(value, step)
+        study.optuna_study.tell(trial, curve[-1])
+    return study
+
+
+@pytest.fixture
+def dashboard(start: Start) -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    start("dashboard", "--port", str(port))
+    address = f"http://127.0.0.1:{port}"
+    wait_until(lambda: _answers(address), "the dashboard")
+    return address
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address):  # noqa: S310 - a local address
+            return True
+    except urllib.error.URLError:
+        return False
+
+
+def test_the_dashboard_shows_trials_curves_and_best_parameters(
+    told_study: Study, dashboard: str, page: Page
+) -> None:
+    page.goto(f"{dashboard}/dashboard/studies/{told_study.id}")
+    best = told_study.best()[0]
+    expect(page.get_by_text(re.compile("Best Trial"))).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("0.625").first).to_be_visible()
+    for name, value in best.params.items():
+        expect(page.get_by_text(re.compile(rf"{name}\b.*{value}")).first).to_be_visible()
+    expect(page.get_by_text("Intermediate values")).to_be_visible()
+
+    page.goto(f"{dashboard}/dashboard/studies/{told_study.id}/trials")
+    for number in range(3):
+        expect(page.get_by_text(f"Trial {number}").first).to_be_visible(timeout=30_000)

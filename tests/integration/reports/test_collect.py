@@ -1,0 +1,200 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from histsearch.exceptions import StudyError
+from histsearch.reports.collect import build_report, write_report
+from histsearch.reports.report import BestTrial
+from histsearch.reports.statistics import Estimate
+from histsearch.search.space import load_space
+from histsearch.studies import trial_record
+from histsearch.studies.catalog import create_search
+from histsearch.studies.queue import claim
+from histsearch.studies.retraining import create_retraining
+from histsearch.studies.storage import Storage
+from histsearch.studies.study import HELD_OUT_SELECTION, TEST_SELECTION, Study
+
+SPACE = "cars196-resnet50"
+RETRAINING = f"{SPACE}-retrain"
+BASELINE = {"lambda_s": 0.8, "alpha": 0.9, "tau": 32, "batch_size": 32}
+TUNED = {"lambda_s": 1.2, "alpha": 1.0, "tau": 24, "batch_size": 16}
+
+# Quantiles of Student's t at 97.5% for 2 and 4 degrees of freedom, from printed tables.
+T_2, T_4 = 4.3027, 2.7764
+
+
+def _tell(
+    study: Study,
+    value: float | None,
+    state: TrialState = TrialState.COMPLETE,
+    **attributes: Any,
+) -> None:
+    trial = claim(study)
+    assert trial is not None
+    for name, attribute in attributes.items():
+        trial.set_user_attr(name, attribute)
+    study.optuna_study.tell(trial, value, state)
+
+
+def _tell_recall(retraining: Study, recall_at_1: float, recall_at_2: float) -> None:
+    recall = {"1": recall_at_1, "2": recall_at_2}
+    _tell(retraining, recall_at_1, recall=recall, seconds=900, device="H200", accelerated=True)
+
+
+@pytest.fixture
+def search(storage: Storage) -> Study:
+    """Baseline, a better configuration, and one given up after 5 of 50 epochs."""
+    study = create_search(storage, load_space(SPACE), trials=3)
+    _tell(study, 0.85, best_epoch=44, seconds=7200, device="H200", accelerated=True)
+    study.enqueue(TUNED)
+    _tell(study, 0.875, best_epoch=31, seconds=5400, device="V100", accelerated=True)
+    _tell(study, None, TrialState.PRUNED, seconds=600, epoch_seconds=[100.0] * 5, accelerated=True)
+    return study
+
+
+@pytest.fixture
+def retraining(search: Study) -> Study:
+    """Three seeds of the best configuration and of the baseline."""
+    study = create_retraining(search, baseline=True)
+    for recall_at_1, recall_at_2 in [(0.90, 0.95), (0.91, 0.95), (0.92, 0.95)]:
+        _tell_recall(study, recall_at_1, recall_at_2)
+    for recall_at_1, recall_at_2 in [(0.87, 0.93), (0.88, 0.94), (0.89, 0.95)]:
+        _tell_recall(study, recall_at_1, recall_at_2)
+    return study
+
+
+def _is_estimate(found: Estimate | None, mean: float, half_width: float, n: int) -> bool:
+    assert found is not None
+    return (
+        found.mean == pytest.approx(mean)
+        and found.half_width == pytest.approx(half_width, rel=1e-4, abs=1e-12)
+        and found.n == n
+    )
+
+
+def test_report_shows_the_best_trial_beside_the_published_rows(search: Study) -> None:
+    report = build_report(search.storage, SPACE)
+    assert (report.study, report.space) == (SPACE, SPACE)
+    assert (report.dataset, report.backbone) == ("cars196", "resnet50")
+    assert report.trials == {"COMPLETE": 2, "PRUNED": 1}
+    assert report.best == BestTrial(number=1, parameters=TUNED, recall_at_1=0.875, epoch=31)
+    assert (report.selection, report.on_test_classes) == (HELD_OUT_SELECTION, False)
+    assert report.published["tuned"] == {"R@1": 90.2, "R@2": 94.5, "R@4": 96.8, "NMI": 75.8}
+    assert report.published["reproduced"]["R@1"] == 89.8
+
+
+def test_search_without_retraining_has_no_figures_of_the_test_classes(search: Study) -> None:
+    report = build_report(search.storage, SPACE)
+    assert report.retrained == []
+    assert report.gain_over_baseline is None
+    assert report.retraining_cost is None
+    assert report.unfinished_retrainings == []
+
+
+def test_figures_are_means_with_intervals_over_seeds(retraining: Study) -> None:
+    report = build_report(retraining.storage, SPACE)
+    tuned, baseline = report.retrained
+    assert (tuned.study, tuned.role, tuned.source_trial) == (RETRAINING, "tuned", 1)
+    assert (tuned.parameters, tuned.epochs) == (TUNED, 31)
+    assert tuned.recall_at_1 == [0.90, 0.91, 0.92]
+    assert _is_estimate(tuned.recall[1], 0.91, T_2 * 0.01 / 3**0.5, 3)
+    assert _is_estimate(tuned.recall[2], 0.95, 0.0, 3)
+    assert (baseline.role, baseline.source_trial) == ("baseline", 0)
+    assert (baseline.parameters, baseline.epochs) == (BASELINE, 31)
+    assert _is_estimate(baseline.recall[2], 0.94, T_2 * 0.01 / 3**0.5, 3)
+    gain = report.gain_over_baseline
+    assert _is_estimate(gain, 0.03, T_4 * (2 * 0.01**2 / 3) ** 0.5, 6)
+
+
+def test_report_counts_hours_and_names_each_device_once(retraining: Study) -> None:
+    report = build_report(retraining.storage, SPACE)
+    assert report.search_cost.hours_spent == pytest.approx((7200 + 5400 + 600) / 3600)
+    assert report.search_cost.hours_saved == pytest.approx(45 * 100 / 3600)
+    assert report.search_cost.unit == "GPU-hours"
+    assert report.retraining_cost is not None
+    assert report.retraining_cost.hours_spent == pytest.approx(6 * 900 / 3600)
+    # The pruned trial was told without one.
+    assert set(report.provenance[trial_record.DEVICE]) == {"H200", "V100", None}
+    assert len(report.provenance[trial_record.DEVICE]) == 3
+
+
+def test_retraining_run_that_broke_off_saves_no_negative_hours(search: Study) -> None:
+    retraining = create_retraining(search, seeds=1)
+    _tell(retraining, None, TrialState.PRUNED, seconds=300, epoch_seconds=[100.0] * 3)
+    found = build_report(search.storage, SPACE).retraining_cost
+    assert found is not None
+    assert found.hours_saved >= 0
+
+
+def test_unfinished_retraining_is_named_and_reported_as_far_as_it_is(search: Study) -> None:
+    retraining = create_retraining(search, seeds=2)
+    _tell_recall(retraining, 0.9, 0.95)
+    report = build_report(search.storage, SPACE)
+    assert report.unfinished_retrainings == [RETRAINING]
+    (tuned,) = report.retrained
+    assert tuned.recall[1] == Estimate(mean=0.9, half_width=None, n=1)
+
+
+def test_name_of_a_retraining_gives_the_report_of_its_search(retraining: Study) -> None:
+    report = build_report(retraining.storage, RETRAINING)
+    assert report == build_report(retraining.storage, SPACE)
+    assert report.unfinished_retrainings == []
+
+
+def test_retrainings_of_another_search_are_left_out(retraining: Study) -> None:
+    other = create_search(retraining.storage, load_space(SPACE), name="other", trials=1)
+    _tell(other, 0.7, best_epoch=5)
+    assert build_report(retraining.storage, "other").retrained == []
+
+
+def test_search_without_completed_trial_is_refused(storage: Storage) -> None:
+    study = create_search(storage, load_space(SPACE))
+    _tell(study, None, TrialState.FAIL)
+    with pytest.raises(StudyError, match=f'no completed trial in "{SPACE}"; run histsearch worker'):
+        build_report(storage, SPACE)
+
+
+def test_unknown_study_is_refused(storage: Storage) -> None:
+    with pytest.raises(StudyError, match='found no study "absent"'):
+        build_report(storage, "absent")
+
+
+def test_written_report_reads_back(retraining: Study, tmp_path: Path) -> None:
+    report = build_report(retraining.storage, SPACE)
+    as_json, as_markdown = write_report(report, tmp_path / "new" / "folder")
+    assert (as_json, as_markdown) == (
+        tmp_path / "new" / "folder" / "report.json",
+        tmp_path / "new" / "folder" / "report.md",
+    )
+    read = json.loads(as_json.read_text(encoding="utf-8"))
+    assert read["study"] == SPACE
+    assert read["best"]["parameters"] == TUNED
+    assert read["retrained"][0]["recall"]["1"]["mean"] == pytest.approx(0.91)
+    assert read["gain_over_baseline"]["half_width"] == pytest.approx(0.02267, rel=1e-3)
+    text = as_markdown.read_text(encoding="utf-8")
+    assert "lambda_s = 1.2, alpha = 1.0, tau = 24, batch_size = 16" in text
+    assert "| 91.0 ± 2.5 | 95.0 ± 0.0 |" in text
+    assert "+3.0 points of R@1" in text
+    assert "Selected on the test classes" not in text
+
+
+def test_markdown_warns_of_a_selection_on_the_test_classes(
+    storage: Storage, tmp_path: Path
+) -> None:
+    space = load_space(SPACE)
+    protocol = space.protocol.model_copy(update={"validation": "test"})
+    study = create_search(storage, space.model_copy(update={"protocol": protocol}), trials=1)
+    _tell(study, 0.9, best_epoch=3)
+    report = build_report(storage, SPACE)
+    assert (report.selection, report.on_test_classes) == (TEST_SELECTION, True)
+    _, as_markdown = write_report(report, tmp_path)
+    assert "Selected on the test classes" in as_markdown.read_text(encoding="utf-8")
+
+
+def test_markdown_names_a_retraining_that_has_no_figure_yet(search: Study, tmp_path: Path) -> None:
+    create_retraining(search)
+    _, as_markdown = write_report(build_report(search.storage, SPACE), tmp_path)
+    assert RETRAINING in as_markdown.read_text(encoding="utf-8")

@@ -1,0 +1,37 @@
+"""A search small enough to be told by hand."""
+
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from histsearch.search.space import Space, parse_space
+from histsearch.studies.queue import claim
+from histsearch.studies.study import Study
+from histsearch.studies.trial_record import BEST_EPOCH
+
+ENQUEUED = {"alpha": 0.9, "lr": 0.0001, "batch_size": 16}
+
+_TABLE = {
+    "name": "small",
+    "dataset": "glyphs",
+    "backbone": "conv4",
+    "epochs": 10,
+    "trials": 3,
+    "search": {
+        "alpha": [0.9, 1.0, 1.1],
+        "lr": {"low": 1e-5, "high": 1e-2, "log": True},
+        "batch_size": [8, 16, 32],
+    },
+    "enqueue": [ENQUEUED],
+}
+
+
+def small_space(**changes: Any) -> Space:
+    return parse_space({**_TABLE, **changes}, source="small.toml")
+
+
+def complete_next(study: Study, value: float, *, best_epoch: int = 1) -> FrozenTrial:
+    trial = claim(study)
+    assert trial is not None
+    trial.set_user_attr(BEST_EPOCH, best_epoch)
+    return study.optuna_study.tell(trial, value)

@@ -1,0 +1,139 @@
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from sqlalchemy.engine import URL
+
+from histsearch.exceptions import StudyError
+from histsearch.studies.catalog import create_search, delete_study, find_study, list_studies
+from histsearch.studies.queue import claim
+from histsearch.studies.storage import Storage
+from tests.integration.studies.small_search import ENQUEUED, complete_next, small_space
+
+ALL_KINDS_OF_DOMAINS = {
+    "alpha": [0.9, 1.0, 2.0],
+    "distance": ["cosine", "euclidean"],
+    "bn_freeze": [True, False],
+    "lr": {"low": 1e-5, "high": 1e-2, "log": True},
+    "tau": {"low": 16, "high": 32},
+    "hgnn_hidden": {"low": 128, "high": 512, "step": 128},
+}
+
+
+def test_search_takes_name_and_budget_from_its_space_unless_told_others(storage: Storage) -> None:
+    usual = create_search(storage, small_space())
+    assert (usual.name, usual.budget) == ("small", 3)
+    other = create_search(storage, small_space(), name="larger", trials=20)
+    assert (other.name, other.budget) == ("larger", 20)
+    assert usual.is_open
+    assert other.is_open
+
+
+def test_enqueued_configurations_come_first_and_only_as_many_as_the_budget(
+    storage: Storage,
+) -> None:
+    enqueued = [{**ENQUEUED, "batch_size": size} for size in (8, 16, 32)]
+    study = create_search(storage, small_space(enqueue=enqueued), trials=2)
+    assert [complete_next(study, 0.5).params for _ in range(2)] == enqueued[:2]
+    assert claim(study) is None
+
+
+def test_budget_below_one_is_refused(storage: Storage) -> None:
+    with pytest.raises(StudyError, match="found a budget of 0 trials, allowed: 1 or more"):
+        create_search(storage, small_space(), trials=0)
+    assert list_studies(storage) == []
+
+
+def test_taken_name_is_refused_with_what_to_do(storage: Storage) -> None:
+    create_search(storage, small_space(trials=5))
+    with pytest.raises(StudyError, match=r"--name.*histsearch study delete small"):
+        create_search(storage, small_space())
+    assert find_study(storage, "small").budget == 5
+
+
+def test_plain_optuna_shows_real_names_and_values(storage: Storage, database: URL) -> None:
+    claim(create_search(storage, small_space()))
+    url = database.render_as_string(hide_password=False)
+    (trial,) = optuna.load_study(study_name="small", storage=url).trials
+    assert trial.params == ENQUEUED
+
+
+def test_definition_reads_back_as_it_was_written(storage: Storage, database: URL) -> None:
+    enqueued = {
+        "alpha": 2.0,
+        "distance": "cosine",
+        "bn_freeze": False,
+        "lr": 1e-3,
+        "tau": 20,
+        "hgnn_hidden": 256,
+    }
+    space = small_space(
+        search=ALL_KINDS_OF_DOMAINS,
+        fixed={"batch_size": 8, "optimizer": "adamw", "weight_decay": 5e-5},
+        protocol={"validation_fraction": 0.5, "seed": 3},
+        enqueue=[enqueued, {"distance": "euclidean"}],
+    )
+    written = create_search(storage, space).definition
+    read = find_study(Storage(database), "small").definition
+    assert read == written
+    # Equality alone takes 2 for 2.0 and 1 for true.
+    assert read.model_dump_json() == written.model_dump_json()
+    assert read.space == space
+
+
+def test_list_holds_searches_by_name_and_no_other_optuna_study(storage: Storage) -> None:
+    for name in ("second", "first"):
+        create_search(storage, small_space(), name=name)
+    optuna.create_study(storage=storage.optuna, study_name="foreign")
+    assert [study.name for study in list_studies(storage)] == ["first", "second"]
+
+
+def test_list_leaves_out_a_study_that_is_deleted_meanwhile(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("kept", "deleted"):
+        create_search(storage, small_space(), name=name)
+    get_all_studies = storage.optuna.get_all_studies
+
+    def get_all_studies_then_delete() -> Any:
+        monkeypatch.undo()
+        found = get_all_studies()
+        delete_study(storage, "deleted")
+        return found
+
+    monkeypatch.setattr(storage.optuna, "get_all_studies", get_all_studies_then_delete)
+    assert [study.name for study in list_studies(storage)] == ["kept"]
+
+
+def test_study_that_histsearch_did_not_create_is_refused(storage: Storage) -> None:
+    optuna.create_study(storage=storage.optuna, study_name="foreign")
+    with pytest.raises(StudyError, match="histsearch didn't create"):
+        find_study(storage, "foreign")
+    with pytest.raises(StudyError, match="histsearch didn't create"):
+        delete_study(storage, "foreign")
+
+
+def test_name_that_is_nearly_right_is_suggested(storage: Storage) -> None:
+    create_search(storage, small_space(), name="cars-first")
+    with pytest.raises(StudyError, match='no study "cars-frist"; did you mean "cars-first"'):
+        find_study(storage, "cars-frist")
+
+
+@pytest.mark.parametrize("name", ["unlike", "foreigm"])
+def test_name_unlike_any_of_a_search_leads_to_the_list(storage: Storage, name: str) -> None:
+    optuna.create_study(storage=storage.optuna, study_name="foreign")
+    create_search(storage, small_space())
+    with pytest.raises(StudyError, match="histsearch study list"):
+        find_study(storage, name)
+
+
+def test_deleted_study_is_gone_and_its_name_free(storage: Storage) -> None:
+    for name in ("kept", "deleted"):
+        claim(create_search(storage, small_space(), name=name))
+    delete_study(storage, "deleted")
+    assert [study.name for study in list_studies(storage)] == ["kept"]
+    with pytest.raises(StudyError, match='found no study "deleted"'):
+        delete_study(storage, "deleted")
+    again = create_search(storage, small_space(), name="deleted")
+    assert again.count(TrialState.RUNNING) == 0

@@ -1,0 +1,74 @@
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from histsearch.studies.catalog import create_search
+from histsearch.studies.export import to_csv, to_json
+from histsearch.studies.queue import claim
+from histsearch.studies.storage import Storage
+from histsearch.studies.study import Study
+from histsearch.studies.trial_record import REASON, VERSIONS
+from tests.integration.studies.small_search import ENQUEUED, complete_next, small_space
+
+CURVE = {"1": 0.25, "2": 0.4, "10": 0.3}
+VERSIONS_FOUND = {"torch": "2.4", "optuna": "5.0"}
+
+
+@pytest.fixture
+def study(storage: Storage) -> Study:
+    """A trial that is complete, one that was pruned and one that waits."""
+    study = create_search(storage, small_space())
+    first = claim(study)
+    assert first is not None
+    # Reported out of order, as a row has to show its curve in order all the same.
+    for step in ("10", "1", "2"):
+        first.report(CURVE[step], int(step))
+    first.set_user_attr(VERSIONS, VERSIONS_FOUND)
+    study.optuna_study.tell(first, 0.4)
+    pruned = claim(study)
+    assert pruned is not None
+    pruned.set_user_attr(REASON, 'under the median, "by far"')
+    study.optuna_study.tell(pruned, state=TrialState.PRUNED)
+    study.enqueue(ENQUEUED)
+    return study
+
+
+def _parsed(study: Study) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(to_csv(study))))
+
+
+def test_csv_has_one_row_a_trial_under_real_parameter_names(study: Study) -> None:
+    parsed = _parsed(study)
+    assert [row["number"] for row in parsed] == ["0", "1", "2"]
+    assert [row["state"] for row in parsed] == ["COMPLETE", "PRUNED", "WAITING"]
+    assert [row["value"] for row in parsed] == ["0.4", "", ""]
+    parameters = {name: parsed[0][f"params.{name}"] for name in ENQUEUED}
+    assert parameters == {"alpha": "0.9", "lr": "0.0001", "batch_size": "16"}
+    assert {row["params.alpha"] for row in parsed[2:]} == {""}
+
+
+def test_csv_keeps_curves_attributes_and_quotes(study: Study) -> None:
+    first, pruned, _ = _parsed(study)
+    assert list(json.loads(first["curve"]).items()) == list(CURVE.items())
+    assert json.loads(first[f"attrs.{VERSIONS}"]) == VERSIONS_FOUND
+    assert pruned[f"attrs.{REASON}"] == 'under the median, "by far"'
+    assert first["started"] <= first["ended"]
+
+
+def test_json_has_the_definition_and_every_trials_curve(study: Study) -> None:
+    document: dict[str, Any] = json.loads(to_json(study))
+    assert document["study"] == "small"
+    assert document["definition"] == study.definition.model_dump(mode="json")
+    assert document["definition"]["space"]["search"]["batch_size"] == [8, 16, 32]
+    assert [trial["curve"] for trial in document["trials"]] == [CURVE, {}, {}]
+    assert document["trials"][0]["params.lr"] == ENQUEUED["lr"]
+
+
+def test_export_holds_the_trials_of_its_study_alone(storage: Storage) -> None:
+    study = create_search(storage, small_space())
+    complete_next(create_search(storage, small_space(), name="other"), 0.5)
+    assert [row["state"] for row in _parsed(study)] == ["WAITING"]

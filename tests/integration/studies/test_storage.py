@@ -1,0 +1,169 @@
+import os
+import socket
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
+
+from histsearch.exceptions import StorageError
+from histsearch.studies import storage as storage_module
+from histsearch.studies.storage import Storage, parse_storage_url, storage_url
+from tests.integration.studies.side_by_side import PROCESSES, run_side_by_side
+
+PASSWORD = "swordfish"  # noqa: S105 - opens nothing
+KEY = 7
+
+
+@pytest.fixture
+def impatient(database: URL) -> Storage:
+    """The database of ``storage``, where waiting for a lock is an error."""
+    return Storage(database.update_query_dict({"options": "-c lock_timeout=100ms"}))
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+@pytest.mark.parametrize("dialect", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_postgresql_urls_get_their_driver(dialect: str) -> None:
+    url = parse_storage_url(f"{dialect}://ann:{PASSWORD}@db.example:5433/studies")
+    assert url.render_as_string(hide_password=False) == (
+        f"postgresql+psycopg2://ann:{PASSWORD}@db.example:5433/studies"
+    )
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "mysql", "postgresql+asyncpg"])
+def test_another_dialect_is_refused_with_the_reason(dialect: str) -> None:
+    with pytest.raises(StorageError) as refusal:
+        parse_storage_url(f"{dialect}://ann:{PASSWORD}@db.example/studies")
+    message = str(refusal.value)
+    assert f'"{dialect}"' in message
+    assert "budgets rest on PostgreSQL's locks" in message
+    assert PASSWORD not in _printed(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PASSWORD,
+        f"://ann:{PASSWORD}@db.example",
+        f"postgresql://ann:{PASSWORD}@db.example:port/studies",
+    ],
+)
+def test_what_is_no_url_is_refused_without_showing_it(text: str) -> None:
+    with pytest.raises(StorageError, match="form is postgresql://USER") as refusal:
+        parse_storage_url(text)
+    assert PASSWORD not in _printed(refusal.value)
+
+
+def _printed(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def test_storage_option_comes_before_the_variable_and_both_before_the_embedded_server(
+    postgres: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert storage_url() == postgres
+    monkeypatch.setenv("HISTSEARCH_STORAGE", "postgresql://from-variable/studies")
+    assert storage_url().host == "from-variable"
+    assert storage_url("postgresql://from-option/studies").host == "from-option"
+
+
+def test_unreachable_port_is_named_without_the_password(closed_port: int) -> None:
+    url = parse_storage_url(f"postgresql://ann:{PASSWORD}@127.0.0.1:{closed_port}/studies")
+    with pytest.raises(StorageError, match=f"at 127.0.0.1:{closed_port} can't be used") as refusal:
+        Storage(url)
+    assert PASSWORD not in _printed(refusal.value)
+
+
+def test_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage_module, "_CONNECT_SECONDS", 2)
+    # Closing the silent server ends an attempt that goes on for ever.
+    with ThreadPoolExecutor() as pool, socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        attempt = pool.submit(Storage, parse_storage_url(f"postgresql://127.0.0.1:{port}/studies"))
+        assert isinstance(attempt.exception(timeout=10), StorageError)
+
+
+def test_unknown_database_is_named(database: URL) -> None:
+    with pytest.raises(StorageError, match='"nowhere" does not exist'):
+        Storage(database.set(database="nowhere"))
+
+
+def test_unknown_connection_option_is_named(database: URL) -> None:
+    with pytest.raises(StorageError, match="sslmod"):
+        Storage(database.update_query_dict({"sslmod": "require"}))
+
+
+def test_user_without_rights_on_the_schema_is_told(database: URL) -> None:
+    user = f"guest_of_{database.database}"
+    engine = sqlalchemy.create_engine(database, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"CREATE ROLE {user} LOGIN"))
+        try:
+            with pytest.raises(StorageError, match="permission denied for schema public"):
+                Storage(database.set(username=user))
+        finally:
+            connection.execute(sqlalchemy.text(f"DROP ROLE {user}"))
+    engine.dispose()
+
+
+def test_processes_that_open_an_empty_database_together_create_one_schema(database: URL) -> None:
+    assert run_side_by_side(8, _number_of_studies, database) == [0] * 8
+    engine = sqlalchemy.create_engine(database, poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:
+        assert connection.scalar(sqlalchemy.text("SELECT count(*) FROM version_info")) == 1
+
+
+def _number_of_studies(url: URL) -> int:
+    return len(Storage(url).optuna.get_all_studies())
+
+
+def test_processes_exclude_each_other_from_a_lock_of_one_key(
+    storage: Storage, impatient: Storage
+) -> None:
+    with storage.lock(KEY):
+        assert run_side_by_side(1, _can_lock, impatient.url, KEY) == [False]
+    assert run_side_by_side(1, _can_lock, impatient.url, KEY) == [True]
+
+
+def test_locks_of_different_keys_are_independent(storage: Storage, impatient: Storage) -> None:
+    with storage.lock(KEY):
+        assert run_side_by_side(1, _can_lock, impatient.url, KEY + 1) == [True]
+
+
+def _can_lock(url: URL, key: int) -> bool:
+    storage = Storage(url)
+    try:
+        with storage.lock(key):
+            return True
+    except OperationalError:
+        return False
+
+
+def test_lock_is_free_again_when_its_holder_dies(storage: Storage) -> None:
+    holder = PROCESSES.Process(target=_die_with_lock, args=(storage.url, KEY))
+    holder.start()
+    holder.join()
+    assert holder.exitcode == 3
+    with storage.lock(KEY):
+        pass
+
+
+def _die_with_lock(url: URL, key: int) -> None:
+    with Storage(url).lock(key):
+        os._exit(3)
+
+
+def test_lock_is_free_again_after_an_error(storage: Storage, impatient: Storage) -> None:
+    with pytest.raises(ZeroDivisionError), storage.lock(KEY):
+        raise ZeroDivisionError
+    with impatient.lock(KEY):
+        pass

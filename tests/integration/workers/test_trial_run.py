@@ -1,0 +1,228 @@
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import torch
+from optuna.trial import FrozenTrial, TrialState
+from PIL import Image
+
+from histsearch.data.dataset import Dataset, load_dataset
+from histsearch.data.image_set import ImageSet
+from histsearch.search.space import parse_space
+from histsearch.studies import trial_record
+from histsearch.studies.catalog import create_search
+from histsearch.studies.queue import claim, give_back
+from histsearch.studies.retraining import create_retraining
+from histsearch.studies.storage import Storage
+from histsearch.studies.study import Study
+from histsearch.training.trainer import InterruptedRunError, Trainer
+from histsearch.workers.trial_run import Outcome, TrialRunner
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def dataset(data_dir: Path) -> Dataset:
+    return load_dataset("folder:stripes", data_dir)
+
+
+def runner(should_stop: Any = lambda: False) -> TrialRunner:
+    return TrialRunner(
+        worker="tester",
+        data_dir=Path(),
+        device=torch.device("cpu"),
+        loader_processes=0,
+        should_stop=should_stop,
+    )
+
+
+def study_of(storage: Storage, table: dict[str, Any]) -> Study:
+    return create_search(storage, parse_space(table, source="test"))
+
+
+def run_next(study: Study, dataset: Dataset) -> tuple[optuna.Trial, Outcome]:
+    trial = claim(study)
+    assert trial is not None
+    outcome = runner().run(study, trial, dataset)
+    study.optuna_study.tell(trial, outcome.value, outcome.state)
+    return trial, outcome
+
+
+def watch_images(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The indices of the images that are loaded from now on."""
+    loaded: list[int] = []
+    load = images.image
+
+    def load_and_note(index: int) -> Image.Image:
+        loaded.append(index)
+        return load(index)
+
+    monkeypatch.setattr(images, "image", load_and_note)
+    return loaded
+
+
+def stored(study: Study, number: int = 0) -> FrozenTrial:
+    return study.trials()[number]
+
+
+def test_a_search_trial_reports_validation_recall_every_epoch(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset
+) -> None:
+    study = study_of(storage, stripes)
+    _, outcome = run_next(study, dataset)
+
+    trial = stored(study)
+    assert outcome.state == TrialState.COMPLETE
+    assert list(trial.intermediate_values) == [1, 2, 3]
+    assert trial.value == max(trial.intermediate_values.values())
+    best_epoch = trial.user_attrs[trial_record.BEST_EPOCH]
+    assert trial.intermediate_values[best_epoch] == trial.value
+
+
+def test_a_trial_records_where_its_result_comes_from(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset
+) -> None:
+    study = study_of(storage, stripes)
+    run_next(study, dataset)
+
+    attributes = stored(study).user_attrs
+    assert attributes[trial_record.SEED] == 0
+    assert attributes[trial_record.WORKER] == "tester"
+    assert len(attributes[trial_record.EPOCH_SECONDS]) == 3
+    assert attributes[trial_record.SECONDS] >= sum(attributes[trial_record.EPOCH_SECONDS])
+    assert attributes[trial_record.IMAGES_PER_SECOND] > 0
+    assert attributes[trial_record.PEAK_MEMORY_MIB] > 0
+    assert attributes[trial_record.VERSIONS]["torch"] == torch.__version__.split("+")[0]
+    assert attributes[trial_record.ACCELERATED] is False
+    assert trial_record.COMMIT in attributes
+    assert attributes[trial_record.DEVICE]
+
+
+def test_a_search_never_touches_the_test_classes(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("a test image was loaded")
+
+    monkeypatch.setattr(dataset.test, "image", fail)
+    _, outcome = run_next(study_of(storage, stripes), dataset)
+    assert outcome.state == TrialState.COMPLETE
+
+
+def test_the_papers_protocol_validates_on_the_test_classes(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = watch_images(dataset.test, monkeypatch)
+    stripes["protocol"] = {"validation": "test"}
+    run_next(study_of(storage, stripes), dataset)
+    assert sorted(set(loaded)) == list(range(len(dataset.test)))
+
+
+def test_the_same_seed_gives_the_same_curve(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset
+) -> None:
+    curves = []
+    for name in ("first", "second"):
+        study = create_search(storage, parse_space(stripes, source="test"), name=name)
+        run_next(study, dataset)
+        curves.append(stored(study).intermediate_values)
+    assert curves[0] == curves[1]
+
+
+def test_a_nonfinite_loss_prunes_the_trial_with_its_reason(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset
+) -> None:
+    # A step this large sends the embedding layer out of float32's range.
+    stripes["fixed"] |= {"lr": 1e30, "warmup_epochs": 0}
+    study = study_of(storage, stripes)
+    _, outcome = run_next(study, dataset)
+
+    assert outcome.state == TrialState.PRUNED
+    assert stored(study).state == TrialState.PRUNED
+    assert "the loss became" in stored(study).user_attrs[trial_record.REASON]
+
+
+def test_out_of_memory_fails_the_trial_naming_batch_size_and_memory(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Trainer, "_train_batch", out_of_memory)
+    stripes["enqueue"] = [{"batch_size": 16}]
+    study = study_of(storage, stripes)
+    _, outcome = run_next(study, dataset)
+
+    assert outcome.state == TrialState.FAIL
+    reason = stored(study).user_attrs[trial_record.REASON]
+    assert "batch size 16" in reason
+    assert "MiB" in reason
+
+
+def test_a_batch_larger_than_the_training_set_fails_with_a_sentence(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset
+) -> None:
+    stripes["search"]["batch_size"] = [512]
+    study = study_of(storage, stripes)
+    _, outcome = run_next(study, dataset)
+    assert outcome.state == TrialState.FAIL
+    assert "512" in stored(study).user_attrs[trial_record.REASON]
+
+
+def test_a_hopeless_trial_is_pruned(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset
+) -> None:
+    stripes["trials"] = 6
+    study = study_of(storage, stripes)
+    for _ in range(5):
+        trial = claim(study)
+        assert trial is not None
+        for step in (1, 2, 3):
+            trial.report(1.01, step)
+        study.optuna_study.tell(trial, 1.01)
+    _, outcome = run_next(study, dataset)
+
+    assert outcome.state == TrialState.PRUNED
+    assert list(stored(study, 5).intermediate_values) == [1]
+    assert "median" in stored(study, 5).user_attrs[trial_record.REASON]
+
+
+def test_an_interrupted_trial_runs_again_under_its_number(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset
+) -> None:
+    stripes["enqueue"] = [{"batch_size": 8}]
+    study = study_of(storage, stripes)
+    trial = claim(study)
+    assert trial is not None
+    reported = iter([False] * 9)
+    with pytest.raises(InterruptedRunError):
+        runner(lambda: next(reported, True)).run(study, trial, dataset)
+    give_back(study, trial)
+    assert stored(study).state == TrialState.WAITING
+    interrupted = dict(stored(study).intermediate_values)
+    assert interrupted
+
+    again, _ = run_next(study, dataset)
+    assert again.number == trial.number
+    assert again.params == trial.params
+    curve = stored(study).intermediate_values
+    assert list(curve) == [1, 2, 3]
+    assert interrupted.items() <= curve.items()
+
+
+def test_retraining_tests_once_on_the_full_training_half(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = study_of(storage, stripes)
+    run_next(study, dataset)
+    best_epoch = stored(study).user_attrs[trial_record.BEST_EPOCH]
+    retraining = create_retraining(study, seeds=2)
+    evaluated = watch_images(dataset.test, monkeypatch)
+    run_next(retraining, dataset)
+
+    trial = stored(retraining)
+    assert trial.user_attrs[trial_record.EPOCHS] == best_epoch
+    assert len(trial.user_attrs[trial_record.EPOCH_SECONDS]) == best_epoch
+    assert trial.user_attrs[trial_record.RECALL]["1"] == trial.value
+    assert sorted(evaluated) == list(range(len(dataset.test)))

@@ -1,0 +1,149 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torchvision import transforms
+
+from histsearch.data.batches import EpochBatches, EvaluationImages, TrainingImages
+from histsearch.data.image_set import ImageArrays, ImageSet
+from histsearch.exceptions import DataError
+
+LABELS_N = np.repeat(np.arange(5), 4)
+
+augment = transforms.Compose([transforms.RandomResizedCrop(8), transforms.ToTensor()])
+
+
+def images() -> ImageSet:
+    pixels_NHW = np.random.default_rng(0).integers(0, 256, size=(20, 12, 12), dtype=np.uint8)
+    return ImageSet(ImageArrays(pixels_NHW), LABELS_N, "abcde")
+
+
+def indices_of(batches: EpochBatches) -> list[list[int]]:
+    return [[index for _, index in batch] for batch in batches]
+
+
+def epoch_tensors(loader_processes: int) -> list[Tensor]:
+    batches = EpochBatches(LABELS_N, 4, seed=3)
+    batches.set_epoch(2)
+    loader: DataLoader[tuple[Tensor, int]] = DataLoader(
+        TrainingImages(images(), augment, seed=3),
+        batch_sampler=batches,
+        num_workers=loader_processes,
+    )
+    return [image for image, _ in loader]
+
+
+def test_an_augmentation_depends_on_seed_epoch_and_index_alone() -> None:
+    training = TrainingImages(images(), augment, seed=1)
+    image, label = training[2, 7]
+    torch.rand(100)
+    again = TrainingImages(images(), augment, seed=1)
+    again[2, 6]
+    assert torch.equal(again[2, 7][0], image)
+    assert label == 1
+    assert not torch.equal(training[3, 7][0], image)
+    assert not torch.equal(TrainingImages(images(), augment, seed=2)[2, 7][0], image)
+
+
+def test_two_images_are_augmented_independently() -> None:
+    def draw(_: Image.Image) -> Tensor:
+        return torch.rand(1)
+
+    training = TrainingImages(images(), draw, seed=1)
+    draws = [training[epoch, index][0].item() for epoch in range(5) for index in range(20)]
+    assert len(set(draws)) == 100
+
+
+def test_augmenting_leaves_the_global_generator_alone() -> None:
+    training = TrainingImages(images(), augment, seed=1)
+    before = torch.get_rng_state()
+    training[0, 0]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_number_of_loader_processes_does_not_change_an_epoch() -> None:
+    alone, shared = epoch_tensors(0), epoch_tensors(2)
+    assert len(alone) == len(shared) == 5
+    assert all(torch.equal(a, b) for a, b in zip(alone, shared, strict=True))
+
+
+def test_evaluation_goes_through_the_images_in_order() -> None:
+    whole = images()
+    evaluation = EvaluationImages(whole, transforms.ToTensor())
+    loader: DataLoader[tuple[Tensor, int]] = DataLoader(evaluation, batch_size=8)
+    tensors, labels = zip(*loader, strict=True)
+    assert torch.cat(labels).tolist() == LABELS_N.tolist()
+    assert torch.equal(torch.cat(tensors)[13], transforms.ToTensor()(whole.image(13)))
+
+
+def test_an_epoch_shuffles_the_images_and_drops_the_incomplete_batch() -> None:
+    batches = EpochBatches(LABELS_N, 6, seed=0)
+    rows = indices_of(batches)
+    flat = [index for row in rows for index in row]
+    assert [len(row) for row in rows] == [6, 6, 6]
+    assert len(batches) == 3
+    assert len(set(flat)) == 18
+    assert flat != sorted(flat)
+
+
+def test_batches_carry_their_epoch() -> None:
+    batches = EpochBatches(LABELS_N, 6, seed=0)
+    batches.set_epoch(4)
+    assert {epoch for batch in batches for epoch, _ in batch} == {4}
+
+
+@pytest.mark.parametrize("images_per_class", [0, 2])
+def test_the_order_depends_on_seed_and_epoch_alone(images_per_class: int) -> None:
+    def order(seed: int, epoch: int) -> list[list[int]]:
+        batches = EpochBatches(LABELS_N, 4, seed=seed, images_per_class=images_per_class)
+        batches.set_epoch(epoch)
+        list(batches)
+        return indices_of(batches)
+
+    assert order(1, 2) == order(1, 2)
+    assert order(1, 2) != order(1, 3)
+    assert order(1, 2) != order(2, 2)
+
+
+def test_balanced_batches_hold_distinct_images_of_distinct_classes() -> None:
+    batches = EpochBatches(LABELS_N, 6, seed=0, images_per_class=2)
+    rows = indices_of(batches)
+    assert len(rows) == len(batches) == 3
+    for row in rows:
+        assert len(set(row)) == 6
+        assert sorted(Counter(LABELS_N[row].tolist()).values()) == [2, 2, 2]
+
+
+def test_balanced_batches_reach_every_image() -> None:
+    batches = EpochBatches(LABELS_N, 6, seed=0, images_per_class=2)
+    seen: set[int] = set()
+    for epoch in range(30):
+        batches.set_epoch(epoch)
+        seen.update(index for row in indices_of(batches) for index in row)
+    assert seen == set(range(20))
+
+
+def test_a_class_with_too_few_images_repeats_them_evenly() -> None:
+    labels_N = np.array([0, 0, 0, 1, 1, 1, 1, 1, 1, 1])
+    [row] = indices_of(EpochBatches(labels_N, 10, seed=0, images_per_class=5))
+    assert sorted(Counter(i for i in row if i < 3).values()) == [1, 2, 2]
+    assert len({i for i in row if i >= 3}) == 5
+
+
+def test_a_batch_size_that_classes_do_not_divide_is_refused() -> None:
+    with pytest.raises(ValueError, match="multiple of images_per_class 4"):
+        EpochBatches(LABELS_N, 6, seed=0, images_per_class=4)
+
+
+def test_a_batch_larger_than_the_data_set_is_refused() -> None:
+    with pytest.raises(DataError, match="batch of 21 images can't be filled from 20"):
+        EpochBatches(LABELS_N, 21, seed=0)
+
+
+def test_a_balanced_batch_of_more_classes_than_there_are_is_refused() -> None:
+    with pytest.raises(DataError, match="needs 6 classes, but there are 5"):
+        EpochBatches(LABELS_N, 12, seed=0, images_per_class=2)

@@ -1,0 +1,129 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from histsearch.data.dataset import load_dataset
+from histsearch.data.folder import SPLIT_FILE, read_folder
+from histsearch.exceptions import DataError, SpaceError
+
+
+def save_image(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (3, 3)).save(path)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Classes x/1, x/2, x/3, y and z of two images each."""
+    for name in ("x/1", "x/2", "x/3", "y", "z"):
+        for image in ("a.png", "b.JPG"):
+            save_image(tmp_path / name / image)
+    return tmp_path
+
+
+def test_the_first_half_of_the_sorted_classes_trains_with_the_odd_one(tree: Path) -> None:
+    train, test = read_folder(tree)
+    assert train.class_names == ("x/1", "x/2", "x/3")
+    assert test.class_names == ("y", "z")
+    assert train.labels_N.tolist() == [0, 0, 1, 1, 2, 2]
+    assert train.image(5).mode == "RGB"
+
+
+@pytest.mark.parametrize("suffix", ["png", "PNG", "jpg", "jpeg", "webp", "bmp"])
+def test_every_image_suffix_counts(tree: Path, suffix: str) -> None:
+    save_image(tree / "w" / f"a.{suffix}")
+    assert read_folder(tree)[0].class_names[0] == "w"
+
+
+def test_hidden_files_and_folders_and_other_files_are_passed_over(tree: Path) -> None:
+    expected = [len(half) for half in read_folder(tree)]
+    (tree / "y" / "._a.png").write_bytes(b"")
+    (tree / "y" / "notes.txt").write_text("")
+    save_image(tree / ".cache" / "a.png")
+    (tree / "empty").mkdir()
+    assert [len(half) for half in read_folder(tree)] == expected
+
+
+def test_a_listed_split_overrides_the_halves(tree: Path) -> None:
+    (tree / SPLIT_FILE).write_text(
+        "class,split\nx/1,test\nx/2, ignore\n\nx/3,train\ny,test\nz,train\n"
+    )
+    train, test = read_folder(tree)
+    assert train.class_names == ("x/3", "z")
+    assert test.class_names == ("x/1", "y")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("name,split\n", "line 1, must be the header 'class,split'"),
+        ("class,split\nx/1,train\nx/9,test\n", "line 3, lists the class 'x/9', but no folder"),
+        ("class,split\nx/1,train\nx/1,test\n", "line 3, lists the class 'x/1' a second time"),
+        ("class,split\nx/1,valid\n", "line 2, has the split 'valid': write train, test or ignore"),
+        ("class,split\nx/1\n", "line 2, holds 1 fields"),
+        ("class,split\nx/1,train\nz,test\n", "doesn't list 3 of 5 classes, .* 'x/2'"),
+        ("", "doesn't list 5 of 5 classes"),
+    ],
+)
+def test_a_split_that_does_not_fit_is_refused(tree: Path, lines: str, message: str) -> None:
+    (tree / SPLIT_FILE).write_text(lines)
+    with pytest.raises(DataError, match=message):
+        read_folder(tree)
+
+
+def test_a_split_file_that_is_no_text_is_refused(tree: Path) -> None:
+    (tree / SPLIT_FILE).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match=r"split\.csv can't be read"):
+        read_folder(tree)
+
+
+def test_a_split_must_leave_two_classes_in_each_half(tree: Path) -> None:
+    (tree / SPLIT_FILE).write_text(
+        "class,split\nx/1,train\nx/2,train\nx/3,train\ny,train\nz,test\n"
+    )
+    with pytest.raises(DataError, match="4 training and 1 test classes"):
+        read_folder(tree)
+
+
+def test_three_classes_are_too_few(tmp_path: Path) -> None:
+    for name in "abc":
+        save_image(tmp_path / name / "a.png")
+    with pytest.raises(DataError, match="2 training and 1 test classes"):
+        read_folder(tmp_path)
+
+
+def test_an_empty_folder_is_answered_with_the_layout(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"0 training and 0 test classes.*one folder a class"):
+        read_folder(tmp_path)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no folder .*missing"):
+        read_folder(tmp_path / "missing")
+
+
+def test_an_image_outside_a_class_is_refused(tree: Path) -> None:
+    save_image(tree / "stray.png")
+    with pytest.raises(DataError, match=r"stray\.png belongs to no class"):
+        read_folder(tree)
+
+
+def test_a_linked_class_folder_is_read(
+    tree: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    save_image(elsewhere / "a.png")
+    (tree / "a").symlink_to(elsewhere)
+    assert read_folder(tree)[0].class_names[0] == "a"
+
+
+def test_folder_reads_the_data_directory_and_folder_name_a_part_of_it(tree: Path) -> None:
+    assert load_dataset("folder", tree).train.class_names == ("x/1", "x/2", "x/3")
+    save_image(tree / "x" / "4" / "a.png")
+    assert load_dataset("folder:x", tree).train.class_names == ("1", "2")
+
+
+def test_a_subfolder_can_not_leave_the_data_directory(tree: Path) -> None:
+    with pytest.raises(SpaceError, match=r"without '\.\.'"):
+        load_dataset("folder:../other", tree / "x")

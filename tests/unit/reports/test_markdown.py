@@ -1,0 +1,171 @@
+from dataclasses import replace
+
+import pytest
+
+from histsearch.reports.cost import Cost
+from histsearch.reports.markdown import gain_sentence, percent, render
+from histsearch.reports.report import BestTrial, Report, Retrained
+from histsearch.reports.statistics import Estimate
+
+SEARCH_ONLY = Report(
+    study="birds",
+    space="cub200-resnet50",
+    dataset="cub200",
+    backbone="resnet50",
+    selection="classes held out of the training half",
+    on_test_classes=False,
+    trials={"COMPLETE": 9, "PRUNED": 3},
+    best=BestTrial(number=7, parameters={"tau": 24, "alpha": 1.15}, recall_at_1=0.7234, epoch=18),
+    retrained=[],
+    gain_over_baseline=None,
+    published={},
+    published_source="A paper, Table 3",
+    search_cost=Cost(hours_spent=12.345, hours_saved=4.0, accelerated=True),
+    retraining_cost=None,
+    unfinished_retrainings=[],
+    provenance={"device": ["NVIDIA H200", "NVIDIA A100"], "commit": ["abc123"]},
+)
+
+
+def retrained(role: str, *, trial: int, tau: int, mean: float) -> Retrained:
+    return Retrained(
+        study="birds-retrain",
+        role=role,
+        source_trial=trial,
+        parameters={"tau": tau},
+        epochs=18,
+        recall={1: Estimate(mean, 0.008, 3), 2: Estimate(mean + 0.1, 0.01, 3)},
+        recall_at_1=[mean - 0.01, mean, mean + 0.01],
+    )
+
+
+RETRAINED = replace(
+    SEARCH_ONLY,
+    retrained=[
+        retrained("tuned", trial=7, tau=24, mean=0.631),
+        retrained("baseline", trial=0, tau=32, mean=0.611),
+    ],
+    gain_over_baseline=Estimate(0.02, 0.005, 6),
+    retraining_cost=Cost(hours_spent=2.5, hours_saved=0.0, accelerated=True),
+)
+
+
+def test_report_names_study_space_trials_and_selection() -> None:
+    assert render(SEARCH_ONLY).startswith(
+        "# birds\n\nSpace `cub200-resnet50`: cub200 on resnet50. Trials: 9 complete, 3 pruned. "
+        "Selection on: classes held out of the training half.\n"
+    )
+
+
+def test_selection_on_the_test_classes_is_warned_of() -> None:
+    warned = render(replace(SEARCH_ONLY, on_test_classes=True))
+    assert "\n\n> **Selected on the test classes.** " in warned
+    assert "not a fair estimate" in warned
+
+
+def test_selection_on_held_out_classes_is_not_warned_of() -> None:
+    assert ">" not in render(SEARCH_ONLY)
+
+
+def test_best_trial_shows_its_configuration_recall_and_epoch() -> None:
+    assert "\n\nTrial 7: tau = 24, alpha = 1.15. R@1 72.3% at epoch 18, " in render(SEARCH_ONLY)
+
+
+def test_search_without_retraining_says_what_to_run() -> None:
+    text = render(SEARCH_ONLY)
+    assert "Not retrained yet: `histsearch retrain birds`, then workers." in text
+    assert "Retraining:" not in text
+
+
+def test_each_retrained_configuration_has_a_row() -> None:
+    text = render(RETRAINED)
+    assert (
+        "| configuration | epochs | seeds | R@1 | R@2 |\n"
+        "| --- | --- | --- | --- | --- |\n"
+        "| tuned #7 | 18 | 3 | 63.1 ± 0.8 | 73.1 ± 1.0 |\n"
+        "| baseline #0 | 18 | 3 | 61.1 ± 0.8 | 71.1 ± 1.0 |\n"
+    ) in text
+    assert "- tuned #7: tau = 24\n- baseline #0: tau = 32\n" in text
+    assert "Not retrained yet" not in text
+
+
+def test_gain_stands_in_the_report_where_both_sides_have_an_interval() -> None:
+    assert "\n\nTuned minus baseline: +2.0 points of R@1, " in render(RETRAINED)
+    assert "Tuned minus baseline" not in render(replace(RETRAINED, gain_over_baseline=None))
+
+
+@pytest.mark.parametrize(
+    ("gain", "sentence"),
+    [
+        (
+            Estimate(0.02, 0.005, 6),
+            "Tuned minus baseline: +2.0 points of R@1, 95% interval +1.5 to +2.5. "
+            "The tuned configuration is better.",
+        ),
+        (
+            Estimate(-0.02, 0.005, 6),
+            "Tuned minus baseline: -2.0 points of R@1, 95% interval -2.5 to -1.5. "
+            "The baseline is better.",
+        ),
+        (
+            Estimate(0.004, 0.02, 6),
+            "Tuned minus baseline: +0.4 points of R@1, 95% interval -1.6 to +2.4. "
+            "The interval holds 0: the two can't be told apart with these seeds.",
+        ),
+        (
+            Estimate(-0.004, 0.02, 6),
+            "Tuned minus baseline: -0.4 points of R@1, 95% interval -2.4 to +1.6. "
+            "The interval holds 0: the two can't be told apart with these seeds.",
+        ),
+    ],
+)
+def test_gain_says_only_what_its_interval_allows(gain: Estimate, sentence: str) -> None:
+    assert gain_sentence(gain) == sentence
+
+
+def test_interval_that_ends_at_zero_holds_zero() -> None:
+    assert "The interval holds 0" in gain_sentence(Estimate(0.25, 0.25, 6))
+
+
+def test_unfinished_retrainings_are_named() -> None:
+    running = replace(RETRAINED, unfinished_retrainings=["birds-retrain", "birds-again"])
+    assert "\n\nStill running: birds-retrain, birds-again.\n" in render(running)
+    assert "Still running" not in render(RETRAINED)
+
+
+def test_published_rows_stand_under_their_source() -> None:
+    rows = {"reproduced": {"R@1": 70.1, "NMI": 72.9}, "tuned": {"R@1": 72.0, "NMI": 75.6}}
+    assert (
+        "## Published\n\nA paper, Table 3, in percent.\n\n"
+        "| row | R@1 | NMI |\n"
+        "| --- | --- | --- |\n"
+        "| reproduced | 70.1 | 72.9 |\n"
+        "| tuned | 72.0 | 75.6 |\n"
+    ) in render(replace(SEARCH_ONLY, published=rows))
+
+
+def test_nothing_published_leaves_the_section_out() -> None:
+    text = render(SEARCH_ONLY)
+    assert "Published" not in text
+    assert "A paper" not in text
+
+
+def test_cost_says_what_was_spent_and_saved_in_its_unit() -> None:
+    assert "## Cost\n\nSearch: 12.3 GPU-hours spent, 4 saved by pruning.\n" in render(SEARCH_ONLY)
+    on_cpu = replace(SEARCH_ONLY, search_cost=Cost(0.5, 0.0, accelerated=False))
+    assert "Search: 0.5 CPU worker hours spent, 0 saved by pruning.\n" in render(on_cpu)
+
+
+def test_cost_of_retraining_follows_that_of_the_search() -> None:
+    assert " saved by pruning. Retraining: 2.5 GPU-hours.\n" in render(RETRAINED)
+
+
+def test_report_ends_with_what_it_was_made_with() -> None:
+    assert render(SEARCH_ONLY).endswith(
+        "\n\n## Made with\n\n- device: NVIDIA H200; NVIDIA A100\n- commit: abc123\n"
+    )
+
+
+def test_percent_of_a_single_seed_has_no_interval() -> None:
+    assert percent(Estimate(0.6314, None, 1)) == "63.1"
+    assert percent(Estimate(0.6314, 0.0083, 3)) == "63.1 ± 0.8"

@@ -1,0 +1,32 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from histsearch.reports.published import published_rows, published_source
+
+ROWS = {"original authors": "OA", "reproduced": "RE", "tuned": "TUNE"}
+
+
+@pytest.mark.parametrize("backbone", ["resnet50", "bn_inception"])
+@pytest.mark.parametrize("dataset", ["cub200", "cars196", "sop"])
+def test_rows_are_those_of_table_3(golden: Path, dataset: str, backbone: str) -> None:
+    table = json.loads((golden / "paper_tables.json").read_text())["table3_results"]
+    columns = table["columns"][dataset]
+    assert published_rows(dataset, backbone) == {
+        row: dict(zip(columns, table[backbone][printed][dataset], strict=True))
+        for row, printed in ROWS.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("dataset", "backbone"), [("glyphs", "conv4"), ("cub200", "conv4"), ("inshop", "resnet50")]
+)
+def test_what_the_paper_lacks_has_no_rows(dataset: str, backbone: str) -> None:
+    assert published_rows(dataset, backbone) == {}
+
+
+def test_source_names_the_paper_and_the_table() -> None:
+    assert published_source() == (
+        "Yuan and Le-Phuoc 2023, ReScience C 9.2 (#8), Table 3, CC BY 4.0"
+    )

@@ -1,0 +1,62 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from histsearch.search.space import builtin_spaces, load_space
+
+DATASETS = ("cub200", "cars196", "sop")
+BACKBONES = ("resnet50", "bn_inception")
+SPACES_FOLDER = Path(__file__).resolve().parents[3] / "spaces"
+
+
+@pytest.fixture(scope="module")
+def paper(golden: Path) -> dict[str, Any]:
+    tables: dict[str, Any] = json.loads((golden / "paper_tables.json").read_text())
+    return tables
+
+
+def test_spaces_of_the_paper_and_the_demo_are_built_in() -> None:
+    papers = {f"{dataset}-{backbone}" for dataset in DATASETS for backbone in BACKBONES}
+    assert set(builtin_spaces()) == papers | {"demo", "omniglot-conv4"}
+
+
+@pytest.mark.parametrize("name", builtin_spaces())
+def test_built_in_space_loads_by_its_own_name_and_by_path(name: str) -> None:
+    by_name = load_space(name)
+    assert by_name.name == name
+    assert load_space(str(SPACES_FOLDER / f"{name}.toml")) == by_name
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_space_of_the_paper_searches_its_grid_in_as_many_trials(
+    paper: dict[str, Any], dataset: str, backbone: str
+) -> None:
+    space = load_space(f"{dataset}-{backbone}")
+    grid = {name: list(domain) for name, domain in space.search.items()}
+    assert (space.dataset, space.backbone) == (dataset, backbone)
+    assert grid == paper["table5_6_spaces"][backbone][dataset]
+    assert space.trials == paper["search_cost"]["runs_per_backbone"][dataset]
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_space_of_the_paper_starts_with_its_configuration_and_training_settings(
+    paper: dict[str, Any], dataset: str, backbone: str
+) -> None:
+    space = load_space(f"{dataset}-{backbone}")
+    training = paper["table8_9_training"][backbone]
+    settings = training["shared"] | training[dataset]
+    epochs = settings.pop("epochs")
+    configuration = {name: settings.pop(name) for name in space.search}
+    assert space.epochs == epochs
+    assert space.enqueue[0] == configuration
+    assert space.fixed == settings
+
+
+def test_demo_starts_with_the_usual_configuration_of_the_method() -> None:
+    demo = load_space("demo")
+    assert (demo.dataset, demo.backbone, demo.weights) == ("glyphs", "conv4", "none")
+    assert demo.enqueue == ({"lambda_s": 1.0, "alpha": 0.9, "tau": 32, "batch_size": 32},)

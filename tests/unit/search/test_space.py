@@ -1,0 +1,480 @@
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from histsearch.exceptions import SpaceError
+from histsearch.search.space import Protocol, Range, Space, builtin_spaces, load_space, parse_space
+from histsearch.training.hyperparameters import NAMES
+
+FULL = """
+name = "own-birds.v2"
+dataset = "folder:birds"
+backbone = "resnet50"
+weights = "weights/own.pth"
+epochs = 20
+trials = 40
+
+[search]
+tau = [16, 24.5, 32]
+distance = ["mahalanobis", "cosine"]
+bn_freeze = [true, false]
+lr = {low = 1e-5, high = 1e-3, log = true}
+alpha = {low = 0.9, high = 1.2, step = 0.1}
+batch_size = {low = 16, high = 64, step = 16}
+
+[fixed]
+images_per_class = 4
+optimizer = "adamw"
+
+[protocol]
+validation = "test"
+validation_fraction = 0.2
+seed = 7
+
+[[enqueue]]
+tau = 32
+alpha = 1.1
+batch_size = 48
+
+[[enqueue]]
+lr = 1e-4
+"""
+
+SMALL: dict[str, Any] = {
+    "name": "own",
+    "dataset": "glyphs",
+    "backbone": "conv4",
+    "epochs": 5,
+    "trials": 12,
+    "search": {"tau": [4, 8]},
+}
+
+LIST_OR_TABLE = "a list of values, each a number > 0, or a table {low, high, log, step}"
+TABLE = "a table {low, high, log, step} with low and high numbers, log true or false"
+WHOLE_STEP = "a step > 0, whole for whole numbers"
+ANY_NAME = "one of " + ", ".join(NAMES)
+DIVIDES = "0 (no class balancing) or a whole number that divides batch_size"
+TOP_LEVEL = "name, dataset, backbone, weights, epochs, trials, search, fixed, protocol, enqueue"
+
+
+def refusal(table: dict[str, Any]) -> str:
+    with pytest.raises(SpaceError) as error:
+        parse_space(table, source="own.toml")
+    return str(error.value)
+
+
+def small(**changes: Any) -> Space:
+    return parse_space(SMALL | changes, source="own.toml")
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Space:
+    path = tmp_path / "birds.toml"
+    path.write_text(FULL)
+    return load_space(str(path))
+
+
+def test_full_space_is_read_from_its_file(full: Space) -> None:
+    assert full.name == "own-birds.v2"
+    assert full.dataset == "folder:birds"
+    assert full.backbone == "resnet50"
+    assert full.weights == "weights/own.pth"
+    assert (full.epochs, full.trials) == (20, 40)
+    assert full.search == {
+        "tau": (16, 24.5, 32),
+        "distance": ("mahalanobis", "cosine"),
+        "bn_freeze": (True, False),
+        "lr": Range(low=1e-5, high=1e-3, log=True),
+        "alpha": Range(low=0.9, high=1.2, step=0.1),
+        "batch_size": Range(low=16, high=64, step=16),
+    }
+    assert full.fixed == {"images_per_class": 4, "optimizer": "adamw"}
+    assert full.protocol == Protocol(validation="test", validation_fraction=0.2, seed=7)
+    assert full.enqueue == ({"tau": 32, "alpha": 1.1, "batch_size": 48}, {"lr": 1e-4})
+
+
+def test_space_survives_the_way_through_json(full: Space) -> None:
+    restored = Space.model_validate(json.loads(json.dumps(full.model_dump(mode="json"))))
+    assert restored == full
+    assert [type(value) for value in restored.search["tau"]] == [int, float, int]
+
+
+def test_short_space_gets_the_defaults() -> None:
+    space = small()
+    assert space.fixed == {}
+    assert space.enqueue == ()
+    assert space.protocol == Protocol(validation="held-out", validation_fraction=0.25, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights"),
+    [("resnet50", "pretrained"), ("bn_inception", "pretrained"), ("conv4", "none")],
+)
+def test_weights_left_out_are_those_usual_for_the_backbone(backbone: str, weights: str) -> None:
+    assert small(backbone=backbone).weights == weights
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"colour": 1}, f"colour: found an unknown key, allowed: {TOP_LEVEL}"),
+        (
+            {"name": "-birds"},
+            'name: found "-birds", allowed: letters, digits, dots, dashes and underscores',
+        ),
+        (
+            {"dataset": "cub"},
+            "dataset: There is no data set 'cub': choose one of glyphs, folder, "
+            "folder:SUBFOLDER, cub200, cars196, sop and inshop.",
+        ),
+        (
+            {"dataset": "folder:../secret"},
+            "dataset: The data set 'folder:../secret' names no folder inside the data directory: "
+            "write folder:SUBFOLDER with a relative path and without '..'.",
+        ),
+        ({"dataset": 3}, "dataset: found 3, allowed: a data set's name"),
+        (
+            {"backbone": "vgg"},
+            "backbone: backbone 'vgg' isn't known; known are resnet50, bn_inception, conv4",
+        ),
+        ({"backbone": ["conv4"]}, 'backbone: found ["conv4"], allowed: a backbone\'s name'),
+        (
+            {"weights": ""},
+            'weights: found "", allowed: "pretrained", "none" (random initialisation) or a weights '
+            "file",
+        ),
+        ({"epochs": "5"}, 'epochs: found "5", allowed: a whole number >= 1'),
+        ({"epochs": 0}, "epochs: found 0, allowed: a whole number >= 1"),
+        ({"trials": True}, "trials: found true, allowed: a whole number >= 1"),
+        ({"trials": 1.5}, "trials: found 1.5, allowed: a whole number >= 1"),
+    ],
+)
+def test_top_level_key_that_cannot_be_used_is_refused(
+    changes: dict[str, Any], expected: str
+) -> None:
+    assert refusal(SMALL | changes) == f"own.toml: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ({}, "search: found {}, allowed: a table of at least one hyperparameter"),
+        ([4], "search: found [4], allowed: a table of at least one hyperparameter"),
+        ({"taus": [4]}, f'search: found "taus", allowed: did you mean "tau"? {ANY_NAME}'),
+        ({"colour": [4]}, f'search: found "colour", allowed: {ANY_NAME}'),
+        ({"tau": 4}, f"search.tau: found 4, allowed: {LIST_OR_TABLE}"),
+        ({"tau": "4"}, f'search.tau: found "4", allowed: {LIST_OR_TABLE}'),
+        ({"tau": []}, "search.tau: found [], allowed: a list of at least one value"),
+        ({"tau": ["4"]}, 'search.tau: found "4", allowed: a number > 0'),
+        ({"tau": [4, 0]}, "search.tau: found 0, allowed: a number > 0"),
+        ({"tau": [4, 8, 4.0]}, "search.tau: found [4, 8, 4.0], allowed: every value once"),
+        ({"batch_size": [True]}, "search.batch_size: found true, allowed: a whole number >= 2"),
+        ({"batch_size": [8.0]}, "search.batch_size: found 8.0, allowed: a whole number >= 2"),
+        (
+            {"distance": ["hamming"]},
+            'search.distance: found "hamming", allowed: "mahalanobis", "euclidean", "cosine" or '
+            '"manhattan"',
+        ),
+        ({"bn_freeze": [1]}, "search.bn_freeze: found 1, allowed: true or false"),
+    ],
+)
+def test_searched_list_that_cannot_be_used_is_refused(search: Any, expected: str) -> None:
+    assert refusal(SMALL | {"search": search}) == f"own.toml: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ({"tau": {"low": 4}}, f"search.tau: found {{low = 4}}, allowed: {TABLE}"),
+        (
+            {"tau": {"low": 4, "high": "8"}},
+            f'search.tau: found {{low = 4, high = "8"}}, allowed: {TABLE}',
+        ),
+        (
+            {"tau": {"low": 4, "high": True}},
+            f"search.tau: found {{low = 4, high = true}}, allowed: {TABLE}",
+        ),
+        (
+            {"tau": {"low": 4, "high": 8, "base": 2}},
+            f"search.tau: found {{low = 4, high = 8, base = 2}}, allowed: {TABLE}",
+        ),
+        ({"tau": {"low": 0, "high": 8}}, "search.tau: found 0, allowed: a number > 0"),
+        (
+            {"batch_size": {"low": 8.0, "high": 64}},
+            "search.batch_size: found 8.0, allowed: a whole number >= 2",
+        ),
+        (
+            {"tau": {"low": 8, "high": 4}},
+            "search.tau: found low 8, high 4, allowed: low below high",
+        ),
+        (
+            {"tau": {"low": 8, "high": 8}},
+            "search.tau: found low 8, high 8, allowed: low below high",
+        ),
+        (
+            {"lr": {"low": 0, "high": 1, "log": True}},
+            "search.lr: found low 0 with log, allowed: low > 0 on a log scale",
+        ),
+        (
+            {"batch_size": {"low": 8, "high": 64, "log": True, "step": 8}},
+            "search.batch_size: found step 8 with log, allowed: either step or log, not both",
+        ),
+        (
+            {"batch_size": {"low": 8, "high": 60, "step": 8}},
+            "search.batch_size: found low 8, high 60, step 8, allowed: a step that leads from "
+            "low exactly to high",
+        ),
+        (
+            {"alpha": {"low": 0.9, "high": 1.2, "step": 0.25}},
+            "search.alpha: found low 0.9, high 1.2, step 0.25, allowed: a step that leads from "
+            "low exactly to high",
+        ),
+        (
+            {"batch_size": {"low": 8, "high": 64, "step": 8.0}},
+            f"search.batch_size: found step 8.0, allowed: {WHOLE_STEP}",
+        ),
+        (
+            {"tau": {"low": 4, "high": 8, "step": 0}},
+            f"search.tau: found step 0, allowed: {WHOLE_STEP}",
+        ),
+        (
+            {"tau": {"low": 4, "high": 8, "step": float("inf")}},
+            f"search.tau: found step inf, allowed: {WHOLE_STEP}",
+        ),
+        (
+            {"distance": {"low": 1, "high": 2}},
+            "search.distance: found {low = 1, high = 2}, allowed: a list of values, each "
+            '"mahalanobis", "euclidean", "cosine" or "manhattan"',
+        ),
+    ],
+)
+def test_searched_range_that_cannot_be_used_is_refused(
+    search: dict[str, Any], expected: str
+) -> None:
+    assert refusal(SMALL | {"search": search}) == f"own.toml: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("fixed", "expected"),
+    [
+        ([1], "fixed: found [1], allowed: a table of hyperparameters"),
+        ({"lrr": 1}, f'fixed: found "lrr", allowed: did you mean "lr"? {ANY_NAME}'),
+        ({"lr": "0.1"}, 'fixed.lr: found "0.1", allowed: a number >= 0'),
+        ({"lr": [0.1]}, "fixed.lr: found [0.1], allowed: a number >= 0"),
+        ({"batch_size": True}, "fixed.batch_size: found true, allowed: a whole number >= 2"),
+        ({"batch_size": 8.0}, "fixed.batch_size: found 8.0, allowed: a whole number >= 2"),
+        (
+            {"tau": 4},
+            "fixed.tau: found 4, allowed: each hyperparameter in [search] or [fixed] once",
+        ),
+    ],
+)
+def test_fixed_hyperparameter_that_cannot_be_used_is_refused(fixed: Any, expected: str) -> None:
+    assert refusal(SMALL | {"fixed": fixed}) == f"own.toml: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "expected"),
+    [
+        (3, "protocol: found 3, allowed: a table {validation, ...}"),
+        (
+            {"fraction": 0.2},
+            "protocol.fraction: found an unknown key, allowed: validation, validation_fraction, "
+            "seed",
+        ),
+        (
+            {"validation": "train"},
+            'protocol.validation: found "train", allowed: "held-out" (classes held out of the '
+            'training half) or "test" (the paper\'s)',
+        ),
+        (
+            {"validation_fraction": 1.0},
+            "protocol.validation_fraction: found 1.0, allowed: a number between 0 and 1 (part of "
+            "the training classes)",
+        ),
+        (
+            {"validation_fraction": "half"},
+            'protocol.validation_fraction: found "half", allowed: a number between 0 and 1 (part '
+            "of the training classes)",
+        ),
+        ({"seed": -1}, "protocol.seed: found -1, allowed: a whole number >= 0"),
+        ({"seed": 1.5}, "protocol.seed: found 1.5, allowed: a whole number >= 0"),
+    ],
+)
+def test_protocol_that_cannot_be_used_is_refused(protocol: Any, expected: str) -> None:
+    assert refusal(SMALL | {"protocol": protocol}) == f"own.toml: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("search", "configuration", "expected"),
+    [
+        (
+            {"tau": [4], "alpha": [1]},
+            {},
+            "enqueue[0]: found nothing, allowed: values for tau, alpha",
+        ),
+        (
+            {"tau": [4], "alpha": [1]},
+            {"lr": 1},
+            'enqueue[0]: found "lr", allowed: searched hyperparameters: tau, alpha',
+        ),
+        ({"tau": [4, 8]}, {"tau": 5}, "enqueue[0].tau: found 5, allowed: one of [4, 8]"),
+        (
+            {"bn_freeze": [True, False]},
+            {"bn_freeze": 1},
+            "enqueue[0].bn_freeze: found 1, allowed: one of [true, false]",
+        ),
+        (
+            {"lr": {"low": 0.01, "high": 0.1, "log": True}},
+            {"lr": 0.2},
+            "enqueue[0].lr: found 0.2, allowed: 0.01 to 0.1, log scale",
+        ),
+        (
+            {"tau": {"low": 4, "high": 8, "step": 2}},
+            {"tau": 5},
+            "enqueue[0].tau: found 5, allowed: 4 to 8 in steps of 2",
+        ),
+        (
+            {"batch_size": {"low": 8, "high": 64}},
+            {"batch_size": 32.0},
+            "enqueue[0].batch_size: found 32.0, allowed: 8 to 64",
+        ),
+        (
+            {"tau": {"low": 4, "high": 8}},
+            {"tau": "5"},
+            'enqueue[0].tau: found "5", allowed: 4 to 8',
+        ),
+    ],
+)
+def test_enqueued_configuration_outside_the_space_is_refused(
+    search: dict[str, Any], configuration: dict[str, Any], expected: str
+) -> None:
+    table = SMALL | {"search": search, "enqueue": [configuration]}
+    assert refusal(table) == f"own.toml: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("enqueue", "key"),
+    [({"tau": 4}, "enqueue"), ([4], "enqueue[0]"), ([{"tau": [4]}], "enqueue[0].tau")],
+)
+def test_enqueue_of_another_form_is_refused_in_one_line(enqueue: Any, key: str) -> None:
+    message = refusal(SMALL | {"enqueue": enqueue})
+    assert message.startswith(f"own.toml: {key}: found ")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("search", "fixed", "found"),
+    [
+        ({"batch_size": [8, 16, 30]}, {"images_per_class": 4}, "4 with batch_size 30"),
+        ({"images_per_class": [0, 4, 5]}, {"batch_size": 16}, "5 with batch_size 16"),
+        ({"tau": [4]}, {"images_per_class": 5}, "5 with batch_size 32"),
+        ({"batch_size": {"low": 8, "high": 16}}, {"images_per_class": 4}, "4 with batch_size 9"),
+        (
+            {"batch_size": {"low": 8, "high": 12, "step": 4}},
+            {"images_per_class": 8},
+            "8 with batch_size 12",
+        ),
+    ],
+)
+def test_images_per_class_must_divide_every_batch_size(
+    search: dict[str, Any], fixed: dict[str, Any], found: str
+) -> None:
+    message = refusal(SMALL | {"search": search, "fixed": fixed})
+    assert message == f"own.toml: images_per_class: found {found}, allowed: {DIVIDES}"
+
+
+@pytest.mark.parametrize(
+    ("key", "allowed"),
+    [
+        ("name", "letters, digits, dots, dashes and underscores"),
+        ("dataset", "a data set's name"),
+        ("backbone", "a backbone's name"),
+        ("epochs", "a whole number >= 1"),
+        ("trials", "a whole number >= 1"),
+        ("search", "a table of hyperparameters"),
+    ],
+)
+def test_missing_key_is_refused(key: str, allowed: str) -> None:
+    table = {name: value for name, value in SMALL.items() if name != key}
+    assert refusal(table) == f"own.toml: {key}: found nothing, allowed: {allowed}"
+
+
+def test_every_problem_has_its_own_line() -> None:
+    changes = {"colour": 1, "epochs": 0, "search": {"tau": []}, "fixed": {"lr": "a"}}
+    assert set(refusal(SMALL | changes).splitlines()) == {
+        f"own.toml: colour: found an unknown key, allowed: {TOP_LEVEL}",
+        "own.toml: epochs: found 0, allowed: a whole number >= 1",
+        "own.toml: search.tau: found [], allowed: a list of at least one value",
+        'own.toml: fixed.lr: found "a", allowed: a number >= 0',
+    }
+
+
+def test_problem_in_a_file_is_told_with_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "birds.toml"
+    path.write_text(FULL.replace("epochs = 20", "epochs = 0"))
+    with pytest.raises(SpaceError) as error:
+        load_space(str(path))
+    assert str(error.value) == f"{path}: epochs: found 0, allowed: a whole number >= 1"
+
+
+@pytest.mark.parametrize("content", [b'name = "own\n', b'name = "\xff"\n'])
+def test_file_that_is_not_toml_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_bytes(content)
+    with pytest.raises(SpaceError) as error:
+        load_space(str(path))
+    assert str(error.value).startswith(f"{path}: not a TOML file: ")
+
+
+def test_missing_file_is_refused_with_the_names_of_the_built_in_spaces(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere.toml"
+    with pytest.raises(SpaceError) as error:
+        load_space(str(path))
+    assert str(error.value) == (
+        f'found no space "{path}"; give the path of a TOML file or one of: '
+        + ", ".join(builtin_spaces())
+    )
+
+
+def test_configuration_of_a_trial_goes_over_the_fixed_hyperparameters(full: Space) -> None:
+    complete = full.hyperparameters({"tau": 24.5, "batch_size": 48})
+    assert (complete.tau, complete.batch_size) == (24.5, 48)
+    assert (complete.optimizer, complete.images_per_class) == ("adamw", 4)
+    assert complete.hgnn_layers == 2
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        {"tau": 24.5},
+        {"distance": "cosine", "bn_freeze": False},
+        {"lr": 1e-5},
+        {"lr": 1e-3},
+        {"alpha": 1.1, "batch_size": 64},
+    ],
+)
+def test_configuration_inside_the_space_is_accepted(
+    full: Space, configuration: dict[str, Any]
+) -> None:
+    full.check_configuration(configuration)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "expected"),
+    [
+        ("tau = 17", "configuration.tau: found 17, allowed: one of [16, 24.5, 32]"),
+        ("alpha = 1.15", "configuration.alpha: found 1.15, allowed: 0.9 to 1.2 in steps of 0.1"),
+        ("alpha = [1.1]", "configuration.alpha: found [1.1], allowed: 0.9 to 1.2 in steps of 0.1"),
+        ("tau = [16]", "configuration.tau: found [16], allowed: one of [16, 24.5, 32]"),
+    ],
+)
+def test_configuration_outside_the_space_is_refused(
+    full: Space, assignment: str, expected: str
+) -> None:
+    with pytest.raises(SpaceError) as error:
+        full.check_configuration(tomllib.loads(assignment))
+    assert str(error.value) == expected

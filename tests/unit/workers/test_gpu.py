@@ -1,0 +1,138 @@
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pynvml
+import pytest
+
+from histsearch.exceptions import DeviceError
+from histsearch.workers.gpu import Gpu, list_gpus, select_gpus
+
+FIRST = Gpu(index=0, uuid="GPU-aaaa", name="NVIDIA H200", memory_mib=143771)
+SECOND = Gpu(index=1, uuid="GPU-bbbb", name="NVIDIA A100", memory_mib=81920)
+
+
+@pytest.fixture
+def nvml_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The machine has two GPUs; the list records when NVML was opened and closed."""
+    gpus = (FIRST, SECOND)
+    calls: list[str] = []
+    stubs = {
+        "nvmlInit": lambda: calls.append("init"),
+        "nvmlShutdown": lambda: calls.append("shutdown"),
+        "nvmlDeviceGetCount": lambda: len(gpus),
+        "nvmlDeviceGetHandleByIndex": lambda index: gpus[index],
+        "nvmlDeviceGetUUID": lambda handle: handle.uuid,
+        "nvmlDeviceGetName": lambda handle: handle.name,
+        "nvmlDeviceGetMemoryInfo": lambda handle: SimpleNamespace(total=handle.memory_mib * 2**20),
+    }
+    for name, stub in stubs.items():
+        monkeypatch.setattr(pynvml, name, stub)
+    return calls
+
+
+def without_driver(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def fail() -> None:
+        raise pynvml.NVMLError(code)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", fail)
+
+
+def test_gpus_are_listed_in_their_order_and_nvml_is_closed(nvml_calls: list[str]) -> None:
+    assert list_gpus() == [FIRST, SECOND]
+    assert nvml_calls == ["init", "shutdown"]
+
+
+@pytest.mark.usefixtures("nvml_calls")
+@pytest.mark.parametrize(
+    ("selection", "chosen"),
+    [
+        ("0", [FIRST]),
+        ("GPU-bbbb", [SECOND]),
+        ("all", [FIRST, SECOND]),
+        ("1,0", [SECOND, FIRST]),
+        ("GPU-aaaa, 1", [FIRST, SECOND]),
+    ],
+)
+def test_selection_names_gpus_by_index_or_uuid(selection: str, chosen: list[Gpu]) -> None:
+    assert select_gpus(selection) == chosen
+
+
+@pytest.mark.usefixtures("nvml_calls")
+@pytest.mark.parametrize(
+    ("selection", "unknown"), [("2", "2"), ("0,GPU-cccc", "GPU-cccc"), ("0,", ""), ("-1", "-1")]
+)
+def test_unknown_gpu_is_refused_with_those_there(selection: str, unknown: str) -> None:
+    with pytest.raises(DeviceError) as refusal:
+        select_gpus(selection)
+    assert str(refusal.value) == (
+        f'found no GPU "{unknown}"; this machine has 0: NVIDIA H200, 143771 MiB (GPU-aaaa); '
+        "1: NVIDIA A100, 81920 MiB (GPU-bbbb)"
+    )
+
+
+@pytest.mark.usefixtures("nvml_calls")
+@pytest.mark.parametrize("selection", ["0,0", "0,1,GPU-aaaa"])
+def test_gpu_named_twice_is_refused(selection: str) -> None:
+    with pytest.raises(DeviceError) as refusal:
+        select_gpus(selection)
+    assert str(refusal.value) == (f"found a GPU named twice in --gpu {selection}; name each once")
+
+
+@pytest.mark.parametrize(
+    "code", [pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED]
+)
+def test_machine_without_a_driver_has_no_gpu_to_select(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    without_driver(monkeypatch, code)
+    assert list_gpus() == []
+    with pytest.raises(DeviceError) as refusal:
+        select_gpus("0")
+    assert str(refusal.value) == (
+        "found no NVIDIA GPU on this machine, asked for --gpu 0; use --device cpu, or check "
+        "nvidia-smi"
+    )
+
+
+def visible_gpus_after(statements: str) -> dict[str, str | None]:
+    script = (
+        "import json, os, sys, types\n"
+        "from histsearch.workers.gpu import Gpu, hide_gpus, pin_to_gpu\n"
+        "second = Gpu(index=1, uuid='GPU-bbbb', name='NVIDIA A100', memory_mib=81920)\n"
+        f"{statements}\n"
+        "print(json.dumps({name: value for name, value in os.environ.items() "
+        "if name.startswith('CUDA_')}))\n"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("CUDA_")}
+    result = subprocess.run(
+        [sys.executable, "-c", script], env=clean, capture_output=True, text=True, check=True
+    )
+    variables: dict[str, str | None] = json.loads(result.stdout)
+    return variables
+
+
+def test_pinned_process_sees_its_gpu_alone() -> None:
+    assert visible_gpus_after("pin_to_gpu(second)") == {
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": "GPU-bbbb",
+    }
+
+
+def test_process_of_a_cpu_worker_sees_no_gpu() -> None:
+    assert visible_gpus_after("hide_gpus()") == {"CUDA_VISIBLE_DEVICES": ""}
+
+
+def test_process_is_not_pinned_once_torch_is_loaded() -> None:
+    pinned_late = (
+        "sys.modules['torch'] = types.ModuleType('torch')\n"
+        "try:\n"
+        "    pin_to_gpu(second)\n"
+        "except RuntimeError as error:\n"
+        "    assert 'before torch is imported' in str(error)\n"
+        "else:\n"
+        "    raise AssertionError('pinned after torch was imported')"
+    )
+    assert visible_gpus_after(pinned_late) == {}
