@@ -1,10 +1,24 @@
 """``histsearch dashboard``: optuna-dashboard on the studies."""
 
+from socketserver import ThreadingMixIn
 from typing import Annotated
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import typer
 
 from histsearch.cli.options import StorageOption, open_storage
+from histsearch.exceptions import HistsearchError
+
+
+class _ThreadingServer(ThreadingMixIn, WSGIServer):
+    """Answers requests side by side; a browser that holds a connection open blocks no other."""
+
+    daemon_threads = True
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Log nothing: the page polls every few seconds."""
 
 
 def dashboard(
@@ -15,6 +29,15 @@ def dashboard(
     """Serve optuna-dashboard, without putting the storage's password on a command line."""
     import optuna_dashboard
 
-    opened = open_storage(storage)
+    app = optuna_dashboard.wsgi(open_storage(storage).optuna)
+    try:
+        server = make_server(host, port, app, _ThreadingServer, _QuietHandler)
+    except OSError as error:
+        raise HistsearchError(
+            f"can't listen on {host}:{port} ({error.strerror}); choose another with --port"
+        ) from error
     typer.echo(f"optuna-dashboard on http://{host}:{port}/ (Ctrl-C ends it)")
-    optuna_dashboard.run_server(opened.optuna, host=host, port=port)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        server.server_close()

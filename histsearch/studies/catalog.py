@@ -1,5 +1,6 @@
 """The studies of a storage: create, find, list and delete them."""
 
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 import optuna
-from optuna.exceptions import DuplicatedStudyError
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 
 import histsearch
 from histsearch.exceptions import StudyError
@@ -15,6 +16,8 @@ from histsearch.search.space import Space
 from histsearch.studies.definition import StudyDefinition
 from histsearch.studies.storage import Storage
 from histsearch.studies.study import BUDGET, DEFINITION, PAUSED, SELECTION, Study, selection
+
+METRIC = "R@1"
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ def create_study(
             f'found a study named "{name}" already; choose another with --name, or delete it with '
             f"histsearch study delete {name}"
         ) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        optuna_study.set_metric_names([METRIC])
     optuna_study.set_user_attr(PAUSED, True)
     optuna_study.set_user_attr(BUDGET, budget)
     optuna_study.set_user_attr(SELECTION, selection(definition))

@@ -28,22 +28,31 @@ def supervise(gpus: Sequence[Gpu], arguments: Sequence[str], environment: Mappin
     Returns:
         0 when every worker ended well, else the first exit code that says otherwise.
     """
-    workers = [
-        subprocess.Popen(  # noqa: S603 - this very program
-            [sys.executable, "-m", "histsearch", "worker", "--gpu", gpu.uuid, *arguments],
-            env={**os.environ, **environment},
-        )
-        for gpu in gpus
-    ]
+    workers: list[subprocess.Popen[bytes]] = []
+    received: list[int] = []
 
     def hand_on(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
         for worker in workers:
             worker.send_signal(number)
 
     for number in STOP_SIGNALS:
         signal.signal(number, hand_on)
+    for gpu in gpus:
+        if received:
+            break
+        workers.append(_start_worker(gpu, arguments, environment))
     codes = [worker.wait() for worker in workers]
-    for gpu, code in zip(gpus, codes, strict=True):
+    for gpu, code in zip(gpus, codes, strict=False):
         if code:
             log.error("the worker on GPU %s ended with exit code %d", gpu, code)
     return next((abs(code) for code in codes if code), 0)
+
+
+def _start_worker(
+    gpu: Gpu, arguments: Sequence[str], environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - this very program
+        [sys.executable, "-m", "histsearch", "worker", "--gpu", gpu.uuid, *arguments],
+        env={**os.environ, **environment},
+    )

@@ -47,6 +47,16 @@ def test_bad_input_is_one_sentence(run: Run, arguments: tuple[str, ...], sentenc
     assert "Traceback" not in refused.stderr
 
 
+def test_a_port_in_use_is_one_sentence(run: Run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        refused = run("dashboard", "--port", port, code=2)
+    assert refused.stderr.count("\n") == 1
+    assert f"127.0.0.1:{port}" in refused.stderr
+
+
 def test_a_bad_space_names_file_key_and_what_is_allowed(run: Run, stripes_file: Path) -> None:
     stripes_file.write_text(stripes_file.read_text().replace("tau = [8, 16, 32]", "tua = [8]"))
     refused = run("study", "create", str(stripes_file), code=2)
