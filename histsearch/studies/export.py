@@ -9,6 +9,8 @@ from optuna.trial import FrozenTrial
 
 from histsearch.studies.study import Study
 
+_COLUMNS = ("number", "state", "value")
+
 
 def rows(study: Study) -> list[dict[str, Any]]:
     """One flat dictionary a trial: number, state, value, parameters, curve, attributes."""
@@ -41,7 +43,7 @@ def to_json(study: Study) -> str:
 def to_csv(study: Study) -> str:
     """The rows as CSV; a curve or another nested value is a JSON cell."""
     table = rows(study)
-    columns = dict.fromkeys(column for row in table for column in row)
+    columns = dict.fromkeys([*_COLUMNS, *(column for row in table for column in row)])
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(columns), restval="")
     writer.writeheader()

@@ -101,6 +101,8 @@ class Storage:
                 )
         except DBAPIError as error:
             raise unusable(error, url) from None
+        except RuntimeError as error:  # tables of another Optuna version
+            raise unusable(error, url) from error
 
     @contextmanager
     def lock(self, key: int) -> Iterator[None]:

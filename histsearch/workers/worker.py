@@ -1,7 +1,8 @@
 """The worker: claim a trial, run it, tell its outcome, until told to stop."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,7 +102,7 @@ class Worker:
             dataset = self._prepare(study)
             if dataset is None:
                 continue
-            trial = claim(study)
+            trial = self._claim(study)
             if trial is None:
                 continue
             self._turns[study.name] = max(self._turns.values(), default=0) + 1
@@ -114,11 +115,19 @@ class Worker:
 
         Among equals, the one this worker served longest ago comes first.
         """
-        studies = [study for study in self._served() if study.is_open]
-        return sorted(
-            studies,
-            key=lambda study: (study.count(TrialState.RUNNING), self._turns.get(study.name, 0)),
-        )
+        turns: list[tuple[int, int, str, Study]] = []
+        for study in self._served():
+            with self._unless_deleted(study):
+                if study.is_open:
+                    running = study.count(TrialState.RUNNING)
+                    turns.append((running, self._turns.get(study.name, 0), study.name, study))
+        return [study for *_, study in sorted(turns, key=lambda turn: turn[:3])]
+
+    def _claim(self, study: Study) -> optuna.Trial | None:
+        trial = None
+        with self._unless_deleted(study):
+            trial = claim(study)
+        return trial
 
     def _served(self) -> list[Study]:
         names = self._settings.study_names
@@ -152,6 +161,12 @@ class Worker:
         label = f"{study.name} #{trial.number}"
         parameters = " ".join(f"{name}={value}" for name, value in trial.params.items())
         log.info("%s  started: %s", label, parameters)
+        with self._unless_deleted(study):
+            self._run_to_outcome(study, trial, dataset, label)
+
+    def _run_to_outcome(
+        self, study: Study, trial: optuna.Trial, dataset: Dataset, label: str
+    ) -> None:
         try:
             outcome = self._runner.run(study, trial, dataset)
         except InterruptedRunError:
@@ -159,12 +174,7 @@ class Worker:
             log.info("%s  interrupted: back in the queue", label)
             return
         except (OperationalError, StorageInternalError):
-            raise
-        except KeyError:
-            if self._exists(study):
-                raise
-            log.warning("%s  dropped: the study was deleted", label)
-            return
+            raise  # the database is gone: there is nowhere to tell it
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             trial.set_user_attr(trial_record.REASON, reason)
@@ -175,6 +185,16 @@ class Worker:
 
     def _tell(self, study: Study, trial: optuna.Trial, outcome: Outcome) -> None:
         study.optuna_study.tell(trial, outcome.value, outcome.state)
+
+    @contextmanager
+    def _unless_deleted(self, study: Study) -> Iterator[None]:
+        """Leave the block without a crash when the study is deleted meanwhile."""
+        try:
+            yield
+        except KeyError:
+            if self._exists(study):
+                raise
+            log.warning("study %s was deleted", study.name)
 
     def _exists(self, study: Study) -> bool:
         try:

@@ -75,7 +75,7 @@ def _is_estimate(found: Estimate | None, mean: float, half_width: float, n: int)
     )
 
 
-def test_report_shows_the_best_trial_beside_the_published_rows(search: Study) -> None:
+def test_search_alone_has_its_best_trial_and_the_published_rows(search: Study) -> None:
     report = build_report(search.storage, SPACE)
     assert (report.study, report.space) == (SPACE, SPACE)
     assert (report.dataset, report.backbone) == ("cars196", "resnet50")
@@ -84,10 +84,6 @@ def test_report_shows_the_best_trial_beside_the_published_rows(search: Study) ->
     assert (report.selection, report.on_test_classes) == (HELD_OUT_SELECTION, False)
     assert report.published["tuned"] == {"R@1": 90.2, "R@2": 94.5, "R@4": 96.8, "NMI": 75.8}
     assert report.published["reproduced"]["R@1"] == 89.8
-
-
-def test_search_without_retraining_has_no_figures_of_the_test_classes(search: Study) -> None:
-    report = build_report(search.storage, SPACE)
     assert report.retrained == []
     assert report.gain_over_baseline is None
     assert report.retraining_cost is None
@@ -129,8 +125,13 @@ def test_retraining_run_that_broke_off_saves_no_negative_hours(search: Study) ->
     assert found.hours_saved >= 0
 
 
-def test_unfinished_retraining_is_named_and_reported_as_far_as_it_is(search: Study) -> None:
+def test_unfinished_retraining_is_named_and_reported_as_far_as_it_is(
+    search: Study, tmp_path: Path
+) -> None:
     retraining = create_retraining(search, seeds=2)
+    _, as_markdown = write_report(build_report(search.storage, SPACE), tmp_path)
+    assert RETRAINING in as_markdown.read_text(encoding="utf-8")
+
     _tell_recall(retraining, 0.9, 0.95)
     report = build_report(search.storage, SPACE)
     assert report.unfinished_retrainings == [RETRAINING]
@@ -138,26 +139,21 @@ def test_unfinished_retraining_is_named_and_reported_as_far_as_it_is(search: Stu
     assert tuned.recall[1] == Estimate(mean=0.9, half_width=None, n=1)
 
 
-def test_name_of_a_retraining_gives_the_report_of_its_search(retraining: Study) -> None:
-    report = build_report(retraining.storage, RETRAINING)
-    assert report == build_report(retraining.storage, SPACE)
+def test_report_covers_a_search_with_its_own_retrainings(retraining: Study) -> None:
+    storage = retraining.storage
+    other = create_search(storage, load_space(SPACE), name="other", trials=1)
+    _tell(other, 0.7, best_epoch=5)
+    assert build_report(storage, "other").retrained == []
+    report = build_report(storage, RETRAINING)
+    assert report == build_report(storage, SPACE)
     assert report.unfinished_retrainings == []
 
 
-def test_retrainings_of_another_search_are_left_out(retraining: Study) -> None:
-    other = create_search(retraining.storage, load_space(SPACE), name="other", trials=1)
-    _tell(other, 0.7, best_epoch=5)
-    assert build_report(retraining.storage, "other").retrained == []
-
-
-def test_search_without_completed_trial_is_refused(storage: Storage) -> None:
+def test_search_that_is_absent_or_has_no_completed_trial_is_refused(storage: Storage) -> None:
     study = create_search(storage, load_space(SPACE))
     _tell(study, None, TrialState.FAIL)
     with pytest.raises(StudyError, match=f'no completed trial in "{SPACE}"; run histsearch worker'):
         build_report(storage, SPACE)
-
-
-def test_unknown_study_is_refused(storage: Storage) -> None:
     with pytest.raises(StudyError, match='found no study "absent"'):
         build_report(storage, "absent")
 
@@ -192,9 +188,3 @@ def test_markdown_warns_of_a_selection_on_the_test_classes(
     assert (report.selection, report.on_test_classes) == (TEST_SELECTION, True)
     _, as_markdown = write_report(report, tmp_path)
     assert "Selected on the test classes" in as_markdown.read_text(encoding="utf-8")
-
-
-def test_markdown_names_a_retraining_that_has_no_figure_yet(search: Study, tmp_path: Path) -> None:
-    create_retraining(search)
-    _, as_markdown = write_report(build_report(search.storage, SPACE), tmp_path)
-    assert RETRAINING in as_markdown.read_text(encoding="utf-8")
