@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import sqlalchemy
-from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from histsearch.exceptions import StorageError
@@ -60,14 +60,23 @@ def place(url: URL) -> str:
     return f"{host}:{url.port or 5432}"
 
 
-def unusable(error: Exception, url: URL) -> StorageError:
-    """The one-line error for a PostgreSQL that refuses or doesn't answer."""
-    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    original = getattr(cause, "orig", None) or cause
-    reason = " ".join(str(original).split())
+def _unusable(url: URL, error: BaseException) -> StorageError:
+    """The one-line error for a PostgreSQL that refuses, or doesn't answer."""
+    reason = " ".join(str(getattr(error, "orig", None) or error).split())
     if url.password:
         reason = reason.replace(str(url.password), "***")
     return StorageError(f"PostgreSQL at {place(url)} can't be used: {reason}")
+
+
+def _explain_lost_connections(engine: Engine) -> None:
+    """Let a connection that fails or breaks raise `StorageError`, whoever uses the engine."""
+
+    def explain(context: ExceptionContext) -> None:
+        lost = context.is_disconnect or context.connection is None
+        if lost and not context.is_pre_ping:  # a failed ping leads to a new connection
+            raise _unusable(engine.url, context.original_exception)
+
+    event.listen(engine, "handle_error", explain)
 
 
 class Storage:
@@ -77,7 +86,8 @@ class Storage:
     while a trial is claimed, and one spare while a broken connection is being replaced.
 
     Raises:
-        StorageError: PostgreSQL can't be reached.
+        StorageError: PostgreSQL can't be reached, or doesn't let its tables be used; also
+            later, from any use of it, when the connection breaks.
     """
 
     def __init__(self, url: URL) -> None:
@@ -87,6 +97,7 @@ class Storage:
         self._locks = sqlalchemy.create_engine(
             url, poolclass=sqlalchemy.NullPool, connect_args=limits
         )
+        _explain_lost_connections(self._locks)
         try:
             # Processes that start together must not create the tables twice.
             with self.lock(_SCHEMA_LOCK):
@@ -99,10 +110,9 @@ class Storage:
                         "connect_args": limits,
                     },
                 )
-        except DBAPIError as error:
-            raise unusable(error, url) from None
-        except RuntimeError as error:  # tables of another Optuna version
-            raise unusable(error, url) from error
+                _explain_lost_connections(self.optuna.engine)
+        except (DBAPIError, RuntimeError) as error:  # no rights; tables of another Optuna version
+            raise _unusable(url, error) from None
 
     @contextmanager
     def lock(self, key: int) -> Iterator[None]:

@@ -15,7 +15,7 @@ from histsearch.data.catalog import recall_ks
 from histsearch.data.dataset import Dataset
 from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_set import ImageSet
-from histsearch.exceptions import HistsearchError
+from histsearch.exceptions import HistsearchError, StorageError
 from histsearch.models.catalog import locate_weights
 from histsearch.studies import trial_record
 from histsearch.studies.queue import trial_seed
@@ -64,6 +64,7 @@ class TrialRunner:
 
         Raises:
             InterruptedRunError: ``should_stop`` turned true; the trial is still running.
+            StorageError: the database is gone; the trial is still running.
         """
         started = time.perf_counter()
         reset_peak_memory(self.device)
@@ -75,6 +76,8 @@ class TrialRunner:
             outcome = Outcome(TrialState.PRUNED, reason=str(error))
         except torch.OutOfMemoryError:
             outcome = Outcome(TrialState.FAIL, reason=self._out_of_memory(study, trial))
+        except StorageError:
+            raise  # says nothing about the trial
         except HistsearchError as error:
             outcome = Outcome(TrialState.FAIL, reason=str(error))
         _record(

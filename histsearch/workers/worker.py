@@ -8,12 +8,10 @@ from pathlib import Path
 
 import optuna
 import torch
-from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
-from sqlalchemy.exc import OperationalError
 
 from histsearch.data.dataset import Dataset, load_dataset
-from histsearch.exceptions import HistsearchError, StudyError
+from histsearch.exceptions import HistsearchError, StorageError, StudyError
 from histsearch.models.catalog import check_weights, locate_weights
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study, list_studies
@@ -102,12 +100,12 @@ class Worker:
             dataset = self._prepare(study)
             if dataset is None:
                 continue
-            trial = self._claim(study)
-            if trial is None:
-                continue
-            self._turns[study.name] = max(self._turns.values(), default=0) + 1
-            self._execute(study, trial, dataset)
-            return True
+            with self._unless_deleted(study):
+                trial = claim(study)
+                if trial is not None:
+                    self._turns[study.name] = max(self._turns.values(), default=0) + 1
+                    self._execute(study, trial, dataset)
+                    return True
         return False
 
     def _open_studies(self) -> list[Study]:
@@ -122,12 +120,6 @@ class Worker:
                     running = study.count(TrialState.RUNNING)
                     turns.append((running, self._turns.get(study.name, 0), study.name, study))
         return [study for *_, study in sorted(turns, key=lambda turn: turn[:3])]
-
-    def _claim(self, study: Study) -> optuna.Trial | None:
-        trial = None
-        with self._unless_deleted(study):
-            trial = claim(study)
-        return trial
 
     def _served(self) -> list[Study]:
         names = self._settings.study_names
@@ -161,19 +153,13 @@ class Worker:
         label = f"{study.name} #{trial.number}"
         parameters = " ".join(f"{name}={value}" for name, value in trial.params.items())
         log.info("%s  started: %s", label, parameters)
-        with self._unless_deleted(study):
-            self._run_to_outcome(study, trial, dataset, label)
-
-    def _run_to_outcome(
-        self, study: Study, trial: optuna.Trial, dataset: Dataset, label: str
-    ) -> None:
         try:
             outcome = self._runner.run(study, trial, dataset)
         except InterruptedRunError:
             give_back(study, trial)
             log.info("%s  interrupted: back in the queue", label)
             return
-        except (OperationalError, StorageInternalError):
+        except StorageError:
             raise  # the database is gone: there is nowhere to tell it
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
