@@ -199,6 +199,9 @@ class Space(BaseModel):
     )
     epochs: int = Field(ge=1, description="a whole number >= 1")
     trials: int = Field(ge=1, description="a whole number >= 1")
+    sampler: Literal["tpe", "grid"] = Field(
+        "tpe", description='"tpe" or "grid" (every configuration once, none of them pruned)'
+    )
     search: dict[str, Domain] = Field(description="a table of hyperparameters")
     fixed: dict[str, Value] = Field({}, description="a table of hyperparameters")
     protocol: Protocol = Field(Protocol(), description="a table {validation, ...}")
@@ -234,6 +237,7 @@ class Space(BaseModel):
                     _show(self.fixed[name]),
                     "each hyperparameter in [search] or [fixed] once",
                 )
+        self.check_budget(self.trials)
         for number, configuration in enumerate(self.enqueue):
             _check_configuration(f"enqueue[{number}]", self.search, configuration)
         for batch_size, images_per_class in product(
@@ -246,6 +250,22 @@ class Space(BaseModel):
                     hyperparameters.allowed("images_per_class"),
                 )
         return self
+
+    def check_budget(self, trials: int) -> None:
+        """Check that the space has a configuration for each of ``trials`` trials.
+
+        Raises:
+            ValueError: the space is sampled as a grid, and that has fewer points or a range.
+        """
+        if self.sampler != "grid":
+            return
+        points = 1
+        for name, domain in self.search.items():
+            if isinstance(domain, Range):
+                raise _Refused(f"search.{name}", str(domain), "a list, as the sampler is a grid")
+            points *= len(domain)
+        if trials > points:
+            raise _Refused("trials", str(trials), f"at most {points}, the points of the grid")
 
     def _possible(self, name: str) -> Iterator[int]:
         domain = self.search.get(name)

@@ -38,11 +38,16 @@ def create_search(
         trials: The trial budget; the space's when left out.
 
     Raises:
-        StudyError: a study of that name exists, or the budget is below 1.
+        StudyError: a study of that name exists, or the budget is below 1 or above the size of a
+            grid.
     """
     budget = space.trials if trials is None else trials
     if budget < 1:
         raise StudyError(f"found a budget of {budget} trials, allowed: 1 or more")
+    try:
+        space.check_budget(budget)
+    except ValueError as error:
+        raise StudyError(str(error)) from None
     definition = StudyDefinition(kind="search", version=histsearch.__version__, space=space)
     queue = [QueuedTrial(configuration) for configuration in space.enqueue[:budget]]
     return create_study(storage, name or space.name, definition, budget=budget, queue=queue)

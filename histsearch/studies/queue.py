@@ -21,7 +21,8 @@ def claim(study: Study) -> optuna.Trial | None:
         if not study.is_open:
             return None
         started = study.count() - study.count(TrialState.WAITING)
-        study.optuna_study.sampler = build_sampler(study.definition.space.protocol.seed + started)
+        space = study.definition.space
+        study.optuna_study.sampler = build_sampler(space, space.protocol.seed + started)
         return study.optuna_study.ask(study.definition.distributions())
 
 

@@ -29,7 +29,7 @@ class Study:
     ) -> None:
         self.storage = storage
         self.optuna_study = optuna_study
-        self.optuna_study.pruner = build_pruner(definition.space.epochs)
+        self.optuna_study.pruner = build_pruner(definition.space)
         self.definition = definition
 
     @property

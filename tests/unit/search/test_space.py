@@ -57,7 +57,9 @@ TABLE = "a table {low, high, log, step} with low and high numbers, log true or f
 WHOLE_STEP = "a step > 0, whole for whole numbers"
 ANY_NAME = "one of " + ", ".join(NAMES)
 DIVIDES = "0 (no class balancing) or a whole number that divides batch_size"
-TOP_LEVEL = "name, dataset, backbone, weights, epochs, trials, search, fixed, protocol, enqueue"
+TOP_LEVEL = (
+    "name, dataset, backbone, weights, epochs, trials, sampler, search, fixed, protocol, enqueue"
+)
 
 
 def refusal(table: dict[str, Any]) -> str:

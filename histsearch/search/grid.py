@@ -1,0 +1,66 @@
+"""Every configuration of a finite space once, in order."""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+from typing_extensions import override
+
+
+class GridSampler(BaseSampler):
+    """Takes the first configuration of the grid that no trial of the study has taken yet.
+
+    Optuna's own keeps its grid in the process that runs it and ends that process's optimisation;
+    this one looks at the study alone, so it serves any number of workers that claim in turn, and
+    configurations that were enqueued count as taken.
+
+    Args:
+        search_space: The values of each parameter; the last one varies fastest.
+    """
+
+    def __init__(self, search_space: Mapping[str, Sequence[Any]]) -> None:
+        self._names = tuple(search_space)
+        self._grid = tuple(product(*search_space.values()))
+
+    @override
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """All parameters, as one search space."""
+        return {
+            name: CategoricalDistribution(tuple(dict.fromkeys(values)))
+            for name, values in zip(self._names, zip(*self._grid, strict=True), strict=True)
+        }
+
+    @override
+    def sample_relative(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        search_space: dict[str, BaseDistribution],
+    ) -> dict[str, Any]:
+        """The next configuration; the first again once all are taken."""
+        taken = {self._key(other) for other in study.get_trials(deepcopy=False)}
+        free = (values for values in self._grid if values not in taken)
+        return dict(zip(self._names, next(free, self._grid[0]), strict=True))
+
+    def _key(self, trial: FrozenTrial) -> tuple[Any, ...]:
+        enqueued = trial.system_attrs.get("fixed_params", {})
+        waiting = trial.state == TrialState.WAITING
+        params = {**enqueued, **trial.params} if waiting else trial.params
+        return tuple(params.get(name) for name in self._names)
+
+    @override
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Refuse: every parameter of the grid is part of the relative search space."""
+        raise ValueError(f"found {param_name}, which is no parameter of the grid")
