@@ -98,6 +98,10 @@ def cpu_model() -> str:
     return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
 
 
+def with_range(ratios: list[float]) -> str:
+    return f"{median(ratios):.0f} ({min(ratios):.0f}–{max(ratios):.0f})"
+
+
 def comparison_table(results: dict[Variant, list[Measurement]]) -> Iterator[str]:
     yield "| Distance | Formulation | Seconds | Peak MiB | Times faster | Times less memory |"
     yield "|---|---|--:|--:|--:|--:|"
@@ -106,11 +110,11 @@ def comparison_table(results: dict[Variant, list[Measurement]]) -> Iterator[str]
         ours = results[Variant(HISTLoss, distance, SOP_CLASSES)]
         pairs = list(zip(naive, ours, strict=True))
         assert all(abs(a.loss - b.loss) <= 1e-5 * abs(a.loss) for a, b in pairs)
-        faster = median(a.seconds / b.seconds for a, b in pairs)
-        smaller = median(a.mebibytes / b.mebibytes for a, b in pairs)
+        faster = [a.seconds / b.seconds for a, b in pairs]
+        smaller = [a.mebibytes / b.mebibytes for a, b in pairs]
         for name, runs, ratios in (
             ("naive, N×C×D", naive, "1 | 1"),
-            ("`HISTLoss`", ours, f"{faster:.0f} | {smaller:.0f}"),
+            ("`HISTLoss`", ours, f"{with_range(faster)} | {with_range(smaller)}"),
         ):
             seconds = median(run.seconds for run in runs)
             mebibytes = median(run.mebibytes for run in runs)
@@ -147,10 +151,10 @@ def main() -> None:
     print("# The HIST loss: time and peak memory\n")
     print(
         f"Forward and backward pass, N = {BATCH}, D = {EMBEDDING_SIZE}, two HGNN layers with 512 "
-        "hidden features, float32. Medians of "
-        f"n = {arguments.rounds} fresh processes, each the median of {TIMED_PASSES} passes after "
-        "one untimed; ratios are medians of the ratios within a round. Memory is the peak beyond "
-        "that of the built module, gradients included.\n"
+        f"hidden features, float32. Medians of n = {arguments.rounds} fresh processes, each the "
+        f"median of {TIMED_PASSES} passes after one untimed; ratios are taken within a round: "
+        "their median (smallest–largest). Memory is the peak beyond that of the built module, "
+        "gradients included.\n"
     )
     print(
         f"- `python -m benchmarks.hist_loss --rounds {arguments.rounds}"

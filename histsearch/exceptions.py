@@ -31,3 +31,7 @@ class WeightsError(HistsearchError):
 
 class DeviceError(HistsearchError):
     """The requested GPU doesn't exist or can't be used."""
+
+
+class ExportError(HistsearchError):
+    """A model can't be exported, or an exported file doesn't give the model's embeddings."""

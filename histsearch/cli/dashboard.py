@@ -23,7 +23,7 @@ class _QuietHandler(WSGIRequestHandler):
 
 def dashboard(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8080,
     storage: StorageOption = None,
 ) -> None:
     """Serve optuna-dashboard, without putting the storage's password on a command line."""

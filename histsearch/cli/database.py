@@ -10,9 +10,9 @@ app = typer.Typer(help="The PostgreSQL that holds the studies.", no_args_is_help
 @app.command()
 def url(storage: StorageOption = None) -> None:
     """Print the storage's URL, a password shown as ***."""
-    from histsearch.studies.storage import storage_url
+    from histsearch.studies.storage import shown, storage_url
 
-    typer.echo(storage_url(storage).render_as_string(hide_password=True))
+    typer.echo(shown(storage_url(storage)))
 
 
 @app.command()
@@ -21,7 +21,7 @@ def start() -> None:
     from histsearch.studies import embedded_postgres
 
     embedded_postgres.start()
-    typer.echo(f"the embedded PostgreSQL runs in {embedded_postgres.data_folder()}")
+    typer.echo(f"the embedded PostgreSQL runs in {embedded_postgres.database_folder()}")
 
 
 @app.command()
@@ -45,7 +45,7 @@ def status(storage: StorageOption = None) -> None:
     named = storage or os.environ.get(STORAGE_VARIABLE)
     if not named and not embedded_postgres.is_running():
         typer.echo(
-            f"embedded PostgreSQL in {embedded_postgres.data_folder()}: not running; it starts "
+            f"embedded PostgreSQL in {embedded_postgres.database_folder()}: not running; it starts "
             "when needed"
         )
         return

@@ -10,7 +10,17 @@ from typing import Annotated
 import typer
 
 import histsearch
-from histsearch.cli import dashboard, database, retraining, study, worker
+from histsearch.cli import (
+    dashboard,
+    data,
+    database,
+    evaluate,
+    export,
+    retraining,
+    study,
+    train,
+    worker,
+)
 from histsearch.exceptions import HistsearchError
 
 EXIT_CODE = 2
@@ -25,9 +35,13 @@ app = typer.Typer(
 )
 app.add_typer(study.app, name="study")
 app.command("worker")(worker.worker)
+app.command("train")(train.train)
 app.command("retrain")(retraining.retrain)
 app.command("report")(retraining.report)
+app.command("evaluate")(evaluate.evaluate)
+app.command("export")(export.export)
 app.command("dashboard")(dashboard.dashboard)
+app.add_typer(data.app, name="data")
 app.add_typer(database.app, name="db")
 
 

@@ -1,12 +1,20 @@
 """Options that several commands share."""
 
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from histsearch.exceptions import SpaceError
+
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from histsearch.studies.storage import Storage
+
+_WIDEST_TABLE = 1000
 
 StorageOption = Annotated[
     str | None,
@@ -27,6 +35,24 @@ DataOption = Annotated[
         "histsearch folder.",
     ),
 ]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="WEIGHTS",
+        help='"pretrained", "none" (random initialisation) or a file, its path relative to the '
+        "folder of the data sets [default: the space's]",
+    ),
+]
+CheckpointsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoints",
+        metavar="DIR",
+        help="Folder for retrained models. Left out: HISTSEARCH_CHECKPOINTS, else the folder "
+        "checkpoints in your histsearch folder.",
+    ),
+]
 
 
 def open_storage(option: str | None) -> "Storage":
@@ -39,6 +65,35 @@ def open_storage(option: str | None) -> "Storage":
     return Storage(storage_url(option))
 
 
+def print_table(table: "Table") -> None:
+    """Print a table as wide as it is: a name or figure cut short is none."""
+    from rich.console import Console
+
+    measuring = Console(width=_WIDEST_TABLE)
+    width = measuring.measure(table).maximum
+    Console(width=max(width, 1)).print(table, soft_wrap=False)
+
+
 def workers_hint(study: str) -> str:
     """What to do once a study has been created."""
     return f"start workers with: histsearch worker --study {study} --gpu 0 (or --device cpu)"
+
+
+def assignments(texts: Sequence[str]) -> dict[str, Any]:
+    """KEY=VALUE arguments, each value as TOML reads it, else as a word."""
+    values: dict[str, Any] = {}
+    for key, value in map(_assignment, texts):
+        if key in values:
+            raise SpaceError(f"found {key} twice; give each name once")
+        values[key] = value
+    return values
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise SpaceError(f'found "{text}", allowed: KEY=VALUE, for instance tau=24')
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value

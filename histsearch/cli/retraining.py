@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histsearch.cli.options import StorageOption, StudyArgument, open_storage, workers_hint
+from histsearch.cli.options import (
+    StorageOption,
+    StudyArgument,
+    open_storage,
+    print_table,
+    workers_hint,
+)
 
 if TYPE_CHECKING:
     from histsearch.reports.report import Report
@@ -39,12 +45,16 @@ def retrain(
     search = find_study(open_storage(storage), study)
     retraining = create_retraining(search, name=name, top=top, seeds=seeds, baseline=baseline)
     typer.echo(f'created study "{retraining.name}": {retraining.budget} trials')
+    if not search.is_finished:
+        typer.echo(f'note: "{study}" has not finished yet; its best trial may still change')
     typer.echo(workers_hint(retraining.name))
 
 
 def report(
     study: StudyArgument,
-    out: Annotated[Path, typer.Option(help="Folder for report.json and report.md.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for report.json and report.md.", file_okay=False)
+    ],
     storage: StorageOption = None,
 ) -> None:
     """Write the report of a search and its retrainings, and print its result table."""
@@ -57,7 +67,6 @@ def report(
 
 
 def _print_results(report: "Report") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from histsearch.reports.markdown import configuration_text, gain_sentence, percent
@@ -71,19 +80,20 @@ def _print_results(report: "Report") -> None:
         typer.echo(f"warning: selected on the {report.selection}", err=True)
     if report.unfinished_retrainings:
         typer.echo(f"still running: {', '.join(report.unfinished_retrainings)}")
-    elif not report.retrained:
+    for failure in report.failed_runs:
+        typer.echo(f"without a figure: {failure}", err=True)
+    if not (report.retrained or report.unfinished_retrainings or report.failed_runs):
         typer.echo(f"not retrained yet: histsearch retrain {report.study}, then workers")
     if not report.retrained:
         return
     for one in report.retrained:
         typer.echo(f"{one.label}: {configuration_text(one.parameters)}; {one.epochs} epochs")
     typer.echo("on the test classes, in percent, mean ± 95% interval over n seeds:")
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    for column in ("", "n", *(f"R@{k}" for k in report.retrained[0].recall)):
+    table = Table(box=None, padding=(0, 3, 0, 0))
+    for column in ("", *(f"{one.label}, n = {len(one.recall_at_1)}" for one in report.retrained)):
         table.add_column(column, no_wrap=True)
-    for one in report.retrained:
-        recalls = (percent(value) for value in one.recall.values())
-        table.add_row(one.label, str(len(one.recall_at_1)), *recalls)
-    Console().print(table)
+    for k in report.retrained[0].recall:
+        table.add_row(f"R@{k}", *(percent(one.recall[k]) for one in report.retrained))
+    print_table(table)
     if report.gain_over_baseline is not None:
         typer.echo(gain_sentence(report.gain_over_baseline))

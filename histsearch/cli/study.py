@@ -1,14 +1,20 @@
 """``histsearch study``: create studies and look after them."""
 
 import json
-import tomllib
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from histsearch.cli.options import StorageOption, StudyArgument, open_storage, workers_hint
-from histsearch.exceptions import SpaceError
+from histsearch.cli.options import (
+    StorageOption,
+    StudyArgument,
+    assignments,
+    open_storage,
+    print_table,
+    workers_hint,
+)
+from histsearch.exceptions import StudyError
 
 if TYPE_CHECKING:
     from histsearch.studies.study import Study
@@ -55,7 +61,6 @@ def create(
 @app.command("list")
 def list_(storage: StorageOption = None) -> None:
     """List all studies."""
-    from rich.console import Console
     from rich.table import Table
 
     from histsearch.studies.catalog import list_studies
@@ -64,7 +69,18 @@ def list_(storage: StorageOption = None) -> None:
     if not studies:
         typer.echo("no studies yet; create one with: histsearch study create demo")
         return
-    table = Table("study", "kind", "data set", "backbone", "trials", "running", "best R@1", "state")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in (
+        "study",
+        "kind",
+        "data set",
+        "backbone",
+        "trials",
+        "running",
+        "best R@1",
+        "state",
+    ):
+        table.add_column(column, no_wrap=True)
     for study in studies:
         summary = _summary(study)
         best = "" if summary["best"] is None else f"{summary['best']['value']:.1%}"
@@ -78,7 +94,7 @@ def list_(storage: StorageOption = None) -> None:
             best,
             summary["state"],
         )
-    Console().print(table)
+    print_table(table)
 
 
 @app.command()
@@ -104,7 +120,7 @@ def show(
         "searched": "; ".join(f"{key} in {_domain(value)}" for key, value in space.search.items()),
         "fixed": ", ".join(f"{key} = {value}" for key, value in space.fixed.items()) or "defaults",
         "trials": f"{summary['finished']} of {study.budget} finished ({counts or 'none yet'})",
-        "best": _best_line(summary["best"]),
+        "best": "see histsearch report" if study.definition.source else _best_line(summary["best"]),
     }
     for label, text in lines.items():
         typer.echo(f"{label + ':':<11}{text}")
@@ -121,7 +137,13 @@ def best(name: StudyArgument, storage: StorageOption = None) -> None:
     """Print the best trial and its configuration."""
     from histsearch.studies.catalog import find_study
 
-    typer.echo(_best_line(_summary(find_study(open_storage(storage), name))["best"]))
+    summary = _summary(find_study(open_storage(storage), name))
+    if summary["kind"] == "retrain":
+        raise StudyError(
+            f'found "{name}", a retraining, whose result is a mean over seeds: histsearch report '
+            f"{name} --out DIR"
+        )
+    typer.echo(_best_line(summary["best"]))
 
 
 def _best_line(trial: dict[str, Any] | None) -> str:
@@ -139,7 +161,8 @@ def _summary(study: "Study") -> dict[str, Any]:
     from histsearch.studies.trial_record import BEST_EPOCH
 
     counts = {state.name: study.count(state) for state in TrialState}
-    best = next(iter(study.best()), None)
+    # The luckiest seed of a retraining is no result: its report has the mean.
+    best = next(iter(study.best()), None) if study.definition.kind == "search" else None
     return {
         "study": study.name,
         "kind": study.definition.kind,
@@ -179,19 +202,9 @@ def enqueue(
     """Queue a configuration; parameters left out are chosen by the sampler."""
     from histsearch.studies.catalog import find_study
 
-    values = dict(_assignment(text) for text in configuration)
+    values = assignments(configuration)
     budget = find_study(open_storage(storage), name).enqueue(values)
     typer.echo(f'queued in "{name}", whose budget is {budget} trials')
-
-
-def _assignment(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not (key and equals and value):
-        raise SpaceError(f'found "{text}", allowed: KEY=VALUE, for instance tau=24')
-    try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, value
 
 
 @app.command()
@@ -235,11 +248,10 @@ def delete(
     storage: StorageOption = None,
 ) -> None:
     """Delete a study and all its trials."""
-    from histsearch.studies.catalog import delete_study, find_study
+    from histsearch.studies.catalog import delete_study
 
     opened = open_storage(storage)
-    study = find_study(opened, name)
     if not yes:
-        typer.confirm(f'Delete study "{name}" and its {study.count()} trials?', abort=True)
+        typer.confirm(f'Delete study "{name}" and all its trials?', abort=True)
     delete_study(opened, name)
     typer.echo(f'deleted "{name}"')

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from histsearch.data.image_set import ImageSet
-from histsearch.exceptions import DataError
+from histsearch.exceptions import SpaceError
 
 
 class TrainingImages(Dataset[tuple[Tensor, int]]):
@@ -44,7 +44,7 @@ class TrainingImages(Dataset[tuple[Tensor, int]]):
         """Return the image as augmented in this epoch, and its label.
 
         Raises:
-            DataError: If the image can't be read.
+            UnreadableImageError: If the image can't be read.
         """
         epoch, index = key
         image = self._images.image(index)
@@ -70,7 +70,7 @@ class EvaluationImages(Dataset[tuple[Tensor, int]]):
         """Return the transformed image and its label.
 
         Raises:
-            DataError: If the image can't be read.
+            UnreadableImageError: If the image can't be read.
         """
         return self._transform(self._images.image(index)), int(self._images.labels_N[index])
 
@@ -103,14 +103,14 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
 
         Raises:
             ValueError: If ``batch_size`` is no multiple of a positive ``images_per_class``.
-            DataError: If there are too few images, or too few classes, for one batch.
+            SpaceError: If there are too few images, or too few classes, for one batch.
         """
         if images_per_class and batch_size % images_per_class:
             raise ValueError(
                 f"batch_size {batch_size} must be a multiple of images_per_class {images_per_class}"
             )
         if batch_size > len(labels_N):
-            raise DataError(
+            raise SpaceError(
                 f"A batch of {batch_size} images can't be filled from {len(labels_N)} training "
                 "images: lower batch_size or add images."
             )
@@ -121,7 +121,7 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         self._epoch = 0
         self._members = _members_of_classes(labels_N)
         if images_per_class and batch_size // images_per_class > len(self._members):
-            raise DataError(
+            raise SpaceError(
                 f"A batch of {batch_size} images with {images_per_class} a class needs "
                 f"{batch_size // images_per_class} classes, but there are {len(self._members)}: "
                 "lower batch_size or raise images_per_class."

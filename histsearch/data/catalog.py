@@ -62,3 +62,12 @@ def recall_ks(name: str) -> tuple[int, ...]:
         SpaceError: If the name is unknown.
     """
     return _RECALL_KS[dataset_reader(name)]
+
+
+def nmi_repeats(name: str) -> int:
+    """Number of clusterings whose mean NMI papers report for this data set.
+
+    Raises:
+        SpaceError: If the name is unknown.
+    """
+    return 1 if dataset_reader(name) in ("sop", "inshop") else 10

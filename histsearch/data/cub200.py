@@ -5,6 +5,7 @@ from pathlib import Path
 
 from histsearch.data.class_split import ListedImage, split_by_class_id
 from histsearch.data.image_set import ImageSet
+from histsearch.data.listing import read_listing
 from histsearch.exceptions import DataError
 
 _LAST_TRAINING_CLASS = 100
@@ -26,6 +27,24 @@ def read_cub200(data_dir: Path) -> tuple[ImageSet, ImageSet]:
             "holds CUB_200_2011/images/NNN.name/*.jpg."
         )
     return split_by_class_id(_list_images(root), _LAST_TRAINING_CLASS, root)
+
+
+def listed_in_images_txt(data_dir: Path) -> list[Path]:
+    """Return the images that the official list ``CUB_200_2011/images.txt`` names.
+
+    The reader doesn't need that list; with it, images that are missing can be named.
+
+    Returns:
+        Paths below ``data_dir``, none if there is no such list.
+
+    Raises:
+        DataError: If the list isn't the official one.
+    """
+    listing = data_dir / "CUB_200_2011" / "images.txt"
+    if not listing.is_file():
+        return []
+    rows = read_listing(listing, header_lines=0, columns=("image_id", "image_name"))
+    return [listing.parent / "images" / row.fields[1] for row in rows]
 
 
 def _list_images(root: Path) -> Iterator[ListedImage]:

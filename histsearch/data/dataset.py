@@ -1,8 +1,11 @@
 """Data sets by name."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from histsearch.data.cars196 import read_cars196
 from histsearch.data.catalog import dataset_reader, dataset_subfolder
@@ -30,6 +33,20 @@ class Dataset:
     train: ImageSet
     test: ImageSet
     gallery: ImageSet | None = None
+
+    def parts(self) -> dict[str, ImageSet]:
+        """Its image sets by name: ``train`` and ``test``, or ``train``, ``query``, ``gallery``."""
+        if self.gallery is None:
+            return {"train": self.train, "test": self.test}
+        return {"train": self.train, "query": self.test, "gallery": self.gallery}
+
+    def fingerprint(self) -> str:
+        """A digest of the classes of each part and their numbers of images, not of the pixels."""
+        content = [
+            (name, images.class_names, np.bincount(images.labels_N).tolist())
+            for name, images in self.parts().items()
+        ]
+        return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
 _READERS: dict[str, Callable[[Path], tuple[ImageSet, ...]]] = {

@@ -14,6 +14,7 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _LAYOUT = f"one folder a class with its images ({', '.join(_SUFFIXES)})"
 _SPLIT_WORDS = ("train", "test", "ignore")
 _FEWEST_CLASSES = 2
+_READY_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
 def read_folder(root: Path) -> tuple[ImageSet, ImageSet]:
@@ -30,12 +31,14 @@ def read_folder(root: Path) -> tuple[ImageSet, ImageSet]:
 
     Raises:
         DataError: If the folder is missing, an image lies outside a class folder, ``split.csv``
-            doesn't fit the classes, or either half has fewer than 2 classes.
+            doesn't fit the classes, either half has fewer than 2 classes, or the folders are
+            split into train and test already.
     """
     if not root.is_dir():
         raise DataError(f"There is no folder {root}: name one that holds {_LAYOUT}, or create it.")
     files = list(_list_images(root))
     classes = sorted({name for _, name in files})
+    _check_no_ready_split(root, classes)
     split_file = root / SPLIT_FILE
     split_of = _read_split(split_file, classes) if split_file.is_file() else _halve(classes)
     train, test = (
@@ -44,6 +47,17 @@ def read_folder(root: Path) -> tuple[ImageSet, ImageSet]:
     )
     _check_class_counts(root, train, test)
     return ImageSet.from_files(train), ImageSet.from_files(test)
+
+
+def _check_no_ready_split(root: Path, classes: list[str]) -> None:
+    """Refuse a split whose halves hold the same classes, as for classification."""
+    tops = {name.partition("/")[0] for name in classes}
+    if len(tops) > 1 and {top.lower() for top in tops} <= _READY_SPLITS:
+        raise DataError(
+            f"{root} is split into {', '.join(sorted(tops))} already, so one class would lie in "
+            f"several folders: give a folder that holds {_LAYOUT}, and {SPLIT_FILE} to choose "
+            "which classes test."
+        )
 
 
 def _list_images(root: Path) -> Iterator[tuple[Path, str]]:

@@ -16,8 +16,25 @@ DECODED_CACHE_BYTES = 256 * 2**20
 """Most memory, per process, that the decoded images of one set of files may take."""
 
 
+class UnreadableImageError(DataError):
+    """An image file is missing, or holds no image that can be read.
+
+    torch rebuilds what a loader process raised from the text of its traceback, which ends in the
+    name of the class and the original message. Of such a text the message alone is kept.
+    """
+
+    def __init__(self, message: str) -> None:
+        _, _, original = message.rpartition(f"{__name__}.{type(self).__name__}: ")
+        super().__init__(original.rstrip("\n"))
+
+
 class ImageStore(Protocol):
     """Where the images of a set come from."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files of the images, in order; none of images that lie in memory."""
+        ...
 
     def __len__(self) -> int: ...
 
@@ -42,6 +59,11 @@ class ImageFiles:
         self._paths = tuple(paths)
         self._decoded: dict[int, Image.Image] = {}
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files, in order."""
+        return self._paths
+
     def __len__(self) -> int:
         return len(self._paths)
 
@@ -49,12 +71,12 @@ class ImageFiles:
         """Decode a file, or copy what an earlier call decoded.
 
         Raises:
-            DataError: If the file is missing or holds no image that can be read.
+            UnreadableImageError: If the file is missing or holds no image that can be read.
         """
         cached = self._decoded.get(index)
         if cached is not None:
             return cached.copy()
-        image = _decode(self._paths[index])
+        image = decode(self._paths[index])
         if 3 * image.width * image.height <= DECODED_CACHE_BYTES // len(self):
             self._decoded[index] = image.copy()
         return image
@@ -64,13 +86,18 @@ class ImageFiles:
         return type(self)(self._paths[i] for i in indices)
 
 
-def _decode(path: Path) -> Image.Image:
+def decode(path: Path) -> Image.Image:
+    """Read an image file in RGB mode.
+
+    Raises:
+        UnreadableImageError: If the file is missing or holds no image that can be read.
+    """
     try:
         with Image.open(path) as image:
             return image.convert("RGB")
     # Pillow reports damaged files with any of these, depending on the format.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(
+        raise UnreadableImageError(
             f"The image {path} can't be read ({error}): replace it, or remove it from the data set."
         ) from error
 
@@ -80,6 +107,11 @@ class ImageArrays:
 
     def __init__(self, pixels_NHW: npt.NDArray[np.uint8]) -> None:
         self._pixels_NHW = pixels_NHW
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """No file."""
+        return ()
 
     def __len__(self) -> int:
         return len(self._pixels_NHW)
@@ -143,6 +175,11 @@ class ImageSet:
         """Number of classes C."""
         return len(self.class_names)
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files of the images, in order; none of images that lie in memory."""
+        return self._images.paths
+
     def __len__(self) -> int:
         return len(self._images)
 
@@ -150,7 +187,7 @@ class ImageSet:
         """Return one image in RGB mode.
 
         Raises:
-            DataError: If its file can't be read.
+            UnreadableImageError: If its file can't be read.
         """
         return self._images.load(index)
 

@@ -1,77 +1,47 @@
-"""The backbones a study can choose from, described without importing torch."""
+"""The backbones a study can choose from, known without importing torch."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from histsearch.exceptions import SpaceError, WeightsError
-from histsearch.models.preprocessing import Preprocessing
 
 RANDOM_WEIGHTS = "none"
 PRETRAINED_WEIGHTS = "pretrained"
+WITHOUT_PRETRAINED = "use 'none' or give the path of a file"
+
+# Any model of the timm package is a backbone under its name there, with its pretrained tag or
+# without: timm:resnet18, timm:resnet18.a1_in1k.
+TIMM_PREFIX = "timm:"
+TIMM_NAME = re.compile(r"timm:[A-Za-z0-9_]+(\.[A-Za-z0-9_-]+)?")
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A convolutional network that maps images to a feature map.
+    """A network that maps images to a feature map.
 
     Attributes:
         name: Name used in search spaces and on the command line.
-        features: Channels of the feature map.
         pretrained: Whether training is meant to start from pretrained weights.
-        preprocessing: The input images it expects.
         instead_of_pretrained: What to give as weights where "pretrained" names none that can be
             fetched; None where it does.
     """
 
     name: str
-    features: int
     pretrained: bool
-    preprocessing: Preprocessing
     instead_of_pretrained: str | None = None
 
 
 BACKBONES: dict[str, Backbone] = {
     backbone.name: backbone
     for backbone in (
+        Backbone("resnet50", pretrained=True),
         Backbone(
-            name="resnet50",
-            features=2048,
+            "bn_inception",
             pretrained=True,
-            preprocessing=Preprocessing(
-                resize=256,
-                crop=224,
-                mean=(0.485, 0.456, 0.406),
-                std=(0.229, 0.224, 0.225),
-            ),
-        ),
-        Backbone(
-            name="bn_inception",
-            features=1024,
-            pretrained=True,
-            preprocessing=Preprocessing(
-                resize=256,
-                crop=224,
-                mean=(104.0, 117.0, 128.0),
-                std=(1.0, 1.0, 1.0),
-                channel_order="bgr",
-                value_range=255.0,
-            ),
             instead_of_pretrained="give the path of its file bn_inception-52deb4733.pth",
         ),
-        Backbone(
-            name="conv4",
-            features=128,
-            pretrained=False,
-            preprocessing=Preprocessing(
-                resize=36,
-                crop=32,
-                mean=(0.5, 0.5, 0.5),
-                std=(0.5, 0.5, 0.5),
-                # A small drawing loses what tells it from others in a smaller crop.
-                min_crop_area=0.5,
-            ),
-            instead_of_pretrained="use 'none' or give the path of a file",
-        ),
+        Backbone("conv4", pretrained=False, instead_of_pretrained=WITHOUT_PRETRAINED),
     )
 }
 
@@ -79,12 +49,19 @@ BACKBONES: dict[str, Backbone] = {
 def find_backbone(name: str) -> Backbone:
     """Return the backbone called `name`.
 
+    Of a timm model's name the form alone is checked; `check_weights` looks it up.
+
     Raises:
         SpaceError: No backbone has that name.
     """
+    if TIMM_NAME.fullmatch(name):
+        return Backbone(name, pretrained=True)
     if name not in BACKBONES:
         known = ", ".join(BACKBONES)
-        raise SpaceError(f"backbone '{name}' isn't known; known are {known}")
+        raise SpaceError(
+            f"backbone '{name}' isn't known; known are {known}, "
+            "and timm:NAME for a model of timm such as timm:resnet18"
+        )
     return BACKBONES[name]
 
 
@@ -98,16 +75,19 @@ def locate_weights(weights: str, folder: Path) -> str:
 def check_weights(backbone: str, weights: str) -> None:
     """Refuse weights that `build_network` couldn't find, without reading or fetching them.
 
+    Of the backbones, timm's models alone need torch to be checked; it is imported for them.
+
     Args:
         backbone: Name of a backbone.
         weights: "none", "pretrained" or the path of a file.
 
     Raises:
-        SpaceError: No backbone has that name.
+        SpaceError: No backbone has that name, or timm is needed and missing, or its model gives no
+            feature map.
         WeightsError: The named file doesn't exist, or the backbone has no pretrained weights
             that could be fetched.
     """
-    instead = find_backbone(backbone).instead_of_pretrained
+    instead = _instead_of_pretrained(backbone)
     if weights == RANDOM_WEIGHTS:
         return
     if weights == PRETRAINED_WEIGHTS:
@@ -119,3 +99,12 @@ def check_weights(backbone: str, weights: str) -> None:
             f"weights file '{weights}' doesn't exist; "
             "give the path of a file, or 'none' for a random start"
         )
+
+
+def _instead_of_pretrained(backbone: str) -> str | None:
+    instead = find_backbone(backbone).instead_of_pretrained
+    if not backbone.startswith(TIMM_PREFIX):
+        return instead
+    from histsearch.models.timm_backbones import has_pretrained_weights
+
+    return None if has_pretrained_weights(backbone) else WITHOUT_PRETRAINED

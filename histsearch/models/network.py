@@ -3,29 +3,21 @@
 # N = batch, H, W = height and width in pixels, F = features, P, Q = height and width of the
 # feature map, D = embedding size
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from histsearch.models.bn_inception import BNInception
+from histsearch.models.backbones import find_architecture
 from histsearch.models.catalog import (
     PRETRAINED_WEIGHTS,
     RANDOM_WEIGHTS,
+    TIMM_PREFIX,
     check_weights,
-    find_backbone,
 )
-from histsearch.models.conv4 import Conv4
-from histsearch.models.resnet50 import ResNet50
+from histsearch.models.timm_backbones import fetch_timm_weights
 from histsearch.models.weights import fetch_resnet50_weights, load_weights, read_weights
-
-BACKBONE_MODULES: dict[str, Callable[[], nn.Module]] = {
-    "resnet50": ResNet50,
-    "bn_inception": BNInception,
-    "conv4": Conv4,
-}
 
 
 class EmbeddingNetwork(nn.Module):
@@ -43,8 +35,7 @@ class EmbeddingNetwork(nn.Module):
         """Join a backbone and a new embedding layer.
 
         Args:
-            backbone: Maps images (N, 3, H, W) to a feature map (N, features, P, Q) that ends in
-                a ReLU.
+            backbone: Maps images (N, 3, H, W) to a feature map (N, features, P, Q).
             features: Channels of the feature map.
             embedding_size: D, at least 2.
 
@@ -104,10 +95,14 @@ class EmbeddingNetwork(nn.Module):
 def pool_features(map_NFPQ: Tensor) -> Tensor:
     """Return global average plus global maximum (N, F) of a feature map (N, F, P, Q).
 
-    The map must come out of a ReLU. `amax` shares a tie's gradient among the tied positions
-    where max pooling gives it to one of them, but positive features hardly ever tie and the
-    gradient of tied zeros stops at the ReLU. So it trains as max pooling does, and unlike
-    adaptive max pooling its backward pass is deterministic on CUDA.
+    The published HIST networks pool maps that come out of a ReLU. `amax` shares a tie's gradient
+    among the tied positions where max pooling gives it to one of them, but positive features
+    hardly ever tie and the gradient of tied zeros stops at the ReLU. So it trains as max pooling
+    does, and unlike adaptive max pooling its backward pass is deterministic on CUDA.
+
+    Many of timm's models end in a layer normalisation or another activation. Their features have
+    both signs and hardly ever tie, so that the gradients are those of max pooling too; but HIST
+    was never published with this pooling on such maps.
     """
     return map_NFPQ.mean(dim=(2, 3)) + map_NFPQ.amax(dim=(2, 3))
 
@@ -118,24 +113,32 @@ def build_network(backbone: str, embedding_size: int, *, weights: str) -> Embedd
     Random values are drawn from torch's global generator.
 
     Args:
-        backbone: Name of a backbone in the catalog.
+        backbone: Name of a backbone.
         embedding_size: D, at least 2.
         weights: "none" for a random start; "pretrained" for the backbone's published weights,
-            downloaded to torch's hub cache; or the path of a file as `load_weights` describes.
+            downloaded to the cache of torch's hub or of timm's; or the path of a file as
+            `load_weights` describes.
 
     Raises:
-        SpaceError: No backbone has that name.
+        SpaceError: No backbone has that name, or timm is needed and missing, or its model gives no
+            feature map.
         WeightsError: The weights can't be found, fetched or read, or don't fit the network.
         ValueError: The embedding size is below 2.
     """
     check_weights(backbone, weights)
-    features = find_backbone(backbone).features
-    network = EmbeddingNetwork(BACKBONE_MODULES[backbone](), features, embedding_size)
+    architecture = find_architecture(backbone)
+    network = EmbeddingNetwork(architecture.build(), architecture.features, embedding_size)
     if weights == RANDOM_WEIGHTS:
         return network
     if weights == PRETRAINED_WEIGHTS:
-        state = fetch_resnet50_weights()
+        state = _fetch_weights(backbone)
     else:
         state = read_weights(Path(weights))
-    load_weights(network, state, source=f"weights '{weights}'", backbone=backbone)
+    load_weights(network, state, architecture, source=f"weights '{weights}'", backbone=backbone)
     return network
+
+
+def _fetch_weights(backbone: str) -> dict[str, Tensor]:
+    if backbone.startswith(TIMM_PREFIX):
+        return fetch_timm_weights(backbone)
+    return fetch_resnet50_weights()

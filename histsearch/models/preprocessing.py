@@ -17,6 +17,7 @@ class Preprocessing:
         std: Divisor per channel, in `channel_order` and in units of `value_range`.
         channel_order: Order of the colour channels the backbone was trained with.
         value_range: Pixel value that stands for full brightness: 1.0 or 255.0.
+        interpolation: How images are resized, in training and in testing.
         min_crop_area: Smallest area of a random training crop, as a fraction of the image's area.
     """
 
@@ -26,4 +27,5 @@ class Preprocessing:
     std: tuple[float, float, float]
     channel_order: Literal["rgb", "bgr"] = "rgb"
     value_range: float = 1.0
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     min_crop_area: float = 0.08

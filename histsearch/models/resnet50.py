@@ -5,6 +5,9 @@
 import torchvision
 from torch import Tensor, nn
 
+from histsearch.models.architecture import Architecture
+from histsearch.models.preprocessing import Preprocessing
+
 
 class ResNet50(nn.Module):
     """Torchvision's ResNet-50 (He et al., CVPR 2016) without its pooling and classifier."""
@@ -26,3 +29,13 @@ class ResNet50(nn.Module):
         stem = self.maxpool(self.relu(self.bn1(self.conv1(images_N3HW))))
         map_NFPQ: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(stem))))
         return map_NFPQ
+
+
+ARCHITECTURE = Architecture(
+    build=ResNet50,
+    features=2048,
+    preprocessing=Preprocessing(
+        resize=256, crop=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+    ),
+    classifiers=("fc",),
+)

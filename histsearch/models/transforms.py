@@ -26,7 +26,11 @@ def train_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Ten
     transform: Callable[[Image.Image], Tensor] = v2.Compose(
         [
             _as_rgb,
-            v2.RandomResizedCrop(preprocessing.crop, scale=(preprocessing.min_crop_area, 1.0)),
+            v2.RandomResizedCrop(
+                preprocessing.crop,
+                scale=(preprocessing.min_crop_area, 1.0),
+                interpolation=v2.InterpolationMode(preprocessing.interpolation),
+            ),
             v2.RandomHorizontalFlip(),
             *_normalisation(preprocessing),
         ]
@@ -43,7 +47,10 @@ def test_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tens
     transform: Callable[[Image.Image], Tensor] = v2.Compose(
         [
             _as_rgb,
-            v2.Resize(preprocessing.resize),
+            v2.Resize(
+                preprocessing.resize,
+                interpolation=v2.InterpolationMode(preprocessing.interpolation),
+            ),
             v2.CenterCrop(preprocessing.crop),
             *_normalisation(preprocessing),
         ]

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights
 
 from histsearch.exceptions import WeightsError
+from histsearch.models.architecture import Architecture
 
 EMBEDDING_KEYS = ("model.embedding.weight", "model.embedding.bias")
-CLASSIFIER_PREFIXES = ("model.fc.", "model.last_linear.")
+NETWORK_PREFIX = "model."
 NAMED_KEYS = 3
 
 # Torch reads a file before it has checked it, so a damaged one fails wherever its bytes lead.
@@ -30,6 +31,7 @@ DAMAGED_FILE_ERRORS = (
     pickle.UnpicklingError,
     struct.error,
 )
+FETCH_ERRORS = (OSError, http.client.HTTPException, *DAMAGED_FILE_ERRORS)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -40,7 +42,24 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: The file can't be read, or holds no state dict.
     """
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    return find_state_dict(read_content(path), path)
+
+
+def read_content(path: Path) -> object:
+    """Read everything that a `.safetensors` file holds or that `torch.save` wrote to a file.
+
+    Raises:
+        WeightsError: The file can't be read, or holds objects that only running code could load.
+    """
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+
+
+def find_state_dict(content: object, path: Path) -> dict[str, Tensor]:
+    """Return the state dict in a file's content: the content itself, or its "model_state_dict".
+
+    Raises:
+        WeightsError: The content of the file at `path` holds no state dict.
+    """
     if isinstance(content, Mapping):
         content = content.get("model_state_dict", content)
     if not _is_state_dict(content):
@@ -61,27 +80,38 @@ def fetch_resnet50_weights() -> dict[str, Tensor]:
         state: dict[str, Tensor] = ResNet50_Weights.IMAGENET1K_V1.get_state_dict(
             progress=False, check_hash=True, weights_only=True
         )
-    except (OSError, http.client.HTTPException, *DAMAGED_FILE_ERRORS) as error:
-        raise WeightsError(
-            f"the pretrained weights of resnet50 can't be fetched ({error}); "
-            "give the path of a file, or 'none' for a random start"
-        ) from error
+    except FETCH_ERRORS as error:
+        raise unfetchable_weights("resnet50", error) from error
     return state
 
 
+def unfetchable_weights(backbone: str, error: Exception) -> WeightsError:
+    """Return the error that tells why a backbone's pretrained weights can't be had."""
+    return WeightsError(
+        f"the pretrained weights of {backbone} can't be fetched ({error}); "
+        "give the path of a file, or 'none' for a random start"
+    )
+
+
 def load_weights(
-    network: nn.Module, state: Mapping[str, Tensor], *, source: str, backbone: str
+    network: nn.Module,
+    state: Mapping[str, Tensor],
+    architecture: Architecture,
+    *,
+    source: str,
+    backbone: str,
 ) -> None:
     """Copy a state dict into an embedding network.
 
     The state dict is that of a whole embedding network, with the keys of the published HIST
-    checkpoints, or of a backbone alone, without their prefix `model.`; the embedding layer then
-    keeps its values. Classifier layers are passed over. Vectors with a leading dimension of 1,
-    as in the Caffe conversion of BN-Inception, lose it.
+    checkpoints, or of a backbone alone, with the keys of its own weights files; the embedding
+    layer then keeps its values. Classifier layers are passed over. Vectors with a leading
+    dimension of 1, as in the Caffe conversion of BN-Inception, lose it.
 
     Args:
         network: The network to change.
         state: Tensors by name.
+        architecture: The backbone's.
         source: What to call the weights in an error.
         backbone: What to call the network in an error.
 
@@ -89,7 +119,7 @@ def load_weights(
         WeightsError: Keys are missing or unexpected, or shapes differ. The network is unchanged.
     """
     expected = network.state_dict()
-    given = _under_network_keys(state, expected)
+    given = _under_network_keys(state, expected, architecture)
     optional = () if any(key in given for key in EMBEDDING_KEYS) else EMBEDDING_KEYS
     missing = [
         key
@@ -152,12 +182,14 @@ def _is_state_dict(content: object) -> TypeGuard[Mapping[str, Tensor]]:
 
 
 def _under_network_keys(
-    state: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], architecture: Architecture
 ) -> dict[str, Tensor]:
+    prefix = f"{NETWORK_PREFIX}{architecture.weights_prefix}"
+    classifiers = tuple(f"{prefix}{name}." for name in architecture.classifiers)
     given = {}
     for name, tensor in state.items():
-        key = name if name.startswith("model.") else f"model.{name}"
-        if key.startswith(CLASSIFIER_PREFIXES):
+        key = name if name.startswith(NETWORK_PREFIX) else f"{prefix}{name}"
+        if key.startswith(classifiers):
             continue
         squeezable = key in expected and tensor.shape == (1, *expected[key].shape)
         given[key] = tensor[0] if squeezable else tensor

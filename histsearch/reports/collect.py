@@ -36,7 +36,8 @@ def build_report(storage: Storage, name: str) -> Report:
     retrainings = [
         other for other in list_studies(storage) if other.definition.source == study.name
     ]
-    retrained = [one for retraining in retrainings for one in _retrained(retraining)]
+    several = len(retrainings) > 1
+    retrained = [one for retraining in retrainings for one in _retrained(retraining, several)]
     space = study.definition.space
     return Report(
         study=study.name,
@@ -54,6 +55,7 @@ def build_report(storage: Storage, name: str) -> Report:
         search_cost=cost(study.trials(), space.epochs),
         retraining_cost=_retraining_cost(retrainings),
         unfinished_retrainings=[other.name for other in retrainings if not other.is_finished],
+        failed_runs=[failure for retraining in retrainings for failure in _failures(retraining)],
         provenance=_provenance([study, *retrainings]),
     )
 
@@ -79,24 +81,34 @@ def _best_trial(study: Study) -> BestTrial:
     return BestTrial(best.number, best.params, best.value, best.user_attrs[trial_record.BEST_EPOCH])
 
 
-def _retrained(retraining: Study) -> list[Retrained]:
+def _failures(retraining: Study) -> list[str]:
+    """Each run that gave no figure, with its reason."""
+    return [
+        f"{retraining.name} #{trial.number}: "
+        f"{trial.user_attrs.get(trial_record.REASON, trial.state.name.lower())}"
+        for trial in retraining.trials(TrialState.FAIL, TrialState.PRUNED)
+    ]
+
+
+def _retrained(retraining: Study, several: bool) -> list[Retrained]:
     groups: dict[tuple[str, int], list[FrozenTrial]] = {}
     for trial in retraining.trials(TrialState.COMPLETE):
         key = (trial.user_attrs[trial_record.ROLE], trial.user_attrs[trial_record.SOURCE_TRIAL])
         groups.setdefault(key, []).append(trial)
     return [
-        _configuration(retraining, role, source, trials)
+        _configuration(retraining, role, source, trials, several)
         for (role, source), trials in groups.items()
     ]
 
 
 def _configuration(
-    retraining: Study, role: str, source_trial: int, trials: Sequence[FrozenTrial]
+    retraining: Study, role: str, source_trial: int, trials: Sequence[FrozenTrial], several: bool
 ) -> Retrained:
     recalls = [trial.user_attrs[trial_record.RECALL] for trial in trials]
     first = trials[0]
     return Retrained(
         study=retraining.name,
+        label=f"{role} #{source_trial}" + (f" of {retraining.name}" if several else ""),
         role=role,
         source_trial=source_trial,
         parameters={

@@ -77,10 +77,9 @@ def _best(report: Report) -> str:
 
 def _retrained(report: Report) -> str:
     title = "## On the test classes"
-    unfinished = f"Still running: {', '.join(report.unfinished_retrainings)}."
+    status = _retraining_status(report)
     if not report.retrained:
-        todo = f"Not retrained yet: `histsearch retrain {report.study}`, then workers."
-        return f"{title}\n\n{unfinished if report.unfinished_retrainings else todo}"
+        return "\n\n".join([title, *status])
     ks = list(report.retrained[0].recall)
     rows = [_retrained_row(one) for one in report.retrained]
     configurations = [
@@ -95,9 +94,21 @@ def _retrained(report: Report) -> str:
     ]
     if report.gain_over_baseline is not None:
         parts.append(gain_sentence(report.gain_over_baseline))
+    return "\n\n".join([*parts, *status])
+
+
+def _retraining_status(report: Report) -> list[str]:
+    """What the figures lack: runs to come, runs that failed."""
+    status = []
     if report.unfinished_retrainings:
-        parts.append(unfinished)
-    return "\n\n".join(parts)
+        status.append(f"Still running: {', '.join(report.unfinished_retrainings)}.")
+    if report.failed_runs:
+        status.append(
+            "Runs without a figure:\n\n" + "\n".join(f"- {r}" for r in report.failed_runs)
+        )
+    if not (report.retrained or status):
+        status.append(f"Not retrained yet: `histsearch retrain {report.study}`, then workers.")
+    return status
 
 
 def _retrained_row(one: Retrained) -> list[str]:

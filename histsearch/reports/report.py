@@ -23,6 +23,8 @@ class Retrained:
 
     Attributes:
         study: The retraining it belongs to.
+        label: Short name of the configuration, such as "tuned #11"; with the retraining's where
+            there are several.
         role: "tuned" or "baseline".
         source_trial: The search's trial it comes from.
         epochs: Epochs it was trained for.
@@ -31,17 +33,13 @@ class Retrained:
     """
 
     study: str
+    label: str
     role: str
     source_trial: int
     parameters: dict[str, Any]
     epochs: int
     recall: dict[int, Estimate]
     recall_at_1: list[float]
-
-    @property
-    def label(self) -> str:
-        """Short name of the configuration, such as "tuned #11"."""
-        return f"{self.role} #{self.source_trial}"
 
 
 @dataclass(frozen=True)
@@ -63,4 +61,5 @@ class Report:
     search_cost: Cost
     retraining_cost: Cost | None
     unfinished_retrainings: list[str]
+    failed_runs: list[str]
     provenance: dict[str, Any]

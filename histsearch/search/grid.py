@@ -43,10 +43,17 @@ class GridSampler(BaseSampler):
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],
     ) -> dict[str, Any]:
-        """The next configuration; the first again once all are taken."""
+        """The next configuration, of those that agree with what was enqueued for this trial."""
+        enqueued = trial.system_attrs.get("fixed_params", {})
+        possible = [
+            configuration
+            for values in self._grid
+            if enqueued.items()
+            <= (configuration := dict(zip(self._names, values, strict=True))).items()
+        ]
         taken = {self._key(other) for other in study.get_trials(deepcopy=False)}
-        free = (values for values in self._grid if values not in taken)
-        return dict(zip(self._names, next(free, self._grid[0]), strict=True))
+        free = (one for one in possible if tuple(one.values()) not in taken)
+        return next(free, possible[0])
 
     def _key(self, trial: FrozenTrial) -> tuple[Any, ...]:
         enqueued = trial.system_attrs.get("fixed_params", {})

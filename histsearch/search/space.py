@@ -8,7 +8,6 @@ import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -24,9 +23,12 @@ from pydantic import (
 
 from histsearch.data.catalog import check_dataset_name
 from histsearch.exceptions import SpaceError
-from histsearch.models.catalog import BACKBONES, find_backbone
+from histsearch.models.catalog import find_backbone
 from histsearch.training import hyperparameters
 from histsearch.training.hyperparameters import Hyperparameters, Value
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+NAME_ALLOWED = "up to 100 letters, digits, dots, dashes and underscores, first a letter or digit"
 
 _STEP_TOLERANCE = 1e-9
 
@@ -142,8 +144,7 @@ def _check_range(key: str, name: str, domain: Range) -> None:
 
 
 def _usual_weights(space: dict[str, Any]) -> str:
-    backbone = BACKBONES.get(space.get("backbone", ""))
-    return "none" if backbone is None or not backbone.pretrained else "pretrained"
+    return "pretrained" if find_backbone(space["backbone"]).pretrained else "none"
 
 
 def _checked_dataset(name: str) -> str:
@@ -183,8 +184,8 @@ class Space(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="letters, digits, dots, dashes and underscores",
+        pattern=NAME_PATTERN,
+        description=NAME_ALLOWED,
     )
     dataset: Annotated[str, AfterValidator(_checked_dataset)] = Field(
         description="a data set's name"
@@ -240,15 +241,8 @@ class Space(BaseModel):
         self.check_budget(self.trials)
         for number, configuration in enumerate(self.enqueue):
             _check_configuration(f"enqueue[{number}]", self.search, configuration)
-        for batch_size, images_per_class in product(
-            self._possible("batch_size"), self._possible("images_per_class")
-        ):
-            if images_per_class and batch_size % images_per_class:
-                raise _Refused(
-                    "images_per_class",
-                    f"{images_per_class} with batch_size {batch_size}",
-                    hyperparameters.allowed("images_per_class"),
-                )
+        for images_per_class in self._possible("images_per_class"):
+            self._check_whole_classes(images_per_class)
         return self
 
     def check_budget(self, trials: int) -> None:
@@ -266,6 +260,22 @@ class Space(BaseModel):
             points *= len(domain)
         if trials > points:
             raise _Refused("trials", str(trials), f"at most {points}, the points of the grid")
+
+    def _check_whole_classes(self, images_per_class: int) -> None:
+        if not images_per_class:
+            return
+        domain = self.search.get("batch_size")
+        sizes = self._possible("batch_size")
+        if isinstance(domain, Range):
+            # When these two hold whole classes, so does every other size of the range.
+            sizes = iter((int(domain.low), int(domain.low + (domain.step or 1))))
+        for batch_size in sizes:
+            if batch_size % images_per_class:
+                raise _Refused(
+                    "images_per_class",
+                    f"{images_per_class} with batch_size {batch_size}",
+                    hyperparameters.allowed("images_per_class"),
+                )
 
     def _possible(self, name: str) -> Iterator[int]:
         domain = self.search.get(name)

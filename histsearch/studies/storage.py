@@ -1,6 +1,7 @@
 """The PostgreSQL that holds every study, as an Optuna storage."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -44,6 +45,8 @@ def parse_storage_url(text: str) -> URL:
     except (ArgumentError, ValueError):
         # The text may hold a password, so it is neither shown nor chained.
         raise StorageError(f"the storage isn't a URL; its form is {form}") from None
+    if "@" in (url.host or ""):
+        raise StorageError(f"found an @ in the user, password or host: write %40 for it; {form}")
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername=DRIVER)
     if url.drivername != DRIVER:
@@ -52,6 +55,12 @@ def parse_storage_url(text: str) -> URL:
             f"budgets rest on PostgreSQL's locks; its form is {form}"
         )
     return url
+
+
+def shown(url: URL) -> str:
+    """A storage's URL for people's eyes: a password, wherever it stands, as ***."""
+    hidden = {name: "***" for name in url.query if "pass" in name}
+    return url.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
 def place(url: URL) -> str:
@@ -63,8 +72,10 @@ def place(url: URL) -> str:
 def _unusable(url: URL, error: BaseException) -> StorageError:
     """The one-line error for a PostgreSQL that refuses, or doesn't answer."""
     reason = " ".join(str(getattr(error, "orig", None) or error).split())
-    if url.password:
-        reason = reason.replace(str(url.password), "***")
+    passwords = [url.password, *(url.query[name] for name in url.query if "pass" in name)]
+    for password in passwords:
+        if password:
+            reason = re.sub(rf"(?<!\w){re.escape(str(password))}(?!\w)", "***", reason)
     return StorageError(f"PostgreSQL at {place(url)} can't be used: {reason}")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from histsearch.exceptions import StudyError
+from histsearch.exceptions import DataError, StudyError
 from histsearch.search.pruner import build_pruner
 from histsearch.studies.definition import StudyDefinition
 from histsearch.studies.storage import Storage
@@ -14,6 +14,7 @@ from histsearch.training.hyperparameters import Value
 DEFINITION = "histsearch.definition"
 BUDGET = "histsearch.trials"
 PAUSED = "histsearch.paused"
+IMAGES = "histsearch.images"
 SELECTION = "histsearch.selection"
 
 HELD_OUT_SELECTION = "validation classes held out of the training half"
@@ -80,6 +81,25 @@ class Study:
         """Whether its budget is used up and no trial waits or runs."""
         unfinished = self.count(TrialState.WAITING, TrialState.RUNNING)
         return unfinished == 0 and self.count() >= self.budget
+
+    def check_images(self, fingerprint: str) -> None:
+        """Make sure that all workers of a study, and of its retrainings, see the same images.
+
+        The first worker's images become the study's.
+
+        Raises:
+            DataError: These are others.
+        """
+        with self.storage.lock(self.id):
+            known = self.optuna_study.user_attrs.get(IMAGES)
+            if known is None:
+                self.optuna_study.set_user_attr(IMAGES, fingerprint)
+            elif known != fingerprint:
+                raise DataError(
+                    f"the images of {self.definition.space.dataset} here aren't those that "
+                    f'"{self.name}" began with (classes, their split or their numbers of images '
+                    "differ); bring them in line, or create another study"
+                )
 
     def best(self, number: int = 1) -> list[FrozenTrial]:
         """The best completed trials, one for each configuration, best first."""

@@ -24,6 +24,9 @@ RECALL = "recall"
 REASON = "reason"
 """Why the trial was pruned or failed, in words."""
 
+CHECKPOINT = "checkpoint"
+"""Retraining: file of the trained model, on the machine of the worker."""
+
 SECONDS = "seconds"
 """Wall-clock seconds from the claim to the outcome."""
 
@@ -46,4 +49,4 @@ ACCELERATED = "accelerated"
 
 VERSIONS = "versions"
 COMMIT = "commit"
-"""Commit of the histsearch that ran the trial, or None outside a checkout."""
+"""Commit of the histsearch that ran the trial, "-dirty" if changed; None outside a checkout."""

@@ -1,8 +1,9 @@
 """Retrieval quality of a network on images it was not trained on."""
 
-# N = images, D = embedding size
+# N = queries, M = gallery images, D = embedding size, H, W = image height and width
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,26 +14,99 @@ from histsearch.data.image_set import ImageSet
 from histsearch.models.network import EmbeddingNetwork
 from histsearch.models.preprocessing import Preprocessing
 from histsearch.models.transforms import test_transform
+from histsearch.retrieval.nmi import normalized_mutual_information
+from histsearch.retrieval.ranking import RankingQuality, ranking_quality
 from histsearch.retrieval.recall import recall_at_k
 
 _BATCH_SIZE = 128
 
 
-@torch.no_grad()
-def embed(
+@dataclass(frozen=True)
+class EmbeddedImages:
+    """Embeddings of images that look for their like.
+
+    Attributes:
+        query_ND: (N, D) embeddings of the queries, not normalised.
+        query_labels_N: (N,) their classes.
+        gallery_MD: (M, D) embeddings of the images they are ranked against (In-Shop); None where
+            the queries are ranked against one another.
+        gallery_labels_M: (M,) classes of the gallery.
+    """
+
+    query_ND: Tensor
+    query_labels_N: Tensor
+    gallery_MD: Tensor | None = None
+    gallery_labels_M: Tensor | None = None
+
+    def recall(self, ks: Sequence[int]) -> dict[int, float]:
+        """Recall at every k in ``ks``, as fractions in [0, 1]."""
+        return recall_at_k(
+            self.query_ND,
+            self.query_labels_N,
+            ks,
+            gallery_MD=self.gallery_MD,
+            gallery_labels_M=self.gallery_labels_M,
+        )
+
+    def ranking(self) -> RankingQuality:
+        """R-Precision and MAP@R, as fractions in [0, 1]."""
+        return ranking_quality(
+            self.query_ND,
+            self.query_labels_N,
+            gallery_MD=self.gallery_MD,
+            gallery_labels_M=self.gallery_labels_M,
+        )
+
+    def nmi(self, repeats: int, seed: int) -> float:
+        """NMI of k-means clusterings of all images, queries and gallery, in [0, 1]."""
+        if self.gallery_MD is None or self.gallery_labels_M is None:
+            return normalized_mutual_information(self.query_ND, self.query_labels_N, repeats, seed)
+        return normalized_mutual_information(
+            torch.cat([self.query_ND, self.gallery_MD]),
+            torch.cat([self.query_labels_N, self.gallery_labels_M]),
+            repeats,
+            seed,
+        )
+
+
+def _do_nothing() -> None:
+    return None
+
+
+def embed_images(
     network: EmbeddingNetwork,
-    images: ImageSet,
+    queries: ImageSet,
+    gallery: ImageSet | None,
     preprocessing: Preprocessing,
     *,
     device: torch.device,
     loader_processes: int = 0,
-) -> Tensor:
-    """Embed every image with the test transform.
+    on_batch: Callable[[], None] = _do_nothing,
+) -> EmbeddedImages:
+    """Embed queries, and their gallery where there is one, with the test transform.
 
-    Returns:
-        (N, D) float32 embeddings on the CPU, in the order of ``images``, not normalised. The
-        network is left in evaluation mode.
+    The network is left in evaluation mode; the embeddings stay on ``device``. ``on_batch`` is
+    called before each batch; what it raises ends the work.
     """
+
+    def embed(images: ImageSet) -> tuple[Tensor, Tensor]:
+        embeddings_ND = _embed(network, images, preprocessing, device, loader_processes, on_batch)
+        return embeddings_ND, torch.as_tensor(images.labels_N, device=device)
+
+    if gallery is None:
+        return EmbeddedImages(*embed(queries))
+    return EmbeddedImages(*embed(queries), *embed(gallery))
+
+
+@torch.no_grad()
+def _embed(
+    network: EmbeddingNetwork,
+    images: ImageSet,
+    preprocessing: Preprocessing,
+    device: torch.device,
+    loader_processes: int,
+    on_batch: Callable[[], None],
+) -> Tensor:
     network.eval()
     loader: DataLoader[tuple[Tensor, int]] = DataLoader(
         EvaluationImages(images, test_transform(preprocessing)),
@@ -41,40 +115,8 @@ def embed(
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),
     )
-    embeddings = [
-        network(images_N3HW.to(device, non_blocking=True)).float().cpu()
-        for images_N3HW, _ in loader
-    ]
+    embeddings = []
+    for images_N3HW, _ in loader:
+        on_batch()
+        embeddings.append(network(images_N3HW.to(device, non_blocking=True)).float())
     return torch.cat(embeddings)
-
-
-def recall(
-    network: EmbeddingNetwork,
-    queries: ImageSet,
-    preprocessing: Preprocessing,
-    ks: Sequence[int],
-    *,
-    gallery: ImageSet | None = None,
-    device: torch.device,
-    loader_processes: int = 0,
-) -> dict[int, float]:
-    """Recall at every k in ``ks``, as fractions in [0, 1].
-
-    Without a gallery each query ranks the other queries; with one (In-Shop) it ranks the gallery.
-    """
-    query_labels_N = torch.as_tensor(queries.labels_N)
-    query_ND = embed(
-        network, queries, preprocessing, device=device, loader_processes=loader_processes
-    )
-    if gallery is None:
-        return recall_at_k(query_ND, query_labels_N, ks)
-    gallery_MD = embed(
-        network, gallery, preprocessing, device=device, loader_processes=loader_processes
-    )
-    return recall_at_k(
-        query_ND,
-        query_labels_N,
-        ks,
-        gallery_MD=gallery_MD,
-        gallery_labels_M=torch.as_tensor(gallery.labels_N),
-    )

@@ -18,15 +18,16 @@ from torch.utils.data import DataLoader
 
 from histsearch.data.batches import EpochBatches, TrainingImages
 from histsearch.data.image_set import ImageSet
+from histsearch.exceptions import HistsearchError
 from histsearch.hist import HISTLoss
-from histsearch.models.catalog import find_backbone
+from histsearch.models.backbones import preprocessing_of
 from histsearch.models.network import build_network
 from histsearch.models.transforms import train_transform
-from histsearch.training.evaluation import recall
+from histsearch.training.evaluation import embed_images
 from histsearch.training.hyperparameters import Hyperparameters
 
 
-class NonFiniteLossError(Exception):
+class NonFiniteLossError(HistsearchError):
     """The loss became NaN or infinite, which ends a run for good."""
 
 
@@ -89,7 +90,7 @@ class Trainer:
         self.settings = settings
         self.device = device
         self.loader_processes = loader_processes
-        self.preprocessing = find_backbone(settings.backbone).preprocessing
+        self.preprocessing = preprocessing_of(settings.backbone)
         self.network = build_network(
             settings.backbone, values.embedding_size, weights=settings.weights
         ).to(device)
@@ -166,16 +167,24 @@ class Trainer:
     def recall(
         self, queries: ImageSet, ks: tuple[int, ...], gallery: ImageSet | None = None
     ) -> dict[int, float]:
-        """Recall of the network as it stands, at every k in ``ks``, in [0, 1]."""
-        return recall(
+        """Recall of the network as it stands, at every k in ``ks``, in [0, 1].
+
+        Raises:
+            NonFiniteLossError: an embedding is NaN or infinite.
+            InterruptedRunError: ``should_stop`` turned true.
+        """
+        embedded = embed_images(
             self.network,
             queries,
+            gallery,
             self.preprocessing,
-            ks,
-            gallery=gallery,
             device=self.device,
             loader_processes=self.loader_processes,
+            on_batch=self._stop_if_asked,
         )
+        if not torch.isfinite(embedded.query_ND).all():
+            raise NonFiniteLossError("the embeddings became NaN or infinite")
+        return embedded.recall(ks)
 
     @property
     def _images_per_epoch(self) -> int:
@@ -197,9 +206,12 @@ class Trainer:
         losses = [self._train_batch(images, labels) for images, labels in self._loader]
         return float(torch.stack(losses).mean())
 
-    def _train_batch(self, images_N3HW: Tensor, labels_N: Tensor) -> Tensor:
+    def _stop_if_asked(self) -> None:
         if self._should_stop():
             raise InterruptedRunError
+
+    def _train_batch(self, images_N3HW: Tensor, labels_N: Tensor) -> Tensor:
+        self._stop_if_asked()
         embeddings_ND = self.network(images_N3HW.to(self.device, non_blocking=True))
         loss: Tensor = self.loss(embeddings_ND, labels_N.to(self.device, non_blocking=True))
         if not torch.isfinite(loss):

@@ -3,6 +3,7 @@
 import os
 import platform
 import resource
+import shutil
 import subprocess
 from functools import cache
 from importlib.metadata import version
@@ -49,16 +50,17 @@ def _commit() -> str | None:
     if configured:
         return configured
     checkout = Path(histsearch.__file__).parents[1]
-    if not (checkout / ".git").exists():
+    git = shutil.which("git")
+    if git is None or not (checkout / ".git").exists():
         return None
     try:
         answer = subprocess.run(  # noqa: S603 - a fixed command
-            ["git", "-C", str(checkout), "rev-parse", "HEAD"],  # noqa: S607 - git is on the PATH
+            [git, "-C", checkout, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
             capture_output=True,
             text=True,
             check=True,
         )
-    except (OSError, subprocess.CalledProcessError):
+    except subprocess.CalledProcessError:  # such as a checkout of another user
         return None
     return answer.stdout.strip()
 

@@ -13,18 +13,21 @@ from optuna.trial import TrialState
 
 from histsearch.data.catalog import recall_ks
 from histsearch.data.dataset import Dataset
-from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_set import ImageSet
-from histsearch.exceptions import HistsearchError, StorageError
-from histsearch.models.catalog import locate_weights
+from histsearch.exceptions import DataError, HistsearchError, StorageError, WeightsError
+from histsearch.models.checkpoint import save_checkpoint
 from histsearch.studies import trial_record
 from histsearch.studies.queue import trial_seed
 from histsearch.studies.study import Study
-from histsearch.training.hyperparameters import Hyperparameters
-from histsearch.training.trainer import Epoch, NonFiniteLossError, RunSettings, Trainer
+from histsearch.training.hyperparameters import Value
+from histsearch.training.trainer import Epoch, InterruptedRunError, NonFiniteLossError, Trainer
+from histsearch.workers.preparation import run_settings, split_images
 from histsearch.workers.provenance import peak_memory_mib, provenance, reset_peak_memory
 
 log = logging.getLogger(__name__)
+
+# On the CPU torch reports a lack of memory as a RuntimeError that names its allocator.
+_CPU_ALLOCATOR = "DefaultCPUAllocator"
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class TrialRunner:
     Attributes:
         worker: Name of the worker, recorded on its trials.
         data_dir: Folder of the data sets, and of weights files that a space names.
+        checkpoint_dir: Folder for retrained models.
         device: Where tensors live.
         loader_processes: Processes that decode images; 0 decodes in this one.
         should_stop: Asked between batches; true interrupts the run.
@@ -55,6 +59,7 @@ class TrialRunner:
 
     worker: str
     data_dir: Path
+    checkpoint_dir: Path
     device: torch.device
     loader_processes: int
     should_stop: Callable[[], bool]
@@ -65,6 +70,8 @@ class TrialRunner:
         Raises:
             InterruptedRunError: ``should_stop`` turned true; the trial is still running.
             StorageError: the database is gone; the trial is still running.
+            DataError: an image can't be read here; the trial is still running.
+            WeightsError: the weights can't be read here; the trial is still running.
         """
         started = time.perf_counter()
         reset_peak_memory(self.device)
@@ -74,24 +81,37 @@ class TrialRunner:
             outcome = run(self, study, trial, dataset).outcome()
         except NonFiniteLossError as error:
             outcome = Outcome(TrialState.PRUNED, reason=str(error))
-        except torch.OutOfMemoryError:
+        except (torch.OutOfMemoryError, MemoryError):
             outcome = Outcome(TrialState.FAIL, reason=self._out_of_memory(study, trial))
-        except StorageError:
+        except RuntimeError as error:
+            if _CPU_ALLOCATOR not in str(error):
+                raise
+            outcome = Outcome(TrialState.FAIL, reason=self._out_of_memory(study, trial))
+        except InterruptedRunError:
+            _record(trial, {trial_record.SECONDS: self._seconds(trial, started)})
+            raise
+        except (StorageError, DataError, WeightsError):
             raise  # says nothing about the trial
         except HistsearchError as error:
             outcome = Outcome(TrialState.FAIL, reason=str(error))
         _record(
             trial,
             {
-                trial_record.SECONDS: round(time.perf_counter() - started, 3),
+                trial_record.SECONDS: self._seconds(trial, started),
                 trial_record.PEAK_MEMORY_MIB: peak_memory_mib(self.device),
                 **({trial_record.REASON: outcome.reason} if outcome.reason else {}),
             },
         )
         return outcome
 
+    def _seconds(self, trial: optuna.Trial, started: float) -> float:
+        """Time of this run and of those of the same trial that were interrupted."""
+        before = float(trial.user_attrs.get(trial_record.SECONDS, 0))
+        return round(before + time.perf_counter() - started, 3)
+
     def _out_of_memory(self, study: Study, trial: optuna.Trial) -> str:
-        batch_size = _hyperparameters(study, trial).batch_size
+        configuration = _configuration(study, trial)
+        batch_size = study.definition.space.hyperparameters(configuration).batch_size
         used = peak_memory_mib(self.device)
         total = ""
         if self.device.type == "cuda":
@@ -105,9 +125,9 @@ def _record(trial: optuna.Trial, attributes: dict[str, object]) -> None:
         trial.set_user_attr(name, value)
 
 
-def _hyperparameters(study: Study, trial: optuna.Trial) -> Hyperparameters:
-    space = study.definition.space
-    return space.hyperparameters({name: trial.params[name] for name in space.search})
+def _configuration(study: Study, trial: optuna.Trial) -> dict[str, Value]:
+    """The trial's hyperparameters; a retraining's seed isn't one."""
+    return {name: trial.params[name] for name in study.definition.space.search}
 
 
 class _Run:
@@ -120,13 +140,12 @@ class _Run:
         self.study = study
         self.trial = trial
         self.dataset = dataset
-        space = study.definition.space
-        self.settings = RunSettings(
-            backbone=space.backbone,
-            weights=locate_weights(space.weights, runner.data_dir),
-            epochs=trial.user_attrs.get(trial_record.EPOCHS, space.epochs),
-            hyperparameters=_hyperparameters(study, trial),
+        self.settings = run_settings(
+            study.definition.space,
+            _configuration(study, trial),
+            runner.data_dir,
             seed=trial_seed(study, trial),
+            epochs=trial.user_attrs.get(trial_record.EPOCHS),
         )
         self.finished: list[Epoch] = []
 
@@ -165,7 +184,8 @@ class _SearchRun(_Run):
 
     def outcome(self) -> Outcome:
         self.trial.set_user_attr(trial_record.SEED, self.settings.seed)
-        train, validation, gallery = self._split()
+        protocol = self.study.definition.space.protocol
+        train, validation, gallery = split_images(self.dataset, protocol)
         trainer = self.trainer(train)
         best = 0.0
         self._curve: dict[int, float] = {}
@@ -182,15 +202,6 @@ class _SearchRun(_Run):
                     reason=f"R@1 {best:.2%} after epoch {epoch.number} is under the median",
                 )
         return Outcome(TrialState.COMPLETE, value=best)
-
-    def _split(self) -> tuple[ImageSet, ImageSet, ImageSet | None]:
-        protocol = self.study.definition.space.protocol
-        if protocol.validation == "test":
-            return self.dataset.train, self.dataset.test, self.dataset.gallery
-        train, validation = hold_out_classes(
-            self.dataset.train, protocol.validation_fraction, protocol.seed
-        )
-        return train, validation, None
 
     # A trial that was given back has reported steps before. Optuna's Trial would keep their old
     # values, and judge it by steps that this run hasn't reached: hence the storage directly.
@@ -214,7 +225,28 @@ class _RetrainRun(_Run):
             self.note(trainer, epoch)
         ks = recall_ks(self.study.definition.space.dataset)
         recall = trainer.recall(self.dataset.test, ks, self.dataset.gallery)
+        self._keep(trainer)
         self.trial.set_user_attr(
             trial_record.RECALL, {str(k): value for k, value in recall.items()}
         )
         return Outcome(TrialState.COMPLETE, value=recall[1])
+
+    def _keep(self, trainer: Trainer) -> None:
+        """Save the trained model on this machine, for evaluation and export."""
+        path = self.runner.checkpoint_dir / self.study.name / f"{self.trial.number}.pt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(
+            path,
+            trainer.network,
+            backbone=self.settings.backbone,
+            embedding_size=self.settings.hyperparameters.embedding_size,
+            extra={
+                "study": self.study.name,
+                "trial": self.trial.number,
+                "dataset": self.study.definition.space.dataset,
+                "epochs": self.settings.epochs,
+                "seed": self.settings.seed,
+                "hyperparameters": self.settings.hyperparameters.model_dump(),
+            },
+        )
+        self.trial.set_user_attr(trial_record.CHECKPOINT, str(path.absolute()))

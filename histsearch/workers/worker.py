@@ -11,14 +11,20 @@ import torch
 from optuna.trial import TrialState
 
 from histsearch.data.dataset import Dataset, load_dataset
-from histsearch.exceptions import HistsearchError, StorageError, StudyError
-from histsearch.models.catalog import check_weights, locate_weights
+from histsearch.exceptions import (
+    DataError,
+    HistsearchError,
+    StorageError,
+    StudyError,
+    WeightsError,
+)
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study, list_studies
 from histsearch.studies.queue import claim, give_back
 from histsearch.studies.storage import Storage
 from histsearch.studies.study import Study
 from histsearch.training.trainer import InterruptedRunError
+from histsearch.workers.preparation import find_weights, split_images
 from histsearch.workers.stop_request import StopRequest
 from histsearch.workers.trial_run import Outcome, TrialRunner
 
@@ -36,6 +42,7 @@ class WorkerSettings:
         study_names: Studies to serve; every study when empty.
         drain: End when nothing is left to start, instead of waiting for new work.
         data_dir: Folder of the data sets, and of weights files that a space names.
+        checkpoint_dir: Folder for retrained models.
         device: "cpu" or "cuda".
         threads: CPU threads of torch.
         loader_processes: Processes that decode images.
@@ -45,6 +52,7 @@ class WorkerSettings:
     study_names: Sequence[str]
     drain: bool
     data_dir: Path
+    checkpoint_dir: Path
     device: str
     threads: int
     loader_processes: int
@@ -65,6 +73,7 @@ class Worker:
         self._runner = TrialRunner(
             worker=settings.name,
             data_dir=settings.data_dir,
+            checkpoint_dir=settings.checkpoint_dir,
             device=torch.device(settings.device),
             loader_processes=settings.loader_processes,
             should_stop=stop,
@@ -133,14 +142,20 @@ class Worker:
         """Load what the study needs before claiming, so that a lack of it costs no trial."""
         space = study.definition.space
         try:
-            check_weights(space.backbone, locate_weights(space.weights, self._settings.data_dir))
+            find_weights(space, self._settings.data_dir)
             if space.dataset not in self._datasets:
                 self._datasets[space.dataset] = load_dataset(space.dataset, self._settings.data_dir)
+            dataset = self._datasets[space.dataset]
+            split_images(dataset, space.protocol)
+            study.check_images(dataset.fingerprint())
         except HistsearchError as error:
-            log.error("leaving study %s to other workers: %s", study.name, error)
-            self._unusable[study.name] = error
+            self._leave(study, error)
             return None
-        return self._datasets[space.dataset]
+        return dataset
+
+    def _leave(self, study: Study, error: HistsearchError) -> None:
+        log.error("leaving study %s to other workers: %s", study.name, error)
+        self._unusable[study.name] = error
 
     def _check_usable(self) -> None:
         """Don't idle, or end well, over studies that this machine can't serve."""
@@ -161,6 +176,10 @@ class Worker:
             return
         except StorageError:
             raise  # the database is gone: there is nowhere to tell it
+        except (DataError, WeightsError) as error:
+            give_back(study, trial)
+            self._leave(study, error)
+            return
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             trial.set_user_attr(trial_record.REASON, reason)

@@ -15,12 +15,15 @@ from tests.acceptance.processes import PATIENCE_SECONDS, Run, Start
 
 
 @pytest.fixture
-def environment(database: URL, data_dir: Path, histsearch_home: Path) -> dict[str, str]:
+def environment(
+    database: URL, data_dir: Path, histsearch_home: Path, tmp_path: Path
+) -> dict[str, str]:
     return {
         **os.environ,
         "HISTSEARCH_HOME": str(histsearch_home),
         "HISTSEARCH_STORAGE": database.render_as_string(hide_password=False),
         "HISTSEARCH_DATA": str(data_dir),
+        "HISTSEARCH_CHECKPOINTS": str(tmp_path / "checkpoints"),
         "OMP_NUM_THREADS": "1",
     }
 

@@ -31,7 +31,7 @@ def test_from_a_space_file_to_a_report(
     )
     assert ordinary.best_trial.params == shown["best"]["params"]
 
-    run("retrain", "stripes", "--seeds", "2", "--baseline")
+    run("retrain", "stripes", "--seeds", "2")
     run("worker", "--device", "cpu", "--drain", "--study", "stripes-retrain")
 
     folder = tmp_path / "report"
@@ -39,12 +39,25 @@ def test_from_a_space_file_to_a_report(
     assert "on the test classes" in printed
     assert "R@32" in printed
     report = json.loads((folder / "report.json").read_text())
-    assert [one["role"] for one in report["retrained"]] == ["tuned", "baseline"]
+    assert [one["role"] for one in report["retrained"]] == ["tuned"]
     tuned = report["retrained"][0]
     assert tuned["parameters"] == shown["best"]["params"]
     assert set(tuned["recall"]) == {"1", "2", "4", "8", "16", "32"}
     assert tuned["recall"]["1"]["n"] == 2
     assert "± " in (folder / "report.md").read_text()
+
+    # The kept model gives the figure that its trial told.
+    model = tmp_path / "checkpoints" / "stripes-retrain" / "0.pt"
+    row = ("--checkpoint", str(model), "--dataset", "folder:stripes", "--device", "cpu")
+    evaluated = run("evaluate", *row).stdout.splitlines()
+    told = 100 * tuned["recall_at_1"][0]
+    assert dict(zip(evaluated[0].split(), evaluated[1].split()[1:], strict=True))["R@1"] == (
+        f"{told:.1f}"
+    )
+    exported = tmp_path / "exported" / "model.safetensors"
+    run("export", "stripes-retrain/0", "--format", "safetensors", "--out", str(exported))
+    assert exported.is_file()
+    assert json.loads(exported.with_suffix(".json").read_text())["backbone"] == "conv4"
 
     table = list(csv.DictReader(io.StringIO(run("study", "export", "stripes").stdout)))
     assert [row["number"] for row in table] == ["0", "1", "2", "3"]

@@ -188,3 +188,19 @@ def test_markdown_warns_of_a_selection_on_the_test_classes(
     assert (report.selection, report.on_test_classes) == (TEST_SELECTION, True)
     _, as_markdown = write_report(report, tmp_path)
     assert "Selected on the test classes" in as_markdown.read_text(encoding="utf-8")
+
+
+def test_retraining_runs_that_failed_are_named_with_their_reasons(
+    search: Study, tmp_path: Path
+) -> None:
+    retraining = create_retraining(search, seeds=1)
+    trial = claim(retraining)
+    assert trial is not None
+    trial.set_user_attr(trial_record.REASON, "out of memory at batch size 32")
+    retraining.optuna_study.tell(trial, state=TrialState.FAIL)
+    report = build_report(search.storage, SPACE)
+    assert report.failed_runs == [f"{RETRAINING} #0: out of memory at batch size 32"]
+    _, as_markdown = write_report(report, tmp_path)
+    text = as_markdown.read_text(encoding="utf-8")
+    assert f"- {RETRAINING} #0: out of memory at batch size 32" in text
+    assert "Not retrained yet" not in text

@@ -6,9 +6,17 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import URL
 
 from histsearch.exceptions import StudyError
-from histsearch.studies.catalog import create_search, delete_study, find_study, list_studies
+from histsearch.studies.catalog import (
+    create_search,
+    create_study,
+    delete_study,
+    find_study,
+    list_studies,
+)
+from histsearch.studies.definition import StudyDefinition
 from histsearch.studies.queue import claim
 from histsearch.studies.storage import Storage
+from histsearch.studies.study import DEFINITION
 from tests.integration.studies.small_search import ENQUEUED, complete_next, small_space
 
 ALL_KINDS_OF_DOMAINS = {
@@ -30,12 +38,10 @@ def test_search_takes_name_and_budget_from_its_space_unless_told_others(storage:
     assert other.is_open
 
 
-def test_enqueued_configurations_come_first_and_only_as_many_as_the_budget(
-    storage: Storage,
-) -> None:
+def test_enqueued_configurations_come_first(storage: Storage) -> None:
     enqueued = [{**ENQUEUED, "batch_size": size} for size in (8, 16, 32)]
-    study = create_search(storage, small_space(enqueue=enqueued), trials=2)
-    assert [complete_next(study, 0.5).params for _ in range(2)] == enqueued[:2]
+    study = create_search(storage, small_space(enqueue=enqueued), trials=3)
+    assert [complete_next(study, 0.5).params for _ in range(3)] == enqueued
     assert claim(study) is None
 
 
@@ -107,7 +113,8 @@ def test_list_leaves_out_a_study_that_is_deleted_meanwhile(
 
 
 def test_study_that_histsearch_did_not_create_is_refused(storage: Storage) -> None:
-    optuna.create_study(storage=storage.optuna, study_name="foreign")
+    foreign = optuna.create_study(storage=storage.optuna, study_name="foreign")
+    foreign.ask()
     with pytest.raises(StudyError, match="histsearch didn't create"):
         find_study(storage, "foreign")
     with pytest.raises(StudyError, match="histsearch didn't create"):
@@ -137,3 +144,40 @@ def test_deleted_study_is_gone_and_its_name_free(storage: Storage) -> None:
         delete_study(storage, "deleted")
     again = create_search(storage, small_space(), name="deleted")
     assert again.count(TrialState.RUNNING) == 0
+
+
+@pytest.mark.parametrize("name", ["a[/b]", "../up", "a\nb", "x" * 101, ""])
+def test_a_name_that_could_harm_is_refused(storage: Storage, name: str) -> None:
+    with pytest.raises(StudyError, match="allowed: up to 100 letters"):
+        create_study(
+            storage,
+            name,
+            StudyDefinition(kind="search", version="1", space=small_space()),
+            budget=1,
+            queue=[],
+        )
+
+
+def test_a_study_of_another_version_harms_no_other(storage: Storage) -> None:
+    create_search(storage, small_space(), name="ours")
+    theirs = create_search(storage, small_space(), name="theirs")
+    definition = theirs.definition.model_dump(mode="json") | {"novelty": 1, "version": "9.9"}
+    theirs.optuna_study.set_user_attr(DEFINITION, definition)
+
+    assert [study.name for study in list_studies(storage)] == ["ours"]
+    with pytest.raises(StudyError, match=r"created by histsearch 9\.9"):
+        find_study(storage, "theirs")
+    delete_study(storage, "theirs")
+    assert storage.optuna.get_all_studies()[0].study_name == "ours"
+
+
+def test_a_half_created_study_can_be_deleted(storage: Storage) -> None:
+    optuna.create_study(storage=storage.optuna, study_name="half")
+    delete_study(storage, "half")
+    assert storage.optuna.get_all_studies() == []
+
+
+def test_more_enqueued_configurations_than_trials_are_refused(storage: Storage) -> None:
+    space = small_space(enqueue=[ENQUEUED, {"alpha": 1.0}])
+    with pytest.raises(StudyError, match="2 enqueued configurations in a budget of 1"):
+        create_search(storage, space, trials=1)

@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy
 
 from histsearch.exceptions import StorageError
+from histsearch.folders import HOME_VARIABLE
 from histsearch.studies import embedded_postgres
 from histsearch.studies.catalog import create_search, list_studies
-from histsearch.studies.embedded_postgres import HOME_VARIABLE
 from histsearch.studies.storage import Storage
 from tests.integration.studies.side_by_side import run_side_by_side
 from tests.integration.studies.small_search import small_space
@@ -51,7 +51,7 @@ def _process_id() -> int:
 
 
 def _process_file() -> Path:
-    return embedded_postgres.data_folder() / "postmaster.pid"
+    return embedded_postgres.database_folder() / "postmaster.pid"
 
 
 def test_it_starts_once_and_stops_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_a_process_that_got_the_number_of_a_crashed_server_is_left_alone(home: P
 
 
 def test_home_variable_says_where_the_data_lie(home: Path) -> None:
-    assert embedded_postgres.data_folder() == home / "postgres"
+    assert embedded_postgres.database_folder() == home / "postgres"
 
 
 def test_home_that_cannot_be_a_folder_is_named(

@@ -72,3 +72,13 @@ def test_every_claim_is_a_full_grid_in_full_and_in_small(name: str) -> None:
             assert isinstance(domain, tuple)
             points *= len(domain)
         assert (space.sampler, space.trials) == ("grid", points)
+
+
+def test_a_grid_is_covered_when_part_of_a_configuration_is_enqueued(storage: Storage) -> None:
+    enqueued = [{"distance": "cosine"}, {"distance": "cosine"}]
+    study = create_search(storage, parse_space(GRID | {"enqueue": enqueued}, source="test"))
+    taken = []
+    while trial := claim(study):
+        taken.append((trial.params["tau"], trial.params["distance"]))
+    assert taken[:2] == [(8, "cosine"), (16, "cosine")]
+    assert sorted(taken) == sorted(product([8, 16, 32], ["cosine", "euclidean"]))

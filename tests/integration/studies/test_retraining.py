@@ -53,14 +53,18 @@ def test_baseline_is_the_first_trial_run_as_long_as_the_best(search: Study) -> N
     ]
 
 
-def test_baseline_may_be_the_best_itself(storage: Storage) -> None:
+def test_baseline_that_is_the_best_itself_is_refused(storage: Storage) -> None:
     search = create_search(storage, small_space())
     complete_next(search, 0.5, best_epoch=3)
-    retraining = create_retraining(search, seeds=1, baseline=True)
-    assert _claimed_runs(retraining) == [
-        ({**ENQUEUED, "seed": 0}, {ROLE: TUNED, SOURCE_TRIAL: 0, EPOCHS: 3}),
-        ({**ENQUEUED, "seed": 0}, {ROLE: BASELINE, SOURCE_TRIAL: 0, EPOCHS: 3}),
-    ]
+    with pytest.raises(StudyError, match=r"the baseline, trial 0 .* is itself among the best"):
+        create_retraining(search, seeds=1, baseline=True)
+
+
+def test_baseline_needs_a_configuration_the_space_enqueued(storage: Storage) -> None:
+    search = create_search(storage, small_space(enqueue=[]))
+    complete_next(search, 0.5, best_epoch=3)
+    with pytest.raises(StudyError, match="no baseline"):
+        create_retraining(search, baseline=True)
 
 
 def test_seed_of_a_retraining_run_is_its_parameter(search: Study) -> None:

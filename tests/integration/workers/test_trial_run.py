@@ -27,10 +27,11 @@ def dataset(data_dir: Path) -> Dataset:
     return load_dataset("folder:stripes", data_dir)
 
 
-def runner(should_stop: Any = lambda: False) -> TrialRunner:
+def runner(should_stop: Any = lambda: False, folder: Path = Path()) -> TrialRunner:
     return TrialRunner(
         worker="tester",
         data_dir=Path(),
+        checkpoint_dir=folder,
         device=torch.device("cpu"),
         loader_processes=0,
         should_stop=should_stop,
@@ -41,10 +42,10 @@ def study_of(storage: Storage, table: dict[str, Any]) -> Study:
     return create_search(storage, parse_space(table, source="test"))
 
 
-def run_next(study: Study, dataset: Dataset) -> tuple[optuna.Trial, Outcome]:
+def run_next(study: Study, dataset: Dataset, folder: Path = Path()) -> tuple[optuna.Trial, Outcome]:
     trial = claim(study)
     assert trial is not None
-    outcome = runner().run(study, trial, dataset)
+    outcome = runner(folder=folder).run(study, trial, dataset)
     study.optuna_study.tell(trial, outcome.value, outcome.state)
     return trial, outcome
 
@@ -212,17 +213,56 @@ def test_an_interrupted_trial_runs_again_under_its_number(
 
 
 def test_retraining_tests_once_on_the_full_training_half(
-    storage: Storage, stripes: dict[str, Any], dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    storage: Storage,
+    stripes: dict[str, Any],
+    dataset: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     study = study_of(storage, stripes)
     run_next(study, dataset)
     best_epoch = stored(study).user_attrs[trial_record.BEST_EPOCH]
     retraining = create_retraining(study, seeds=2)
     evaluated = watch_images(dataset.test, monkeypatch)
-    run_next(retraining, dataset)
+    run_next(retraining, dataset, tmp_path)
 
     trial = stored(retraining)
     assert trial.user_attrs[trial_record.EPOCHS] == best_epoch
     assert len(trial.user_attrs[trial_record.EPOCH_SECONDS]) == best_epoch
     assert trial.user_attrs[trial_record.RECALL]["1"] == trial.value
     assert sorted(evaluated) == list(range(len(dataset.test)))
+    assert trial.user_attrs[trial_record.CHECKPOINT] == str(tmp_path / "stripes-retrain" / "0.pt")
+
+
+def test_embeddings_that_became_nan_prune_the_trial(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset
+) -> None:
+    # One step an epoch, so that the loss before it is still finite.
+    stripes["fixed"] |= {"lr": 1e30, "warmup_epochs": 0}
+    stripes["search"]["batch_size"] = [32]
+    study = study_of(storage, stripes)
+    _, outcome = run_next(study, dataset)
+    assert outcome.state == TrialState.PRUNED
+    assert outcome.reason == "the embeddings became NaN or infinite"
+
+
+def test_more_memory_than_the_machine_has_fails_the_trial(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset
+) -> None:
+    stripes["fixed"] |= {"hgnn_hidden": 10**12}
+    study = study_of(storage, stripes)
+    _, outcome = run_next(study, dataset)
+    assert outcome.state == TrialState.FAIL
+    assert "out of memory at batch size" in str(outcome.reason)
+
+
+def test_the_time_of_an_interrupted_run_counts(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset
+) -> None:
+    study = study_of(storage, stripes)
+    trial = claim(study)
+    assert trial is not None
+    trial.set_user_attr(trial_record.SECONDS, 1000.0)
+    give_back(study, trial)
+    run_next(study, dataset)
+    assert stored(study).user_attrs[trial_record.SECONDS] > 1000

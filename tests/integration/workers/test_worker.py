@@ -1,3 +1,4 @@
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ def settings(data_dir: Path, *studies: str, drain: bool = True) -> WorkerSetting
         study_names=studies,
         drain=drain,
         data_dir=data_dir,
+        checkpoint_dir=data_dir / "checkpoints",
         device="cpu",
         threads=1,
         loader_processes=0,
@@ -176,5 +178,39 @@ def test_a_missing_weights_file_costs_no_trial(
 ) -> None:
     study = create(storage, stripes, weights="nowhere.pth")
     with pytest.raises(WeightsError, match=str(data_dir / "nowhere.pth")):
+        Worker(storage, settings(data_dir), StopRequest()).run()
+    assert study.count() == 0
+
+
+def test_an_unreadable_image_costs_no_trial_and_is_named(
+    storage: Storage, stripes: dict[str, Any], data_dir: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(data_dir / "stripes", tmp_path / "stripes")
+    broken = tmp_path / "stripes" / "class00" / "0.png"
+    broken.write_bytes(b"no image")
+    study = create(storage, stripes)
+    with pytest.raises(DataError, match=str(broken)):
+        Worker(storage, settings(tmp_path), StopRequest()).run()
+    assert [trial.state for trial in study.trials()] == [TrialState.WAITING]
+
+
+def test_other_images_than_the_study_began_with_are_refused(
+    storage: Storage, stripes: dict[str, Any], data_dir: Path, tmp_path: Path
+) -> None:
+    study = create(storage, stripes, trials=1)
+    Worker(storage, settings(data_dir), StopRequest()).run()
+    study.enqueue({"tau": 8})
+    shutil.copytree(data_dir / "stripes", tmp_path / "stripes")
+    shutil.copytree(data_dir / "stripes" / "class00", tmp_path / "stripes" / "another")
+    with pytest.raises(DataError, match="aren't those"):
+        Worker(storage, settings(tmp_path), StopRequest()).run()
+    assert study.count(TrialState.WAITING) == 1
+
+
+def test_too_few_classes_to_hold_out_cost_no_trial(
+    storage: Storage, stripes: dict[str, Any], data_dir: Path
+) -> None:
+    study = create(storage, stripes, protocol={"validation_fraction": 0.05})
+    with pytest.raises(DataError, match="class"):
         Worker(storage, settings(data_dir), StopRequest()).run()
     assert study.count() == 0

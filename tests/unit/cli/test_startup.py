@@ -27,8 +27,9 @@ def test_importing_the_command_line_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("group", "commands"),
     [
-        ([], "worker retrain report dashboard study db"),
+        ([], "worker train retrain report evaluate export dashboard study data db"),
         (["study"], "create list show best enqueue pause resume export delete"),
+        (["data"], "prepare verify list"),
         (["db"], "url start stop status"),
     ],
 )

@@ -1,4 +1,5 @@
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from histsearch.data.batches import EpochBatches, EvaluationImages, TrainingImages
-from histsearch.data.image_set import ImageArrays, ImageSet
-from histsearch.exceptions import DataError
+from histsearch.data.image_set import ImageArrays, ImageSet, UnreadableImageError
+from histsearch.exceptions import SpaceError
 
 LABELS_N = np.repeat(np.arange(5), 4)
 
@@ -140,10 +141,25 @@ def test_a_batch_size_that_classes_do_not_divide_is_refused() -> None:
 
 
 def test_a_batch_larger_than_the_data_set_is_refused() -> None:
-    with pytest.raises(DataError, match="batch of 21 images can't be filled from 20"):
+    with pytest.raises(SpaceError, match="batch of 21 images can't be filled from 20"):
         EpochBatches(LABELS_N, 21, seed=0)
 
 
 def test_a_balanced_batch_of_more_classes_than_there_are_is_refused() -> None:
-    with pytest.raises(DataError, match="needs 6 classes, but there are 5"):
+    with pytest.raises(SpaceError, match="needs 6 classes, but there are 5"):
         EpochBatches(LABELS_N, 12, seed=0, images_per_class=2)
+
+
+def test_an_unreadable_image_is_told_alike_with_and_without_loader_processes(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "text.jpg"
+    path.write_text("no image")
+    unreadable = EvaluationImages(ImageSet.from_files([(path, "a")]), augment)
+    messages = []
+    for processes in (0, 1):
+        with pytest.raises(UnreadableImageError) as raised:
+            next(iter(DataLoader(unreadable, num_workers=processes)))
+        messages.append(str(raised.value))
+    assert messages[1] == messages[0]
+    assert messages[0].startswith(f"The image {path} can't be read (cannot identify image file")

@@ -127,3 +127,13 @@ def test_folder_reads_the_data_directory_and_folder_name_a_part_of_it(tree: Path
 def test_a_subfolder_can_not_leave_the_data_directory(tree: Path) -> None:
     with pytest.raises(SpaceError, match=r"without '\.\.'"):
         load_dataset("folder:../other", tree / "x")
+
+
+def test_a_ready_split_into_train_and_val_is_refused(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        for name in "abcd":
+            folder = tmp_path / split / name
+            folder.mkdir(parents=True)
+            Image.new("L", (4, 4)).save(folder / "0.png")
+    with pytest.raises(DataError, match="split into train, val already"):
+        read_folder(tmp_path)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from histsearch.exceptions import SpaceError
+from histsearch.models.backbones import ARCHITECTURES
 from histsearch.models.bn_inception import BNInception
 from histsearch.models.catalog import BACKBONES, find_backbone
 from histsearch.models.network import EmbeddingNetwork, build_network, pool_features
@@ -152,13 +153,13 @@ def test_embeddings_are_layer_normalised(network: EmbeddingNetwork, batch: int) 
 
 
 @pytest.mark.parametrize("name", sorted(BACKBONES))
-def test_catalog_states_the_channels_of_the_feature_map(name: str) -> None:
+def test_architectures_state_the_channels_of_the_feature_map(name: str) -> None:
     network = build_network(name, 2, weights="none").eval()
     map_NFPQ: list[Tensor] = []
     network.model.register_forward_hook(lambda _module, _images, output: map_NFPQ.append(output))
     with torch.inference_mode():
         network(torch.zeros(1, 3, 64, 64))
-    assert map_NFPQ[0].shape[1] == BACKBONES[name].features
+    assert map_NFPQ[0].shape[1] == ARCHITECTURES[name].features
 
 
 def test_embedding_layer_starts_with_fan_out_weights_and_zero_bias() -> None:

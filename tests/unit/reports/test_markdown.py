@@ -22,6 +22,7 @@ SEARCH_ONLY = Report(
     published_source="A paper, Table 3",
     search_cost=Cost(hours_spent=12.345, hours_saved=4.0, accelerated=True),
     retraining_cost=None,
+    failed_runs=[],
     unfinished_retrainings=[],
     provenance={"device": ["NVIDIA H200", "NVIDIA A100"], "commit": ["abc123"]},
 )
@@ -30,6 +31,7 @@ SEARCH_ONLY = Report(
 def retrained(role: str, *, trial: int, tau: int, mean: float) -> Retrained:
     return Retrained(
         study="birds-retrain",
+        label=f"{role} #{trial}",
         role=role,
         source_trial=trial,
         parameters={"tau": tau},

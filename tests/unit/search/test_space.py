@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 
 from histsearch.exceptions import SpaceError
-from histsearch.search.space import Protocol, Range, Space, builtin_spaces, load_space, parse_space
+from histsearch.search.space import (
+    NAME_ALLOWED,
+    Protocol,
+    Range,
+    Space,
+    builtin_spaces,
+    load_space,
+    parse_space,
+)
 from histsearch.training.hyperparameters import NAMES
 
 FULL = """
@@ -125,7 +133,7 @@ def test_weights_left_out_are_those_usual_for_the_backbone(backbone: str, weight
         ({"colour": 1}, f"colour: found an unknown key, allowed: {TOP_LEVEL}"),
         (
             {"name": "-birds"},
-            'name: found "-birds", allowed: letters, digits, dots, dashes and underscores',
+            f'name: found "-birds", allowed: {NAME_ALLOWED}',
         ),
         (
             {"dataset": "cub"},
@@ -140,7 +148,8 @@ def test_weights_left_out_are_those_usual_for_the_backbone(backbone: str, weight
         ({"dataset": 3}, "dataset: found 3, allowed: a data set's name"),
         (
             {"backbone": "vgg"},
-            "backbone: backbone 'vgg' isn't known; known are resnet50, bn_inception, conv4",
+            "backbone: backbone 'vgg' isn't known; known are resnet50, bn_inception, "
+            "conv4, and timm:NAME for a model of timm such as timm:resnet18",
         ),
         ({"backbone": ["conv4"]}, 'backbone: found ["conv4"], allowed: a backbone\'s name'),
         (
@@ -392,7 +401,7 @@ def test_images_per_class_must_divide_every_batch_size(
 @pytest.mark.parametrize(
     ("key", "allowed"),
     [
-        ("name", "letters, digits, dots, dashes and underscores"),
+        ("name", NAME_ALLOWED),
         ("dataset", "a data set's name"),
         ("backbone", "a backbone's name"),
         ("epochs", "a whole number >= 1"),

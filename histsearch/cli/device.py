@@ -1,0 +1,77 @@
+"""The device options of commands that train or embed."""
+
+import os
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from histsearch.exceptions import DeviceError
+
+if TYPE_CHECKING:
+    from histsearch.workers.gpu import Gpu
+
+_MOST_LOADER_PROCESSES = 8
+_GPU_THREADS = 2
+
+
+class DeviceName(StrEnum):
+    """Devices that ``--device`` names; GPUs are named by ``--gpu``."""
+
+    cpu = "cpu"
+
+
+GpuOption = Annotated[
+    str | None,
+    typer.Option("--gpu", metavar="GPU", help="GPU to use, by nvidia-smi's index or by UUID."),
+]
+DeviceOption = Annotated[DeviceName | None, typer.Option("--device", help="Work without a GPU.")]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="CPU threads of torch [default: 1 with --device cpu, else 2]"),
+]
+
+
+def named_gpus(gpu: str | None, device: DeviceName | None) -> list["Gpu"]:
+    """The GPUs that ``--gpu`` names; none with ``--device cpu``."""
+    if (gpu is None) == (device is None):
+        raise DeviceError("name the device: either --gpu INDEX, or --device cpu")
+    if gpu is None:
+        return []
+    from histsearch.workers.gpu import select_gpus
+
+    return select_gpus(gpu)
+
+
+def named_gpu(gpu: str | None, device: DeviceName | None) -> "Gpu | None":
+    """The one GPU that ``--gpu`` names; None with ``--device cpu``."""
+    gpus = named_gpus(gpu, device)
+    if len(gpus) > 1:
+        raise DeviceError(f"found {len(gpus)} GPUs in --gpu {gpu}, allowed: one")
+    return gpus[0] if gpus else None
+
+
+def pin(gpu: "Gpu | None") -> str:
+    """Let this process see that GPU alone, or none; returns torch's name of the device."""
+    from histsearch.workers.gpu import hide_gpus, pin_to_gpu
+
+    if gpu is None:
+        hide_gpus()
+        return "cpu"
+    pin_to_gpu(gpu)
+    return "cuda"
+
+
+def usual_threads(gpu: "Gpu | None") -> int:
+    """Torch's CPU threads: few beside a GPU, one without, so that workers can share the cores."""
+    return _GPU_THREADS if gpu else 1
+
+
+def usual_loader_processes(gpu: "Gpu | None") -> int:
+    """A GPU's share of the cores, for decoding images; a CPU run decodes in its own process."""
+    if gpu is None:
+        return 0
+    from histsearch.workers.gpu import list_gpus
+
+    share = (os.cpu_count() or 1) // len(list_gpus())
+    return max(1, min(_MOST_LOADER_PROCESSES, share))

@@ -1,0 +1,81 @@
+"""``histsearch export``: a trained model, ready for retrieval."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from histsearch.cli.options import DataOption, StorageOption, open_storage
+from histsearch.exceptions import ExportError
+from histsearch.folders import data_folder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from histsearch.models.checkpoint import Checkpoint
+
+_SAMPLES = 8
+
+
+class ExportFormat(StrEnum):
+    """Formats of an exported model."""
+
+    safetensors = "safetensors"
+    onnx = "onnx"
+    torchscript = "torchscript"
+
+
+def export(
+    trial: Annotated[
+        str,
+        typer.Argument(
+            metavar="TRIAL", help="A retrained trial, STUDY/NUMBER, or a checkpoint's path."
+        ),
+    ],
+    format_: Annotated[ExportFormat, typer.Option("--format", help="Format to write.")],
+    out: Annotated[Path, typer.Option("--out", help="File to write; its preprocessing beside it.")],
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            help="Data set whose images an ONNX file is checked on [default: the model's own]",
+        ),
+    ] = None,
+    data: DataOption = None,
+    storage: StorageOption = None,
+) -> None:
+    """Write a trained model with its preprocessing, for use without histsearch.
+
+    It takes preprocessed images and gives embeddings of length 1. An ONNX file is compared with
+    the model it came from, on real images, before it is kept.
+    """
+    file = Path(trial)
+    if not file.is_file():
+        from histsearch.studies.checkpoints import trial_checkpoint
+
+        file = trial_checkpoint(open_storage(storage), trial)
+
+    from histsearch.models.checkpoint import load_checkpoint
+    from histsearch.models.export import export_network
+
+    checkpoint = load_checkpoint(file)
+    samples = None
+    if format_ == ExportFormat.onnx:
+        samples = _sample_images(checkpoint, dataset, data_folder(data))
+    written = export_network(checkpoint, out, format_.value, samples_N3HW=samples)
+    typer.echo("wrote " + " and ".join(str(path) for path in written))
+
+
+def _sample_images(checkpoint: "Checkpoint", dataset: str | None, data_dir: Path) -> "Tensor":
+    import torch
+
+    from histsearch.data.dataset import load_dataset
+    from histsearch.models.transforms import test_transform
+
+    name = dataset or checkpoint.metadata.get("dataset")
+    if name is None:
+        raise ExportError("name the data set whose images the ONNX file is checked on: --dataset")
+    images = load_dataset(str(name), data_dir).test
+    transform = test_transform(checkpoint.preprocessing)
+    return torch.stack([transform(images.image(i)) for i in range(min(_SAMPLES, len(images)))])

@@ -1,0 +1,91 @@
+"""``histsearch train``: one configuration outside any study, for a quick look."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from histsearch.cli.device import (
+    DeviceOption,
+    GpuOption,
+    ThreadsOption,
+    named_gpu,
+    pin,
+    usual_loader_processes,
+    usual_threads,
+)
+from histsearch.cli.options import DataOption, WeightsOption, assignments
+from histsearch.folders import data_folder
+
+
+def train(
+    space: Annotated[
+        str, typer.Option("--space", help="A space that comes with histsearch, or a TOML file.")
+    ],
+    values: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE...]", help="Hyperparameters over those of the space."),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs to train [default: the space's]")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    weights: WeightsOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to save the trained model to.")
+    ] = None,
+    gpu: GpuOption = None,
+    device: DeviceOption = None,
+    threads: ThreadsOption = None,
+    data: DataOption = None,
+) -> None:
+    """Train one configuration and print its validation R@1 after each epoch.
+
+    Hyperparameters that neither KEY=VALUE nor [fixed] names are those of the space's first
+    [[enqueue]], else their defaults.
+    """
+    from histsearch.search.space import load_space
+
+    loaded = load_space(space)
+    changes: dict[str, object] = {}
+    if epochs is not None:
+        changes["epochs"] = epochs
+    if weights is not None:
+        changes["weights"] = weights
+    chosen = loaded.model_copy(update=changes)
+    pinned = named_gpu(gpu, device)
+    torch_device = pin(pinned)
+
+    from histsearch.models.checkpoint import save_checkpoint
+    from histsearch.workers.single_run import SingleRun
+
+    run = SingleRun(
+        chosen,
+        assignments(values or []),
+        data_dir=data_folder(data),
+        device=torch_device,
+        threads=threads or usual_threads(pinned),
+        loader_processes=usual_loader_processes(pinned),
+        seed=seed,
+    )
+    hyperparameters = run.trainer.settings.hyperparameters.model_dump()
+    typer.echo(" ".join(f"{name}={value}" for name, value in hyperparameters.items()))
+    for epoch in run.epochs():
+        typer.echo(
+            f"epoch {epoch.number}/{chosen.epochs}  R@1 {epoch.recall_at_1:6.2%}  "
+            f"loss {epoch.loss:.3f}  {epoch.seconds:.1f} s  {epoch.images_per_second:.0f} images/s"
+        )
+    if out is not None:
+        save_checkpoint(
+            out,
+            run.trainer.network,
+            backbone=chosen.backbone,
+            embedding_size=hyperparameters["embedding_size"],
+            extra={
+                "dataset": chosen.dataset,
+                "epochs": chosen.epochs,
+                "seed": seed,
+                "hyperparameters": hyperparameters,
+            },
+        )
+        typer.echo(f"saved {out}")

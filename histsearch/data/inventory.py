@@ -1,0 +1,88 @@
+"""What a data folder holds."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from histsearch.data.catalog import dataset_subfolder
+from histsearch.data.folder import SPLIT_FILE
+from histsearch.data.layouts import ARCHIVES_FOLDER, LAYOUTS, missing_pieces
+from histsearch.data.published import Size
+from histsearch.data.verification import inspect
+from histsearch.exceptions import DataError
+
+
+class State(StrEnum):
+    """Whether a data set can be used."""
+
+    ready = "ready"
+    incomplete = "incomplete"
+    missing = "missing"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One data set.
+
+    Attributes:
+        name: As in `load_dataset`.
+        state: Whether it can be used.
+        sizes: Classes and images of each part, empty if they can't be told.
+        faults: Why it is incomplete.
+    """
+
+    name: str
+    state: State
+    sizes: dict[str, Size]
+    faults: tuple[str, ...]
+
+
+def take_inventory(data_dir: Path) -> list[Entry]:
+    """Inspect every known data set, and each folder in ``data_dir`` that can serve as one.
+
+    No image is decoded. A folder can serve if its classes can be told; one with a ``split.csv`` is
+    meant to. Where no data set lies in ``data_dir``, it may be one itself.
+    """
+    official = [_official(name, data_dir) for name in LAYOUTS]
+    own = _own(data_dir, [f"folder:{path.name}" for path in _own_folders(data_dir)])
+    if not own and all(entry.state == State.missing for entry in official):
+        own = _own(data_dir, ["folder"])
+    return [_entry("glyphs", data_dir), *official, *own]
+
+
+def _own(data_dir: Path, names: Iterable[str]) -> list[Entry]:
+    entries = [_entry(name, data_dir) for name in names]
+    return [
+        entry
+        for entry in entries
+        if entry.sizes or (data_dir / dataset_subfolder(entry.name) / SPLIT_FILE).is_file()
+    ]
+
+
+def _official(name: str, data_dir: Path) -> Entry:
+    if len(missing_pieces(name, data_dir)) == len(LAYOUTS[name]):
+        return Entry(name, State.missing, {}, ())
+    return _entry(name, data_dir)
+
+
+def _entry(name: str, data_dir: Path) -> Entry:
+    try:
+        inspection = inspect(name, data_dir)
+    except DataError as error:
+        return Entry(name, State.incomplete, {}, (str(error),))
+    state = State.incomplete if inspection.faults else State.ready
+    return Entry(name, state, inspection.sizes, inspection.faults)
+
+
+def _own_folders(data_dir: Path) -> list[Path]:
+    if not data_dir.is_dir():
+        return []
+    taken = {piece.destination.parts[0] for layout in LAYOUTS.values() for piece in layout}
+    return [
+        path
+        for path in sorted(data_dir.iterdir())
+        if path.is_dir()
+        and not path.name.startswith(".")
+        and path.name not in taken | {ARCHIVES_FOLDER}
+    ]

@@ -1,0 +1,186 @@
+"""Checkpoints: a trained embedding network in a file, with what is needed to use it."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+
+from histsearch.exceptions import WeightsError
+from histsearch.models.backbones import find_architecture, preprocessing_of
+from histsearch.models.catalog import RANDOM_WEIGHTS
+from histsearch.models.file_writing import write_whole
+from histsearch.models.network import EmbeddingNetwork, build_network
+from histsearch.models.preprocessing import Preprocessing
+from histsearch.models.weights import (
+    EMBEDDING_KEYS,
+    find_state_dict,
+    load_weights,
+    read_content,
+)
+
+DESCRIPTION_KEY = "histsearch"
+
+# The published HIST checkpoints don't name their backbone; each of these keys is one backbone's.
+PUBLISHED_BACKBONES = {
+    "model.layer4.0.conv1.weight": "resnet50",
+    "model.conv1_7x7_s2.weight": "bn_inception",
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network and its description.
+
+    Attributes:
+        network: The network in eval mode, on the CPU.
+        backbone: Name of its backbone.
+        embedding_size: D.
+        preprocessing: The input images it was trained on.
+        metadata: What was saved with it besides; empty for a published HIST checkpoint.
+    """
+
+    network: EmbeddingNetwork
+    backbone: str
+    embedding_size: int
+    preprocessing: Preprocessing
+    metadata: Mapping[str, Any]
+
+
+class _Description(BaseModel):
+    """What our checkpoints hold besides the state dict; further keys are metadata."""
+
+    model_config = ConfigDict(extra="allow")
+
+    backbone: str
+    embedding_size: int
+    preprocessing: Preprocessing
+
+
+def save_checkpoint(
+    path: Path,
+    network: EmbeddingNetwork,
+    *,
+    backbone: str,
+    embedding_size: int,
+    extra: Mapping[str, Any],
+) -> None:
+    """Save a trained network to a file that `load_checkpoint` reads.
+
+    Like the published HIST checkpoints the file holds a "model_state_dict", and besides it a dict
+    "histsearch" with backbone, embedding size, preprocessing and metadata.
+    `torch.load(path, weights_only=True)` reads it too. A file of that name is replaced once the
+    new one is complete.
+
+    Args:
+        path: The file, in a folder that exists.
+        network: The network to save.
+        backbone: Name of its backbone.
+        embedding_size: D.
+        extra: Metadata: numbers, strings, booleans, None, and lists and dicts of them.
+
+    Raises:
+        WeightsError: The file can't be written.
+        ValueError: `extra` holds something else.
+    """
+    try:
+        # Through JSON, so that every value is one that weights_only lets torch load.
+        metadata = json.loads(json.dumps(dict(extra)))
+    except TypeError as error:
+        raise ValueError(f"extra can't be saved: {error}") from error
+    description = {
+        **metadata,
+        "backbone": backbone,
+        "embedding_size": embedding_size,
+        "preprocessing": asdict(preprocessing_of(backbone)),
+    }
+    state = {key: tensor.cpu() for key, tensor in network.state_dict().items()}
+    content = io.BytesIO()
+    torch.save({"model_state_dict": state, DESCRIPTION_KEY: description}, content)
+    try:
+        write_whole(path, content.getvalue())
+    except OSError as error:
+        raise WeightsError(
+            f"checkpoint '{path}' can't be written: {error}; "
+            "give a file in a folder that exists and has room"
+        ) from error
+
+
+def load_checkpoint(path: Path, backbone: str | None = None) -> Checkpoint:
+    """Load a trained network, saved by `save_checkpoint` or a published HIST checkpoint.
+
+    Args:
+        path: The file.
+        backbone: Name of the network's backbone; found from the file if left out.
+
+    Raises:
+        WeightsError: The file can't be read, isn't a checkpoint of a whole embedding network,
+            doesn't tell its backbone or has another than `backbone`.
+        SpaceError: No backbone has that name, or it is timm's and timm is missing.
+    """
+    content = read_content(path)
+    state = find_state_dict(content, path)
+    if EMBEDDING_KEYS[0] not in state:
+        raise WeightsError(
+            f"'{path}' has no embedding layer ({EMBEDDING_KEYS[0]}); "
+            "give the checkpoint of a whole embedding network"
+        )
+    if isinstance(content, Mapping) and DESCRIPTION_KEY in content:
+        description = _read_description(content[DESCRIPTION_KEY], path)
+    else:
+        description = _infer_description(state, path, backbone)
+    if backbone not in (None, description.backbone):
+        raise WeightsError(f"'{path}' has the backbone {description.backbone}, not {backbone}")
+    return _restore(description, state, path)
+
+
+def _read_description(content: object, path: Path) -> _Description:
+    try:
+        return _Description.model_validate(content)
+    except ValidationError as error:
+        raise WeightsError(
+            f"the description in checkpoint '{path}' can't be read; "
+            f"give a file that histsearch saved ({error.error_count()} of its fields are wrong)"
+        ) from error
+
+
+def _infer_description(
+    state: Mapping[str, Tensor], path: Path, backbone: str | None
+) -> _Description:
+    inferred = [name for key, name in PUBLISHED_BACKBONES.items() if key in state]
+    if backbone is None and not inferred:
+        known = " or ".join(PUBLISHED_BACKBONES.values())
+        raise WeightsError(
+            f"'{path}' doesn't tell its backbone, and its keys aren't those of {known}; "
+            "give a checkpoint that histsearch saved, or a published one of HIST"
+        )
+    name = backbone or inferred[0]
+    return _Description(
+        backbone=name,
+        embedding_size=len(state[EMBEDDING_KEYS[0]]),
+        preprocessing=preprocessing_of(name),
+    )
+
+
+def _restore(description: _Description, state: Mapping[str, Tensor], path: Path) -> Checkpoint:
+    backbone = description.backbone
+    network = build_network(backbone, description.embedding_size, weights=RANDOM_WEIGHTS)
+    load_weights(
+        network,
+        state,
+        find_architecture(backbone),
+        source=f"the weights in '{path}'",
+        backbone=backbone,
+    )
+    return Checkpoint(
+        network=network.eval(),
+        backbone=backbone,
+        embedding_size=description.embedding_size,
+        preprocessing=description.preprocessing,
+        metadata=description.model_extra or {},
+    )

@@ -1,0 +1,55 @@
+"""What a run needs before its first batch: the split of its images, weights, settings."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from histsearch.data.dataset import Dataset
+from histsearch.data.hold_out import hold_out_classes
+from histsearch.data.image_set import ImageSet
+from histsearch.models.catalog import check_weights, locate_weights
+from histsearch.search.space import Protocol, Space
+from histsearch.training.hyperparameters import Value
+from histsearch.training.trainer import RunSettings
+
+
+def find_weights(space: Space, data_dir: Path) -> str:
+    """A space's weights as `build_network` takes them, a file's path completed.
+
+    Raises:
+        WeightsError: They can't be loaded on this machine.
+    """
+    weights = locate_weights(space.weights, data_dir)
+    check_weights(space.backbone, weights)
+    return weights
+
+
+def split_images(
+    dataset: Dataset, protocol: Protocol
+) -> tuple[ImageSet, ImageSet, ImageSet | None]:
+    """The training images of a search, its validation images, and their gallery if they have one.
+
+    Raises:
+        DataError: There are too few training classes to hold any out.
+    """
+    if protocol.validation == "test":
+        return dataset.train, dataset.test, dataset.gallery
+    train, validation = hold_out_classes(dataset.train, protocol.validation_fraction, protocol.seed)
+    return train, validation, None
+
+
+def run_settings(
+    space: Space,
+    configuration: Mapping[str, Value],
+    data_dir: Path,
+    *,
+    seed: int,
+    epochs: int | None = None,
+) -> RunSettings:
+    """The settings of one run: a configuration of a space, for its full length if not told."""
+    return RunSettings(
+        backbone=space.backbone,
+        weights=find_weights(space, data_dir),
+        epochs=epochs or space.epochs,
+        hyperparameters=space.hyperparameters(configuration),
+        seed=seed,
+    )

@@ -1,0 +1,77 @@
+"""One configuration of a space, trained outside any study."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+
+from histsearch.data.dataset import load_dataset
+from histsearch.exceptions import SpaceError
+from histsearch.search.space import Space
+from histsearch.training import hyperparameters
+from histsearch.training.hyperparameters import Value
+from histsearch.training.trainer import Epoch, Trainer
+from histsearch.workers.preparation import run_settings, split_images
+
+
+def configuration(space: Space, values: Mapping[str, Value]) -> dict[str, Value]:
+    """A complete configuration: ``values`` over the first that the space enqueues.
+
+    Unlike a study's, ``values`` may name any hyperparameter, and leave its list or range. What is
+    named nowhere keeps its default.
+
+    Raises:
+        SpaceError: There is no such hyperparameter, or it can't take the value.
+    """
+    for name, value in values.items():
+        if name not in hyperparameters.NAMES:
+            known = ", ".join(hyperparameters.NAMES)
+            raise SpaceError(f'found "{name}", allowed: one of {known}')
+        if not hyperparameters.is_valid(name, value):
+            raise SpaceError(f"{name}: found {value}, allowed: {hyperparameters.allowed(name)}")
+    merged = {**(space.enqueue[0] if space.enqueue else {}), **values}
+    try:
+        space.hyperparameters(merged)
+    except ValueError as error:
+        raise SpaceError(f"these values don't go together: {error}") from None
+    return merged
+
+
+class SingleRun:
+    """A training run with the images and the protocol of a space.
+
+    Args:
+        space: Its data set, backbone, fixed values and protocol are used.
+        values: Hyperparameters over those of the space, as `configuration` takes them.
+        data_dir: Folder of the data sets.
+        device: "cpu" or "cuda".
+        threads: CPU threads of torch.
+        loader_processes: Processes that decode images.
+        seed: Seed of everything random.
+
+    Raises:
+        HistsearchError: Values, images or weights can't be used.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        values: Mapping[str, Value],
+        *,
+        data_dir: Path,
+        device: str,
+        threads: int,
+        loader_processes: int,
+        seed: int,
+    ) -> None:
+        torch.set_num_threads(threads)
+        settings = run_settings(space, configuration(space, values), data_dir, seed=seed)
+        dataset = load_dataset(space.dataset, data_dir)
+        train, self._validation, self._gallery = split_images(dataset, space.protocol)
+        self.trainer = Trainer(
+            settings, train, device=torch.device(device), loader_processes=loader_processes
+        )
+
+    def epochs(self) -> Iterator[Epoch]:
+        """Train, yielding each epoch with its validation R@1."""
+        return self.trainer.epochs(self._validation, self._gallery)

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from histsearch.cli.main import app
+from histsearch.search.space import builtin_spaces
+from tests.miniatures import WRITERS
+
+torch.set_num_threads(1)
+
+QUICK = ["--epochs", "1", "--weights", "none", "--device", "cpu"]
+SMALL = ["warmup_epochs=0", "batch_size=12", "embedding_size=8", "hgnn_hidden=8"]
+INSHOP = (
+    'name = "i"\ndataset = "inshop"\nbackbone = "{backbone}"\nepochs = 1\ntrials = 1\n[search]\n'
+)
+
+
+@pytest.mark.parametrize("backbone", ["resnet50", "bn_inception"])
+@pytest.mark.parametrize("dataset", WRITERS)
+def test_one_step_of_every_data_set_on_every_backbone(
+    dataset: str, backbone: str, tmp_path: Path
+) -> None:
+    WRITERS[dataset](tmp_path)
+    space = str(builtin_spaces().get(f"{dataset}-{backbone}", tmp_path / "inshop.toml"))
+    (tmp_path / "inshop.toml").write_text(INSHOP.format(backbone=backbone) + "tau = [32]\n")
+    done = CliRunner().invoke(
+        app, ["train", "--space", space, "--data", str(tmp_path), *QUICK, *SMALL]
+    )
+    assert done.exit_code == 0, done.output
+    assert "epoch 1/1  R@1 " in done.output
+    assert "embedding_size=8" in done.output
+
+
+def test_the_papers_protocol_ranks_inshop_queries_against_the_gallery(tmp_path: Path) -> None:
+    WRITERS["inshop"](tmp_path)
+    space = tmp_path / "inshop.toml"
+    space.write_text(
+        INSHOP.format(backbone="conv4") + 'tau = [32]\n[protocol]\nvalidation = "test"\n'
+    )
+    done = CliRunner().invoke(
+        app,
+        ["train", "--space", str(space), "--data", str(tmp_path), *QUICK, *SMALL],
+    )
+    assert done.exit_code == 0, done.output
+
+
+def test_values_come_from_the_command_then_the_queue_then_the_space(tmp_path: Path) -> None:
+    WRITERS["cars196"](tmp_path)
+    space = tmp_path / "space.toml"
+    space.write_text(
+        'name = "s"\ndataset = "cars196"\nbackbone = "conv4"\nepochs = 1\ntrials = 1\n'
+        "[search]\ntau = [8, 16]\nalpha = [0.5, 1.0]\n"
+        "[fixed]\nlr_step = 7\nbatch_size = 12\nembedding_size = 8\nhgnn_hidden = 8\n"
+        "[[enqueue]]\ntau = 8\nalpha = 0.5\n"
+    )
+    arguments = ["train", "--space", str(space), "--data", str(tmp_path), "--device", "cpu"]
+    printed = CliRunner().invoke(app, [*arguments, "tau=3", "lr_gamma=0.9"]).output
+    for expected in ("tau=3.0", "alpha=0.5", "lr_step=7", "lr_gamma=0.9", "lambda_s=1.0"):
+        assert expected in printed

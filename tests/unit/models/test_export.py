@@ -1,0 +1,169 @@
+# N = batch, H, W = height and width in pixels, D = embedding size
+
+import json
+import sys
+import warnings
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from histsearch.exceptions import ExportError
+from histsearch.models import export
+from histsearch.models.backbones import preprocessing_of
+from histsearch.models.checkpoint import Checkpoint
+from histsearch.models.export import export_network
+from histsearch.models.network import build_network
+
+METADATA = {"dataset": "omniglot", "hyperparameters": {"tau": 16.0}}
+
+
+def checkpoint_of(backbone: str, crop: int) -> Checkpoint:
+    torch.manual_seed(0)
+    network = build_network(backbone, 8, weights="none").eval()
+    preprocessing = replace(preprocessing_of(backbone), crop=crop)
+    return Checkpoint(network, backbone, 8, preprocessing, METADATA)
+
+
+@pytest.fixture
+def conv4() -> Checkpoint:
+    return checkpoint_of("conv4", crop=32)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def images(batch: int, side: int = 32) -> Tensor:
+    return torch.randn(batch, 3, side, side, generator=torch.Generator().manual_seed(batch))
+
+
+def normalised(checkpoint: Checkpoint, images_N3HW: Tensor) -> Tensor:
+    with torch.inference_mode():
+        return F.normalize(checkpoint.network(images_N3HW), dim=1)
+
+
+def run_onnx(path: Path, images_N3HW: Tensor) -> Tensor:
+    runtime = pytest.importorskip("onnxruntime")
+    session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (embeddings_ND,) = session.run(["embeddings"], {"images": images_N3HW.numpy()})
+    return torch.from_numpy(embeddings_ND)
+
+
+def skip_without_onnx() -> None:
+    for package in export.ONNX_PACKAGES:
+        pytest.importorskip(package, reason="ONNX needs the extra histsearch[export]")
+
+
+@pytest.mark.parametrize("backbone", ["conv4", "resnet50", "bn_inception"])
+def test_an_onnx_file_gives_normalised_embeddings_of_any_batch(
+    backbone: str, tmp_path: Path
+) -> None:
+    skip_without_onnx()
+    checkpoint = checkpoint_of(backbone, crop=64)
+    path, _ = export_network(checkpoint, tmp_path / "m.onnx", "onnx", samples_N3HW=images(3, 64))
+    assert names(tmp_path) == ["m.json", "m.onnx"]
+    for batch in (1, 4):
+        images_N3HW = images(batch, 64)
+        embeddings_ND = run_onnx(path, images_N3HW)
+        torch.testing.assert_close(embeddings_ND.norm(dim=1), torch.ones(batch))
+        torch.testing.assert_close(
+            embeddings_ND, normalised(checkpoint, images_N3HW), rtol=0, atol=1e-4
+        )
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated")
+def test_a_torchscript_file_gives_normalised_embeddings_without_a_warning(
+    conv4: Checkpoint, tmp_path: Path
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        path, _ = export_network(conv4, tmp_path / "model.pt", "torchscript")
+    loaded = torch.jit.load(path)  # type: ignore[no-untyped-call]
+    for batch in (1, 4):
+        torch.testing.assert_close(loaded(images(batch)), normalised(conv4, images(batch)))
+
+
+def test_a_safetensors_file_is_the_networks_state_dict(conv4: Checkpoint, tmp_path: Path) -> None:
+    path, description = export_network(conv4, tmp_path / "model.safetensors", "safetensors")
+    state = conv4.network.state_dict()
+    loaded = safetensors.torch.load_file(path)
+    assert loaded.keys() == state.keys()
+    assert all(torch.equal(loaded[key], state[key]) for key in state)
+    assert json.loads(description.read_text())["normalised"] is False
+
+
+def test_the_json_file_tells_how_to_use_the_model(conv4: Checkpoint, tmp_path: Path) -> None:
+    path, description = export_network(conv4, tmp_path / "model.pt", "torchscript")
+    assert description == path.with_suffix(".json")
+    expected = {
+        "format": "torchscript",
+        "backbone": "conv4",
+        "embedding_size": 8,
+        "normalised": True,
+        "preprocessing": asdict(conv4.preprocessing),
+        "metadata": METADATA,
+    }
+    assert json.loads(description.read_text()) == json.loads(json.dumps(expected))
+
+
+def test_a_folder_gets_a_file_called_model(conv4: Checkpoint, tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "deep" / "er"):
+        written = export_network(conv4, folder, "safetensors")
+        assert written == (folder / "model.safetensors", folder / "model.json")
+        assert all(path.is_file() for path in written)
+
+
+@pytest.mark.parametrize(
+    ("name", "file_format", "message"),
+    [
+        ("model.onnx", "torchscript", r"found '.*model\.onnx', allowed: a folder .* in \.pt$"),
+        ("model.json", "safetensors", r"ending in \.safetensors$"),
+        ("model.tflite", "tflite", "'tflite' isn't known; known are safetensors, onnx, torchscr"),
+    ],
+)
+def test_another_suffix_or_format_is_refused(
+    conv4: Checkpoint, tmp_path: Path, name: str, file_format: str, message: str
+) -> None:
+    with pytest.raises(ExportError, match=message):
+        export_network(conv4, tmp_path / name, file_format)
+
+
+@pytest.mark.parametrize("file_format", ["onnx", "torchscript"])
+def test_a_file_whose_embeddings_differ_is_not_written(
+    conv4: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: str
+) -> None:
+    if file_format == "onnx":
+        skip_without_onnx()
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    with pytest.raises(ExportError, match=r"differ from the network's by up to [\d.e-]+, more tha"):
+        export_network(conv4, tmp_path, file_format, samples_N3HW=images(3))
+    assert names(tmp_path) == []
+
+
+def test_embeddings_that_are_no_numbers_are_not_taken_for_equal(
+    conv4: Checkpoint, tmp_path: Path
+) -> None:
+    with pytest.raises(ExportError, match="by up to nan"):
+        export_network(
+            conv4, tmp_path, "torchscript", samples_N3HW=torch.full((2, 3, 32, 32), torch.nan)
+        )
+
+
+def test_missing_onnx_packages_are_named_with_the_extra(
+    conv4: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skip_without_onnx()
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ExportError, match=r"needs onnxruntime.* 'histsearch\[export\]'"):
+        export_network(conv4, tmp_path, "onnx")
+
+
+def test_a_folder_that_cannot_be_made_is_refused(conv4: Checkpoint, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExportError, match="can't be written"):
+        export_network(conv4, tmp_path / "file" / "model.pt", "torchscript")

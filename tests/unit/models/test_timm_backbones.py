@@ -1,0 +1,213 @@
+# N = batch, H, W = height and width in pixels, T = tokens, F = features, P, Q = height and width of
+# the feature map
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from histsearch.exceptions import SpaceError, WeightsError
+from histsearch.models.backbones import find_architecture, preprocessing_of
+from histsearch.models.catalog import check_weights, find_backbone
+from histsearch.models.checkpoint import load_checkpoint, save_checkpoint
+from histsearch.models.export import export_network
+from histsearch.models.network import build_network
+from histsearch.models.preprocessing import Preprocessing
+from histsearch.models.timm_backbones import TimmBackbone
+
+timm: Any = pytest.importorskip("timm", reason="its models need the extra histsearch[timm]")
+
+# A map of channels first, of channels last, and tokens after a class token.
+KINDS = ("test_resnet", "test_mambaout", "test_vit")
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty download cache and no network; returns the cache's folder."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    return tmp_path / "cache"
+
+
+def state_of(name: str, seed: int) -> dict[str, Tensor]:
+    """Return a state dict as timm's weights files hold it, with a classifier."""
+    torch.manual_seed(seed)
+    state: dict[str, Tensor] = timm.create_model(name, pretrained=False).state_dict()
+    return state
+
+
+def images(name: str) -> Tensor:
+    side = preprocessing_of(f"timm:{name}").crop
+    return torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_catalog_takes_any_timm_name_without_importing_timm_or_torch() -> None:
+    code = (
+        "import sys; from histsearch.models.catalog import find_backbone;"
+        "assert find_backbone('timm:no_such_model.of_1k').pretrained;"
+        "sys.exit(bool({'timm', 'torch'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["timm:", "timm:../resnet", "timm:hf-hub:x/y", "timm", "timm:a b"])
+def test_a_name_that_timm_cannot_have_is_refused(name: str) -> None:
+    with pytest.raises(SpaceError, match=r"isn't known; .* timm:NAME"):
+        find_backbone(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "similar"),
+    [
+        ("timm:resnet10x", "similar are resnet10t"),
+        ("timm:resnet18.tv_in2k", r"similar are resnet18\.tv_in1k"),
+        ("timm:qqqqqqqqqq", r"timm\.list_models\(\) lists them"),
+    ],
+)
+def test_an_unknown_model_is_refused_with_similar_names(name: str, similar: str) -> None:
+    with pytest.raises(SpaceError, match=f"timm has no such model; {similar}"):
+        check_weights(name, "none")
+
+
+def test_a_missing_timm_is_told_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(SpaceError, match=r"pip install 'histsearch\[timm\]'"):
+        check_weights("timm:resnet18", "none")
+
+
+@pytest.mark.parametrize("name", ["coat_tiny", "pit_ti_distilled_224", "volo_d1_224"])
+def test_a_model_without_one_feature_map_is_refused(name: str) -> None:
+    with pytest.raises(SpaceError, match="doesn't end in one square feature map"):
+        check_weights(f"timm:{name}", "none")
+
+
+def test_looking_a_model_up_draws_no_random_number() -> None:
+    before = torch.get_rng_state()
+    find_architecture("timm:test_vit2")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_preprocessing_is_timms_own() -> None:
+    assert preprocessing_of("timm:test_resnet") == Preprocessing(
+        resize=168, crop=160, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
+    )
+    assert preprocessing_of("timm:resnet10t") == Preprocessing(
+        resize=201,
+        crop=176,
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+        interpolation="bicubic",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "pooled"),
+    [
+        ("test_resnet", lambda map_NFPQ: map_NFPQ.mean(dim=(2, 3))),
+        ("test_mambaout", lambda map_NPQF: map_NPQF.mean(dim=(1, 2))),
+        ("test_vit", lambda tokens_NTF: tokens_NTF[:, 1:].mean(dim=1)),
+    ],
+)
+def test_the_feature_map_holds_timms_features_without_the_class_token(
+    name: str, pooled: Callable[[Tensor], Tensor]
+) -> None:
+    architecture = find_architecture(f"timm:{name}")
+    backbone = architecture.build().eval()
+    assert isinstance(backbone, TimmBackbone)
+    with torch.inference_mode():
+        map_NFPQ = backbone(images(name))
+        expected_NF = pooled(backbone.trunk.forward_features(images(name)))
+    assert map_NFPQ.shape[1] == architecture.features
+    assert map_NFPQ.shape[2] == map_NFPQ.shape[3] > 1
+    torch.testing.assert_close(map_NFPQ.mean(dim=(2, 3)), expected_NF)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_training_reaches_the_first_layer(name: str) -> None:
+    torch.manual_seed(0)
+    network = build_network(f"timm:{name}", 8, weights="none")
+    network.bn_freeze = True
+    network.train()(images(name))[:, 0].sum().backward()
+    assert next(iter(network.backbone_parameters())).grad is not None
+    assert network.embedding_parameters()[0].shape[0] == 8
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("name", KINDS)
+def test_a_weights_file_of_timm_fills_the_backbone(name: str, suffix: str, tmp_path: Path) -> None:
+    state = state_of(name, 1)
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".pth":
+        torch.save(state, path)
+    else:
+        safetensors.torch.save_file(state, path)
+    loaded = build_network(f"timm:{name}", 8, weights=str(path)).state_dict()
+    backbone = [key for key in loaded if not key.startswith("model.embedding.")]
+    assert all(torch.equal(loaded[k], state[k.removeprefix("model.trunk.")]) for k in backbone)
+
+
+def test_a_weights_file_of_another_model_is_refused(tmp_path: Path) -> None:
+    torch.save(state_of("test_vit", 0), tmp_path / "vit.pth")
+    with pytest.raises(WeightsError, match=r"vit\.pth' don't fit timm:test_resnet: \d+ missing"):
+        build_network("timm:test_resnet", 8, weights=str(tmp_path / "vit.pth"))
+
+
+def test_pretrained_weights_come_from_timms_cache(offline: Path) -> None:
+    model = offline / "models--timm--test_resnet.r160_in1k"
+    (model / "refs").mkdir(parents=True)
+    (model / "refs" / "main").write_text("0" * 40)
+    (model / "snapshots" / ("0" * 40)).mkdir(parents=True)
+    state = state_of("test_resnet", 1)
+    safetensors.torch.save_file(state, model / "snapshots" / ("0" * 40) / "model.safetensors")
+    network = build_network("timm:test_resnet", 8, weights="pretrained")
+    key = "conv1.0.weight"
+    assert torch.equal(network.state_dict()[f"model.trunk.{key}"], state[key])
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_failed_download_says_what_to_give_instead() -> None:
+    with pytest.raises(
+        WeightsError,
+        match=r"weights of timm:test_vit can't be fetched .* path of a file, or 'none'",
+    ):
+        build_network("timm:test_vit", 8, weights="pretrained")
+
+
+def test_a_model_without_pretrained_weights_is_refused_before_a_download() -> None:
+    name = next(n for n in timm.list_models("resnet*") if not timm.is_model_pretrained(n))
+    with pytest.raises(WeightsError, match=f"timm:{name} has no pretrained weights to download"):
+        check_weights(f"timm:{name}", "pretrained")
+    check_weights(f"timm:{name}", "none")
+
+
+def test_a_checkpoint_of_a_timm_network_comes_back(tmp_path: Path) -> None:
+    network = build_network("timm:test_vit", 8, weights="none").eval()
+    path = tmp_path / "vit.pt"
+    save_checkpoint(path, network, backbone="timm:test_vit", embedding_size=8, extra={})
+    checkpoint = load_checkpoint(path)
+    assert checkpoint.preprocessing == preprocessing_of("timm:test_vit")
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            checkpoint.network(images("test_vit")), network(images("test_vit")), rtol=0, atol=0
+        )
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
+def test_a_timm_network_can_be_exported_to_onnx(name: str, tmp_path: Path) -> None:
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(package, reason="ONNX needs the extra histsearch[export]")
+    backbone = f"timm:{name}"
+    network = build_network(backbone, 8, weights="none")
+    save_checkpoint(tmp_path / "n.pt", network, backbone=backbone, embedding_size=8, extra={})
+    written = export_network(
+        load_checkpoint(tmp_path / "n.pt"), tmp_path, "onnx", samples_N3HW=images(name)[:1]
+    )
+    assert [path.name for path in written] == ["model.onnx", "model.json"]
