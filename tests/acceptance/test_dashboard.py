@@ -79,6 +79,8 @@ def test_the_dashboard_shows_trials_curves_and_best_parameters(
     for name, value in best.params.items():
         expect(page.get_by_text(re.compile(rf"{name}\b.*{value}")).first).to_be_visible()
     expect(page.get_by_text("Intermediate values")).to_be_visible()
+    for number in range(3):
+        expect(page.get_by_text(f"trial #{number}", exact=True)).to_be_visible()
 
     page.goto(f"{dashboard}/dashboard/studies/{told_study.id}/trials")
     for number in range(3):
