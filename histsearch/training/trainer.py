@@ -7,8 +7,9 @@ Yuan & Le-Phuoc 2023, Tables 8 and 9, as defaults.
 # N = batch size, H, W = image height and width
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -108,6 +109,7 @@ class Trainer:
         self.optimizer = self._build_optimizer()
         self.schedule = StepLR(self.optimizer, values.lr_step, values.lr_gamma)
         self.warmup_seconds = 0.0
+        self.finished_epochs = 0
         self._should_stop = should_stop
         self._batches = EpochBatches(
             images.labels_N,
@@ -140,6 +142,8 @@ class Trainer:
     ) -> Iterator[Epoch]:
         """Warm up, then train, yielding each epoch as it ends; stop iterating to stop training.
 
+        After `load_state_dict` they go on with the epoch after the last one finished.
+
         Args:
             validation: Images whose R@1 is measured after every epoch.
             gallery: Images that the validation images are ranked against (In-Shop); one another
@@ -149,13 +153,15 @@ class Trainer:
             NonFiniteLossError: a batch gave a NaN or infinite loss.
             InterruptedRunError: ``should_stop`` turned true.
         """
-        self._warm_up()
-        for number in range(1, self.settings.epochs + 1):
+        if self.finished_epochs == 0:
+            self._warm_up()
+        for number in range(self.finished_epochs + 1, self.settings.epochs + 1):
             started = time.perf_counter()
             loss = self._train_epoch(self.settings.hyperparameters.warmup_epochs + number - 1)
             trained = time.perf_counter()
             self.schedule.step()
             recall_at_1 = None if validation is None else self.recall(validation, (1,), gallery)[1]
+            self.finished_epochs = number
             yield Epoch(
                 number=number,
                 loss=loss,
@@ -163,6 +169,37 @@ class Trainer:
                 seconds=time.perf_counter() - started,
                 images_per_second=self._images_per_epoch / (trained - started),
             )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the epochs to come depend on, as it stands between two epochs.
+
+        The order of images and their augmentation follow from seed and epoch, so they need none.
+        """
+        return {
+            "finished_epochs": self.finished_epochs,
+            "warmup_seconds": self.warmup_seconds,
+            "network": self.network.state_dict(),
+            "loss": self.loss.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state_all(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state of a run with the same settings and images.
+
+        On a CPU, and on a GPU with deterministic algorithms, the epochs to come are bit for bit
+        those of a run that was never stopped.
+        """
+        self.finished_epochs = state["finished_epochs"]
+        self.warmup_seconds = state["warmup_seconds"]
+        self.network.load_state_dict(state["network"])
+        self.loss.load_state_dict(state["loss"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["random"])
+        torch.cuda.set_rng_state_all(state["cuda_random"])
 
     def recall(
         self, queries: ImageSet, ks: tuple[int, ...], gallery: ImageSet | None = None

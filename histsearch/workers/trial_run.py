@@ -3,8 +3,10 @@
 import copy
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import optuna
@@ -20,6 +22,7 @@ from histsearch.studies import trial_record
 from histsearch.studies.queue import trial_seed
 from histsearch.studies.study import Study
 from histsearch.training.hyperparameters import Value
+from histsearch.training.run_checkpoint import RunCheckpoints
 from histsearch.training.trainer import Epoch, InterruptedRunError, NonFiniteLossError, Trainer
 from histsearch.workers.preparation import run_settings, split_images
 from histsearch.workers.provenance import peak_memory_mib, provenance, reset_peak_memory
@@ -78,7 +81,7 @@ class TrialRunner:
         run = _RetrainRun if study.definition.kind == "retrain" else _SearchRun
         _record(trial, {trial_record.WORKER: self.worker, **provenance(self.device)})
         try:
-            outcome = run(self, study, trial, dataset).outcome()
+            outcome = run(self, study, trial, dataset).to_its_end()
         except NonFiniteLossError as error:
             outcome = Outcome(TrialState.PRUNED, reason=str(error))
         except (torch.OutOfMemoryError, MemoryError):
@@ -130,7 +133,7 @@ def _configuration(study: Study, trial: optuna.Trial) -> dict[str, Value]:
     return {name: trial.params[name] for name in study.definition.space.search}
 
 
-class _Run:
+class _Run(ABC):
     """What the runs of a search and of a retraining have in common."""
 
     def __init__(
@@ -149,6 +152,22 @@ class _Run:
         )
         self.finished: list[Epoch] = []
 
+    @abstractmethod
+    def outcome(self) -> Outcome:
+        """Train, and say what came of it."""
+
+    def to_its_end(self) -> Outcome:
+        """Run until there is an outcome; checkpoints serve no more after it."""
+        try:
+            outcome = self.outcome()
+        except (InterruptedRunError, StorageError, DataError, WeightsError):
+            raise  # the trial will go on from them
+        except Exception:
+            self.checkpoints.delete()
+            raise
+        self.checkpoints.delete()
+        return outcome
+
     def trainer(self, images: ImageSet) -> Trainer:
         return Trainer(
             self.settings,
@@ -157,6 +176,44 @@ class _Run:
             loader_processes=self.runner.loader_processes,
             should_stop=self.runner.should_stop,
         )
+
+    @cached_property
+    def checkpoints(self) -> RunCheckpoints:
+        """The run's state on disk, which belongs to these settings, images and software."""
+        definition = self.study.definition
+        made_with = provenance(self.runner.device)
+        return RunCheckpoints(
+            self.runner.checkpoint_dir / self.study.name / f"{self.trial.number}.run",
+            identity=repr(
+                (
+                    self.settings,
+                    definition.kind,
+                    definition.space.protocol,
+                    self.dataset.fingerprint(),
+                    made_with[trial_record.DEVICE],
+                    made_with[trial_record.VERSIONS],
+                )
+            ),
+        )
+
+    def resume(self, trainer: Trainer) -> None:
+        """Go on from the checkpoint of an earlier start of this trial, where there is one."""
+        state = self.checkpoints.load()
+        if state is None:
+            return
+        trainer.load_state_dict(state["trainer"])
+        self.finished = [Epoch(**epoch) for epoch in state["epochs"]]
+        log.info(
+            "%s #%d  resumed after epoch %d",
+            self.study.name,
+            self.trial.number,
+            trainer.finished_epochs,
+        )
+
+    def save(self, trainer: Trainer) -> None:
+        """Keep the state after an epoch."""
+        epochs = [asdict(epoch) for epoch in self.finished]
+        self.checkpoints.save({"trainer": trainer.state_dict(), "epochs": epochs})
 
     def note(self, trainer: Trainer, epoch: Epoch) -> None:
         """Log an epoch and record the times so far, so that an interrupted trial shows them."""
@@ -187,32 +244,41 @@ class _SearchRun(_Run):
         protocol = self.study.definition.space.protocol
         train, validation, gallery = split_images(self.dataset, protocol)
         trainer = self.trainer(train)
-        best = 0.0
-        self._curve: dict[int, float] = {}
+        self.resume(trainer)
         for epoch in trainer.epochs(validation, gallery):
-            assert epoch.recall_at_1 is not None
             self.note(trainer, epoch)
-            self._report(epoch.number, epoch.recall_at_1)
-            if epoch.number == 1 or epoch.recall_at_1 > best:
-                best = epoch.recall_at_1
-                self.trial.set_user_attr(trial_record.BEST_EPOCH, epoch.number)
+            self._report(epoch.number)
             if epoch.number < self.settings.epochs and self._is_hopeless():
                 return Outcome(
                     TrialState.PRUNED,
-                    reason=f"R@1 {best:.2%} after epoch {epoch.number} is under the median",
+                    reason=f"R@1 {self._best:.2%} after epoch {epoch.number} is under the median",
                 )
-        return Outcome(TrialState.COMPLETE, value=best)
+            self.save(trainer)
+        return Outcome(TrialState.COMPLETE, value=self._best)
+
+    @property
+    def _curve(self) -> dict[int, float]:
+        """R@1 after each finished epoch."""
+        return {epoch.number: epoch.recall_at_1 or 0.0 for epoch in self.finished}
+
+    @property
+    def _best(self) -> float:
+        return max(self._curve.values())
 
     # A trial that was given back has reported steps before. Optuna's Trial would keep their old
     # values, and judge it by steps that this run hasn't reached: hence the storage directly.
 
-    def _report(self, step: int, value: float) -> None:
-        self.study.storage.optuna.set_trial_intermediate_value(self.trial._trial_id, step, value)
-        self._curve[step] = value
+    def _report(self, step: int) -> None:
+        curve = self._curve
+        self.study.storage.optuna.set_trial_intermediate_value(
+            self.trial._trial_id, step, curve[step]
+        )
+        # max() takes the first of equals.
+        self.trial.set_user_attr(trial_record.BEST_EPOCH, max(curve, key=lambda e: curve[e]))
 
     def _is_hopeless(self) -> bool:
         frozen = copy.copy(self.study.storage.optuna.get_trial(self.trial._trial_id))
-        frozen.intermediate_values = dict(self._curve)
+        frozen.intermediate_values = self._curve
         return self.study.optuna_study.pruner.prune(self.study.optuna_study, frozen)
 
 
@@ -221,8 +287,10 @@ class _RetrainRun(_Run):
 
     def outcome(self) -> Outcome:
         trainer = self.trainer(self.dataset.train)
+        self.resume(trainer)
         for epoch in trainer.epochs():
             self.note(trainer, epoch)
+            self.save(trainer)
         ks = recall_ks(self.study.definition.space.dataset)
         recall = trainer.recall(self.dataset.test, ks, self.dataset.gallery)
         self._keep(trainer)

@@ -22,6 +22,12 @@ from histsearch.workers.trial_run import Outcome, TrialRunner
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints go into the current folder unless a test names another."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def dataset(data_dir: Path) -> Dataset:
     return load_dataset("folder:stripes", data_dir)
@@ -189,27 +195,38 @@ def test_a_hopeless_trial_is_pruned(
     assert "median" in stored(study, 5).user_attrs[trial_record.REASON]
 
 
-def test_an_interrupted_trial_runs_again_under_its_number(
-    storage: Storage, stripes: dict[str, Any], dataset: Dataset
+def test_an_interrupted_trial_goes_on_where_it_stopped(
+    storage: Storage,
+    stripes: dict[str, Any],
+    dataset: Dataset,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    stripes["enqueue"] = [{"batch_size": 8}]
+    caplog.set_level("INFO", "histsearch")
+    stripes["enqueue"] = [{"batch_size": 8, "tau": 8, "lambda_s": 1.0}]
+    undisturbed = create_search(storage, parse_space(stripes, source="test"), name="undisturbed")
+    run_next(undisturbed, dataset, tmp_path)
+
     study = study_of(storage, stripes)
     trial = claim(study)
     assert trial is not None
-    reported = iter([False] * 9)
+    answers = iter([False] * 11)
     with pytest.raises(InterruptedRunError):
-        runner(lambda: next(reported, True)).run(study, trial, dataset)
+        runner(lambda: next(answers, True), tmp_path).run(study, trial, dataset)
     give_back(study, trial)
     assert stored(study).state == TrialState.WAITING
-    interrupted = dict(stored(study).intermediate_values)
-    assert interrupted
+    assert list(stored(study).intermediate_values) == [1]
 
-    again, _ = run_next(study, dataset)
-    assert again.number == trial.number
-    assert again.params == trial.params
-    curve = stored(study).intermediate_values
-    assert list(curve) == [1, 2, 3]
-    assert interrupted.items() <= curve.items()
+    again, outcome = run_next(study, dataset, tmp_path)
+    assert (again.number, again.params) == (trial.number, trial.params)
+    assert f"{study.name} #0  resumed after epoch 1" in caplog.text
+    whole = stored(undisturbed)
+    assert stored(study).intermediate_values == whole.intermediate_values
+    assert outcome.value == whole.value
+    best_epochs = [one.user_attrs[trial_record.BEST_EPOCH] for one in (stored(study), whole)]
+    assert best_epochs[0] == best_epochs[1]
+    assert len(stored(study).user_attrs[trial_record.EPOCH_SECONDS]) == 3
+    assert list((tmp_path / "stripes").iterdir()) == []
 
 
 def test_retraining_tests_once_on_the_full_training_half(
