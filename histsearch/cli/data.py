@@ -46,6 +46,8 @@ def prepare(
         archives = archive or find_archives(pieces, folder)
         typer.echo(f"unpacking {', '.join(str(path) for path in archives)} into {folder}")
         put_in_place(pieces, archives, folder)
+    elif archive:
+        typer.echo(f"{name} is in place already; to unpack it anew, remove its folder first")
     inspection = inspect(name, folder)
     _print_sizes(inspection.sizes)
     _refuse_faults(name, folder, inspection.faults)

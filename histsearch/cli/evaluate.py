@@ -15,6 +15,7 @@ from histsearch.cli.device import (
     usual_threads,
 )
 from histsearch.cli.options import DataOption, print_table
+from histsearch.exceptions import WeightsError
 from histsearch.folders import data_folder
 
 if TYPE_CHECKING:
@@ -62,8 +63,23 @@ def evaluate(
         device=torch.device(torch_device),
         loader_processes=usual_loader_processes(pinned),
     )
+    if not torch.isfinite(embedded.query_ND).all():
+        raise WeightsError(f"the embeddings of {checkpoint} are NaN or infinite; it is no use")
+    _warn_if_incomplete(dataset, data_folder(data))
     rows = {checkpoint.name: _figures(embedded, dataset)}
     _print_rows(rows | published_rows(dataset, loaded.backbone))
+
+
+def _warn_if_incomplete(dataset: str, folder: Path) -> None:
+    from histsearch.data.verification import inspect
+
+    faults = inspect(dataset, folder).faults
+    if faults:
+        typer.echo(
+            f"warning: {dataset} isn't whole here ({faults[0]}), so the published rows say nothing "
+            "about these figures",
+            err=True,
+        )
 
 
 def _figures(embedded: "EmbeddedImages", dataset: str) -> dict[str, float]:

@@ -34,7 +34,10 @@ def export(
         ),
     ],
     format_: Annotated[ExportFormat, typer.Option("--format", help="Format to write.")],
-    out: Annotated[Path, typer.Option("--out", help="File to write; its preprocessing beside it.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="File or folder to write to."),
+    ],
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -47,8 +50,9 @@ def export(
 ) -> None:
     """Write a trained model with its preprocessing, for use without histsearch.
 
-    It takes preprocessed images and gives embeddings of length 1. An ONNX file is compared with
-    the model it came from, on real images, before it is kept.
+    ONNX and TorchScript files take preprocessed images and give embeddings of length 1; a
+    safetensors file holds the weights. An ONNX file is compared with the model it came from, on
+    real images, before it is kept.
     """
     file = Path(trial)
     if not file.is_file():

@@ -49,7 +49,8 @@ CheckpointsOption = Annotated[
     typer.Option(
         "--checkpoints",
         metavar="DIR",
-        help="Folder for retrained models. Left out: HISTSEARCH_CHECKPOINTS, else the folder "
+        help="Folder for retrained models, and for what stopped trials need to go on. Left out: "
+        "HISTSEARCH_CHECKPOINTS, else the folder "
         "checkpoints in your histsearch folder.",
     ),
 ]
@@ -93,7 +94,12 @@ def _assignment(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not (key and equals and value):
         raise SpaceError(f'found "{text}", allowed: KEY=VALUE, for instance tau=24')
-    try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, value
+    literal = value.strip().lower() if value.strip().lower() in ("true", "false") else value
+    for text_of_value in (literal, f"0{literal}"):  # TOML wants 0.1 where people write .1
+        try:
+            table = tomllib.loads(f"value = {text_of_value}")
+        except tomllib.TOMLDecodeError:
+            continue
+        if len(table) == 1:
+            return key, table["value"]
+    return key, value

@@ -15,6 +15,7 @@ from histsearch.cli.device import (
     usual_threads,
 )
 from histsearch.cli.options import DataOption, WeightsOption, assignments
+from histsearch.exceptions import WeightsError
 from histsearch.folders import data_folder
 
 
@@ -29,10 +30,11 @@ def train(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs to train [default: the space's]")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")] = 0,
     weights: WeightsOption = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="File to save the trained model to.")
+        Path | None,
+        typer.Option("--out", dir_okay=False, help="File to save the model to."),
     ] = None,
     gpu: GpuOption = None,
     device: DeviceOption = None,
@@ -44,7 +46,7 @@ def train(
     Hyperparameters that neither KEY=VALUE nor [fixed] names are those of the space's first
     [[enqueue]], else their defaults.
     """
-    from histsearch.search.space import load_space
+    from histsearch.search.space import load_space, parse_space
 
     loaded = load_space(space)
     changes: dict[str, object] = {}
@@ -52,7 +54,9 @@ def train(
         changes["epochs"] = epochs
     if weights is not None:
         changes["weights"] = weights
-    chosen = loaded.model_copy(update=changes)
+    chosen = parse_space({**loaded.model_dump(), **changes}, source=space)
+    if out is not None:
+        _make_folder_of(out)
     pinned = named_gpu(gpu, device)
     torch_device = pin(pinned)
 
@@ -89,3 +93,11 @@ def train(
             },
         )
         typer.echo(f"saved {out}")
+
+
+def _make_folder_of(file: Path) -> None:
+    """Find out before the training whether its result can be saved."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WeightsError(f"can't save {file} ({error.strerror}); give another --out") from error

@@ -62,7 +62,13 @@ def _check_no_ready_split(root: Path, classes: list[str]) -> None:
 
 def _list_images(root: Path) -> Iterator[tuple[Path, str]]:
     """Yield path and class name of every image, in sorted order."""
+    seen: set[Path] = set()
     for folder, subfolders, names in os.walk(root, followlinks=True):
+        real = Path(folder).resolve()
+        if real in seen:  # a link back, or a second one to the same images
+            subfolders.clear()
+            continue
+        seen.add(real)
         # os.walk descends into what is left of the list, in its order.
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(names):

@@ -75,18 +75,21 @@ def export_network(
         The paths of the model's file and of the JSON file.
 
     Raises:
-        ExportError: The format or the file's suffix isn't known, the packages for ONNX are
-            missing, the network can't be converted, the file's embeddings differ from the
-            network's by more than 1e-4, or a file can't be written.
+        ExportError: The format or the file's suffix isn't known, a file of that name exists, the
+            packages for ONNX are missing, the network can't be converted, the file's embeddings
+            differ from the network's by more than 1e-4, or a file can't be written.
     """
     if file_format not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         raise ExportError(f"format '{file_format}' isn't known; known are {known}")
     model_path = _model_path(path, SUFFIXES[file_format])
+    description_path = model_path.with_name(model_path.name + ".json")
+    for existing in (model_path, description_path):
+        if existing.exists():
+            raise ExportError(f"found '{existing}' already; choose another name, or remove it")
     side = checkpoint.preprocessing.crop
     samples_N3HW = torch.zeros(1, 3, side, side) if samples_N3HW is None else samples_N3HW
     model = _convert(checkpoint, file_format, samples_N3HW)
-    description_path = model_path.with_suffix(".json")
     try:
         model_path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(model_path, model)

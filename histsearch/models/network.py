@@ -66,7 +66,7 @@ class EmbeddingNetwork(nn.Module):
         super().train(mode)
         if self.bn_freeze:
             for module in self.model.modules():
-                if isinstance(module, nn.BatchNorm2d):
+                if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                     module.eval()
         return self
 

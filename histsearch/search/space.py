@@ -175,7 +175,7 @@ class Protocol(BaseModel):
     validation_fraction: float = Field(
         0.25, gt=0, lt=1, description="a number between 0 and 1 (part of the training classes)"
     )
-    seed: int = Field(0, ge=0, description="a whole number >= 0")
+    seed: int = Field(0, ge=0, lt=2**32, description="a whole number from 0 to 4294967295")
 
 
 class Space(BaseModel):
@@ -223,10 +223,7 @@ class Space(BaseModel):
     def _check_fixed(cls, entries: object) -> dict[str, Value]:
         if not isinstance(entries, dict):
             raise _Refused("fixed", _show(entries), "a table of hyperparameters")
-        _check_names("fixed", entries)
-        for name, value in entries.items():
-            if not hyperparameters.is_valid(name, value):
-                raise _Refused(f"fixed.{name}", _show(value), hyperparameters.allowed(name))
+        check_hyperparameters("fixed", entries)
         return entries
 
     @model_validator(mode="after")
@@ -300,6 +297,18 @@ class Space(BaseModel):
             _check_configuration("configuration", self.search, configuration)
         except _Refused as error:
             raise SpaceError(str(error)) from None
+
+
+def check_hyperparameters(table: str, values: Mapping[str, object]) -> None:
+    """Check names and values of hyperparameters that stand under ``table``.
+
+    Raises:
+        ValueError: There is no such hyperparameter, or it can't take the value.
+    """
+    _check_names(table, values)
+    for name, value in values.items():
+        if not hyperparameters.is_valid(name, value):
+            raise _Refused(f"{table}.{name}", _show(value), hyperparameters.allowed(name))
 
 
 def _check_names(table: str, entries: Mapping[str, object]) -> None:

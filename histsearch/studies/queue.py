@@ -32,7 +32,12 @@ def give_back(study: Study, trial: optuna.Trial) -> None:
 
 
 def trial_seed(study: Study, trial: optuna.Trial) -> int:
-    """The seed of everything random in a trial: its own, fixed by the study."""
+    """The seed of everything random in a trial, fixed by the study.
+
+    Trials of a search have one each. Those of a grid share one, so that they differ in what the
+    grid varies alone.
+    """
     if study.definition.kind == "retrain":
         return int(trial.params[SEED])
-    return study.definition.space.protocol.seed + trial.number
+    space = study.definition.space
+    return space.protocol.seed + (0 if space.sampler == "grid" else trial.number)

@@ -83,7 +83,9 @@ class RunCheckpoints:
 
     def delete(self) -> None:
         """Remove the checkpoints of a run that has ended."""
+        folder = self._latest.parent
+        if not folder.is_dir():
+            return
         for path in (self._latest, self._previous):
             path.unlink(missing_ok=True)
-        if self._latest.parent.is_dir():
-            self._latest.parent.rmdir()
+        folder.rmdir()

@@ -88,6 +88,7 @@ class Trainer:
     ) -> None:
         values = settings.hyperparameters
         torch.manual_seed(settings.seed)
+        torch.backends.cudnn.deterministic = True
         self.settings = settings
         self.device = device
         self.loader_processes = loader_processes

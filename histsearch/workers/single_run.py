@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 
 from histsearch.data.dataset import load_dataset
 from histsearch.exceptions import SpaceError
-from histsearch.search.space import Space
-from histsearch.training import hyperparameters
+from histsearch.search.space import Space, check_hyperparameters
 from histsearch.training.hyperparameters import Value
 from histsearch.training.trainer import Epoch, Trainer
 from histsearch.workers.preparation import run_settings, split_images
@@ -23,17 +23,15 @@ def configuration(space: Space, values: Mapping[str, Value]) -> dict[str, Value]
     Raises:
         SpaceError: There is no such hyperparameter, or it can't take the value.
     """
-    for name, value in values.items():
-        if name not in hyperparameters.NAMES:
-            known = ", ".join(hyperparameters.NAMES)
-            raise SpaceError(f'found "{name}", allowed: one of {known}')
-        if not hyperparameters.is_valid(name, value):
-            raise SpaceError(f"{name}: found {value}, allowed: {hyperparameters.allowed(name)}")
+    try:
+        check_hyperparameters("KEY=VALUE", values)
+    except ValueError as error:
+        raise SpaceError(str(error)) from None
     merged = {**(space.enqueue[0] if space.enqueue else {}), **values}
     try:
         space.hyperparameters(merged)
-    except ValueError as error:
-        raise SpaceError(f"these values don't go together: {error}") from None
+    except ValidationError as error:
+        raise SpaceError(str(error.errors()[0]["ctx"]["error"])) from None
     return merged
 
 

@@ -293,28 +293,33 @@ class _RetrainRun(_Run):
             self.save(trainer)
         ks = recall_ks(self.study.definition.space.dataset)
         recall = trainer.recall(self.dataset.test, ks, self.dataset.gallery)
-        self._keep(trainer)
         self.trial.set_user_attr(
             trial_record.RECALL, {str(k): value for k, value in recall.items()}
         )
+        self._keep(trainer)
         return Outcome(TrialState.COMPLETE, value=recall[1])
 
     def _keep(self, trainer: Trainer) -> None:
         """Save the trained model on this machine, for evaluation and export."""
         path = self.runner.checkpoint_dir / self.study.name / f"{self.trial.number}.pt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(
-            path,
-            trainer.network,
-            backbone=self.settings.backbone,
-            embedding_size=self.settings.hyperparameters.embedding_size,
-            extra={
-                "study": self.study.name,
-                "trial": self.trial.number,
-                "dataset": self.study.definition.space.dataset,
-                "epochs": self.settings.epochs,
-                "seed": self.settings.seed,
-                "hyperparameters": self.settings.hyperparameters.model_dump(),
-            },
-        )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_checkpoint(
+                path,
+                trainer.network,
+                backbone=self.settings.backbone,
+                embedding_size=self.settings.hyperparameters.embedding_size,
+                extra={
+                    "study": self.study.name,
+                    "trial": self.trial.number,
+                    "dataset": self.study.definition.space.dataset,
+                    "epochs": self.settings.epochs,
+                    "seed": self.settings.seed,
+                    "hyperparameters": self.settings.hyperparameters.model_dump(),
+                },
+            )
+        except (OSError, WeightsError) as error:
+            # The figures are in the database; the model is all that is lost.
+            log.warning("the model %s can't be kept (%s)", path, error)
+            return
         self.trial.set_user_attr(trial_record.CHECKPOINT, str(path.absolute()))

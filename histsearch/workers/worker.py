@@ -63,7 +63,6 @@ class Worker:
 
     def __init__(self, storage: Storage, settings: WorkerSettings, stop: StopRequest) -> None:
         torch.set_num_threads(settings.threads)
-        torch.backends.cudnn.deterministic = True
         self._storage = storage
         self._settings = settings
         self._stop = stop

@@ -57,7 +57,9 @@ def test_from_a_space_file_to_a_report(
     exported = tmp_path / "exported" / "model.safetensors"
     run("export", "stripes-retrain/0", "--format", "safetensors", "--out", str(exported))
     assert exported.is_file()
-    assert json.loads(exported.with_suffix(".json").read_text())["backbone"] == "conv4"
+    assert (
+        json.loads(exported.with_name("model.safetensors.json").read_text())["backbone"] == "conv4"
+    )
 
     table = list(csv.DictReader(io.StringIO(run("study", "export", "stripes").stdout)))
     assert [row["number"] for row in table] == ["0", "1", "2", "3"]

@@ -57,13 +57,18 @@ def test_image_installs_the_dependencies_of_the_project() -> None:
     (script,) = (
         found[1]
         for instruction in instructions("RUN")
-        if (found := re.match(r"python -c '(.+)' > /requirements\.txt", instruction))
+        if (found := re.match(r"python -c '(.+)' +> /requirements\.txt", instruction))
     )
     result = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert result.stdout.splitlines() == project["dependencies"]
+    extras = project["optional-dependencies"]
+    assert result.stdout.splitlines() == [
+        *project["dependencies"],
+        *extras["timm"],
+        *extras["export"],
+    ]
 
 
 def test_image_runs_as_a_numbered_user_other_than_root() -> None:

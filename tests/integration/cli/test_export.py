@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from histsearch.cli.main import app
 from histsearch.data.dataset import load_dataset
-from histsearch.exceptions import DataError, StudyError
+from histsearch.exceptions import DataError, ExportError, StudyError, WeightsError
 from histsearch.models.checkpoint import load_checkpoint
 from histsearch.models.transforms import test_transform as transform_for_test
 from histsearch.search.space import parse_space
@@ -17,6 +17,7 @@ from histsearch.studies.catalog import create_search
 from histsearch.studies.checkpoints import trial_checkpoint
 from histsearch.studies.queue import claim
 from histsearch.studies.storage import Storage
+from tests.miniatures import WRITERS
 
 torch.set_num_threads(1)
 
@@ -93,7 +94,7 @@ def test_a_torchscript_file_runs_without_the_project(trained: Path, tmp_path: Pa
     out = tmp_path / "model.pt"
     done = invoke("export", str(trained), "--format", "torchscript", "--out", str(out))
     assert done.exit_code == 0, done.output
-    description = json.loads(out.with_suffix(".json").read_text())
+    description = json.loads(out.with_name("model.pt.json").read_text())
     side = description["preprocessing"]["crop"]
     module = torch.jit.load(str(out))  # type: ignore[no-untyped-call]
     embeddings_ND = module(torch.rand(3, 3, side, side))
@@ -133,3 +134,40 @@ def test_a_trial_without_a_model_is_refused(storage: Storage, trial: str, senten
     claim(create_search(storage, parse_space(table, source="test")))
     with pytest.raises(StudyError, match=sentence):
         trial_checkpoint(storage, trial)
+
+
+def test_an_export_never_replaces_a_file(trained: Path) -> None:
+    content = trained.read_bytes()
+    same = str(trained.parent)  # where the file would be called model.pt, as its source is
+    with pytest.raises(ExportError, match="already"):
+        CliRunner().invoke(
+            app,
+            ["export", str(trained), "--format", "torchscript", "--out", same],
+            catch_exceptions=False,
+        )
+    assert trained.read_bytes() == content
+
+
+def test_a_model_that_cannot_be_saved_is_refused_before_the_training(
+    trained: Path, tmp_path: Path, data_dir: Path
+) -> None:
+    (tmp_path / "file").touch()
+    space = str(trained.parent / "space.toml")
+    arguments = ["train", "--space", space, "--data", str(data_dir), "--device", "cpu", "--out"]
+    with pytest.raises(WeightsError, match="can't save"):
+        CliRunner().invoke(
+            app, [*arguments, str(tmp_path / "file" / "model.pt")], catch_exceptions=False
+        )
+    refused = CliRunner().invoke(app, [*arguments, str(tmp_path)])
+    assert refused.exit_code == 2
+    assert "epoch" not in refused.output
+
+
+def test_figures_on_part_of_a_data_set_come_with_a_warning(trained: Path, tmp_path: Path) -> None:
+    WRITERS["cub200"](tmp_path)
+    done = invoke(
+        *("evaluate", "--checkpoint", str(trained), "--dataset", "cub200"),
+        *("--data", str(tmp_path), "--device", "cpu"),
+    )
+    assert done.exit_code == 0
+    assert "warning: cub200 isn't whole here" in done.stderr

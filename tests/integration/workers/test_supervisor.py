@@ -13,7 +13,7 @@ def stop(number, frame):
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
 place.write_text(" ".join([*sys.argv[1:], os.environ["HISTSEARCH_STORAGE"]]))
-print("ready", flush=True)
+os.write(1, b"ready\\n")
 if {code} is not None:
     sys.exit({code})
 while True:

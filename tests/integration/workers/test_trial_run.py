@@ -283,3 +283,29 @@ def test_the_time_of_an_interrupted_run_counts(
     give_back(study, trial)
     run_next(study, dataset)
     assert stored(study).user_attrs[trial_record.SECONDS] > 1000
+
+
+def test_a_model_that_cannot_be_kept_costs_no_figures(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset, tmp_path: Path
+) -> None:
+    study = study_of(storage, stripes)
+    run_next(study, dataset)
+    (tmp_path / "file").touch()
+    retraining = create_retraining(study, seeds=1)
+    _, outcome = run_next(retraining, dataset, tmp_path / "file")
+    assert outcome.state == TrialState.COMPLETE
+    attributes = stored(retraining).user_attrs
+    assert attributes[trial_record.RECALL]["1"] == outcome.value
+    assert trial_record.CHECKPOINT not in attributes
+
+
+def test_points_of_a_grid_share_one_seed(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset
+) -> None:
+    stripes |= {"sampler": "grid", "trials": 2, "search": {"tau": [8, 16]}}
+    stripes["fixed"]["batch_size"] = 16
+    stripes["protocol"]["seed"] = 5
+    study = study_of(storage, stripes)
+    for _ in range(2):
+        run_next(study, dataset)
+    assert [trial.user_attrs[trial_record.SEED] for trial in study.trials()] == [5, 5]

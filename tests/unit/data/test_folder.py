@@ -137,3 +137,11 @@ def test_a_ready_split_into_train_and_val_is_refused(tmp_path: Path) -> None:
             Image.new("L", (4, 4)).save(folder / "0.png")
     with pytest.raises(DataError, match="split into train, val already"):
         read_folder(tmp_path)
+
+
+def test_a_link_back_into_the_tree_adds_no_classes(tmp_path: Path) -> None:
+    for name in "abcd":
+        save_image(tmp_path / name / "0.png")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    train, test = read_folder(tmp_path)
+    assert (train.class_names, test.class_names) == (("a", "b"), ("c", "d"))

@@ -66,7 +66,7 @@ def test_an_onnx_file_gives_normalised_embeddings_of_any_batch(
     skip_without_onnx()
     checkpoint = checkpoint_of(backbone, crop=64)
     path, _ = export_network(checkpoint, tmp_path / "m.onnx", "onnx", samples_N3HW=images(3, 64))
-    assert names(tmp_path) == ["m.json", "m.onnx"]
+    assert names(tmp_path) == ["m.onnx", "m.onnx.json"]
     for batch in (1, 4):
         images_N3HW = images(batch, 64)
         embeddings_ND = run_onnx(path, images_N3HW)
@@ -99,7 +99,7 @@ def test_a_safetensors_file_is_the_networks_state_dict(conv4: Checkpoint, tmp_pa
 
 def test_the_json_file_tells_how_to_use_the_model(conv4: Checkpoint, tmp_path: Path) -> None:
     path, description = export_network(conv4, tmp_path / "model.pt", "torchscript")
-    assert description == path.with_suffix(".json")
+    assert description == path.with_name("model.pt.json")
     expected = {
         "format": "torchscript",
         "backbone": "conv4",
@@ -114,7 +114,7 @@ def test_the_json_file_tells_how_to_use_the_model(conv4: Checkpoint, tmp_path: P
 def test_a_folder_gets_a_file_called_model(conv4: Checkpoint, tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "deep" / "er"):
         written = export_network(conv4, folder, "safetensors")
-        assert written == (folder / "model.safetensors", folder / "model.json")
+        assert written == (folder / "model.safetensors", folder / "model.safetensors.json")
         assert all(path.is_file() for path in written)
 
 

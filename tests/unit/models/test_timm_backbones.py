@@ -210,4 +210,4 @@ def test_a_timm_network_can_be_exported_to_onnx(name: str, tmp_path: Path) -> No
     written = export_network(
         load_checkpoint(tmp_path / "n.pt"), tmp_path, "onnx", samples_N3HW=images(name)[:1]
     )
-    assert [path.name for path in written] == ["model.onnx", "model.json"]
+    assert [path.name for path in written] == ["model.onnx", "model.onnx.json"]

@@ -311,8 +311,8 @@ def test_fixed_hyperparameter_that_cannot_be_used_is_refused(fixed: Any, expecte
             'protocol.validation_fraction: found "half", allowed: a number between 0 and 1 (part '
             "of the training classes)",
         ),
-        ({"seed": -1}, "protocol.seed: found -1, allowed: a whole number >= 0"),
-        ({"seed": 1.5}, "protocol.seed: found 1.5, allowed: a whole number >= 0"),
+        ({"seed": -1}, "protocol.seed: found -1, allowed: a whole number from 0 to 4294967295"),
+        ({"seed": 1.5}, "protocol.seed: found 1.5, allowed: a whole number from 0 to 4294967295"),
     ],
 )
 def test_protocol_that_cannot_be_used_is_refused(protocol: Any, expected: str) -> None:
