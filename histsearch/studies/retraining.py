@@ -115,5 +115,6 @@ def _narrowed(space: Space, trials: list[FrozenTrial]) -> Space:
     values: dict[str, tuple[Value, ...]] = {
         name: tuple(dict.fromkeys(trial.params[name] for trial in trials)) for name in space.search
     }
-    changes: dict[str, Any] = {"search": values, "enqueue": ()}
+    # All trials are queued, so none is sampled; and the few values left are no grid.
+    changes: dict[str, Any] = {"search": values, "enqueue": (), "sampler": "tpe"}
     return space.model_copy(update=changes)

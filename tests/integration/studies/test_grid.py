@@ -6,9 +6,11 @@ from optuna.pruners import NopPruner
 
 from histsearch.exceptions import SpaceError, StudyError
 from histsearch.search.space import load_space, parse_space
-from histsearch.studies.catalog import create_search
+from histsearch.studies.catalog import create_search, find_study
 from histsearch.studies.queue import claim
+from histsearch.studies.retraining import create_retraining
 from histsearch.studies.storage import Storage
+from tests.integration.studies.small_search import complete_next
 
 GRID: dict[str, Any] = {
     "name": "grid",
@@ -82,3 +84,12 @@ def test_a_grid_is_covered_when_part_of_a_configuration_is_enqueued(storage: Sto
         taken.append((trial.params["tau"], trial.params["distance"]))
     assert taken[:2] == [(8, "cosine"), (16, "cosine")]
     assert sorted(taken) == sorted(product([8, 16, 32], ["cosine", "euclidean"]))
+
+
+def test_the_best_of_a_grid_can_be_retrained(storage: Storage) -> None:
+    study = create_search(storage, parse_space(GRID, source="test"))
+    complete_next(study, 0.5)
+    create_retraining(study, seeds=2)
+    loaded = find_study(storage, "grid-retrain")
+    assert loaded.is_open
+    assert claim(loaded) is not None
