@@ -49,7 +49,7 @@ def worker(
 ) -> None:
     """Pull trials from studies and train them, until stopped.
 
-    Ctrl-C or SIGTERM ends it within moments and returns its trial to the queue.
+    Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 ends it within moments and returns its trial to the queue.
     """
     gpus = named_gpus(gpu, device)
     request = _Request(tuple(study or ()), drain, data, checkpoints, threads, storage)

@@ -1,10 +1,10 @@
-"""The request to stop: what SIGINT and SIGTERM mean to a worker."""
+"""The request to stop: what Ctrl-C, a closed terminal or a scheduler mean to a worker."""
 
 import signal
 import threading
 from types import FrameType
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 class StopRequest:

@@ -1,5 +1,7 @@
 import json
 import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,11 +10,12 @@ from sqlalchemy.engine import URL
 
 from tests.acceptance.processes import Run, Start
 
+TrainingWorker = tuple[subprocess.Popen[str], Iterator[str]]
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_signal_ends_the_worker_and_returns_its_trial(
-    run: Run, start: Start, stripes_file: Path, tmp_path: Path, number: signal.Signals
-) -> None:
+
+@pytest.fixture
+def training_worker(run: Run, start: Start, stripes_file: Path, tmp_path: Path) -> TrainingWorker:
+    """A worker in the midst of an endless trial, and the lines it prints from then on."""
     endless = tmp_path / "endless.toml"
     endless.write_text(stripes_file.read_text().replace("epochs = 3", "epochs = 100000"))
     run("study", "create", str(endless))
@@ -20,6 +23,14 @@ def test_a_stop_signal_ends_the_worker_and_returns_its_trial(
     assert worker.stdout is not None
     lines = iter(worker.stdout.readline, "")
     assert any("epoch 1/" in line for line in lines)
+    return worker, lines
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_stop_signal_ends_the_worker_and_returns_its_trial(
+    run: Run, training_worker: TrainingWorker, number: signal.Signals
+) -> None:
+    worker, lines = training_worker
 
     worker.send_signal(number)
     log = "".join(lines)
@@ -38,15 +49,9 @@ def test_an_idle_worker_stops_at_once(start: Start) -> None:
 
 
 def test_a_database_that_goes_away_is_one_clear_line(
-    run: Run, start: Start, stripes_file: Path, tmp_path: Path, database: URL
+    training_worker: TrainingWorker, database: URL
 ) -> None:
-    endless = tmp_path / "endless.toml"
-    endless.write_text(stripes_file.read_text().replace("epochs = 3", "epochs = 100000"))
-    run("study", "create", str(endless))
-    worker = start("worker", "--device", "cpu")
-    assert worker.stdout is not None
-    lines = iter(worker.stdout.readline, "")
-    assert any("epoch 1/" in line for line in lines)
+    worker, lines = training_worker
 
     engine = sqlalchemy.create_engine(
         database.set(database="postgres"), isolation_level="AUTOCOMMIT"

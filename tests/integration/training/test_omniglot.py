@@ -22,7 +22,7 @@ torch.set_num_threads(1)
 def omniglot(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     root = tmp_path_factory.mktemp("data")
     with zipfile.ZipFile(ARCHIVE) as archive:
-        archive.extractall(root / "omniglot")  # noqa: S202 - an archive of our own
+        archive.extractall(root / "omniglot")
     return load_dataset("folder:omniglot", root)
 
 
