@@ -12,6 +12,7 @@ from histsearch.cli.options import (
     print_table,
     workers_hint,
 )
+from histsearch.exceptions import HistsearchError
 
 if TYPE_CHECKING:
     from histsearch.reports.report import Report
@@ -61,7 +62,12 @@ def report(
     from histsearch.reports.collect import build_report, write_report
 
     report = build_report(open_storage(storage), study)
-    paths = write_report(report, out)
+    try:
+        paths = write_report(report, out)
+    except OSError as error:
+        raise HistsearchError(
+            f"can't write to {out} ({error.strerror}); give another --out"
+        ) from error
     _print_results(report)
     typer.echo("wrote " + " and ".join(str(path) for path in paths))
 

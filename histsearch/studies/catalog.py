@@ -17,7 +17,15 @@ from histsearch.exceptions import StudyError
 from histsearch.search.space import NAME_ALLOWED, NAME_PATTERN, Space
 from histsearch.studies.definition import StudyDefinition
 from histsearch.studies.storage import Storage
-from histsearch.studies.study import BUDGET, DEFINITION, PAUSED, SELECTION, Study, selection
+from histsearch.studies.study import (
+    BUDGET,
+    DEFINITION,
+    IMAGES,
+    PAUSED,
+    SELECTION,
+    Study,
+    selection,
+)
 
 METRIC = "R@1"
 
@@ -67,6 +75,7 @@ def create_study(
     *,
     budget: int,
     queue: list[QueuedTrial],
+    images: str | None = None,
 ) -> Study:
     """Create a study with its definition, budget and first trials.
 
@@ -93,6 +102,8 @@ def create_study(
     optuna_study.set_user_attr(BUDGET, budget)
     optuna_study.set_user_attr(SELECTION, selection(definition))
     optuna_study.set_user_attr(DEFINITION, definition.model_dump(mode="json"))
+    if images is not None:
+        optuna_study.set_user_attr(IMAGES, images)
     for trial in queue:
         optuna_study.enqueue_trial(dict(trial.params), user_attrs=dict(trial.user_attrs))
     study = Study(storage, optuna_study, definition)

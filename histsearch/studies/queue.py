@@ -1,6 +1,7 @@
 """A study's queue of trials: claim the next one, or give one back."""
 
 import optuna
+import sqlalchemy
 from optuna.trial import TrialState
 
 from histsearch.search.sampler import build_sampler
@@ -41,3 +42,17 @@ def trial_seed(study: Study, trial: optuna.Trial) -> int:
         return int(trial.params[SEED])
     space = study.definition.space
     return space.protocol.seed + (0 if space.sampler == "grid" else trial.number)
+
+
+def forget_steps_after(study: Study, trial: optuna.Trial, step: int) -> None:
+    """Remove intermediate values that an earlier start of a trial reported beyond ``step``.
+
+    Optuna has no call for it, and would take the last of them for the value of a pruned trial.
+    """
+    with study.storage.optuna.engine.begin() as connection:
+        connection.execute(
+            sqlalchemy.text(
+                "DELETE FROM trial_intermediate_values WHERE trial_id = :trial AND step > :step"
+            ),
+            {"trial": trial._trial_id, "step": step},
+        )

@@ -69,13 +69,14 @@ def create_retraining(
         source=study.name,
         seeds=seeds,
     )
-    retraining = create_study(
-        study.storage, name or study.name + SUFFIX, definition, budget=len(queue), queue=queue
+    return create_study(
+        study.storage,
+        name or study.name + SUFFIX,
+        definition,
+        budget=len(queue),
+        queue=queue,
+        images=study.optuna_study.user_attrs.get(IMAGES),
     )
-    images = study.optuna_study.user_attrs.get(IMAGES)
-    if images is not None:
-        retraining.check_images(images)
-    return retraining
 
 
 def _baseline(study: Study, chosen: Sequence[FrozenTrial]) -> FrozenTrial:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import logging
 import pickle
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,7 @@ class RunCheckpoints:
         folder = self._latest.parent
         if not folder.is_dir():
             return
-        for path in (self._latest, self._previous):
-            path.unlink(missing_ok=True)
-        folder.rmdir()
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            log.warning("the checkpoints %s can't be removed (%s)", folder, error)

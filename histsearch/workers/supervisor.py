@@ -42,6 +42,8 @@ def supervise(gpus: Sequence[Gpu], arguments: Sequence[str], environment: Mappin
         if received:
             break
         workers.append(_start_worker(gpu, arguments, environment))
+    if received:  # one may have come while the last worker was being started
+        hand_on(received[-1], None)
     codes = [worker.wait() for worker in workers]
     for gpu, code in zip(gpus, codes, strict=False):
         if code:

@@ -19,7 +19,7 @@ from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import DataError, HistsearchError, StorageError, WeightsError
 from histsearch.models.checkpoint import save_checkpoint
 from histsearch.studies import trial_record
-from histsearch.studies.queue import trial_seed
+from histsearch.studies.queue import forget_steps_after, trial_seed
 from histsearch.studies.study import Study
 from histsearch.training.hyperparameters import Value
 from histsearch.training.run_checkpoint import RunCheckpoints
@@ -162,6 +162,11 @@ class _Run(ABC):
             outcome = self.outcome()
         except (InterruptedRunError, StorageError, DataError, WeightsError):
             raise  # the trial will go on from them
+        except RuntimeError as error:
+            if self.runner.should_stop():  # such as a loader process that was stopped as well
+                raise InterruptedRunError from error
+            self.checkpoints.delete()
+            raise
         except Exception:
             self.checkpoints.delete()
             raise
@@ -192,6 +197,8 @@ class _Run(ABC):
                     self.dataset.fingerprint(),
                     made_with[trial_record.DEVICE],
                     made_with[trial_record.VERSIONS],
+                    made_with[trial_record.COMMIT],
+                    torch.get_num_threads(),
                 )
             ),
         )
@@ -199,6 +206,8 @@ class _Run(ABC):
     def resume(self, trainer: Trainer) -> None:
         """Go on from the checkpoint of an earlier start of this trial, where there is one."""
         state = self.checkpoints.load()
+        reached = state["trainer"]["finished_epochs"] if state else 0
+        forget_steps_after(self.study, self.trial, reached)
         if state is None:
             return
         trainer.load_state_dict(state["trainer"])

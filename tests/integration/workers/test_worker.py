@@ -164,7 +164,7 @@ def test_an_idle_worker_picks_up_new_work_until_stopped(
 
     def create_work_then_stop(_: float) -> None:
         if next(idle, None) is None:
-            stop._requested.set()
+            stop._requested = True
         else:
             create(storage, stripes, trials=1)
 
