@@ -309,3 +309,18 @@ def test_points_of_a_grid_share_one_seed(
     for _ in range(2):
         run_next(study, dataset)
     assert [trial.user_attrs[trial_record.SEED] for trial in study.trials()] == [5, 5]
+
+
+def test_a_trial_that_starts_anew_shows_no_steps_of_its_earlier_start(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset
+) -> None:
+    study = study_of(storage, stripes)
+    trial = claim(study)
+    assert trial is not None
+    for step in (1, 2, 3, 4, 5):
+        trial.report(9.9, step)
+    give_back(study, trial)
+    run_next(study, dataset)
+    curve = stored(study).intermediate_values
+    assert list(curve) == [1, 2, 3]
+    assert all(value <= 1 for value in curve.values())
