@@ -7,7 +7,6 @@ loader processes, and a resumed run needs no loader state.
 
 # N = images, C = classes
 
-import signal
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -55,15 +54,6 @@ class TrainingImages(Dataset[tuple[Tensor, int]]):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(int(words[0]))
             return self._transform(image), int(self._images.labels_N[index])
-
-
-def leave_signals_to_the_parent(_loader_process: int) -> None:
-    """Let a loader process outlive the signals that a whole process group is sent.
-
-    The parent decides what they mean; a loader process ends with it.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
 
 
 class EvaluationImages(Dataset[tuple[Tensor, int]]):

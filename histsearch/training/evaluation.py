@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from histsearch.data.batches import EvaluationImages, leave_signals_to_the_parent
+from histsearch.data.batches import EvaluationImages
 from histsearch.data.image_set import ImageSet
 from histsearch.models.network import EmbeddingNetwork
 from histsearch.models.preprocessing import Preprocessing
@@ -114,7 +114,6 @@ def _embed(
         num_workers=loader_processes,
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),
-        worker_init_fn=leave_signals_to_the_parent,
     )
     embeddings = []
     for images_N3HW, _ in loader:

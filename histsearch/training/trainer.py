@@ -17,11 +17,7 @@ from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import DataLoader
 
-from histsearch.data.batches import (
-    EpochBatches,
-    TrainingImages,
-    leave_signals_to_the_parent,
-)
+from histsearch.data.batches import EpochBatches, TrainingImages
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import HistsearchError
 from histsearch.hist import HISTLoss
@@ -129,7 +125,6 @@ class Trainer:
             persistent_workers=loader_processes > 0,
             pin_memory=device.type == "cuda",
             generator=torch.Generator(),
-            worker_init_fn=leave_signals_to_the_parent,
         )
 
     def _build_optimizer(self) -> Optimizer:

@@ -162,12 +162,10 @@ class _Run(ABC):
             outcome = self.outcome()
         except (InterruptedRunError, StorageError, DataError, WeightsError):
             raise  # the trial will go on from them
-        except RuntimeError as error:
-            if self.runner.should_stop():  # such as a loader process that was stopped as well
+        except Exception as error:
+            # A loader process that is stopped along with this one breaks the loader.
+            if isinstance(error, RuntimeError) and self.runner.should_stop():
                 raise InterruptedRunError from error
-            self.checkpoints.delete()
-            raise
-        except Exception:
             self.checkpoints.delete()
             raise
         self.checkpoints.delete()
