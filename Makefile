@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: demo test lint clean help
+.PHONY: demo test chaos lint clean help
 
 help:
 	@echo "make demo   a whole search on this machine's CPU, in minutes"
 	@echo "make test   lint, types, layer contract and all tests"
+	@echo "make chaos  a search while workers are killed and PostgreSQL comes and goes"
 	@echo "make clean  remove .venv and caches"
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -25,6 +26,9 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED) lint
 	$(BIN)/pytest -n auto
+
+chaos: $(INSTALLED)
+	$(BIN)/python -m tests.chaos
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -17,6 +17,10 @@ class StorageError(HistsearchError):
     """The storage URL can't be used, or its PostgreSQL can't be reached."""
 
 
+class DatabaseAwayError(StorageError):
+    """PostgreSQL doesn't answer at the moment, and may do so again."""
+
+
 class StudyError(HistsearchError):
     """A study doesn't exist, exists already, or doesn't allow what was asked of it."""
 
@@ -35,3 +39,11 @@ class DeviceError(HistsearchError):
 
 class ExportError(HistsearchError):
     """A model can't be exported, or an exported file doesn't give the model's embeddings."""
+
+
+class CheckpointError(HistsearchError):
+    """The place for checkpoints can't be used, or one of them can't be read or written."""
+
+
+class StoreFullError(CheckpointError):
+    """The disk, or the quota, that a checkpoint was to be written to is used up."""

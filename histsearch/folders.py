@@ -23,7 +23,12 @@ def data_folder(option: Path | None = None) -> Path:
     return Path(configured).expanduser() if configured else home() / "data"
 
 
-def checkpoint_folder(option: Path | None = None) -> Path:
-    """Folder of trained models: as asked for, else ``HISTSEARCH_CHECKPOINTS``, else at home."""
+def checkpoint_location(option: str | None = None) -> str:
+    """Where checkpoints lie: as asked for, else ``HISTSEARCH_CHECKPOINTS``, else at home.
+
+    A folder, or an address with a scheme such as ``s3://``, which is returned as it is.
+    """
     configured = option or os.environ.get(CHECKPOINTS_VARIABLE)
-    return Path(configured).expanduser() if configured else home() / "checkpoints"
+    if configured and "://" in configured:
+        return configured
+    return str(Path(configured).expanduser() if configured else home() / "checkpoints")

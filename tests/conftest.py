@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import sqlalchemy
-from PIL import Image
 from sqlalchemy.engine import URL
 
-from histsearch.studies import embedded_postgres
-from histsearch.studies.storage import Storage
+from histsearch.database import embedded_postgres
+from histsearch.database.storage import Storage
+from tests.stripes import draw_stripes, stripes_space
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -66,38 +65,13 @@ def storage(database: URL) -> Storage:
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with ``stripes``: 12 classes of 8 noisy stripe patterns as PNG files."""
+    """A data folder with ``stripes``, as `draw_stripes` draws them."""
     root = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(0)
-    rows, columns = np.mgrid[0:36, 0:36]
-    for label in range(12):
-        angle = np.pi * label / 12
-        waves = np.sin((np.cos(angle) * rows + np.sin(angle) * columns) * (0.5 + 0.1 * (label % 3)))
-        folder = root / "stripes" / f"class{label:02d}"
-        folder.mkdir(parents=True)
-        for number in range(8):
-            pixels = 128 + 80 * waves + rng.normal(scale=25, size=waves.shape)
-            image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-            image.save(folder / f"{number}.png")
+    draw_stripes(root)
     return root
 
 
 @pytest.fixture
 def stripes() -> dict[str, Any]:
-    """A space over ``stripes`` whose trials take a fraction of a second."""
-    return {
-        "name": "stripes",
-        "dataset": "folder:stripes",
-        "backbone": "conv4",
-        "epochs": 3,
-        "trials": 3,
-        "search": {"lambda_s": [0.5, 1.0, 2.0], "tau": [8, 16, 32], "batch_size": [8, 16]},
-        "fixed": {
-            "embedding_size": 16,
-            "hgnn_hidden": 16,
-            "lr": 0.003,
-            "lr_hgnn": 0.003,
-            "bn_freeze": False,
-        },
-        "protocol": {"validation_fraction": 0.34},
-    }
+    """The space over ``stripes``."""
+    return stripes_space()

@@ -10,7 +10,7 @@ app = typer.Typer(help="The PostgreSQL that holds the studies.", no_args_is_help
 @app.command()
 def url(storage: StorageOption = None) -> None:
     """Print the storage's URL, a password shown as ***."""
-    from histsearch.studies.storage import shown, storage_url
+    from histsearch.database.storage import shown, storage_url
 
     typer.echo(shown(storage_url(storage)))
 
@@ -18,7 +18,7 @@ def url(storage: StorageOption = None) -> None:
 @app.command()
 def start() -> None:
     """Start the embedded PostgreSQL, unless it runs already."""
-    from histsearch.studies import embedded_postgres
+    from histsearch.database import embedded_postgres
 
     embedded_postgres.start()
     typer.echo(f"the embedded PostgreSQL runs in {embedded_postgres.database_folder()}")
@@ -27,7 +27,7 @@ def start() -> None:
 @app.command()
 def stop() -> None:
     """Stop the embedded PostgreSQL; studies stay on disk."""
-    from histsearch.studies import embedded_postgres
+    from histsearch.database import embedded_postgres
 
     stopped = embedded_postgres.stop()
     typer.echo("stopped" if stopped else "the embedded PostgreSQL wasn't running")
@@ -38,9 +38,9 @@ def status(storage: StorageOption = None) -> None:
     """Tell which storage is in use and whether it answers."""
     import os
 
-    from histsearch.studies import embedded_postgres
+    from histsearch.database import embedded_postgres
+    from histsearch.database.storage import STORAGE_VARIABLE, place
     from histsearch.studies.catalog import list_studies
-    from histsearch.studies.storage import STORAGE_VARIABLE, place
 
     named = storage or os.environ.get(STORAGE_VARIABLE)
     if not named and not embedded_postgres.is_running():

@@ -54,21 +54,25 @@ def export(
     safetensors file holds the weights. An ONNX file is compared with the model it came from, on
     real images, before it is kept.
     """
-    file = Path(trial)
-    if not file.is_file():
-        from histsearch.studies.checkpoints import trial_checkpoint
-
-        file = trial_checkpoint(open_storage(storage), trial)
-
-    from histsearch.models.checkpoint import load_checkpoint
     from histsearch.models.export import export_network
 
-    checkpoint = load_checkpoint(file)
+    checkpoint = _load(trial, storage)
     samples = None
     if format_ == ExportFormat.onnx:
         samples = _sample_images(checkpoint, dataset, data_folder(data))
     written = export_network(checkpoint, out, format_.value, samples_N3HW=samples)
     typer.echo("wrote " + " and ".join(str(path) for path in written))
+
+
+def _load(trial: str, storage: str | None) -> "Checkpoint":
+    from histsearch.models.checkpoint import load_checkpoint
+
+    if Path(trial).is_file():
+        return load_checkpoint(Path(trial))
+    from histsearch.studies.checkpoints import trial_checkpoint
+
+    with trial_checkpoint(open_storage(storage), trial) as file:
+        return load_checkpoint(file)
 
 
 def _sample_images(checkpoint: "Checkpoint", dataset: str | None, data_dir: Path) -> "Tensor":

@@ -17,6 +17,7 @@ from histsearch.cli import (
     evaluate,
     export,
     retraining,
+    status,
     study,
     train,
     worker,
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(study.app, name="study")
 app.command("worker")(worker.worker)
+app.command("status")(status.status)
 app.command("train")(train.train)
 app.command("retrain")(retraining.retrain)
 app.command("report")(retraining.report)

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from histsearch.cli.logs import LogFormat
 from histsearch.exceptions import SpaceError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
-    from histsearch.studies.storage import Storage
+    from histsearch.database.storage import Storage
 
 _WIDEST_TABLE = 1000
 
@@ -45,14 +47,17 @@ WeightsOption = Annotated[
     ),
 ]
 CheckpointsOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--checkpoints",
-        metavar="DIR",
-        help="Folder for retrained models, and for what stopped trials need to go on. Left out: "
-        "HISTSEARCH_CHECKPOINTS, else the folder "
+        metavar="DIR|s3://BUCKET/PREFIX",
+        help="Where retrained models lie, and what trials need to go on after a stop or a death; "
+        "workers on several machines share it. Left out: HISTSEARCH_CHECKPOINTS, else the folder "
         "checkpoints in your histsearch folder.",
     ),
+]
+LogFormatOption = Annotated[
+    LogFormat, typer.Option("--log-format", help="How to write the log on standard error.")
 ]
 
 
@@ -60,7 +65,7 @@ def open_storage(option: str | None) -> "Storage":
     """Connect to the storage that ``--storage`` or the environment names."""
     import optuna
 
-    from histsearch.studies.storage import Storage, storage_url
+    from histsearch.database.storage import Storage, storage_url
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return Storage(storage_url(option))
@@ -70,9 +75,15 @@ def print_table(table: "Table") -> None:
     """Print a table as wide as it is: a name or figure cut short is none."""
     from rich.console import Console
 
+    Console(width=table_width(table)).print(table, soft_wrap=False)
+
+
+def table_width(table: "RenderableType") -> int:
+    """How wide a table or a group of them is, in characters."""
+    from rich.console import Console
+
     measuring = Console(width=_WIDEST_TABLE)
-    width = measuring.measure(table).maximum
-    Console(width=max(width, 1)).print(table, soft_wrap=False)
+    return max(measuring.measure(table).maximum, 1)
 
 
 def workers_hint(study: str) -> str:

@@ -157,6 +157,7 @@ def _best_line(trial: dict[str, Any] | None) -> str:
 def _summary(study: "Study") -> dict[str, Any]:
     from optuna.trial import TrialState
 
+    from histsearch.reports.status import study_state
     from histsearch.studies.study import selection
     from histsearch.studies.trial_record import BEST_EPOCH
 
@@ -170,7 +171,7 @@ def _summary(study: "Study") -> dict[str, Any]:
         "dataset": study.definition.space.dataset,
         "backbone": study.definition.space.backbone,
         "selection": selection(study.definition),
-        "state": _state(study),
+        "state": study_state(study),
         "budget": study.budget,
         "finished": sum(counts[state.name] for state in TrialState if state.is_finished()),
         "trials": {state: count for state, count in counts.items() if count},
@@ -183,12 +184,6 @@ def _summary(study: "Study") -> dict[str, Any]:
         },
         "space": study.definition.space.model_dump(mode="json"),
     }
-
-
-def _state(study: "Study") -> str:
-    if study.paused:
-        return "paused"
-    return "finished" if study.is_finished else "open"
 
 
 @app.command()

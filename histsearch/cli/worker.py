@@ -18,11 +18,25 @@ from histsearch.cli.device import (
     usual_loader_processes,
     usual_threads,
 )
-from histsearch.cli.options import CheckpointsOption, DataOption, StorageOption, open_storage
-from histsearch.folders import checkpoint_folder, data_folder
+from histsearch.cli.logs import LogFormat, log_to_stderr
+from histsearch.cli.options import (
+    CheckpointsOption,
+    DataOption,
+    LogFormatOption,
+    StorageOption,
+    open_storage,
+)
+from histsearch.exceptions import HistsearchError
+from histsearch.folders import checkpoint_location, data_folder
 
 if TYPE_CHECKING:
     from histsearch.workers.gpu import Gpu
+    from histsearch.workers.stop_request import StopRequest
+
+log = logging.getLogger(__name__)
+
+# Tells a worker that it is a supervisor's, and not to become one itself.
+_SUPERVISED_VARIABLE = "HISTSEARCH_SUPERVISED"
 
 
 def worker(
@@ -35,6 +49,9 @@ def worker(
         ),
     ] = None,
     device: DeviceOption = None,
+    share: Annotated[
+        bool, typer.Option("--share", help="Use the GPU beside other workers with --share.")
+    ] = False,
     study: Annotated[
         list[str] | None,
         typer.Option("--study", help="Study to serve, may be repeated [default: all, fairly]"),
@@ -44,51 +61,126 @@ def worker(
     ] = False,
     data: DataOption = None,
     checkpoints: CheckpointsOption = None,
+    checkpoint_every: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="EPOCHS", help="Epochs from one saved state of a trial to the next."
+        ),
+    ] = 1,
+    heartbeat: Annotated[
+        float,
+        typer.Option(
+            min=0.05,
+            metavar="SECONDS",
+            help="Time between two signs of life. After six of them missed, others take the trial "
+            "over.",
+        ),
+    ] = 10.0,
+    database_patience: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="How long the database may be away before the worker saves its trial and stops.",
+        ),
+    ] = 3600.0,
     threads: ThreadsOption = None,
+    log_format: LogFormatOption = LogFormat.text,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65535,
+            help="Serve Prometheus metrics on this port; the second GPU's on the next one, and so "
+            "on [default: off]",
+        ),
+    ] = None,
+    metrics_address: Annotated[
+        str, typer.Option(help="Address that the metrics are served on.")
+    ] = "127.0.0.1",
     storage: StorageOption = None,
 ) -> None:
     """Pull trials from studies and train them, until stopped.
 
-    Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 ends it within moments and returns its trial to the queue.
+    Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 saves the trial where it stands, returns it to the queue and
+    ends the worker, within ten seconds. A GPU's worker that dies, or loses its GPU, is started
+    again.
     """
     gpus = named_gpus(gpu, device)
-    request = _Request(tuple(study or ()), drain, data, checkpoints, threads, storage)
-    if len(gpus) > 1:
+    request = _Request(
+        share=share,
+        studies=tuple(study or ()),
+        drain=drain,
+        data=data,
+        checkpoints=checkpoints,
+        checkpoint_every=checkpoint_every,
+        heartbeat=heartbeat,
+        database_patience=database_patience,
+        threads=threads,
+        log_format=log_format,
+        metrics_port=metrics_port,
+        metrics_address=metrics_address,
+        storage=storage,
+    )
+    if gpus and _SUPERVISED_VARIABLE not in os.environ:
         sys.exit(_supervise(gpus, request))
-    _serve(gpus[0] if gpus else None, request)
+    sys.exit(_serve(gpus[0] if gpus else None, request))
 
 
 @dataclass(frozen=True)
 class _Request:
     """What was asked of a worker besides its device."""
 
+    share: bool
     studies: tuple[str, ...]
     drain: bool
     data: Path | None
-    checkpoints: Path | None
+    checkpoints: str | None
+    checkpoint_every: int
+    heartbeat: float
+    database_patience: float
     threads: int | None
+    log_format: LogFormat
+    metrics_port: int | None
+    metrics_address: str
     storage: str | None
 
-    def arguments(self) -> list[str]:
-        """The same as command-line arguments, but for the storage, which may hold a password."""
+    def arguments(self, place: int) -> list[str]:
+        """The same as command-line arguments, but for the storage, which may hold a password.
+
+        Args:
+            place: Of the worker among those of one supervisor; each has a metrics port of its own.
+        """
         arguments = [f"--study={name}" for name in self.studies]
+        arguments += ["--share"] if self.share else []
         arguments += ["--drain"] if self.drain else []
         arguments += [f"--data={self.data}"] if self.data else []
         arguments += [f"--checkpoints={self.checkpoints}"] if self.checkpoints else []
+        arguments += [f"--checkpoint-every={self.checkpoint_every}"]
+        arguments += [f"--heartbeat={self.heartbeat}"]
+        arguments += [f"--database-patience={self.database_patience}"]
         arguments += [f"--threads={self.threads}"] if self.threads else []
+        arguments += [f"--log-format={self.log_format}"]
+        if self.metrics_port:
+            arguments += [f"--metrics-port={self.metrics_port + place}"]
+            arguments += [f"--metrics-address={self.metrics_address}"]
         return arguments
 
 
 def _supervise(gpus: list["Gpu"], request: _Request) -> int:
-    from histsearch.studies.storage import STORAGE_VARIABLE, storage_url
+    from histsearch.database.storage import STORAGE_VARIABLE, storage_url
     from histsearch.workers.supervisor import supervise
 
-    log_to_stderr("supervisor")
+    log_to_stderr("supervisor", request.log_format)
     url = storage_url(request.storage).render_as_string(hide_password=False)
-    return supervise(gpus, request.arguments(), {STORAGE_VARIABLE: url})
+    return supervise(
+        gpus,
+        lambda gpu: request.arguments(gpus.index(gpu)),
+        {STORAGE_VARIABLE: url, _SUPERVISED_VARIABLE: "1"},
+    )
 
 
-def _serve(gpu: "Gpu | None", request: _Request) -> None:
+def _serve(gpu: "Gpu | None", request: _Request) -> int:
     """Become the worker of one device: pin first, listen for signals, then import torch."""
     from histsearch.workers.stop_request import StopRequest
 
@@ -96,26 +188,58 @@ def _serve(gpu: "Gpu | None", request: _Request) -> None:
     stop = StopRequest()
     stop.listen()
     name = f"{socket.gethostname()}-{f'gpu{gpu.index}' if gpu else 'cpu'}-{os.getpid()}"
-    log_to_stderr(name)
+    log_to_stderr(name, request.log_format)
+    if gpu is not None:
+        from histsearch.workers.gpu_lock import hold_gpu
 
-    from histsearch.workers.worker import Worker, WorkerSettings
+        hold_gpu(gpu, share=request.share)
+    try:
+        return _work(name, device, gpu, request, stop)
+    except HistsearchError as error:
+        if request.log_format == LogFormat.text:
+            raise
+        log.error("%s", error)  # where lines are read by a program, the last one is no other
+        return 2
 
+
+def _work(name: str, device: str, gpu: "Gpu | None", request: _Request, stop: "StopRequest") -> int:
+    import torch
+
+    from histsearch.database.storage import wait_for_answers
+    from histsearch.workers.device_fault import DEVICE_FAULT_EXIT_CODE
+    from histsearch.workers.metrics import serve
+    from histsearch.workers.patience import patiently
+    from histsearch.workers.provenance import device_name
+    from histsearch.workers.registry import Identity
+    from histsearch.workers.worker import DeviceFaultError, Worker, WorkerSettings
+
+    if request.metrics_port:
+        serve(request.metrics_address, request.metrics_port)
+    wait_for_answers(should_hurry=stop)
     settings = WorkerSettings(
-        name=name,
+        identity=Identity(
+            name=name,
+            host=socket.gethostname(),
+            process_id=os.getpid(),
+            device=device_name(torch.device(device)),
+            gpu=str(gpu.index) if gpu else None,
+        ),
         study_names=request.studies,
         drain=request.drain,
         data_dir=data_folder(request.data),
-        checkpoint_dir=checkpoint_folder(request.checkpoints),
+        checkpoints=checkpoint_location(request.checkpoints),
+        checkpoint_every=request.checkpoint_every,
+        heartbeat_seconds=request.heartbeat,
+        patience_seconds=request.database_patience,
         device=device,
         threads=request.threads or usual_threads(gpu),
         loader_processes=usual_loader_processes(gpu),
     )
-    Worker(open_storage(request.storage), settings, stop).run()
-
-
-def log_to_stderr(name: str) -> None:
-    """Show progress on standard error, each line with the worker's name."""
-    logging.basicConfig(
-        level=logging.WARNING, format=f"%(asctime)s {name}  %(message)s", datefmt="%H:%M:%S"
-    )
-    logging.getLogger("histsearch").setLevel(logging.INFO)
+    try:
+        storage = patiently(lambda: open_storage(request.storage), request.database_patience, stop)
+        if storage is not None:
+            Worker(storage, settings, stop).run()
+    except DeviceFaultError as error:
+        log.error("the device of this process is lost: %s", error)
+        os._exit(DEVICE_FAULT_EXIT_CODE)  # what CUDA does at a usual exit may hang now
+    return 0

@@ -8,6 +8,7 @@ loader processes, and a resumed run needs no loader state.
 # N = images, C = classes
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -119,6 +120,7 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         self._images_per_class = images_per_class
         self._seed = seed
         self._epoch = 0
+        self._first_batch = 0
         self._members = _members_of_classes(labels_N)
         if images_per_class and batch_size // images_per_class > len(self._members):
             raise SpaceError(
@@ -127,17 +129,20 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
                 "lower batch_size or raise images_per_class."
             )
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration yields."""
+    def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
+        """Choose the epoch that the next iteration yields, without the batches before the first."""
         self._epoch = epoch
+        self._first_batch = first_batch
 
     def __len__(self) -> int:
+        """Batches of a whole epoch."""
         return self._num_images // self._batch_size
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         rng = np.random.default_rng((self._seed, self._epoch))
         batches = self._balanced(rng) if self._images_per_class else self._shuffled(rng)
-        for indices in batches:
+        # Those passed over are drawn all the same: the draws of the later ones depend on them.
+        for indices in islice(batches, self._first_batch, None):
             yield [(self._epoch, index) for index in indices.tolist()]
 
     def _shuffled(self, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:

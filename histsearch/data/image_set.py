@@ -98,7 +98,8 @@ def decode(path: Path) -> Image.Image:
     # Pillow reports damaged files with any of these, depending on the format.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UnreadableImageError(
-            f"The image {path} can't be read ({error}): replace it, or remove it from the data set."
+            f"The image {path} can't be read ({error}): replace it, remove it from the data set, "
+            'or set on_bad_image = "skip" in the space.'
         ) from error
 
 
@@ -190,6 +191,10 @@ class ImageSet:
             UnreadableImageError: If its file can't be read.
         """
         return self._images.load(index)
+
+    def take(self, indices: npt.NDArray[np.int64]) -> Self:
+        """Return these images alone, in this order; no class is relabelled or dropped."""
+        return type(self)(self._images.take(indices), self.labels_N[indices], self.class_names)
 
     def of_classes(self, classes: Sequence[int]) -> Self:
         """Return the images of these classes alone, in their present order.

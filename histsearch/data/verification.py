@@ -1,18 +1,15 @@
 """Checks that a data set is whole: its counts, its files, and what they hold."""
 
-import multiprocessing
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from histsearch.data.cub200 import listed_in_images_txt
 from histsearch.data.dataset import load_dataset
-from histsearch.data.image_set import UnreadableImageError, decode
 from histsearch.data.published import PUBLISHED, Size
+from histsearch.data.readable_images import unreadable_files
 
 _FEW = 5
-_FILES_A_TASK = 32
 
 
 @dataclass(frozen=True)
@@ -64,21 +61,8 @@ def decoding_faults(paths: Sequence[Path], processes: int) -> list[str]:
     Returns:
         One fault that counts the files that can't be read and names the first few, or none.
     """
-    # A forked copy of a process that has threads may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        reasons = list(pool.map(_unreadable, paths, chunksize=_FILES_A_TASK))
-    found = [f"{path} ({why})" for path, why in zip(paths, reasons, strict=True) if why]
+    found = [f"{path} ({reason})" for path, reason in unreadable_files(paths, processes)]
     return [f"{_share(found, paths)} images can't be read: {_first(found)}"] if found else []
-
-
-def _unreadable(path: Path) -> str:
-    """Why an image can't be read; empty if it can."""
-    try:
-        decode(path)
-    except UnreadableImageError as error:
-        return str(error.__cause__)
-    return ""
 
 
 def _size_faults(sizes: Mapping[str, Size], published: Mapping[str, Size]) -> list[str]:

@@ -62,30 +62,26 @@ class _Description(BaseModel):
     preprocessing: Preprocessing
 
 
-def save_checkpoint(
-    path: Path,
+def dump_checkpoint(
     network: EmbeddingNetwork,
     *,
     backbone: str,
     embedding_size: int,
     extra: Mapping[str, Any],
-) -> None:
-    """Save a trained network to a file that `load_checkpoint` reads.
+) -> bytes:
+    """A trained network as the content of a file that `load_checkpoint` reads.
 
-    Like the published HIST checkpoints the file holds a "model_state_dict", and besides it a dict
+    Like the published HIST checkpoints it holds a "model_state_dict", and besides it a dict
     "histsearch" with backbone, embedding size, preprocessing and metadata.
-    `torch.load(path, weights_only=True)` reads it too. A file of that name is replaced once the
-    new one is complete.
+    `torch.load(path, weights_only=True)` reads it too.
 
     Args:
-        path: The file, in a folder that exists.
         network: The network to save.
         backbone: Name of its backbone.
         embedding_size: D.
         extra: Metadata: numbers, strings, booleans, None, and lists and dicts of them.
 
     Raises:
-        WeightsError: The file can't be written.
         ValueError: `extra` holds something else.
     """
     try:
@@ -102,8 +98,37 @@ def save_checkpoint(
     state = {key: tensor.cpu() for key, tensor in network.state_dict().items()}
     content = io.BytesIO()
     torch.save({"model_state_dict": state, DESCRIPTION_KEY: description}, content)
+    return content.getvalue()
+
+
+def save_checkpoint(
+    path: Path,
+    network: EmbeddingNetwork,
+    *,
+    backbone: str,
+    embedding_size: int,
+    extra: Mapping[str, Any],
+) -> None:
+    """Save a trained network to a file, as `dump_checkpoint` describes it.
+
+    A file of that name is replaced once the new one is complete.
+
+    Args:
+        path: The file, in a folder that exists.
+        network: The network to save.
+        backbone: Name of its backbone.
+        embedding_size: D.
+        extra: Metadata.
+
+    Raises:
+        WeightsError: The file can't be written.
+        ValueError: `extra` can't be saved.
+    """
+    content = dump_checkpoint(
+        network, backbone=backbone, embedding_size=embedding_size, extra=extra
+    )
     try:
-        write_whole(path, content.getvalue())
+        write_whole(path, content)
     except OSError as error:
         raise WeightsError(
             f"checkpoint '{path}' can't be written: {error}; "

@@ -8,6 +8,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.reports.cost import Cost, cost
 from histsearch.reports.markdown import render
@@ -16,7 +17,6 @@ from histsearch.reports.report import BestTrial, Report, Retrained
 from histsearch.reports.statistics import Estimate, difference, estimate
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study, list_studies
-from histsearch.studies.storage import Storage
 from histsearch.studies.study import Study, selection
 
 

@@ -2,10 +2,10 @@
 
 # N = images, D = embedding size
 
+# scikit-learn takes a second to import, which a worker that never needs it is spared.
+
 import numpy as np
 import numpy.typing as npt
-from sklearn.cluster import KMeans
-from sklearn.metrics import normalized_mutual_info_score
 from torch import Tensor
 
 from histsearch.retrieval.similarity import unit_embeddings
@@ -42,6 +42,8 @@ def normalized_mutual_information(
 def _clustering_nmi(
     points_ND: npt.NDArray[np.floating], classes_N: npt.NDArray[np.int64], seed: int
 ) -> float:
+    from sklearn.cluster import KMeans
+
     clusters = len(np.unique(classes_N))
     k_means = KMeans(n_clusters=clusters, init="k-means++", n_init=1, random_state=seed)
     return assignment_nmi(classes_N, k_means.fit_predict(points_ND))
@@ -57,4 +59,6 @@ def assignment_nmi(labels_N: npt.ArrayLike, clusters_N: npt.ArrayLike) -> float:
     Raises:
         ValueError: If the two differ in length.
     """
+    from sklearn.metrics import normalized_mutual_info_score
+
     return float(normalized_mutual_info_score(labels_N, clusters_N, average_method="geometric"))

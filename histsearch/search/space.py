@@ -203,6 +203,10 @@ class Space(BaseModel):
     sampler: Literal["tpe", "grid"] = Field(
         "tpe", description='"tpe" or "grid" (every configuration once, none of them pruned)'
     )
+    max_retries: int = Field(3, ge=0, description="a whole number >= 0")
+    on_bad_image: Literal["fail", "skip"] = Field(
+        "fail", description='"fail" or "skip" (leave out images that can\'t be read)'
+    )
     search: dict[str, Domain] = Field(description="a table of hyperparameters")
     fixed: dict[str, Value] = Field({}, description="a table of hyperparameters")
     protocol: Protocol = Field(Protocol(), description="a table {validation, ...}")

@@ -13,10 +13,10 @@ from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from pydantic import ValidationError
 
 import histsearch
+from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.search.space import NAME_ALLOWED, NAME_PATTERN, Space
 from histsearch.studies.definition import StudyDefinition
-from histsearch.studies.storage import Storage
 from histsearch.studies.study import (
     BUDGET,
     DEFINITION,

@@ -1,15 +1,27 @@
 """Where the models of retrained trials lie."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
-from histsearch.studies.storage import Storage
+from histsearch.training.checkpoint_store import open_checkpoint_store
+
+_S3_SCHEME = "s3://"
 
 
-def trial_checkpoint(storage: Storage, trial: str) -> Path:
-    """The file of a trial's trained model.
+def model_key(study: str, number: int) -> str:
+    """The key of a retrained trial's model in a checkpoint store."""
+    return f"{study}/{number}.pt"
+
+
+@contextmanager
+def trial_checkpoint(storage: Storage, trial: str) -> Iterator[Path]:
+    """The file of a trial's trained model; one from an S3 store is there for the block alone.
 
     Args:
         storage: The storage of its study.
@@ -17,6 +29,7 @@ def trial_checkpoint(storage: Storage, trial: str) -> Path:
 
     Raises:
         StudyError: there is no such trial, it kept no model, or the file isn't on this machine.
+        CheckpointError: the store doesn't give it.
     """
     name, slash, number = trial.rpartition("/")
     if not (slash and number.isdecimal()):
@@ -26,15 +39,30 @@ def trial_checkpoint(storage: Storage, trial: str) -> Path:
     if number not in trials:
         raise StudyError(f'found no trial {number} in "{name}", which has {len(trials)} trials')
     attributes = trials[number].user_attrs
-    file = attributes.get(trial_record.CHECKPOINT)
-    if file is None:
+    kept = attributes.get(trial_record.CHECKPOINT)
+    if kept is None:
         raise StudyError(
             f"found no model of {trial}: completed trials of a retraining keep theirs; see "
             "histsearch retrain --help"
         )
-    if not Path(file).is_file():
+    if kept.startswith(_S3_SCHEME):
+        with _fetched(kept, model_key(name, int(number))) as file:
+            yield file
+        return
+    if not Path(kept).is_file():
         worker = attributes.get(trial_record.WORKER)
         raise StudyError(
-            f"found no file {file} on this machine; worker {worker} wrote it on its own"
+            f"found no file {kept} on this machine; worker {worker} wrote it on its own"
         )
-    return Path(file)
+    yield Path(kept)
+
+
+@contextmanager
+def _fetched(place: str, key: str) -> Iterator[Path]:
+    content = open_checkpoint_store(place.removesuffix(f"/{key}")).read(key)
+    if content is None:
+        raise StudyError(f"found no object {place}, which was there when its trial ended")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / Path(key).name
+        file.write_bytes(content)
+        yield file

@@ -5,9 +5,16 @@ from typing import Literal
 from optuna.distributions import BaseDistribution, IntDistribution
 from pydantic import BaseModel, ConfigDict
 
+import histsearch
+from histsearch.exceptions import StudyError
 from histsearch.search.distributions import distributions
 from histsearch.search.space import Space
 from histsearch.studies.trial_record import SEED
+
+
+def _release_line(version: str) -> str:
+    major, minor = version.split(".")[:2]
+    return f"{major}.{minor}" if major == "0" else major
 
 
 class StudyDefinition(BaseModel):
@@ -35,6 +42,26 @@ class StudyDefinition(BaseModel):
         if self.kind == "search":
             return searched
         return {**searched, SEED: IntDistribution(0, self.seeds - 1)}
+
+    def check_version(self, name: str) -> None:
+        """Make sure that this histsearch may run the study's trials.
+
+        A version trains as another of the same release line does: the first two numbers while
+        the major one is 0, the first alone from then on.
+
+        Args:
+            name: The study's name, for the message.
+
+        Raises:
+            StudyError: The study belongs to another release line.
+        """
+        theirs, ours = (_release_line(one) for one in (self.version, histsearch.__version__))
+        if theirs != ours:
+            raise StudyError(
+                f'found "{name}", a study of histsearch {self.version}, whose trials would not be '
+                f"comparable with those of {histsearch.__version__}; run its workers with "
+                f"histsearch {theirs}.x, or create a study anew"
+            )
 
     @property
     def touches_test_classes(self) -> bool:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from histsearch.database.storage import Storage
 from histsearch.exceptions import DataError, StudyError
 from histsearch.search.pruner import build_pruner
 from histsearch.studies.definition import StudyDefinition
-from histsearch.studies.storage import Storage
 from histsearch.training.hyperparameters import Value
 
 DEFINITION = "histsearch.definition"

@@ -24,8 +24,11 @@ RECALL = "recall"
 REASON = "reason"
 """Why the trial was pruned or failed, in words."""
 
+RETRIES = "retries"
+"""How each failed attempt at the trial ended, in words; none of them cost the trial its result."""
+
 CHECKPOINT = "checkpoint"
-"""Retraining: file of the trained model, on the machine of the worker."""
+"""Retraining: the trained model, a file on the machine of the worker or an s3:// address."""
 
 SECONDS = "seconds"
 """Wall-clock seconds from the claim to the outcome."""

@@ -1,93 +1,160 @@
-"""A run's state on disk, so that it can go on where it stopped.
+"""A run's state, kept so that another process can go on where it stopped.
 
-Two generations are kept. A file carries its own digest, so one that was cut short or damaged is
-noticed; the one before it then serves.
+Two generations are kept. A checkpoint carries its own digest, so one that was cut short or damaged
+is noticed; the one before it then serves.
 """
 
 import hashlib
 import io
 import logging
 import pickle
-import shutil
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from histsearch.models.file_writing import write_whole
+from histsearch.exceptions import CheckpointError, StoreFullError
+from histsearch.training.checkpoint_store import CheckpointStore
 
 log = logging.getLogger(__name__)
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
+_SLOTS = ("a", "b")
+
+
+@dataclass(frozen=True)
+class _Checkpoint:
+    """A checkpoint that can be gone on from; the higher its number, the newer it is."""
+
+    attempt: int
+    slot: int
+    number: int
+    state: dict[str, Any]
 
 
 class RunCheckpoints:
-    """The checkpoints of one run, in a folder of their own.
+    """The checkpoints of one run.
+
+    Each attempt writes under a key of its own, into two slots in turn. So a process that has lost
+    its run without noticing doesn't harm what its successor keeps, and the newest checkpoint and
+    the one before it are always both there, in stores without renaming as well.
 
     Args:
-        folder: Where they lie; made when the first is saved.
-        identity: What the run is. A checkpoint of another identity, left behind by a deleted
-            study for instance, is passed over.
+        store: Where they lie.
+        run: The key they lie under, such as ``birds/3``.
+        attempt: 1 for the first process that trains the run, one more for each that goes on with
+            it.
+        identity: What the run is. A checkpoint of another identity, made by other software for
+            instance, is passed over.
     """
 
-    def __init__(self, folder: Path, identity: str) -> None:
-        self._latest = folder / "latest.ckpt"
-        self._previous = folder / "previous.ckpt"
+    def __init__(self, store: CheckpointStore, run: str, attempt: int, identity: str) -> None:
+        self._store = store
+        self._run = run
+        self._attempt = attempt
         self._identity = identity
+        self._slot = 0
+        self._number = 0
+        self._saved = 0
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write a state, keeping the one before it.
 
-        A state that can't be written costs no more than the chance to go on from it: it is logged.
+        A state that can't be written costs no more than the chance to go on from it, so it is
+        logged; but a full disk won't mend itself while training goes on.
+
+        Raises:
+            StoreFullError: The disk or the quota is used up.
         """
         buffer = io.BytesIO()
-        torch.save({"identity": self._identity, "state": dict(state)}, buffer)
+        number = self._number + 1
+        torch.save({"identity": self._identity, "number": number, "state": dict(state)}, buffer)
         content = buffer.getvalue()
         try:
-            self._latest.parent.mkdir(parents=True, exist_ok=True)
-            if self._latest.exists():
-                self._latest.replace(self._previous)
-            write_whole(self._latest, hashlib.sha256(content).digest() + content)
-        except OSError as error:
-            log.warning("the checkpoint %s can't be written (%s)", self._latest, error)
+            self._store.write(
+                self._key(self._attempt, self._slot), hashlib.sha256(content).digest() + content
+            )
+        except StoreFullError:
+            raise
+        except CheckpointError as error:
+            log.warning("%s The run goes on without this checkpoint.", error)
+            return
+        self._number = number
+        self._slot = 1 - self._slot
+        self._saved += 1
+        if self._saved == len(_SLOTS):
+            self._remove(range(1, self._attempt))
 
     def load(self) -> dict[str, Any] | None:
-        """The newest state that is whole and of this run, with tensors on the CPU; None if none."""
-        for path in (self._latest, self._previous):
-            state = self._read(path)
-            if state is not None:
-                return state
+        """The newest state that is whole and of this run, with tensors on the CPU; None if none.
+
+        The last attempt that has one counts. What is passed over is logged.
+        """
+        passed_over = False
+        for attempt in range(self._attempt, 0, -1):
+            whole: list[_Checkpoint] = []
+            for slot in range(len(_SLOTS)):
+                try:
+                    checkpoint = self._read(attempt, slot)
+                except CheckpointError as error:
+                    log.warning("%s", error)
+                    passed_over = True
+                else:
+                    if checkpoint is not None:
+                        whole.append(checkpoint)
+            if whole:
+                return self._go_on_from(max(whole, key=lambda checkpoint: checkpoint.number))
+        if passed_over:
+            log.warning("No checkpoint of %s can be used; it starts afresh.", self._run)
         return None
 
-    def _read(self, path: Path) -> dict[str, Any] | None:
-        try:
-            stored = path.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            log.warning("the checkpoint %s can't be read (%s)", path, error)
+    def _go_on_from(self, checkpoint: _Checkpoint) -> dict[str, Any]:
+        self._number = checkpoint.number
+        if checkpoint.attempt == self._attempt:
+            self._slot = 1 - checkpoint.slot
+        return checkpoint.state
+
+    def _read(self, attempt: int, slot: int) -> _Checkpoint | None:
+        """The checkpoint in a slot; None if it is empty.
+
+        Raises:
+            CheckpointError: It can't be used.
+        """
+        key = self._key(attempt, slot)
+        place = self._store.place(key)
+        stored = self._store.read(key)
+        if stored is None:
             return None
         digest, content = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
         if hashlib.sha256(content).digest() != digest:
-            log.warning("the checkpoint %s is damaged; going back to the one before it", path)
-            return None
+            raise CheckpointError(
+                f"The checkpoint {place} is damaged; going back to the one before it."
+            )
         try:
             loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         except (RuntimeError, pickle.UnpicklingError) as error:
-            log.warning("the checkpoint %s can't be read (%s)", path, error)
-            return None
+            raise CheckpointError(
+                f"The checkpoint {place} can't be read ({error}); going back to the one before it."
+            ) from error
         if loaded["identity"] != self._identity:
-            return None
-        state: dict[str, Any] = loaded["state"]
-        return state
+            raise CheckpointError(
+                f"The checkpoint {place} was made by other software, on another device or from "
+                "other images; it is passed over."
+            )
+        return _Checkpoint(attempt, slot, loaded["number"], loaded["state"])
 
     def delete(self) -> None:
-        """Remove the checkpoints of a run that has ended."""
-        folder = self._latest.parent
-        if not folder.is_dir():
-            return
+        """Remove the checkpoints of a run that has ended; what can't be removed is logged."""
+        self._remove(range(1, self._attempt + 1))
+
+    def _remove(self, attempts: Iterable[int]) -> None:
         try:
-            shutil.rmtree(folder)
-        except OSError as error:
-            log.warning("the checkpoints %s can't be removed (%s)", folder, error)
+            for attempt in attempts:
+                for slot in range(len(_SLOTS)):
+                    self._store.remove(self._key(attempt, slot))
+        except CheckpointError as error:
+            log.warning("%s", error)
+
+    def _key(self, attempt: int, slot: int) -> str:
+        return f"{self._run}/attempt-{attempt}/{_SLOTS[slot]}.ckpt"

@@ -4,7 +4,7 @@ Follows the public reference implementations of HIST (Lim et al., CVPR 2022), wi
 Yuan & Le-Phuoc 2023, Tables 8 and 9, as defaults.
 """
 
-# N = batch size, H, W = image height and width
+# N = batch size, H, W = image height and width, B = batches in an epoch
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -55,7 +55,8 @@ class Epoch:
         number: 1 for the first epoch after the warm-up.
         loss: Mean training loss over its batches.
         recall_at_1: On the validation images, in [0, 1]; None without validation images.
-        seconds: Wall-clock time, training and validation together.
+        seconds: Wall-clock time, training and validation together; where the epoch was stopped
+            and gone on with, without the time between and without what had to be done again.
         images_per_second: Training throughput alone.
     """
 
@@ -75,6 +76,12 @@ class Trainer:
 
     Everything random (initial weights, order of images, augmentation) follows from
     ``settings.seed``, so a run repeated on the same machine gives the same curve.
+
+    Attributes:
+        finished_warmup_epochs: Epochs of the warm-up that are over.
+        finished_epochs: Epochs after the warm-up that are over, validation included.
+        finished_batches: Training batches done of the epoch under way.
+        warmup_seconds: Wall-clock time of the warm-up epochs that are over.
     """
 
     def __init__(
@@ -89,6 +96,9 @@ class Trainer:
         values = settings.hyperparameters
         torch.manual_seed(settings.seed)
         torch.backends.cudnn.deterministic = True
+        # Benchmarking chooses among cuDNN's algorithms by their speed at the moment, so that two
+        # processes may round differently.
+        torch.backends.cudnn.benchmark = False
         self.settings = settings
         self.device = device
         self.loader_processes = loader_processes
@@ -109,8 +119,11 @@ class Trainer:
         ).to(device)
         self.optimizer = self._build_optimizer()
         self.schedule = StepLR(self.optimizer, values.lr_step, values.lr_gamma)
-        self.warmup_seconds = 0.0
+        self.finished_warmup_epochs = 0
         self.finished_epochs = 0
+        self.finished_batches = 0
+        self.warmup_seconds = 0.0
+        self._train_seconds = 0.0
         self._should_stop = should_stop
         self._batches = EpochBatches(
             images.labels_N,
@@ -118,6 +131,7 @@ class Trainer:
             seed=settings.seed,
             images_per_class=values.images_per_class,
         )
+        self._losses_B = torch.zeros(len(self._batches), device=device)
         self._loader: DataLoader[tuple[Tensor, int]] = DataLoader(
             TrainingImages(images, train_transform(self.preprocessing), seed=settings.seed),
             batch_sampler=self._batches,
@@ -143,7 +157,8 @@ class Trainer:
     ) -> Iterator[Epoch]:
         """Warm up, then train, yielding each epoch as it ends; stop iterating to stop training.
 
-        After `load_state_dict` they go on with the epoch after the last one finished.
+        After `load_state_dict` they go on with the batch after the last one done; a validation
+        that was interrupted is repeated.
 
         Args:
             validation: Images whose R@1 is measured after every epoch.
@@ -154,53 +169,65 @@ class Trainer:
             NonFiniteLossError: a batch gave a NaN or infinite loss.
             InterruptedRunError: ``should_stop`` turned true.
         """
-        if self.finished_epochs == 0:
-            self._warm_up()
-        for number in range(self.finished_epochs + 1, self.settings.epochs + 1):
+        self._warm_up()
+        while self.finished_epochs < self.settings.epochs:
+            # The schedule is a step ahead where only the validation is left of an epoch.
+            if self.schedule.last_epoch == self.finished_epochs:
+                self._train_epoch()
+                self.schedule.step()
             started = time.perf_counter()
-            loss = self._train_epoch(self.settings.hyperparameters.warmup_epochs + number - 1)
-            trained = time.perf_counter()
-            self.schedule.step()
             recall_at_1 = None if validation is None else self.recall(validation, (1,), gallery)[1]
-            self.finished_epochs = number
-            yield Epoch(
-                number=number,
-                loss=loss,
+            epoch = Epoch(
+                number=self.finished_epochs + 1,
+                loss=float(self._losses_B.mean()),
                 recall_at_1=recall_at_1,
-                seconds=time.perf_counter() - started,
-                images_per_second=self._images_per_epoch / (trained - started),
+                seconds=self._train_seconds + time.perf_counter() - started,
+                images_per_second=self._images_per_epoch / self._train_seconds,
             )
+            self.finished_epochs += 1
+            self._begin_epoch()
+            yield epoch
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the epochs to come depend on, as it stands between two epochs.
+        """Everything that the rest of the run depends on, as it stands between two batches.
 
+        It may be taken between epochs, in ``should_stop``, and after an `InterruptedRunError`.
         The order of images and their augmentation follow from seed and epoch, so they need none.
         """
         return {
+            "finished_warmup_epochs": self.finished_warmup_epochs,
             "finished_epochs": self.finished_epochs,
+            "finished_batches": self.finished_batches,
             "warmup_seconds": self.warmup_seconds,
+            "train_seconds": self._train_seconds,
+            "losses": self._losses_B,
             "network": self.network.state_dict(),
             "loss": self.loss.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "random": torch.get_rng_state(),
-            "cuda_random": torch.cuda.get_rng_state_all(),
+            "cuda_random": torch.cuda.get_rng_state(self.device) if self._on_gpu else None,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state of a run with the same settings and images.
+        """Continue from a state of a run with the same settings, images and type of device.
 
-        On a CPU, and on a GPU with deterministic algorithms, the epochs to come are bit for bit
-        those of a run that was never stopped.
+        On a CPU, and on a GPU with deterministic algorithms, the rest of the run is bit for bit
+        that of one that was never stopped.
         """
+        self.finished_warmup_epochs = state["finished_warmup_epochs"]
         self.finished_epochs = state["finished_epochs"]
+        self.finished_batches = state["finished_batches"]
         self.warmup_seconds = state["warmup_seconds"]
+        self._train_seconds = state["train_seconds"]
+        self._losses_B.copy_(state["losses"])
         self.network.load_state_dict(state["network"])
         self.loss.load_state_dict(state["loss"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["random"])
-        torch.cuda.set_rng_state_all(state["cuda_random"])
+        if self._on_gpu:
+            torch.cuda.set_rng_state(state["cuda_random"], self.device)
 
     def recall(
         self, queries: ImageSet, ks: tuple[int, ...], gallery: ImageSet | None = None
@@ -228,21 +255,36 @@ class Trainer:
     def _images_per_epoch(self) -> int:
         return len(self._batches) * self.settings.hyperparameters.batch_size
 
+    @property
+    def _on_gpu(self) -> bool:
+        return self.device.type == "cuda"
+
     def _warm_up(self) -> None:
         """Train everything but the backbone; the learning-rate schedule stands still."""
-        started = time.perf_counter()
         self.network.set_backbone_trainable(False)
-        for epoch in range(self.settings.hyperparameters.warmup_epochs):
-            self._train_epoch(epoch)
+        while self.finished_warmup_epochs < self.settings.hyperparameters.warmup_epochs:
+            self._train_epoch()
+            self.finished_warmup_epochs += 1
+            self.warmup_seconds += self._train_seconds
+            self._begin_epoch()
         self.network.set_backbone_trainable(True)
-        self.warmup_seconds = time.perf_counter() - started
 
-    def _train_epoch(self, epoch: int) -> float:
+    def _begin_epoch(self) -> None:
+        self.finished_batches = 0
+        self._train_seconds = 0.0
+
+    def _train_epoch(self) -> None:
+        """Train the batches of the epoch under way that aren't done."""
         self.network.train()
         self.loss.train()
-        self._batches.set_epoch(epoch)
-        losses = [self._train_batch(images, labels) for images, labels in self._loader]
-        return float(torch.stack(losses).mean())
+        self._batches.set_epoch(
+            self.finished_warmup_epochs + self.finished_epochs, self.finished_batches
+        )
+        started = time.perf_counter() - self._train_seconds
+        for images_N3HW, labels_N in self._loader:
+            self._losses_B[self.finished_batches] = self._train_batch(images_N3HW, labels_N)
+            self.finished_batches += 1
+            self._train_seconds = time.perf_counter() - started
 
     def _stop_if_asked(self) -> None:
         if self._should_stop():

@@ -38,6 +38,8 @@ class Gpu:
 def list_gpus() -> list[Gpu]:
     """The machine's GPUs in PCI bus order; none where there is no NVIDIA driver.
 
+    One that has fallen off the bus is left out, as it mustn't hinder the work of the others.
+
     Raises:
         DeviceError: the driver is there and doesn't work.
     """
@@ -50,21 +52,26 @@ def list_gpus() -> list[Gpu]:
             f"the NVIDIA driver doesn't answer ({error}); check nvidia-smi"
         ) from error
     try:
-        return [_describe(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        found = (_describe(index) for index in range(pynvml.nvmlDeviceGetCount()))
+        return [gpu for gpu in found if gpu is not None]
     except pynvml.NVMLError as error:
         raise DeviceError(f"a GPU doesn't answer ({error}); check nvidia-smi") from error
     finally:
         pynvml.nvmlShutdown()
 
 
-def _describe(index: int) -> Gpu:
-    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-    return Gpu(
-        index=index,
-        uuid=str(pynvml.nvmlDeviceGetUUID(handle)),
-        name=str(pynvml.nvmlDeviceGetName(handle)),
-        memory_mib=pynvml.nvmlDeviceGetMemoryInfo(handle).total // 2**20,
-    )
+def _describe(index: int) -> Gpu | None:
+    """A GPU by its index; None if it is lost."""
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        return Gpu(
+            index=index,
+            uuid=str(pynvml.nvmlDeviceGetUUID(handle)),
+            name=str(pynvml.nvmlDeviceGetName(handle)),
+            memory_mib=pynvml.nvmlDeviceGetMemoryInfo(handle).total // 2**20,
+        )
+    except pynvml.NVMLError_GpuIsLost:
+        return None
 
 
 def select_gpus(selection: str) -> list[Gpu]:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from histsearch.data.dataset import Dataset
+from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_set import ImageSet
+from histsearch.data.readable_images import without_unreadable
 from histsearch.models.catalog import check_weights, locate_weights
 from histsearch.search.space import Protocol, Space
 from histsearch.training.hyperparameters import Value
@@ -21,6 +22,18 @@ def find_weights(space: Space, data_dir: Path) -> str:
     weights = locate_weights(space.weights, data_dir)
     check_weights(space.backbone, weights)
     return weights
+
+
+def load_images(space: Space, data_dir: Path, loader_processes: int) -> Dataset:
+    """The data set of a space, without the images that can't be read where it says so.
+
+    Raises:
+        DataError: It is missing or of another layout, or too little of it can be read.
+    """
+    dataset = load_dataset(space.dataset, data_dir)
+    if space.on_bad_image == "skip":
+        return without_unreadable(dataset, loader_processes)
+    return dataset
 
 
 def split_images(

@@ -23,7 +23,7 @@ _PACKAGES = ("torch", "torchvision", "optuna", "numpy")
 def provenance(device: torch.device) -> dict[str, Any]:
     """Attributes that every trial of this process carries."""
     return {
-        trial_record.DEVICE: _device_name(device),
+        trial_record.DEVICE: device_name(device),
         trial_record.ACCELERATED: device.type == "cuda",
         trial_record.VERSIONS: {
             "histsearch": histsearch.__version__,
@@ -34,7 +34,8 @@ def provenance(device: torch.device) -> dict[str, Any]:
     }
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """Model of the GPU, or of the processor."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:

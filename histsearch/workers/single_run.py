@@ -6,12 +6,11 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from histsearch.data.dataset import load_dataset
 from histsearch.exceptions import SpaceError
 from histsearch.search.space import Space, check_hyperparameters
 from histsearch.training.hyperparameters import Value
 from histsearch.training.trainer import Epoch, Trainer
-from histsearch.workers.preparation import run_settings, split_images
+from histsearch.workers.preparation import load_images, run_settings, split_images
 
 
 def configuration(space: Space, values: Mapping[str, Value]) -> dict[str, Value]:
@@ -64,7 +63,7 @@ class SingleRun:
     ) -> None:
         torch.set_num_threads(threads)
         settings = run_settings(space, configuration(space, values), data_dir, seed=seed)
-        dataset = load_dataset(space.dataset, data_dir)
+        dataset = load_images(space, data_dir, loader_processes)
         train, self._validation, self._gallery = split_images(dataset, space.protocol)
         self.trainer = Trainer(
             settings, train, device=torch.device(device), loader_processes=loader_processes

@@ -1,19 +1,39 @@
 """The request to stop: what Ctrl-C, a closed terminal or a scheduler mean to a worker."""
 
+import logging
+import os
 import signal
+import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
+log = logging.getLogger(__name__)
+
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+DEADLINE_SECONDS = 7.0
+"""A worker that is still busy so long after the signal, in one large batch say, ends all the same;
+a scheduler would kill it soon."""
+
 _GLANCE_SECONDS = 0.05
 
 
+def _do_nothing() -> None:
+    return None
+
+
 class StopRequest:
-    """Turns true at the first stop signal; a running trial then goes back to its queue."""
+    """Turns true at the first stop signal; a running trial then goes back to its queue.
+
+    Attributes:
+        at_deadline: Called from another thread just before a worker is ended that did not end by
+            itself.
+    """
 
     def __init__(self) -> None:
         # A plain flag: an Event's lock could be taken when a signal interrupts its own setting.
         self._requested = False
+        self.at_deadline: Callable[[], None] = _do_nothing
 
     def listen(self) -> None:
         """Take over the stop signals of this process."""
@@ -21,7 +41,16 @@ class StopRequest:
             signal.signal(number, self._handle)
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        self._requested = True
+        if not self._requested:
+            self._requested = True
+            deadline = threading.Timer(DEADLINE_SECONDS, self._end)
+            deadline.daemon = True
+            deadline.start()
+
+    def _end(self) -> None:
+        log.warning("still busy %.0f s after the signal: ending as it is", DEADLINE_SECONDS)
+        self.at_deadline()
+        os._exit(0)
 
     def __call__(self) -> bool:
         """Whether a stop signal has come."""

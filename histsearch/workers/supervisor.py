@@ -1,60 +1,205 @@
-"""One worker process for each GPU, started and stopped together."""
+"""One worker process for each GPU, started again when it fails."""
 
+import ctypes
 import logging
 import os
+import select
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import FrameType
 
+from histsearch.workers.device_fault import DEVICE_FAULT_EXIT_CODE
 from histsearch.workers.gpu import Gpu
 from histsearch.workers.stop_request import STOP_SIGNALS
 
 log = logging.getLogger(__name__)
 
+# The pause before a new start doubles with each failure of the GPU's worker.
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 30.0
+# With so many failures within the window a GPU is out of service.
+MOST_FAILURES = 3
+FAILURE_WINDOW_SECONDS = 30 * 60.0
 
-def supervise(gpus: Sequence[Gpu], arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+_USER_ERROR_EXIT_CODE = 2  # the command line's: a new start would end the same way
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def supervise(
+    gpus: Sequence[Gpu],
+    arguments: Callable[[Gpu], Sequence[str]],
+    environment: Mapping[str, str],
+) -> int:
     """Run ``histsearch worker --gpu UUID ARGUMENTS`` for each GPU until all have ended.
 
-    Stop signals are handed on to the workers. One that ends early leaves the others running.
+    A worker that fails is started again, as a new process and after a pause; one that ends with a
+    message for the user is not. A GPU whose worker fails again and again is taken out of service.
+    The other workers go on. Stop signals are handed on to the workers, and none is started after
+    one. If this process dies, its workers are told to stop.
+
+    Takes over the signals of this process; to be called from its main thread.
 
     Args:
-        gpus: One worker is started for each.
-        arguments: What every worker gets besides its GPU.
+        gpus: One worker is kept running for each.
+        arguments: Called with a GPU: what its worker gets besides ``--gpu``.
         environment: Added to this process's. The storage URL goes here and not on a command
             line, which every user of the machine can read.
 
     Returns:
-        0 when every worker ended well, else the first exit code that says otherwise.
+        0 when every worker ended well, else the first exit code that says otherwise: 75 for a GPU
+        out of service.
     """
-    workers: list[subprocess.Popen[bytes]] = []
-    received: list[int] = []
-
-    def hand_on(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
+    signals = _Signals()
+    workers = [_GpuWorker(gpu, arguments(gpu), environment) for gpu in gpus]
+    stopping = False
+    while True:
         for worker in workers:
-            worker.send_signal(number)
+            worker.look_after(stopping=stopping)
+        if all(worker.has_ended for worker in workers):
+            return next((worker.exit_code for worker in workers if worker.exit_code), 0)
+        for number in signals.wait(_seconds_to_next_start(workers)):
+            if number in STOP_SIGNALS:
+                stopping = True
+                for worker in workers:
+                    worker.send_signal(number)
 
+
+class _Signals:
+    """The signals of this process, to be read in turn: none interrupts the start of a worker."""
+
+    def __init__(self) -> None:
+        # Open until the process ends, for signals that come late.
+        self._reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer)
+        for number in (signal.SIGCHLD, *STOP_SIGNALS):
+            signal.signal(number, _leave_to_the_pipe)
+
+    def wait(self, seconds: float | None) -> bytes:
+        """The numbers of the signals that have come, at most ``seconds`` later (None: no limit)."""
+        readable, _, _ = select.select([self._reader], [], [], seconds)
+        return os.read(self._reader, select.PIPE_BUF) if readable else b""
+
+
+def _leave_to_the_pipe(_number: int, _frame: FrameType | None) -> None:
+    """A handler, without which Python doesn't write a signal's number to the pipe."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """When a worker failed, in seconds of the monotonic clock, and how."""
+
+    time: float
+    reason: str
+
+
+class _GpuWorker:
+    """The worker of one GPU, from its first process to its last.
+
+    Attributes:
+        exit_code: 0 unless it ended otherwise than well.
+        next_start: When a new process is due, by the monotonic clock; None if none is.
+    """
+
+    def __init__(self, gpu: Gpu, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.exit_code = 0
+        self.next_start: float | None = time.monotonic()
+        self._gpu = gpu
+        self._arguments = arguments
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pause = FIRST_PAUSE_SECONDS
+        self._failures: list[_Failure] = []
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is neither a process nor one to come."""
+        return self._process is None and self.next_start is None
+
+    def send_signal(self, number: int) -> None:
+        """Hand a signal on."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def look_after(self, *, stopping: bool) -> None:
+        """Take note if the process has ended, and start one that is due unless ``stopping``."""
+        if self._process is not None and (code := self._process.poll()) is not None:
+            self._process = None
+            self._judge(code, stopping=stopping)
+        if stopping:
+            self.next_start = None
+        elif self.next_start is not None and self.next_start <= time.monotonic():
+            self.next_start = None
+            self._process = self._start()
+
+    def _judge(self, code: int, *, stopping: bool) -> None:
+        """Say what follows from the end of a process: nothing, an exit code or a new start."""
+        # A stop signal may come before the worker listens, and end it there and then.
+        if code == 0 or (stopping and -code in STOP_SIGNALS):
+            return
+        if stopping or code == _USER_ERROR_EXIT_CODE:
+            log.error("the worker on GPU %s ended: %s", self._gpu, _in_words(code))
+            self.exit_code = code if code > 0 else 128 - code  # as shells count signals
+            return
+        now = time.monotonic()
+        self._failures.append(_Failure(now, _in_words(code)))
+        self._failures = [
+            failure for failure in self._failures if now - failure.time < FAILURE_WINDOW_SECONDS
+        ]
+        if len(self._failures) >= MOST_FAILURES:
+            log.error(
+                "GPU %s is out of service: its worker failed %d times within %g minutes (%s); "
+                "look at nvidia-smi -q, then restart this supervisor",
+                self._gpu,
+                len(self._failures),
+                FAILURE_WINDOW_SECONDS / 60,
+                ", ".join(failure.reason for failure in self._failures),
+            )
+            self.exit_code = DEVICE_FAULT_EXIT_CODE
+            return
+        log.warning(
+            "the worker on GPU %s ended: %s; it is started again in %g s",
+            self._gpu,
+            _in_words(code),
+            self._pause,
+        )
+        self.next_start = now + self._pause
+        self._pause = min(LONGEST_PAUSE_SECONDS, 2 * self._pause)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "histsearch", "worker", "--gpu", self._gpu.uuid]
+        supervisor = os.getpid()
+        return subprocess.Popen(  # noqa: S603 - this very program
+            [*command, *self._arguments],
+            env={**os.environ, **self._environment},
+            preexec_fn=lambda: _stop_with(supervisor),
+        )
+
+
+def _stop_with(supervisor: int) -> None:
+    """Ask for SIGTERM at the supervisor's death; runs in a new process, before its program."""
+    # The handlers in place are the supervisor's, and would swallow a signal.
     for number in STOP_SIGNALS:
-        signal.signal(number, hand_on)
-    for gpu in gpus:
-        if received:
-            break
-        workers.append(_start_worker(gpu, arguments, environment))
-    if received:  # one may have come while the last worker was being started
-        hand_on(received[-1], None)
-    codes = [worker.wait() for worker in workers]
-    for gpu, code in zip(gpus, codes, strict=False):
-        if code:
-            log.error("the worker on GPU %s ended with exit code %d", gpu, code)
-    return next((abs(code) for code in codes if code), 0)
+        signal.signal(number, signal.SIG_DFL)
+    if sys.platform == "linux":
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != supervisor:  # it died before it could be asked for
+        os._exit(0)
 
 
-def _start_worker(
-    gpu: Gpu, arguments: Sequence[str], environment: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - this very program
-        [sys.executable, "-m", "histsearch", "worker", "--gpu", gpu.uuid, *arguments],
-        env={**os.environ, **environment},
-    )
+def _in_words(code: int) -> str:
+    if code == DEVICE_FAULT_EXIT_CODE:
+        return "device error"
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+def _seconds_to_next_start(workers: Iterable[_GpuWorker]) -> float | None:
+    due = [worker.next_start for worker in workers if worker.next_start is not None]
+    return max(0.0, min(due) - time.monotonic()) if due else None

@@ -8,29 +8,47 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import optuna
 import torch
 from optuna.trial import TrialState
 
 from histsearch.data.catalog import recall_ks
 from histsearch.data.dataset import Dataset
 from histsearch.data.image_set import ImageSet
-from histsearch.exceptions import DataError, HistsearchError, StorageError, WeightsError
-from histsearch.models.checkpoint import save_checkpoint
+from histsearch.exceptions import (
+    CheckpointError,
+    DataError,
+    HistsearchError,
+    StorageError,
+    StoreFullError,
+    WeightsError,
+)
+from histsearch.models.checkpoint import dump_checkpoint
 from histsearch.studies import trial_record
-from histsearch.studies.queue import forget_steps_after, trial_seed
-from histsearch.studies.study import Study
+from histsearch.studies.checkpoints import model_key
+from histsearch.studies.claim import Claim, ClaimLostError
+from histsearch.training.checkpoint_store import CheckpointStore
 from histsearch.training.hyperparameters import Value
 from histsearch.training.run_checkpoint import RunCheckpoints
 from histsearch.training.trainer import Epoch, InterruptedRunError, NonFiniteLossError, Trainer
+from histsearch.workers import metrics
 from histsearch.workers.preparation import run_settings, split_images
 from histsearch.workers.provenance import peak_memory_mib, provenance, reset_peak_memory
+from histsearch.workers.registry import Activity
+from histsearch.workers.reporter import Reporter
 
 log = logging.getLogger(__name__)
 
 # On the CPU torch reports a lack of memory as a RuntimeError that names its allocator.
 _CPU_ALLOCATOR = "DefaultCPUAllocator"
+
+# After an epoch the pruner's word is awaited this long; training goes on without it while the
+# database is slow or away.
+_VERDICT_SECONDS = 5.0
+
+LEFT_TO_GO_ON = (InterruptedRunError, StorageError, DataError, WeightsError, StoreFullError)
+"""What ends a run without saying anything about its trial, which will go on elsewhere or later."""
 
 
 @dataclass(frozen=True)
@@ -53,68 +71,62 @@ class TrialRunner:
 
     Attributes:
         worker: Name of the worker, recorded on its trials.
+        reporter: Its line to the database.
         data_dir: Folder of the data sets, and of weights files that a space names.
-        checkpoint_dir: Folder for retrained models.
+        checkpoints: Where runs are saved, and retrained models.
+        checkpoint_every: Epochs from one saved state to the next.
         device: Where tensors live.
         loader_processes: Processes that decode images; 0 decodes in this one.
         should_stop: Asked between batches; true interrupts the run.
     """
 
     worker: str
+    reporter: Reporter
     data_dir: Path
-    checkpoint_dir: Path
+    checkpoints: CheckpointStore
+    checkpoint_every: int
     device: torch.device
     loader_processes: int
     should_stop: Callable[[], bool]
 
-    def run(self, study: Study, trial: optuna.Trial, dataset: Dataset) -> Outcome:
-        """Train the trial and record what it shows.
+    def run(self, claim: Claim, dataset: Dataset) -> Outcome:
+        """Train the trial and report what it shows, all but the outcome itself.
 
         Raises:
-            InterruptedRunError: ``should_stop`` turned true; the trial is still running.
-            StorageError: the database is gone; the trial is still running.
-            DataError: an image can't be read here; the trial is still running.
-            WeightsError: the weights can't be read here; the trial is still running.
+            InterruptedRunError: ``should_stop`` or the reporter asked for it; the state is saved.
+            DataError: an image can't be read here.
+            WeightsError: the weights can't be read here.
+            StoreFullError: there is no room for the run's state.
         """
-        started = time.perf_counter()
         reset_peak_memory(self.device)
-        run = _RetrainRun if study.definition.kind == "retrain" else _SearchRun
-        _record(trial, {trial_record.WORKER: self.worker, **provenance(self.device)})
+        kind = _RetrainRun if claim.study.definition.kind == "retrain" else _SearchRun
         try:
-            outcome = run(self, study, trial, dataset).to_its_end()
+            run = kind(self, claim, dataset)
+            outcome = run.to_its_end()
         except NonFiniteLossError as error:
             outcome = Outcome(TrialState.PRUNED, reason=str(error))
         except (torch.OutOfMemoryError, MemoryError):
-            outcome = Outcome(TrialState.FAIL, reason=self._out_of_memory(study, trial))
+            outcome = Outcome(TrialState.FAIL, reason=self._out_of_memory(claim))
         except RuntimeError as error:
             if _CPU_ALLOCATOR not in str(error):
                 raise
-            outcome = Outcome(TrialState.FAIL, reason=self._out_of_memory(study, trial))
-        except InterruptedRunError:
-            _record(trial, {trial_record.SECONDS: self._seconds(trial, started)})
+            outcome = Outcome(TrialState.FAIL, reason=self._out_of_memory(claim))
+        except LEFT_TO_GO_ON:
             raise
-        except (StorageError, DataError, WeightsError):
-            raise  # says nothing about the trial
         except HistsearchError as error:
             outcome = Outcome(TrialState.FAIL, reason=str(error))
-        _record(
-            trial,
-            {
-                trial_record.SECONDS: self._seconds(trial, started),
-                trial_record.PEAK_MEMORY_MIB: peak_memory_mib(self.device),
-                **({trial_record.REASON: outcome.reason} if outcome.reason else {}),
-            },
-        )
+        if outcome.reason:
+            attributes = {trial_record.REASON: outcome.reason}
+            self.reporter.report(lambda: claim.record(attributes))
         return outcome
 
-    def _seconds(self, trial: optuna.Trial, started: float) -> float:
-        """Time of this run and of those of the same trial that were interrupted."""
-        before = float(trial.user_attrs.get(trial_record.SECONDS, 0))
-        return round(before + time.perf_counter() - started, 3)
+    def forget(self, claim: Claim) -> None:
+        """Remove the saved states of a trial that is over."""
+        _run_checkpoints(self, claim, identity="").delete()
 
-    def _out_of_memory(self, study: Study, trial: optuna.Trial) -> str:
-        configuration = _configuration(study, trial)
-        batch_size = study.definition.space.hyperparameters(configuration).batch_size
+    def _out_of_memory(self, claim: Claim) -> str:
+        space = claim.study.definition.space
+        batch_size = space.hyperparameters(_configuration(claim)).batch_size
         used = peak_memory_mib(self.device)
         total = ""
         if self.device.type == "cuda":
@@ -123,70 +135,88 @@ class TrialRunner:
         return f"out of memory at batch size {batch_size}: {used}{total} MiB were in use"
 
 
-def _record(trial: optuna.Trial, attributes: dict[str, object]) -> None:
-    for name, value in attributes.items():
-        trial.set_user_attr(name, value)
-
-
-def _configuration(study: Study, trial: optuna.Trial) -> dict[str, Value]:
+def _configuration(claim: Claim) -> dict[str, Value]:
     """The trial's hyperparameters; a retraining's seed isn't one."""
-    return {name: trial.params[name] for name in study.definition.space.search}
+    return {name: claim.trial.params[name] for name in claim.study.definition.space.search}
+
+
+def _run_checkpoints(runner: TrialRunner, claim: Claim, identity: str) -> RunCheckpoints:
+    run = f"{claim.study.name}/{claim.trial.number}.run"
+    return RunCheckpoints(runner.checkpoints, run, claim.attempt, identity)
 
 
 class _Run(ABC):
     """What the runs of a search and of a retraining have in common."""
 
-    def __init__(
-        self, runner: TrialRunner, study: Study, trial: optuna.Trial, dataset: Dataset
-    ) -> None:
+    def __init__(self, runner: TrialRunner, claim: Claim, dataset: Dataset) -> None:
         self.runner = runner
-        self.study = study
-        self.trial = trial
+        self.claim = claim
+        self.study = claim.study
         self.dataset = dataset
         self.settings = run_settings(
-            study.definition.space,
-            _configuration(study, trial),
+            self.study.definition.space,
+            _configuration(claim),
             runner.data_dir,
-            seed=trial_seed(study, trial),
-            epochs=trial.user_attrs.get(trial_record.EPOCHS),
+            seed=claim.seed,
+            epochs=claim.trial.user_attrs.get(trial_record.EPOCHS),
         )
         self.finished: list[Epoch] = []
+        self.started = time.perf_counter()
+        # Of the attempts before this one.
+        self.seconds_before = float(claim.trial.user_attrs.get(trial_record.SECONDS, 0))
+        self.record(
+            {trial_record.WORKER: runner.worker, **provenance(runner.device), **self.facts()}
+        )
+        self.show(None)
 
     @abstractmethod
-    def outcome(self) -> Outcome:
+    def outcome(self, trainer: Trainer) -> Outcome:
         """Train, and say what came of it."""
 
-    def to_its_end(self) -> Outcome:
-        """Run until there is an outcome; checkpoints serve no more after it."""
-        try:
-            outcome = self.outcome()
-        except (InterruptedRunError, StorageError, DataError, WeightsError):
-            raise  # the trial will go on from them
-        except Exception as error:
-            # A loader process that is stopped along with this one breaks the loader.
-            if isinstance(error, RuntimeError) and self.runner.should_stop():
-                raise InterruptedRunError from error
-            self.checkpoints.delete()
-            raise
-        self.checkpoints.delete()
-        return outcome
+    @abstractmethod
+    def training_images(self) -> ImageSet:
+        """The images to train on."""
 
-    def trainer(self, images: ImageSet) -> Trainer:
-        return Trainer(
+    def facts(self) -> dict[str, Any]:
+        """What is known of the trial before it runs, besides its parameters."""
+        return {}
+
+    def to_its_end(self) -> Outcome:
+        """Run until there is an outcome; an interrupted run is saved where it stands."""
+        trainer = Trainer(
             self.settings,
-            images,
+            self.training_images(),
             device=self.runner.device,
             loader_processes=self.runner.loader_processes,
-            should_stop=self.runner.should_stop,
+            should_stop=self.should_stop,
         )
+        self.resume(trainer)
+        try:
+            return self.outcome(trainer)
+        except InterruptedRunError:
+            if not self.runner.reporter.lost:
+                self.save(trainer)
+            raise
+        except RuntimeError as error:
+            # A loader process that is stopped along with this one breaks the loader, at any
+            # moment, so the state of now isn't one to go on from.
+            if self.should_stop():
+                raise InterruptedRunError from error
+            raise
+        finally:
+            self.record(self.expense())
+
+    def should_stop(self) -> bool:
+        return self.runner.should_stop() or self.runner.reporter.should_stop()
 
     @cached_property
     def checkpoints(self) -> RunCheckpoints:
-        """The run's state on disk, which belongs to these settings, images and software."""
+        """The run's saved states, which belong to these settings, images and software."""
         definition = self.study.definition
         made_with = provenance(self.runner.device)
-        return RunCheckpoints(
-            self.runner.checkpoint_dir / self.study.name / f"{self.trial.number}.run",
+        return _run_checkpoints(
+            self.runner,
+            self.claim,
             identity=repr(
                 (
                     self.settings,
@@ -202,131 +232,203 @@ class _Run(ABC):
         )
 
     def resume(self, trainer: Trainer) -> None:
-        """Go on from the checkpoint of an earlier start of this trial, where there is one."""
+        """Go on from the saved state of an earlier attempt, where there is one."""
         state = self.checkpoints.load()
-        reached = state["trainer"]["finished_epochs"] if state else 0
-        forget_steps_after(self.study, self.trial, reached)
-        if state is None:
-            return
-        trainer.load_state_dict(state["trainer"])
-        self.finished = [Epoch(**epoch) for epoch in state["epochs"]]
-        log.info(
-            "%s #%d  resumed after epoch %d",
-            self.study.name,
-            self.trial.number,
-            trainer.finished_epochs,
-        )
+        if state is not None:
+            trainer.load_state_dict(state["trainer"])
+            self.finished = [Epoch(**epoch) for epoch in state["epochs"]]
+            self.log(f"resumed after epoch {trainer.finished_epochs}", "resumed")
+        reached = trainer.finished_epochs
+        self.runner.reporter.report(lambda: self.claim.start(reached))
+        if self.finished:
+            # The attempt before may have ended with the last of its reports undelivered.
+            self.record(self.progress(trainer), self.curve())
 
     def save(self, trainer: Trainer) -> None:
-        """Keep the state after an epoch."""
+        """Keep the state of now."""
         epochs = [asdict(epoch) for epoch in self.finished]
         self.checkpoints.save({"trainer": trainer.state_dict(), "epochs": epochs})
 
     def note(self, trainer: Trainer, epoch: Epoch) -> None:
-        """Log an epoch and record the times so far, so that an interrupted trial shows them."""
+        """Take in an epoch: log it, show it, report it, save the state after it."""
         self.finished.append(epoch)
         quality = "" if epoch.recall_at_1 is None else f"R@1 {epoch.recall_at_1:6.2%}  "
-        log.info(
-            "%s #%d  epoch %d/%d  %sloss %.3f  %.1f s",
-            self.study.name,
-            self.trial.number,
-            epoch.number,
-            self.settings.epochs,
-            quality,
-            epoch.loss,
-            epoch.seconds,
+        self.log(
+            f"epoch {epoch.number}/{self.settings.epochs}  {quality}loss {epoch.loss:.3f}  "
+            f"{epoch.seconds:.1f} s",
+            "epoch",
+            **asdict(epoch),
         )
+        metrics.EPOCHS.labels(self.study.name).inc()
+        metrics.EPOCH_SECONDS.labels(self.study.name).inc(epoch.seconds)
+        metrics.IMAGES_PER_SECOND.set(epoch.images_per_second)
+        self.show(epoch)
+        self.record(self.progress(trainer), self.curve_of([epoch]))
+        if epoch.number % self.runner.checkpoint_every == 0 or self.is_last(epoch):
+            self.save(trainer)
+
+    def is_last(self, epoch: Epoch) -> bool:
+        return epoch.number == self.settings.epochs
+
+    def progress(self, trainer: Trainer) -> dict[str, Any]:
+        """Attributes that grow with the epochs, so that an unfinished trial shows them too."""
         seconds = [round(epoch.seconds, 4) for epoch in self.finished]
         throughput = sum(epoch.images_per_second for epoch in self.finished) / len(self.finished)
-        self.trial.set_user_attr(trial_record.WARMUP_SECONDS, round(trainer.warmup_seconds, 4))
-        self.trial.set_user_attr(trial_record.EPOCH_SECONDS, seconds)
-        self.trial.set_user_attr(trial_record.IMAGES_PER_SECOND, round(throughput, 1))
+        return {
+            trial_record.WARMUP_SECONDS: round(trainer.warmup_seconds, 4),
+            trial_record.EPOCH_SECONDS: seconds,
+            trial_record.IMAGES_PER_SECOND: round(throughput, 1),
+            **self.expense(),
+        }
+
+    def expense(self) -> dict[str, Any]:
+        """Time and memory so far; the time of earlier attempts counts."""
+        seconds = self.seconds_before + time.perf_counter() - self.started
+        return {
+            trial_record.SECONDS: round(seconds, 3),
+            trial_record.PEAK_MEMORY_MIB: peak_memory_mib(self.runner.device),
+        }
+
+    def curve(self) -> dict[int, float]:
+        """Validation R@1 after each finished epoch."""
+        return self.curve_of(self.finished)
+
+    def curve_of(self, epochs: list[Epoch]) -> dict[int, float]:
+        return {
+            epoch.number: epoch.recall_at_1 for epoch in epochs if epoch.recall_at_1 is not None
+        }
+
+    def record(self, attributes: dict[str, Any], values: dict[int, float] | None = None) -> None:
+        """Report attributes of the trial, and intermediate values."""
+        self.runner.reporter.report(lambda: self.claim.record(attributes, values))
+
+    def show(self, epoch: Epoch | None) -> None:
+        """Let the worker's heartbeats say how far the trial is."""
+        self.runner.reporter.show(
+            Activity(
+                "training",
+                study=self.study.name,
+                trial=self.claim.trial.number,
+                epoch=epoch.number if epoch else 0,
+                epochs=self.settings.epochs,
+                images_per_second=epoch.images_per_second if epoch else None,
+                memory_mib=peak_memory_mib(self.runner.device),
+            )
+        )
+
+    def log(self, text: str, event: str, **fields: Any) -> None:
+        log.info(
+            "%s  %s",
+            self.claim.label,
+            text,
+            extra={
+                "event": event,
+                "study": self.study.name,
+                "trial": self.claim.trial.number,
+                "attempt": self.claim.attempt,
+                **{f"epoch_{name}": value for name, value in fields.items()},
+            },
+        )
 
 
 class _SearchRun(_Run):
     """Trains on part of the training classes, validates each epoch, and may be pruned."""
 
-    def outcome(self) -> Outcome:
-        self.trial.set_user_attr(trial_record.SEED, self.settings.seed)
-        protocol = self.study.definition.space.protocol
-        train, validation, gallery = split_images(self.dataset, protocol)
-        trainer = self.trainer(train)
-        self.resume(trainer)
+    hopeless_after: int | None = None
+
+    def facts(self) -> dict[str, Any]:
+        return {trial_record.SEED: self.settings.seed}
+
+    @cached_property
+    def split(self) -> tuple[ImageSet, ImageSet, ImageSet | None]:
+        return split_images(self.dataset, self.study.definition.space.protocol)
+
+    def training_images(self) -> ImageSet:
+        return self.split[0]
+
+    def outcome(self, trainer: Trainer) -> Outcome:
+        _, validation, gallery = self.split
         for epoch in trainer.epochs(validation, gallery):
             self.note(trainer, epoch)
-            self._report(epoch.number)
-            if epoch.number < self.settings.epochs and self._is_hopeless():
+            if not self.is_last(epoch) and self._is_hopeless():
                 return Outcome(
                     TrialState.PRUNED,
-                    reason=f"R@1 {self._best:.2%} after epoch {epoch.number} is under the median",
+                    reason=f"R@1 {self._best:.2%} after epoch {self.hopeless_after} is under the "
+                    "median",
                 )
-            self.save(trainer)
         return Outcome(TrialState.COMPLETE, value=self._best)
 
     @property
-    def _curve(self) -> dict[int, float]:
-        """R@1 after each finished epoch."""
-        return {epoch.number: epoch.recall_at_1 or 0.0 for epoch in self.finished}
-
-    @property
     def _best(self) -> float:
-        return max(self._curve.values())
+        return max(self.curve().values())
 
-    # A trial that was given back has reported steps before. Optuna's Trial would keep their old
-    # values, and judge it by steps that this run hasn't reached: hence the storage directly.
+    def note(self, trainer: Trainer, epoch: Epoch) -> None:
+        super().note(trainer, epoch)
+        assert epoch.recall_at_1 is not None
+        metrics.RECALL_AT_1.labels(self.study.name).set(epoch.recall_at_1)
 
-    def _report(self, step: int) -> None:
-        curve = self._curve
-        self.study.storage.optuna.set_trial_intermediate_value(
-            self.trial._trial_id, step, curve[step]
-        )
+    def progress(self, trainer: Trainer) -> dict[str, Any]:
+        curve = self.curve()
         # max() takes the first of equals.
-        self.trial.set_user_attr(trial_record.BEST_EPOCH, max(curve, key=lambda e: curve[e]))
+        best_epoch = max(curve, key=lambda epoch: curve[epoch])
+        return {**super().progress(trainer), trial_record.BEST_EPOCH: best_epoch}
 
     def _is_hopeless(self) -> bool:
-        frozen = copy.copy(self.study.storage.optuna.get_trial(self.trial._trial_id))
-        frozen.intermediate_values = self._curve
-        return self.study.optuna_study.pruner.prune(self.study.optuna_study, frozen)
+        curve = self.curve()
+        self.runner.reporter.report(lambda: self._judge(curve))
+        if not self.runner.reporter.is_away:
+            self.runner.reporter.settle(_VERDICT_SECONDS)
+        return self.hopeless_after is not None
+
+    def _judge(self, curve: dict[int, float]) -> None:
+        # By the curve of this run: an earlier attempt may have stored steps beyond it.
+        study = self.study
+        try:
+            frozen = copy.copy(study.storage.optuna.get_trial(self.claim.trial._trial_id))
+        except KeyError:  # the study was deleted
+            raise ClaimLostError from None
+        frozen.intermediate_values = curve
+        if study.optuna_study.pruner.prune(study.optuna_study, frozen):
+            self.hopeless_after = max(curve)
 
 
 class _RetrainRun(_Run):
     """Trains on the full training half and touches the test classes once, at the end."""
 
-    def outcome(self) -> Outcome:
-        trainer = self.trainer(self.dataset.train)
-        self.resume(trainer)
+    def training_images(self) -> ImageSet:
+        return self.dataset.train
+
+    def outcome(self, trainer: Trainer) -> Outcome:
         for epoch in trainer.epochs():
             self.note(trainer, epoch)
-            self.save(trainer)
         ks = recall_ks(self.study.definition.space.dataset)
         recall = trainer.recall(self.dataset.test, ks, self.dataset.gallery)
-        self.trial.set_user_attr(
-            trial_record.RECALL, {str(k): value for k, value in recall.items()}
-        )
+        self.record({trial_record.RECALL: {str(k): value for k, value in recall.items()}})
         self._keep(trainer)
         return Outcome(TrialState.COMPLETE, value=recall[1])
 
     def _keep(self, trainer: Trainer) -> None:
-        """Save the trained model on this machine, for evaluation and export."""
-        path = self.runner.checkpoint_dir / self.study.name / f"{self.trial.number}.pt"
+        """Save the trained model, for evaluation and export."""
+        key = model_key(self.study.name, self.claim.trial.number)
+        content = dump_checkpoint(
+            trainer.network,
+            backbone=self.settings.backbone,
+            embedding_size=self.settings.hyperparameters.embedding_size,
+            extra={
+                "study": self.study.name,
+                "trial": self.claim.trial.number,
+                "dataset": self.study.definition.space.dataset,
+                "epochs": self.settings.epochs,
+                "seed": self.settings.seed,
+                "hyperparameters": self.settings.hyperparameters.model_dump(),
+            },
+        )
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_checkpoint(
-                path,
-                trainer.network,
-                backbone=self.settings.backbone,
-                embedding_size=self.settings.hyperparameters.embedding_size,
-                extra={
-                    "study": self.study.name,
-                    "trial": self.trial.number,
-                    "dataset": self.study.definition.space.dataset,
-                    "epochs": self.settings.epochs,
-                    "seed": self.settings.seed,
-                    "hyperparameters": self.settings.hyperparameters.model_dump(),
-                },
-            )
-        except (OSError, WeightsError) as error:
+            self.runner.checkpoints.write(key, content)
+        except StoreFullError:
+            raise
+        except CheckpointError as error:
             # The figures are in the database; the model is all that is lost.
-            log.warning("the model %s can't be kept (%s)", path, error)
+            log.warning("the model can't be kept: %s", error)
             return
-        self.trial.set_user_attr(trial_record.CHECKPOINT, str(path.absolute()))
+        self.record({trial_record.CHECKPOINT: self.runner.checkpoints.place(key)})

@@ -2,29 +2,43 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-import optuna
 import torch
 from optuna.trial import TrialState
 
-from histsearch.data.dataset import Dataset, load_dataset
+from histsearch.data.dataset import Dataset
+from histsearch.database.storage import Storage
 from histsearch.exceptions import (
     DataError,
     HistsearchError,
     StorageError,
+    StoreFullError,
     StudyError,
     WeightsError,
 )
-from histsearch.studies import trial_record
+from histsearch.search.space import Space
 from histsearch.studies.catalog import find_study, list_studies
-from histsearch.studies.queue import claim, give_back
-from histsearch.studies.storage import Storage
+from histsearch.studies.claim import Claim, Ending
+from histsearch.studies.queue import (
+    claim,
+    database_time,
+    doubtful_trials,
+    requeue_abandoned,
+)
 from histsearch.studies.study import Study
+from histsearch.training.checkpoint_store import open_checkpoint_store
 from histsearch.training.trainer import InterruptedRunError
-from histsearch.workers.preparation import find_weights, split_images
+from histsearch.workers import metrics
+from histsearch.workers.device_fault import is_device_fault
+from histsearch.workers.patience import patiently
+from histsearch.workers.preparation import find_weights, load_images, split_images
+from histsearch.workers.registry import Activity, Identity, sign_on
+from histsearch.workers.reporter import Reporter
 from histsearch.workers.stop_request import StopRequest
 from histsearch.workers.trial_run import Outcome, TrialRunner
 
@@ -32,27 +46,41 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 2.0
 
+# After a stop signal a trial's last reports may take this long.
+_LAST_REPORTS_SECONDS = 4.0
+_HURRIED_SECONDS = 2.0
+
+
+class DeviceFaultError(Exception):
+    """The device can't be used by this process any more; a new process may be able to."""
+
 
 @dataclass(frozen=True)
 class WorkerSettings:
     """What a worker is started with.
 
     Attributes:
-        name: Shown in logs and recorded on trials.
+        identity: Who it is.
         study_names: Studies to serve; every study when empty.
-        drain: End when nothing is left to start, instead of waiting for new work.
+        drain: End when nothing is left to do, instead of waiting for new work.
         data_dir: Folder of the data sets, and of weights files that a space names.
-        checkpoint_dir: Folder for retrained models.
+        checkpoints: Folder or s3:// address of runs' states and retrained models.
+        checkpoint_every: Epochs from one saved state to the next.
+        heartbeat_seconds: Time between two signs of life.
+        patience_seconds: How long the database may be away.
         device: "cpu" or "cuda".
         threads: CPU threads of torch.
         loader_processes: Processes that decode images.
     """
 
-    name: str
+    identity: Identity
     study_names: Sequence[str]
     drain: bool
     data_dir: Path
-    checkpoint_dir: Path
+    checkpoints: str
+    checkpoint_every: int
+    heartbeat_seconds: float
+    patience_seconds: float
     device: str
     threads: int
     loader_processes: int
@@ -66,41 +94,86 @@ class Worker:
         self._storage = storage
         self._settings = settings
         self._stop = stop
-        self._datasets: dict[str, Dataset] = {}
+        self._datasets: dict[tuple[str, str], Dataset] = {}
         self._unusable: dict[str, HistsearchError] = {}
         self._turns: dict[str, int] = {}
-        self._runner = TrialRunner(
-            worker=settings.name,
-            data_dir=settings.data_dir,
-            checkpoint_dir=settings.checkpoint_dir,
-            device=torch.device(settings.device),
-            loader_processes=settings.loader_processes,
-            should_stop=stop,
-        )
+        self._idle_since: datetime | None = None
+        self._claimed: Claim | None = None
+        self._checkpoints = open_checkpoint_store(settings.checkpoints)
 
     def run(self) -> None:
         """Run trials until drained or stopped.
 
         Raises:
-            StudyError: a named study doesn't exist.
+            StudyError: a named study doesn't exist, or is another version's.
+            StorageError: the database has been away for too long.
+            StoreFullError: there is no room for the states of runs.
+            DeviceFaultError: the device can't be used by this process any more.
             HistsearchError: a study lacks something on this machine, and no other work is left.
         """
+        signed_on = patiently(self._sign_on, self._settings.patience_seconds, self._stop)
+        if signed_on is None:
+            return
+        self._id = signed_on
+        self._reporter = Reporter(
+            self._storage,
+            self._id,
+            heartbeat_seconds=self._settings.heartbeat_seconds,
+            patience_seconds=self._settings.patience_seconds,
+        )
+        self._runner = TrialRunner(
+            worker=self._settings.identity.name,
+            reporter=self._reporter,
+            data_dir=self._settings.data_dir,
+            checkpoints=self._checkpoints,
+            checkpoint_every=self._settings.checkpoint_every,
+            device=torch.device(self._settings.device),
+            loader_processes=self._settings.loader_processes,
+            should_stop=self._stop,
+        )
+        self._stop.at_deadline = self._let_go
+        with self._reporter:
+            self._serve()
+
+    def _sign_on(self) -> int:
         for name in self._settings.study_names:
-            find_study(self._storage, name)
-        idle = False
+            find_study(self._storage, name).definition.check_version(name)
+        return sign_on(self._storage, self._settings.identity, self._settings.heartbeat_seconds)
+
+    def _serve(self) -> None:
         while not self._stop():
-            if self._run_one():
-                idle = False
+            try:
+                done = self._work_once()
+            except StorageError as error:
+                self._reporter.check()
+                log.warning("no work without the database: %s", error)
+                self._stop.wait(IDLE_SECONDS)
                 continue
-            self._check_usable()
-            if self._settings.drain:
-                log.info("nothing left to start")
+            if done:
+                log.info("nothing left to do")
                 return
-            if not idle:
-                log.info("waiting for work")
-            idle = True
-            self._stop.wait(IDLE_SECONDS)
         log.info("stopped")
+
+    def _work_once(self) -> bool:
+        """Run a trial, or wait a moment for one; True when drained."""
+        self._reporter.check()
+        requeue_abandoned(self._storage, self._id)
+        if self._run_one():
+            self._idle_since = None
+            return False
+        self._check_usable()
+        if self._idle_since is None:
+            self._idle_since = database_time(self._storage)
+            log.info("waiting for work")
+        if self._settings.drain and not self._may_get_work(self._idle_since):
+            return True
+        self._stop.wait(IDLE_SECONDS)
+        return False
+
+    def _may_get_work(self, idle_since: datetime) -> bool:
+        """Whether a trial that runs elsewhere may come back, its worker being gone."""
+        served = [study.id for study in self._served()]
+        return doubtful_trials(self._storage, served, idle_since) > 0
 
     def _run_one(self) -> bool:
         """Run the next trial of the study whose turn it is; False if there is none."""
@@ -109,10 +182,10 @@ class Worker:
             if dataset is None:
                 continue
             with self._unless_deleted(study):
-                trial = claim(study)
-                if trial is not None:
+                claimed = claim(study, self._id)
+                if claimed is not None:
                     self._turns[study.name] = max(self._turns.values(), default=0) + 1
-                    self._execute(study, trial, dataset)
+                    self._execute(claimed, dataset)
                     return True
         return False
 
@@ -141,16 +214,30 @@ class Worker:
         """Load what the study needs before claiming, so that a lack of it costs no trial."""
         space = study.definition.space
         try:
+            study.definition.check_version(study.name)
             find_weights(space, self._settings.data_dir)
-            if space.dataset not in self._datasets:
-                self._datasets[space.dataset] = load_dataset(space.dataset, self._settings.data_dir)
-            dataset = self._datasets[space.dataset]
+            dataset = self._dataset(space)
             split_images(dataset, space.protocol)
             study.check_images(dataset.fingerprint())
+        except StorageError:
+            raise
         except HistsearchError as error:
             self._leave(study, error)
             return None
+        except BrokenProcessPool:  # the decoding processes were stopped along with this one
+            if not self._stop():
+                raise
+            return None
         return dataset
+
+    def _dataset(self, space: Space) -> Dataset:
+        key = (space.dataset, space.on_bad_image)
+        if key not in self._datasets:
+            self._reporter.show(Activity(f"reading {space.dataset}"))
+            self._datasets[key] = load_images(
+                space, self._settings.data_dir, self._settings.loader_processes
+            )
+        return self._datasets[key]
 
     def _leave(self, study: Study, error: HistsearchError) -> None:
         log.error("leaving study %s to other workers: %s", study.name, error)
@@ -163,32 +250,95 @@ class Worker:
         if self._unusable and (none_left or self._settings.drain):
             raise next(iter(self._unusable.values()))
 
-    def _execute(self, study: Study, trial: optuna.Trial, dataset: Dataset) -> None:
-        label = f"{study.name} #{trial.number}"
-        parameters = " ".join(f"{name}={value}" for name, value in trial.params.items())
-        log.info("%s  started: %s", label, parameters)
+    def _execute(self, claimed: Claim, dataset: Dataset) -> None:
+        parameters = " ".join(f"{name}={value}" for name, value in claimed.trial.params.items())
+        again = f" (attempt {claimed.attempt})" if claimed.attempt > 1 else ""
+        log.info("%s  started%s: %s", claimed.label, again, parameters)
+        self._reporter.begin(claimed)
+        self._claimed = claimed
         try:
-            outcome = self._runner.run(study, trial, dataset)
-        except InterruptedRunError:
-            give_back(study, trial)
-            log.info("%s  interrupted: back in the queue", label)
-            return
-        except StorageError:
-            raise  # the database is gone: there is nowhere to tell it
-        except (DataError, WeightsError) as error:
-            give_back(study, trial)
-            self._leave(study, error)
-            return
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            trial.set_user_attr(trial_record.REASON, reason)
-            self._tell(study, trial, Outcome(TrialState.FAIL, reason=reason))
-            raise
-        self._tell(study, trial, outcome)
-        log.info("%s  %s", label, outcome)
+            self._run_to_outcome(claimed, dataset)
+        finally:
+            self._claimed = None
+            self._reporter.end()
 
-    def _tell(self, study: Study, trial: optuna.Trial, outcome: Outcome) -> None:
-        study.optuna_study.tell(trial, outcome.value, outcome.state)
+    def _let_go(self) -> None:
+        """Give the trial back while this worker's own thread can't; its last saved state serves."""
+        claimed = self._claimed
+        if claimed is not None:
+            self._reporter.report(claimed.give_back, ends_claim=True)
+            self._reporter.settle(_HURRIED_SECONDS)
+
+    def _run_to_outcome(self, claimed: Claim, dataset: Dataset) -> None:
+        try:
+            outcome = self._runner.run(claimed, dataset)
+        except InterruptedRunError:
+            self._reporter.check()
+            self._give_back(claimed, "interrupted")
+        except (DataError, WeightsError) as error:
+            self._give_back(claimed, str(error))
+            self._leave(claimed.study, error)
+        except StoreFullError as error:
+            self._give_back(claimed, str(error))
+            raise
+        # Whatever a configuration brings about, the worker lives, and others get their turn.
+        except Exception as error:  # noqa: BLE001
+            self._retry(claimed, error)
+        else:
+            self._tell(claimed, outcome)
+
+    def _tell(self, claimed: Claim, outcome: Outcome) -> None:
+        self._reporter.report(lambda: claimed.tell(outcome.state, outcome.value), ends_claim=True)
+        # Until then its state is kept, from which another attempt would come to the same outcome.
+        if self._told(claimed, outcome.state.name.lower(), str(outcome)):
+            self._runner.forget(claimed)
+
+    def _give_back(self, claimed: Claim, reason: str) -> None:
+        self._reporter.report(claimed.give_back, ends_claim=True)
+        self._told(claimed, "given back", f"{reason}: back in the queue")
+
+    def _retry(self, claimed: Claim, error: Exception) -> None:
+        """Have a trial whose run failed tried again, or failed when that was its last retry."""
+        fault = is_device_fault(error)
+        ending = Ending.DEVICE_FAULT if fault else Ending.CRASHED
+        reason = f"{type(error).__name__}: {error}"
+        log.error("%s  %s", claimed.label, ending, exc_info=None if fault else error)
+        self._reporter.report(lambda: claimed.retry(ending, reason), ends_claim=True)
+        self._told(claimed, str(ending), f"{ending}: {reason}")
+        if fault:
+            raise DeviceFaultError(reason) from error
+
+    def _told(self, claimed: Claim, outcome: str, text: str) -> bool:
+        """Wait until the end of an attempt is in the database, and log it.
+
+        Returns:
+            Whether the trial was this worker's to the end.
+
+        Raises:
+            StorageError: the database has been away for too long.
+        """
+        while not self._reporter.settle(IDLE_SECONDS):
+            self._reporter.check()
+            if self._stop() and not self._reporter.settle(_LAST_REPORTS_SECONDS):
+                outcome, text = "untold", f"{text}, which the database can't be told now"
+                break
+        if self._reporter.lost:
+            outcome, text = "lost", "another worker has it now: this copy is dropped"
+            metrics.TAKEN_OVER.inc()
+        metrics.TRIALS.labels(claimed.study.name, outcome).inc()
+        log.info(
+            "%s  %s",
+            claimed.label,
+            text,
+            extra={
+                "event": "ended",
+                "study": claimed.study.name,
+                "trial": claimed.trial.number,
+                "attempt": claimed.attempt,
+                "outcome": outcome,
+            },
+        )
+        return outcome not in ("untold", "lost")
 
     @contextmanager
     def _unless_deleted(self, study: Study) -> Iterator[None]:

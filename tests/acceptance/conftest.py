@@ -52,9 +52,10 @@ def start(environment: Mapping[str, str]) -> Iterator[Start]:
     """Start ``histsearch`` in the background; what still runs is killed at the end."""
     started: list[subprocess.Popen[str]] = []
 
-    def start_in_background(*arguments: str) -> subprocess.Popen[str]:
+    def start_in_background(*arguments: str, program: str | None = None) -> subprocess.Popen[str]:
+        how = ["-m", "histsearch"] if program is None else ["-c", program]
         process = subprocess.Popen(
-            [sys.executable, "-m", "histsearch", *arguments],
+            [sys.executable, *how, *arguments],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

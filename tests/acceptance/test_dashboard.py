@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from optuna.trial import TrialState
 from playwright.sync_api import Page, expect, sync_playwright
 
+from histsearch.database.storage import Storage
 from histsearch.search.space import parse_space
 from histsearch.studies.catalog import create_search
-from histsearch.studies.queue import claim
-from histsearch.studies.storage import Storage
 from histsearch.studies.study import Study
 from tests.acceptance.processes import Start, wait_until
+from tests.integration.claims import claimed
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -42,11 +43,9 @@ def told_study(storage: Storage, stripes: dict[str, Any]) -> Study:
     """A study whose trials were told by hand: the second is the best."""
     study = create_search(storage, parse_space(stripes, source="test"))
     for curve in ([0.2, 0.3, 0.4], [0.3, 0.5, 0.625], [0.1, 0.2, 0.3]):
-        trial = claim(study)
-        assert trial is not None
-        for step, value in enumerate(curve, start=1):
-            trial.report(value, step)
-        study.optuna_study.tell(trial, curve[-1])
+        claim = claimed(study)
+        claim.record({}, dict(enumerate(curve, start=1)))
+        claim.tell(TrialState.COMPLETE, curve[-1])
     return study
 
 

@@ -1,43 +1,109 @@
 import json
+import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy
 from sqlalchemy.engine import URL
 
+from histsearch.database.storage import Storage
+from histsearch.studies.catalog import find_study
 from tests.acceptance.processes import Run, Start
+from tests.integration.database.outage import outage
 
 TrainingWorker = tuple[subprocess.Popen[str], Iterator[str]]
 
+# What a scheduler leaves a job between its signals.
+STOP_SECONDS = 10.0
+
+STUCK = """
+import sys, time
+from histsearch.cli.main import main
+from histsearch.training.trainer import Trainer
+
+def batch_for_hours(*_):
+    print("stuck now", file=sys.stderr, flush=True)
+    time.sleep(3600)
+
+Trainer._train_batch = batch_for_hours
+main()
+"""
+
 
 @pytest.fixture
-def training_worker(run: Run, start: Start, stripes_file: Path, tmp_path: Path) -> TrainingWorker:
-    """A worker in the midst of an endless trial, and the lines it prints from then on."""
-    endless = tmp_path / "endless.toml"
-    endless.write_text(stripes_file.read_text().replace("epochs = 3", "epochs = 100000"))
-    run("study", "create", str(endless))
-    worker = start("worker", "--device", "cpu")
+def endless(run: Run, stripes_file: Path, tmp_path: Path) -> Path:
+    """The space of a study whose one trial never ends, and that study."""
+    path = tmp_path / "endless.toml"
+    path.write_text(stripes_file.read_text().replace("epochs = 3", "epochs = 100000"))
+    run("study", "create", str(path), "--trials", "1")
+    return path
+
+
+def train(start: Start, *arguments: str) -> TrainingWorker:
+    """A worker in the midst of a trial, and the lines it prints from then on."""
+    worker = start("worker", "--device", "cpu", *arguments)
     assert worker.stdout is not None
     lines = iter(worker.stdout.readline, "")
     assert any("epoch 1/" in line for line in lines)
     return worker, lines
 
 
+@pytest.mark.usefixtures("endless")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
-def test_a_stop_signal_ends_the_worker_and_returns_its_trial(
-    run: Run, training_worker: TrainingWorker, number: signal.Signals
+def test_a_stop_signal_saves_the_trial_and_returns_it(
+    run: Run, start: Start, number: signal.Signals
 ) -> None:
-    worker, lines = training_worker
+    worker, lines = train(start)
 
+    signalled = time.monotonic()
     worker.send_signal(number)
     log = "".join(lines)
     assert worker.wait() == 0
+    assert time.monotonic() - signalled < STOP_SECONDS
     assert "#0  interrupted: back in the queue" in log
     assert "Traceback" not in log
-    assert json.loads(run("study", "show", "stripes", "--json").stdout)["trials"] == {"WAITING": 1}
+    shown = json.loads(run("study", "show", "stripes", "--json").stdout)
+    assert shown["trials"] == {"WAITING": 1}
+    last = last_epoch(log)
+
+    again, lines = train_on(start)
+    assert f"resumed after epoch {last}" in next(line for line in lines if "resumed" in line)
+    again.send_signal(signal.SIGTERM)
+    assert again.wait() == 0
+
+
+def last_epoch(log: str) -> int:
+    """The last epoch that a worker in the midst of its trial has finished."""
+    return max((int(number) for number in re.findall(r"epoch (\d+)/", log)), default=1)
+
+
+def train_on(start: Start) -> TrainingWorker:
+    worker = start("worker", "--device", "cpu")
+    assert worker.stdout is not None
+    return worker, iter(worker.stdout.readline, "")
+
+
+@pytest.mark.usefixtures("endless")
+def test_a_worker_in_the_midst_of_a_batch_that_takes_too_long_ends_all_the_same(
+    run: Run, start: Start
+) -> None:
+    """A process whose own thread is stuck, here because it was given a batch for hours."""
+    worker = start("worker", "--device", "cpu", program=STUCK)
+    assert worker.stdout is not None
+    lines = iter(worker.stdout.readline, "")
+    assert any("stuck now" in line for line in lines)
+
+    signalled = time.monotonic()
+    worker.send_signal(signal.SIGTERM)
+    log = "".join(lines)
+    assert worker.wait() == 0
+    assert time.monotonic() - signalled < STOP_SECONDS
+    assert "still busy 7 s after the signal" in log
+    shown = json.loads(run("study", "show", "stripes", "--json").stdout)
+    assert shown["trials"] == {"WAITING": 1}
 
 
 def test_an_idle_worker_stops_at_once(start: Start) -> None:
@@ -48,26 +114,85 @@ def test_an_idle_worker_stops_at_once(start: Start) -> None:
     assert worker.wait() == 0
 
 
-def test_a_database_that_goes_away_is_one_clear_line(
-    training_worker: TrainingWorker, database: URL
+@pytest.mark.usefixtures("endless")
+def test_training_goes_on_while_the_database_is_away(
+    start: Start, database: URL, storage: Storage
 ) -> None:
-    worker, lines = training_worker
-
-    engine = sqlalchemy.create_engine(
-        database.set(database="postgres"), isolation_level="AUTOCOMMIT"
-    )
-    with engine.connect() as connection:
-        connection.execute(
-            sqlalchemy.text(f"ALTER DATABASE {database.database} ALLOW_CONNECTIONS false")
-        )
-        connection.execute(
-            sqlalchemy.text(
-                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity "  # noqa: S608
-                f"WHERE datname = '{database.database}'"
-            )
-        )
-    engine.dispose()
+    worker, lines = train(start)
+    with outage(database):
+        assert any("the database is away" in line for line in lines)
+        for _ in range(3):
+            assert any("epoch " in line for line in lines)
+    assert any("the database is back" in line for line in lines)
+    worker.send_signal(signal.SIGTERM)
     log = "".join(lines)
-    assert worker.wait() == 2
+    assert worker.wait() == 0
+    assert "Traceback" not in log
+    (trial,) = find_study(storage, "stripes").trials()
+    assert list(trial.intermediate_values) == list(range(1, len(trial.intermediate_values) + 1))
+    assert len(trial.intermediate_values) >= 3
+
+
+@pytest.mark.usefixtures("endless")
+def test_out_of_patience_with_the_database_the_worker_saves_its_trial_and_stops(
+    start: Start, database: URL
+) -> None:
+    worker, lines = train(start, "--database-patience", "1", "--heartbeat", "0.2")
+    with outage(database):
+        log = "".join(lines)
+        assert worker.wait() == 2
     assert "error: PostgreSQL at" in log
     assert "Traceback" not in log
+    last = last_epoch(log)
+
+    # Its trial is freed once its grace is over, and goes on where it was saved.
+    again, lines = train_on(start)
+    assert f"resumed after epoch {last}" in next(line for line in lines if "resumed" in line)
+    again.send_signal(signal.SIGTERM)
+    assert again.wait() == 0
+
+
+@pytest.mark.usefixtures("endless")
+def test_a_stop_while_the_database_is_away_takes_no_longer(start: Start, database: URL) -> None:
+    worker, lines = train(start)
+    with outage(database):
+        assert any("the database is away" in line for line in lines)
+        signalled = time.monotonic()
+        worker.send_signal(signal.SIGTERM)
+        log = "".join(lines)
+        assert worker.wait() == 0
+        assert time.monotonic() - signalled < STOP_SECONDS
+    assert "which the database can't be told now" in log
+
+
+@pytest.mark.usefixtures("endless")
+def test_a_worker_that_starts_while_the_database_is_away_waits_for_it(
+    start: Start, database: URL
+) -> None:
+    closed = database.set(host="127.0.0.1", port=1, query={})
+    url = closed.render_as_string(hide_password=False)
+    worker = start("worker", "--device", "cpu", "--storage", url)
+    assert worker.stdout is not None
+    assert "waiting for the database" in worker.stdout.readline()
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait() == 0
+
+
+@pytest.mark.usefixtures("endless")
+def test_a_killed_worker_is_replaced_and_its_trial_goes_on_from_the_last_epoch(
+    run: Run, start: Start
+) -> None:
+    worker, lines = train(start, "--heartbeat", "0.2")
+    assert any("epoch 2/" in line for line in lines)
+    worker.kill()
+    log = "".join(lines)
+    last = max(2, last_epoch(log))
+
+    again, lines = train_on(start)
+    resumed = next(line for line in lines if "resumed" in line)
+    epoch = int(re.findall(r"resumed after epoch (\d+)", resumed)[0])
+    assert last - 1 <= epoch <= last
+    status = json.loads(run("status", "--json").stdout)
+    assert status["studies"][0]["retries"] == 1
+    again.send_signal(signal.SIGTERM)
+    assert again.wait() == 0

@@ -9,14 +9,14 @@ from typer.testing import CliRunner, Result
 
 from histsearch.cli.main import app
 from histsearch.data.dataset import load_dataset
+from histsearch.database.storage import Storage
 from histsearch.exceptions import DataError, ExportError, StudyError, WeightsError
 from histsearch.models.checkpoint import load_checkpoint
 from histsearch.models.transforms import test_transform as transform_for_test
 from histsearch.search.space import parse_space
 from histsearch.studies.catalog import create_search
 from histsearch.studies.checkpoints import trial_checkpoint
-from histsearch.studies.queue import claim
-from histsearch.studies.storage import Storage
+from tests.integration.claims import claim_next
 from tests.miniatures import WRITERS
 
 torch.set_num_threads(1)
@@ -131,9 +131,9 @@ def test_a_trial_without_a_model_is_refused(storage: Storage, trial: str, senten
         "trials": 1,
         "search": {"tau": [8]},
     }
-    claim(create_search(storage, parse_space(table, source="test")))
-    with pytest.raises(StudyError, match=sentence):
-        trial_checkpoint(storage, trial)
+    claim_next(create_search(storage, parse_space(table, source="test")))
+    with pytest.raises(StudyError, match=sentence), trial_checkpoint(storage, trial):
+        pass
 
 
 def test_an_export_never_replaces_a_file(trained: Path) -> None:

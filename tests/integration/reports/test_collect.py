@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
+from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.reports.collect import build_report, write_report
 from histsearch.reports.report import BestTrial
@@ -12,10 +13,9 @@ from histsearch.reports.statistics import Estimate
 from histsearch.search.space import load_space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
-from histsearch.studies.queue import claim
 from histsearch.studies.retraining import create_retraining
-from histsearch.studies.storage import Storage
 from histsearch.studies.study import HELD_OUT_SELECTION, TEST_SELECTION, Study
+from tests.integration.claims import claimed
 
 SPACE = "cars196-resnet50"
 RETRAINING = f"{SPACE}-retrain"
@@ -32,11 +32,9 @@ def _tell(
     state: TrialState = TrialState.COMPLETE,
     **attributes: Any,
 ) -> None:
-    trial = claim(study)
-    assert trial is not None
-    for name, attribute in attributes.items():
-        trial.set_user_attr(name, attribute)
-    study.optuna_study.tell(trial, value, state)
+    claim = claimed(study)
+    claim.record(attributes)
+    claim.tell(state, value)
 
 
 def _tell_recall(retraining: Study, recall_at_1: float, recall_at_2: float) -> None:
@@ -194,10 +192,9 @@ def test_retraining_runs_that_failed_are_named_with_their_reasons(
     search: Study, tmp_path: Path
 ) -> None:
     retraining = create_retraining(search, seeds=1)
-    trial = claim(retraining)
-    assert trial is not None
-    trial.set_user_attr(trial_record.REASON, "out of memory at batch size 32")
-    retraining.optuna_study.tell(trial, state=TrialState.FAIL)
+    claim = claimed(retraining)
+    claim.record({trial_record.REASON: "out of memory at batch size 32"})
+    claim.tell(TrialState.FAIL)
     report = build_report(search.storage, SPACE)
     assert report.failed_runs == [f"{RETRAINING} #0: out of memory at batch size 32"]
     _, as_markdown = write_report(report, tmp_path)

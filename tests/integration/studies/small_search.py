@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.search.space import Space, parse_space
-from histsearch.studies.queue import claim
 from histsearch.studies.study import Study
 from histsearch.studies.trial_record import BEST_EPOCH
+from tests.integration.claims import claimed
 
 ENQUEUED = {"alpha": 0.9, "lr": 0.0001, "batch_size": 16}
 
@@ -31,7 +31,7 @@ def small_space(**changes: Any) -> Space:
 
 
 def complete_next(study: Study, value: float, *, best_epoch: int = 1) -> FrozenTrial:
-    trial = claim(study)
-    assert trial is not None
-    trial.set_user_attr(BEST_EPOCH, best_epoch)
-    return study.optuna_study.tell(trial, value)
+    claim = claimed(study)
+    claim.record({BEST_EPOCH: best_epoch})
+    claim.tell(TrialState.COMPLETE, value)
+    return study.storage.optuna.get_trial(claim.trial._trial_id)

@@ -5,6 +5,7 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy.engine import URL
 
+from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.studies.catalog import (
     create_search,
@@ -14,9 +15,8 @@ from histsearch.studies.catalog import (
     list_studies,
 )
 from histsearch.studies.definition import StudyDefinition
-from histsearch.studies.queue import claim
-from histsearch.studies.storage import Storage
 from histsearch.studies.study import DEFINITION
+from tests.integration.claims import claim_next
 from tests.integration.studies.small_search import ENQUEUED, complete_next, small_space
 
 ALL_KINDS_OF_DOMAINS = {
@@ -42,7 +42,7 @@ def test_enqueued_configurations_come_first(storage: Storage) -> None:
     enqueued = [{**ENQUEUED, "batch_size": size} for size in (8, 16, 32)]
     study = create_search(storage, small_space(enqueue=enqueued), trials=3)
     assert [complete_next(study, 0.5).params for _ in range(3)] == enqueued
-    assert claim(study) is None
+    assert claim_next(study) is None
 
 
 def test_budget_below_one_is_refused(storage: Storage) -> None:
@@ -59,7 +59,7 @@ def test_taken_name_is_refused_with_what_to_do(storage: Storage) -> None:
 
 
 def test_plain_optuna_shows_real_names_and_values(storage: Storage, database: URL) -> None:
-    claim(create_search(storage, small_space()))
+    claim_next(create_search(storage, small_space()))
     url = database.render_as_string(hide_password=False)
     (trial,) = optuna.load_study(study_name="small", storage=url).trials
     assert trial.params == ENQUEUED
@@ -137,7 +137,7 @@ def test_name_unlike_any_of_a_search_leads_to_the_list(storage: Storage, name: s
 
 def test_deleted_study_is_gone_and_its_name_free(storage: Storage) -> None:
     for name in ("kept", "deleted"):
-        claim(create_search(storage, small_space(), name=name))
+        claim_next(create_search(storage, small_space(), name=name))
     delete_study(storage, "deleted")
     assert [study.name for study in list_studies(storage)] == ["kept"]
     with pytest.raises(StudyError, match='found no study "deleted"'):

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
+from histsearch.database.storage import Storage
 from histsearch.studies.catalog import create_search
 from histsearch.studies.export import to_csv, to_json
-from histsearch.studies.queue import claim
-from histsearch.studies.storage import Storage
 from histsearch.studies.study import Study
 from histsearch.studies.trial_record import REASON, VERSIONS
+from tests.integration.claims import claimed
 from tests.integration.studies.small_search import ENQUEUED, complete_next, small_space
 
 CURVE = {"1": 0.25, "2": 0.4, "10": 0.3}
@@ -22,17 +22,15 @@ VERSIONS_FOUND = {"torch": "2.4", "optuna": "5.0"}
 def study(storage: Storage) -> Study:
     """A trial that is complete, one that was pruned and one that waits."""
     study = create_search(storage, small_space())
-    first = claim(study)
-    assert first is not None
+    first = claimed(study)
     # Reported out of order, as a row has to show its curve in order all the same.
     for step in ("10", "1", "2"):
-        first.report(CURVE[step], int(step))
-    first.set_user_attr(VERSIONS, VERSIONS_FOUND)
-    study.optuna_study.tell(first, 0.4)
-    pruned = claim(study)
-    assert pruned is not None
-    pruned.set_user_attr(REASON, 'under the median, "by far"')
-    study.optuna_study.tell(pruned, state=TrialState.PRUNED)
+        first.record({}, {int(step): CURVE[step]})
+    first.record({VERSIONS: VERSIONS_FOUND})
+    first.tell(TrialState.COMPLETE, 0.4)
+    pruned = claimed(study)
+    pruned.record({REASON: 'under the median, "by far"'})
+    pruned.tell(TrialState.PRUNED)
     study.enqueue(ENQUEUED)
     return study
 

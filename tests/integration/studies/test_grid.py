@@ -4,12 +4,12 @@ from typing import Any
 import pytest
 from optuna.pruners import NopPruner
 
+from histsearch.database.storage import Storage
 from histsearch.exceptions import SpaceError, StudyError
 from histsearch.search.space import load_space, parse_space
 from histsearch.studies.catalog import create_search, find_study
-from histsearch.studies.queue import claim
 from histsearch.studies.retraining import create_retraining
-from histsearch.studies.storage import Storage
+from tests.integration.claims import claim_next
 from tests.integration.studies.small_search import complete_next
 
 GRID: dict[str, Any] = {
@@ -27,8 +27,8 @@ def test_a_grid_is_taken_whole_and_once_whoever_claims(storage: Storage) -> None
     enqueued = {"tau": 16, "distance": "euclidean"}
     study = create_search(storage, parse_space(GRID | {"enqueue": [enqueued]}, source="test"))
     running = []
-    while trial := claim(study):  # none is told: all run at the same time
-        running.append(trial.params)
+    while claim := claim_next(study):  # none is told: all run at the same time
+        running.append(claim.trial.params)
     assert running[0] == enqueued
     taken = [(params["tau"], params["distance"]) for params in running]
     assert sorted(taken) == sorted(product([8, 16, 32], ["cosine", "euclidean"]))
@@ -80,8 +80,8 @@ def test_a_grid_is_covered_when_part_of_a_configuration_is_enqueued(storage: Sto
     enqueued = [{"distance": "cosine"}, {"distance": "cosine"}]
     study = create_search(storage, parse_space(GRID | {"enqueue": enqueued}, source="test"))
     taken = []
-    while trial := claim(study):
-        taken.append((trial.params["tau"], trial.params["distance"]))
+    while claim := claim_next(study):
+        taken.append((claim.trial.params["tau"], claim.trial.params["distance"]))
     assert taken[:2] == [(8, "cosine"), (16, "cosine")]
     assert sorted(taken) == sorted(product([8, 16, 32], ["cosine", "euclidean"]))
 
@@ -92,4 +92,4 @@ def test_the_best_of_a_grid_can_be_retrained(storage: Storage) -> None:
     create_retraining(study, seeds=2)
     loaded = find_study(storage, "grid-retrain")
     assert loaded.is_open
-    assert claim(loaded) is not None
+    assert claim_next(loaded) is not None

@@ -1,32 +1,25 @@
-import optuna
 from optuna.trial import TrialState
 from sqlalchemy.engine import URL
 
+from histsearch.database.storage import Storage
 from histsearch.studies.catalog import create_search, find_study
-from histsearch.studies.queue import claim, give_back, trial_seed
-from histsearch.studies.storage import Storage
-from histsearch.studies.study import Study
-from tests.integration.studies.side_by_side import run_side_by_side
+from histsearch.studies.queue import claim
+from tests.integration.claims import claim_next, claimed, signed_on
+from tests.integration.database.side_by_side import run_side_by_side
 from tests.integration.studies.small_search import ENQUEUED, complete_next, small_space
-
-
-def _claim(study: Study) -> optuna.Trial:
-    trial = claim(study)
-    assert trial is not None
-    return trial
 
 
 def test_claims_stop_at_the_budget(storage: Storage) -> None:
     study = create_search(storage, small_space(trials=2))
-    assert [_claim(study).number for _ in range(2)] == [0, 1]
+    assert [claimed(study).trial.number for _ in range(2)] == [0, 1]
     assert not study.is_open
-    assert claim(study) is None
+    assert claim_next(study) is None
     assert study.count() == 2
 
 
 def test_claimed_trial_runs_with_all_its_parameters_stored(storage: Storage) -> None:
     study = create_search(storage, small_space(enqueue=[]))
-    params = _claim(study).params
+    params = claimed(study).trial.params
     (stored,) = find_study(storage, "small").trials(TrialState.RUNNING)
     assert params.keys() == {"alpha", "lr", "batch_size"}
     assert stored.params == params
@@ -34,31 +27,32 @@ def test_claimed_trial_runs_with_all_its_parameters_stored(storage: Storage) -> 
 
 def test_waiting_trials_come_before_new_ones(storage: Storage) -> None:
     study = create_search(storage, small_space(trials=4))
-    assert _claim(study).params == ENQUEUED
+    assert claimed(study).trial.params == ENQUEUED
     complete_next(study, 0.5)
     study.enqueue({**ENQUEUED, "batch_size": 32})
-    assert _claim(study).params == {**ENQUEUED, "batch_size": 32}
+    assert claimed(study).trial.params == {**ENQUEUED, "batch_size": 32}
 
 
 def test_trial_given_back_is_claimed_again_as_it_was_and_counts_once(
     storage: Storage, database: URL
 ) -> None:
     study = create_search(storage, small_space(enqueue=[], trials=2))
-    first = _claim(study)
-    _claim(study)
-    give_back(study, first)
+    first = claimed(study)
+    claimed(study)
+    first.give_back()
     assert study.is_open
-    again = _claim(find_study(Storage(database), "small"))
-    assert (again.number, again.params) == (first.number, first.params)
-    assert claim(study) is None
-    study.optuna_study.tell(again, 0.5)
+    again = claimed(find_study(Storage(database), "small"))
+    assert (again.trial.number, again.trial.params) == (first.trial.number, first.trial.params)
+    assert (first.attempt, again.attempt) == (1, 2)
+    assert claim_next(study) is None
+    again.tell(TrialState.COMPLETE, 0.5)
     assert study.count() == 2
     assert study.count(TrialState.COMPLETE) == 1
 
 
 def test_seed_of_a_search_trial_is_the_protocols_plus_its_number(storage: Storage) -> None:
     study = create_search(storage, small_space(protocol={"seed": 5}))
-    assert [trial_seed(study, _claim(study)) for _ in range(3)] == [5, 6, 7]
+    assert [claimed(study).seed for _ in range(3)] == [5, 6, 7]
 
 
 def test_processes_share_a_budget_exactly(storage: Storage, database: URL) -> None:
@@ -71,11 +65,12 @@ def test_processes_share_a_budget_exactly(storage: Storage, database: URL) -> No
 
 
 def _complete_all(database: URL, name: str) -> list[int]:
-    study = find_study(Storage(database), name)
+    storage = Storage(database)
+    study, worker_id = find_study(storage, name), signed_on(storage)
     told = []
-    while (trial := claim(study)) is not None:
-        study.optuna_study.tell(trial, trial.params["alpha"])
-        told.append(trial.number)
+    while (one := claim(study, worker_id)) is not None:
+        one.tell(TrialState.COMPLETE, one.trial.params["alpha"])
+        told.append(one.trial.number)
     return told
 
 

@@ -1,13 +1,13 @@
 import pytest
 from optuna.trial import TrialState
 
+from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.studies.catalog import create_search, find_study, list_studies
-from histsearch.studies.queue import claim, trial_seed
 from histsearch.studies.retraining import create_retraining
-from histsearch.studies.storage import Storage
 from histsearch.studies.study import RETRAIN_SELECTION, SELECTION, Study
 from histsearch.studies.trial_record import BASELINE, EPOCHS, ROLE, SOURCE_TRIAL, TUNED
+from tests.integration.claims import claim_next, claimed
 from tests.integration.studies.small_search import ENQUEUED, complete_next, small_space
 
 WORST = {**ENQUEUED, "batch_size": 8}
@@ -26,8 +26,8 @@ def search(storage: Storage) -> Study:
 
 def _claimed_runs(retraining: Study) -> list[tuple[dict[str, object], dict[str, object]]]:
     runs = []
-    while (trial := claim(retraining)) is not None:
-        runs.append((trial.params, trial.user_attrs))
+    while (claim := claim_next(retraining)) is not None:
+        runs.append((claim.trial.params, claim.trial.user_attrs))
     return runs
 
 
@@ -69,8 +69,8 @@ def test_baseline_needs_a_configuration_the_space_enqueued(storage: Storage) -> 
 
 def test_seed_of_a_retraining_run_is_its_parameter(search: Study) -> None:
     retraining = create_retraining(search, seeds=3)
-    trials = [claim(retraining) for _ in range(3)]
-    assert [trial_seed(retraining, trial) for trial in trials if trial] == [0, 1, 2]
+    claims = [claimed(retraining) for _ in range(3)]
+    assert [claim.seed for claim in claims] == [0, 1, 2]
 
 
 def test_retraining_says_what_it_is(search: Study) -> None:
@@ -95,9 +95,8 @@ def test_retraining_of_a_search_on_test_classes_selects_nothing_on_them(storage:
 
 def test_search_without_completed_trial_is_not_retrained(storage: Storage) -> None:
     search = create_search(storage, small_space())
-    trial = claim(search)
-    assert trial is not None
-    search.optuna_study.tell(trial, state=TrialState.FAIL)
+    claim = claimed(search)
+    claim.tell(TrialState.FAIL)
     with pytest.raises(StudyError, match='found 0 distinct completed configurations in "small"'):
         create_retraining(search)
     assert [study.name for study in list_studies(storage)] == ["small"]

@@ -3,13 +3,13 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy.engine import URL
 
+from histsearch.database.storage import Storage
 from histsearch.exceptions import SpaceError, StudyError
 from histsearch.studies.catalog import create_search, find_study
-from histsearch.studies.queue import claim
 from histsearch.studies.retraining import create_retraining
-from histsearch.studies.storage import Storage
 from histsearch.studies.study import HELD_OUT_SELECTION, SELECTION, TEST_SELECTION
 from histsearch.training.hyperparameters import Value
+from tests.integration.claims import claim_next, claimed
 from tests.integration.studies.small_search import ENQUEUED, complete_next, small_space
 
 
@@ -17,28 +17,26 @@ def test_paused_study_starts_no_trial_until_it_is_resumed(storage: Storage) -> N
     study = create_search(storage, small_space())
     elsewhere = find_study(storage, "small")
     elsewhere.pause()
-    assert claim(study) is None
+    assert claim_next(study) is None
     elsewhere.resume()
-    assert claim(study) is not None
+    assert claim_next(study) is not None
 
 
 def test_pausing_leaves_running_trials_to_their_end(storage: Storage) -> None:
     study = create_search(storage, small_space())
-    trial = claim(study)
-    assert trial is not None
+    claim = claimed(study)
     study.pause()
-    study.optuna_study.tell(trial, 0.5)
+    claim.tell(TrialState.COMPLETE, 0.5)
     assert study.count(TrialState.COMPLETE) == 1
 
 
 def test_study_is_finished_when_its_last_trial_ends(storage: Storage) -> None:
     study = create_search(storage, small_space(trials=2))
     complete_next(study, 0.5)
-    trial = claim(study)
-    assert trial is not None
+    claim = claimed(study)
     assert not study.is_open
     assert not study.is_finished
-    study.optuna_study.tell(trial, state=TrialState.FAIL)
+    claim.tell(TrialState.FAIL)
     assert study.is_finished
 
 
@@ -112,9 +110,8 @@ def test_best_are_distinct_completed_configurations_in_order(storage: Storage) -
     study = create_search(storage, small_space(enqueue=enqueued), trials=4)
     for value in (0.3, 0.6, 0.5):
         complete_next(study, value)
-    pruned = claim(study)
-    assert pruned is not None
-    pruned.report(0.9, step=1)
-    study.optuna_study.tell(pruned, state=TrialState.PRUNED)
+    pruned = claimed(study)
+    pruned.record({}, {1: 0.9})
+    pruned.tell(TrialState.PRUNED)
     assert [trial.number for trial in study.best(5)] == [1, 2]
     assert [trial.number for trial in study.best()] == [1]

@@ -1,66 +1,225 @@
-import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-GPUS = "[Gpu(0, 'GPU-a', 'H200', 1), Gpu(1, 'GPU-b', 'H200', 1)]"
+import pytest
+
+# What a stand-in does when it is started: the first of its plan at its first start and so on.
+WELL = "sys.exit(0)"
+FAULT = "sys.exit(75)"
+CRASH = "sys.exit(1)"
+USER_ERROR = "sys.exit(2)"
+KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
+RUN = "run(stops=1)"
+
 STAND_IN = """#!{python}
 import os, pathlib, signal, sys
-place = pathlib.Path({folder!r}) / sys.argv[sys.argv.index("--gpu") + 1]
-def stop(number, frame):
-    place.with_suffix(".stopped").touch()
-    sys.exit(0)
-signal.signal(signal.SIGTERM, stop)
-place.write_text(" ".join([*sys.argv[1:], os.environ["HISTSEARCH_STORAGE"]]))
-os.write(1, b"ready\\n")
-if {code} is not None:
-    sys.exit({code})
-while True:
-    signal.pause()
+uuid = sys.argv[sys.argv.index("--gpu") + 1]
+starts = pathlib.Path({folder!r}) / uuid
+with starts.open("a") as file:
+    print(*sys.argv[1:], os.environ["HISTSEARCH_STORAGE"], file=file)
+def say(what):
+    os.write(1, f"{{uuid}} {{what}}\\n".encode())
+def run(stops):
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    say("ready")
+    for number in range(1, stops + 1):
+        signal.sigwait([signal.SIGTERM])
+        say(f"stop {{number}}")
+plan = {plans!r}[uuid]
+exec(plan[min(len(starts.read_text().splitlines()), len(plan)) - 1])
+"""
+PROGRAM = """
+import logging, sys
+from histsearch.workers import supervisor
+from histsearch.workers.gpu import Gpu
+logging.basicConfig(format="%(levelname)s %(message)s")
+sys.executable = {stand_in!r}
+for name, value in {policy!r}.items():
+    setattr(supervisor, name, value)
+gpus = [Gpu(index, uuid, "H200", 1) for index, uuid in enumerate({uuids!r})]
+sys.exit(
+    supervisor.supervise(
+        gpus,
+        lambda gpu: ["--drain", f"--port={{9000 + gpu.index}}"],
+        {{"HISTSEARCH_STORAGE": "the-url"}},
+    )
+)
 """
 
 
-def start_supervisor(folder: Path, code: int | None) -> subprocess.Popen[str]:
-    """A supervisor of two workers, each a stand-in that notes how it was started."""
-    stand_in = folder / "stand_in"
-    stand_in.write_text(STAND_IN.format(python=sys.executable, folder=str(folder), code=code))
-    stand_in.chmod(0o755)
-    program = (
-        "import sys\n"
-        "from histsearch.workers.gpu import Gpu\n"
-        "from histsearch.workers.supervisor import supervise\n"
-        f"sys.executable = {str(stand_in)!r}\n"
-        f"sys.exit(supervise({GPUS}, ['--drain'], {{'HISTSEARCH_STORAGE': 'the-url'}}))"
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
-    )
+Start = Callable[..., tuple[subprocess.Popen[str], Iterator[str]]]
 
 
-def test_each_gpu_gets_a_worker_with_the_storage_in_its_environment(tmp_path: Path) -> None:
-    supervisor = start_supervisor(tmp_path, code=0)
-    supervisor.communicate(timeout=60)
-    assert supervisor.returncode == 0
-    for uuid in ("GPU-a", "GPU-b"):
-        started = (tmp_path / uuid).read_text()
-        assert started == f"-m histsearch worker --gpu {uuid} --drain the-url"
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a supervisor of one stand-in for each plan; gives the lines that all of them print."""
+    with ExitStack() as at_the_end:
+
+        def start_supervisor(
+            plans: Mapping[str, Sequence[str]], **policy: float
+        ) -> tuple[subprocess.Popen[str], Iterator[str]]:
+            stand_in = tmp_path / "stand_in"
+            stand_in.write_text(
+                STAND_IN.format(python=sys.executable, folder=str(tmp_path), plans=plans)
+            )
+            stand_in.chmod(0o755)
+            program = PROGRAM.format(
+                stand_in=str(stand_in),
+                policy={"FIRST_PAUSE_SECONDS": 0.01, **policy},
+                uuids=[*plans],
+            )
+            supervisor = at_the_end.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", program],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+            )
+            at_the_end.callback(supervisor.kill)
+            assert supervisor.stdout is not None
+            return supervisor, iter(supervisor.stdout.readline, "")
+
+        yield start_supervisor
 
 
-def test_a_stop_signal_is_handed_on_to_every_worker(tmp_path: Path) -> None:
-    supervisor = start_supervisor(tmp_path, code=None)
-    assert supervisor.stdout is not None
-    assert [supervisor.stdout.readline() for _ in "ab"] == ["ready\n"] * 2
+def starts(folder: Path, uuid: str) -> list[str]:
+    """How the stand-in was started, each time."""
+    return (folder / uuid).read_text().splitlines()
+
+
+def read_until(lines: Iterator[str], *wanted: str) -> None:
+    missing = {f"{line}\n" for line in wanted}
+    while missing:
+        missing.discard(next(lines))
+
+
+def test_each_gpu_gets_a_worker_with_its_arguments_and_the_storage_in_its_environment(
+    start: Start,
+    tmp_path: Path,
+) -> None:
+    supervisor, lines = start({"GPU-a": [WELL], "GPU-b": [WELL]})
+    assert list(lines) == []
+    assert supervisor.wait(timeout=60) == 0
+    for uuid, port in (("GPU-a", 9000), ("GPU-b", 9001)):
+        assert starts(tmp_path, uuid) == [
+            f"-m histsearch worker --gpu {uuid} --drain --port={port} the-url"
+        ]
+
+
+def test_every_stop_signal_is_handed_on_to_every_worker(start: Start) -> None:
+    twice = "run(stops=2)"
+    supervisor, lines = start({"GPU-a": [twice], "GPU-b": [twice]})
+    read_until(lines, "GPU-a ready", "GPU-b ready")
     supervisor.send_signal(signal.SIGTERM)
-    supervisor.communicate(timeout=60)
-    assert supervisor.returncode == 0
-    assert sorted(path.name for path in tmp_path.glob("*.stopped")) == [
-        "GPU-a.stopped",
-        "GPU-b.stopped",
+    read_until(lines, "GPU-a stop 1", "GPU-b stop 1")
+    supervisor.send_signal(signal.SIGTERM)
+    read_until(lines, "GPU-a stop 2", "GPU-b stop 2")
+    assert supervisor.wait(timeout=60) == 0
+
+
+def test_a_worker_that_a_stop_signal_ends_before_it_listens_has_ended_well(start: Start) -> None:
+    deaf = "say('ready'); signal.pause()"
+    supervisor, lines = start({"GPU-a": [deaf]})
+    read_until(lines, "GPU-a ready")
+    supervisor.send_signal(signal.SIGTERM)
+    assert list(lines) == []
+    assert supervisor.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (FAULT, "device error"),
+        (KILLED, "killed by SIGKILL"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV"),
+        (CRASH, "exit code 1"),
+    ],
+)
+def test_a_worker_that_fails_is_started_again(
+    start: Start, tmp_path: Path, failure: str, words: str
+) -> None:
+    supervisor, lines = start({"GPU-a": [failure, WELL]})
+    assert list(lines) == [
+        f"WARNING the worker on GPU 0: H200, 1 MiB (GPU-a) ended: {words}; "
+        "it is started again in 0.01 s\n"
     ]
+    assert supervisor.wait(timeout=60) == 0
+    assert len(starts(tmp_path, "GPU-a")) == 2
 
 
-def test_a_failed_worker_shows_in_the_exit_code(tmp_path: Path) -> None:
-    supervisor = start_supervisor(tmp_path, code=3)
-    supervisor.communicate(timeout=60)
-    assert supervisor.returncode == 3
+def test_a_gpu_whose_worker_fails_again_and_again_is_out_of_service(
+    start: Start, tmp_path: Path
+) -> None:
+    supervisor, lines = start({"GPU-a": [FAULT, KILLED, CRASH], "GPU-b": [RUN]})
+    read_until(
+        lines,
+        "ERROR GPU 0: H200, 1 MiB (GPU-a) is out of service: its worker failed 3 times within 30 "
+        "minutes (device error, killed by SIGKILL, exit code 1); look at nvidia-smi -q, then "
+        "restart this supervisor",
+    )
+    assert supervisor.poll() is None
+    supervisor.send_signal(signal.SIGTERM)
+    read_until(lines, "GPU-b stop 1")
+    assert list(lines) == []
+    assert supervisor.wait(timeout=60) == 75
+    assert len(starts(tmp_path, "GPU-a")) == 3
+    assert len(starts(tmp_path, "GPU-b")) == 1
+
+
+def test_failures_longer_ago_than_the_window_do_not_count(start: Start) -> None:
+    supervisor, lines = start(
+        {"GPU-a": [FAULT, FAULT, FAULT, FAULT, WELL]},
+        FAILURE_WINDOW_SECONDS=0.0,
+        LONGEST_PAUSE_SECONDS=0.04,
+    )
+    pauses = [line.split()[-2] for line in lines]
+    assert pauses == ["0.01", "0.02", "0.04", "0.04"]
+    assert supervisor.wait(timeout=60) == 0
+
+
+def test_a_worker_that_ends_with_a_message_for_the_user_is_not_started_again(
+    start: Start,
+    tmp_path: Path,
+) -> None:
+    supervisor, lines = start({"GPU-a": [USER_ERROR], "GPU-b": [FAULT, WELL]})
+    assert "ERROR the worker on GPU 0: H200, 1 MiB (GPU-a) ended: exit code 2\n" in list(lines)
+    assert supervisor.wait(timeout=60) == 2
+    assert len(starts(tmp_path, "GPU-a")) == 1
+    assert len(starts(tmp_path, "GPU-b")) == 2
+
+
+def test_a_stop_signal_ends_the_pause_before_a_new_start(start: Start, tmp_path: Path) -> None:
+    supervisor, lines = start({"GPU-a": [FAULT]}, FIRST_PAUSE_SECONDS=3600.0)
+    assert "started again in 3600 s" in next(lines)
+    supervisor.send_signal(signal.SIGINT)
+    assert list(lines) == []
+    assert supervisor.wait(timeout=60) == 0
+    assert len(starts(tmp_path, "GPU-a")) == 1
+
+
+@pytest.mark.parametrize(("failure", "code"), [(FAULT, 75), (CRASH, 1), (KILLED, 137)])
+def test_a_worker_that_fails_after_a_stop_signal_shows_in_the_exit_code(
+    start: Start, tmp_path: Path, failure: str, code: int
+) -> None:
+    supervisor, lines = start({"GPU-a": [f"{RUN}; {failure}"]})
+    read_until(lines, "GPU-a ready")
+    supervisor.send_signal(signal.SIGTERM)
+    read_until(lines, "GPU-a stop 1")
+    assert "ERROR the worker on GPU 0: H200, 1 MiB (GPU-a) ended: " in next(lines)
+    assert supervisor.wait(timeout=60) == code
+    assert len(starts(tmp_path, "GPU-a")) == 1
+
+
+def test_workers_end_in_good_order_when_their_supervisor_is_killed(start: Start) -> None:
+    supervisor, lines = start({"GPU-a": [RUN], "GPU-b": [RUN]})
+    read_until(lines, "GPU-a ready", "GPU-b ready")
+    supervisor.kill()
+    read_until(lines, "GPU-a stop 1", "GPU-b stop 1")
+    # The pipe closes with the last process that writes to it.
+    assert list(lines) == []
+    assert supervisor.wait(timeout=60) == -signal.SIGKILL

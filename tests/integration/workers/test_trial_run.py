@@ -1,7 +1,9 @@
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 import torch
 from optuna.trial import FrozenTrial, TrialState
@@ -9,17 +11,26 @@ from PIL import Image
 
 from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.image_set import ImageSet
+from histsearch.database.storage import Storage
+from histsearch.exceptions import StoreFullError
 from histsearch.search.space import parse_space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
-from histsearch.studies.queue import claim, give_back
+from histsearch.studies.claim import Claim
+from histsearch.studies.queue import claim
 from histsearch.studies.retraining import create_retraining
-from histsearch.studies.storage import Storage
 from histsearch.studies.study import Study
+from histsearch.training import checkpoint_store
+from histsearch.training.checkpoint_store import open_checkpoint_store
+from histsearch.training.run_checkpoint import RunCheckpoints
 from histsearch.training.trainer import InterruptedRunError, Trainer
+from histsearch.workers.reporter import Reporter
 from histsearch.workers.trial_run import Outcome, TrialRunner
+from tests.integration.claims import claimed, signed_on
 
 torch.set_num_threads(1)
+
+PATIENCE_SECONDS = 60
 
 
 @pytest.fixture(autouse=True)
@@ -33,11 +44,26 @@ def dataset(data_dir: Path) -> Dataset:
     return load_dataset("folder:stripes", data_dir)
 
 
-def runner(should_stop: Any = lambda: False, folder: Path = Path()) -> TrialRunner:
+@contextmanager
+def reporting(storage: Storage) -> Iterator[tuple[Reporter, int]]:
+    """A worker's line to the database, and its key there."""
+    worker_id = signed_on(storage)
+    with Reporter(storage, worker_id, heartbeat_seconds=10, patience_seconds=60) as reporter:
+        yield reporter, worker_id
+
+
+def runner(
+    reporter: Reporter,
+    should_stop: Callable[[], bool] = lambda: False,
+    folder: Path = Path(),
+    every: int = 1,
+) -> TrialRunner:
     return TrialRunner(
         worker="tester",
+        reporter=reporter,
         data_dir=Path(),
-        checkpoint_dir=folder,
+        checkpoints=open_checkpoint_store(str(folder)),
+        checkpoint_every=every,
         device=torch.device("cpu"),
         loader_processes=0,
         should_stop=should_stop,
@@ -48,12 +74,34 @@ def study_of(storage: Storage, table: dict[str, Any]) -> Study:
     return create_search(storage, parse_space(table, source="test"))
 
 
-def run_next(study: Study, dataset: Dataset, folder: Path = Path()) -> tuple[optuna.Trial, Outcome]:
-    trial = claim(study)
-    assert trial is not None
-    outcome = runner(folder=folder).run(study, trial, dataset)
-    study.optuna_study.tell(trial, outcome.value, outcome.state)
-    return trial, outcome
+def run_next(study: Study, dataset: Dataset, folder: Path = Path()) -> tuple[Claim, Outcome]:
+    """Claim a trial, run it, and tell its outcome."""
+    with reporting(study.storage) as (reporter, worker_id):
+        one = claim(study, worker_id)
+        assert one is not None
+        reporter.begin(one)
+        trial_runner = runner(reporter, folder=folder)
+        outcome = trial_runner.run(one, dataset)
+        reporter.report(lambda: one.tell(outcome.state, outcome.value), ends_claim=True)
+        assert reporter.settle(PATIENCE_SECONDS)
+        trial_runner.forget(one)
+    return one, outcome
+
+
+def run_until_stopped(
+    study: Study, dataset: Dataset, folder: Path, batches: int, every: int = 1
+) -> Claim:
+    """Run a trial, interrupt it before a batch, and give it back."""
+    answers = iter([False] * batches)
+    with reporting(study.storage) as (reporter, worker_id):
+        one = claim(study, worker_id)
+        assert one is not None
+        reporter.begin(one)
+        with pytest.raises(InterruptedRunError):
+            runner(reporter, lambda: next(answers, True), folder, every).run(one, dataset)
+        reporter.report(one.give_back, ends_claim=True)
+        assert reporter.settle(PATIENCE_SECONDS)
+    return one
 
 
 def watch_images(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -183,11 +231,9 @@ def test_a_hopeless_trial_is_pruned(
     stripes["trials"] = 6
     study = study_of(storage, stripes)
     for _ in range(5):
-        trial = claim(study)
-        assert trial is not None
-        for step in (1, 2, 3):
-            trial.report(1.01, step)
-        study.optuna_study.tell(trial, 1.01)
+        good = claimed(study)
+        good.record({}, {1: 1.01, 2: 1.01, 3: 1.01})
+        good.tell(TrialState.COMPLETE, 1.01)
     _, outcome = run_next(study, dataset)
 
     assert outcome.state == TrialState.PRUNED
@@ -208,17 +254,12 @@ def test_an_interrupted_trial_goes_on_where_it_stopped(
     run_next(undisturbed, dataset, tmp_path)
 
     study = study_of(storage, stripes)
-    trial = claim(study)
-    assert trial is not None
-    answers = iter([False] * 11)
-    with pytest.raises(InterruptedRunError):
-        runner(lambda: next(answers, True), tmp_path).run(study, trial, dataset)
-    give_back(study, trial)
+    first = run_until_stopped(study, dataset, tmp_path, batches=11)
     assert stored(study).state == TrialState.WAITING
     assert list(stored(study).intermediate_values) == [1]
 
     again, outcome = run_next(study, dataset, tmp_path)
-    assert (again.number, again.params) == (trial.number, trial.params)
+    assert (again.trial.number, again.trial.params) == (first.trial.number, first.trial.params)
     assert f"{study.name} #0  resumed after epoch 1" in caplog.text
     whole = stored(undisturbed)
     assert stored(study).intermediate_values == whole.intermediate_values
@@ -226,7 +267,7 @@ def test_an_interrupted_trial_goes_on_where_it_stopped(
     best_epochs = [one.user_attrs[trial_record.BEST_EPOCH] for one in (stored(study), whole)]
     assert best_epochs[0] == best_epochs[1]
     assert len(stored(study).user_attrs[trial_record.EPOCH_SECONDS]) == 3
-    assert list((tmp_path / "stripes").iterdir()) == []
+    assert list(tmp_path.rglob("*.ckpt")) == []
 
 
 def test_retraining_tests_once_on_the_full_training_half(
@@ -277,10 +318,9 @@ def test_the_time_of_an_interrupted_run_counts(
     storage: Storage, stripes: dict[str, Any], dataset: Dataset
 ) -> None:
     study = study_of(storage, stripes)
-    trial = claim(study)
-    assert trial is not None
-    trial.set_user_attr(trial_record.SECONDS, 1000.0)
-    give_back(study, trial)
+    first = claimed(study)
+    first.record({trial_record.SECONDS: 1000.0})
+    first.give_back()
     run_next(study, dataset)
     assert stored(study).user_attrs[trial_record.SECONDS] > 1000
 
@@ -315,12 +355,58 @@ def test_a_trial_that_starts_anew_shows_no_steps_of_its_earlier_start(
     storage: Storage, stripes: dict[str, Any], dataset: Dataset
 ) -> None:
     study = study_of(storage, stripes)
-    trial = claim(study)
-    assert trial is not None
-    for step in (1, 2, 3, 4, 5):
-        trial.report(9.9, step)
-    give_back(study, trial)
+    first = claimed(study)
+    first.record({}, dict.fromkeys((1, 2, 3, 4, 5), 9.9))
+    first.give_back()
     run_next(study, dataset)
     curve = stored(study).intermediate_values
     assert list(curve) == [1, 2, 3]
     assert all(value <= 1 for value in curve.values())
+
+
+def test_a_run_interrupted_within_an_epoch_goes_on_with_its_next_batch(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset, tmp_path: Path
+) -> None:
+    stripes["enqueue"] = [{"batch_size": 8, "tau": 8, "lambda_s": 1.0}]
+    undisturbed = create_search(storage, parse_space(stripes, source="test"), name="undisturbed")
+    run_next(undisturbed, dataset)
+    study = study_of(storage, stripes)
+    # In the warm-up, then a batch later, and so on: each attempt is one batch long.
+    for _ in range(9):
+        run_until_stopped(study, dataset, tmp_path, batches=1)
+    run_next(study, dataset, tmp_path)
+    assert stored(study).intermediate_values == stored(undisturbed).intermediate_values
+    assert stored(study).value == stored(undisturbed).value
+
+
+def test_states_are_saved_at_the_interval_that_was_asked_for(
+    storage: Storage,
+    stripes: dict[str, Any],
+    dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    saved: list[int] = []
+    monkeypatch.setattr(RunCheckpoints, "save", lambda _, state: saved.append(len(state["epochs"])))
+    stripes["epochs"] = 5
+    study = study_of(storage, stripes)
+    with reporting(storage) as (reporter, worker_id):
+        one = claim(study, worker_id)
+        assert one is not None
+        reporter.begin(one)
+        runner(reporter, folder=tmp_path, every=2).run(one, dataset)
+    assert saved == [2, 4, 5]  # the last one too, as its outcome may not be told at once
+
+
+def test_a_full_disk_gives_no_outcome(
+    storage: Storage,
+    stripes: dict[str, Any],
+    dataset: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint_store, "write_whole", full)
+    with pytest.raises(StoreFullError, match="No space left on device"):
+        run_next(study_of(storage, stripes), dataset)

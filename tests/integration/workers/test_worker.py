@@ -1,29 +1,47 @@
+import errno
 import shutil
 import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from optuna.trial import TrialState
+from sqlalchemy import func, select, update
+from sqlalchemy.engine import Connection
 
-from histsearch.exceptions import DataError, StudyError, WeightsError
+from histsearch.database.storage import Storage
+from histsearch.database.tables import attempts, workers
+from histsearch.exceptions import DataError, StoreFullError, StudyError, WeightsError
 from histsearch.search.space import parse_space
 from histsearch.studies.catalog import create_search, delete_study
-from histsearch.studies.storage import Storage
-from histsearch.studies.study import Study
+from histsearch.studies.claim import Claim
+from histsearch.studies.queue import claim, requeue_abandoned
+from histsearch.studies.study import DEFINITION, Study
+from histsearch.training import checkpoint_store
 from histsearch.training.trainer import Trainer
+from histsearch.workers.registry import Identity
 from histsearch.workers.stop_request import StopRequest
-from histsearch.workers.worker import Worker, WorkerSettings
+from histsearch.workers.worker import DeviceFaultError, Worker, WorkerSettings
+from tests.integration.claims import signed_on
+
+WAIT_SECONDS = 60.0
 
 
 def settings(data_dir: Path, *studies: str, drain: bool = True) -> WorkerSettings:
     return WorkerSettings(
-        name="tester",
+        identity=Identity("tester", "localhost", 1, "a processor", None),
         study_names=studies,
         drain=drain,
         data_dir=data_dir,
-        checkpoint_dir=data_dir / "checkpoints",
+        checkpoints=str(data_dir / "checkpoints"),
+        checkpoint_every=1,
+        heartbeat_seconds=10,
+        patience_seconds=60,
         device="cpu",
         threads=1,
         loader_processes=0,
@@ -115,21 +133,197 @@ def test_out_of_memory_fails_the_trial_and_the_worker_goes_on(
     assert [trial.state for trial in study.trials()] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
-def test_an_unexpected_error_fails_its_trial_and_ends_the_worker(
+def test_a_configuration_that_always_crashes_fails_alone_after_its_retries(
     storage: Storage,
     stripes: dict[str, Any],
     data_dir: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(*_: object) -> None:
-        raise ZeroDivisionError("a bug")
+    train_batch = Trainer._train_batch
 
-    monkeypatch.setattr(Trainer, "_train_batch", broken)
-    study = create(storage, stripes)
-    with pytest.raises(ZeroDivisionError):
+    def crash_on_large_batches(trainer: Trainer, images: Any, labels: Any) -> Any:
+        if len(labels) == 16:
+            raise ZeroDivisionError("a bug")
+        return train_batch(trainer, images, labels)
+
+    monkeypatch.setattr(Trainer, "_train_batch", crash_on_large_batches)
+    study = create(
+        storage,
+        stripes,
+        trials=2,
+        max_retries=2,
+        enqueue=[{"batch_size": 16}, {"batch_size": 8}],
+    )
+    Worker(storage, settings(data_dir), StopRequest()).run()
+    failed, complete = study.trials()
+    assert (failed.state, complete.state) == (TrialState.FAIL, TrialState.COMPLETE)
+    assert failed.user_attrs["reason"] == (
+        "failed 3 times (max_retries = 2), at last: crashed on tester: ZeroDivisionError: a bug"
+    )
+
+
+def test_a_run_that_crashes_once_goes_on_from_its_last_epoch(
+    storage: Storage,
+    stripes: dict[str, Any],
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "histsearch")
+    train_batch = Trainer._train_batch
+    crashes = iter([0])
+
+    def crash_once_in_epoch_2(trainer: Trainer, images: Any, labels: Any) -> Any:
+        if trainer.finished_epochs == 1 and next(crashes, None) is not None:
+            raise ZeroDivisionError("a bug")
+        return train_batch(trainer, images, labels)
+
+    monkeypatch.setattr(Trainer, "_train_batch", crash_once_in_epoch_2)
+    study = create(storage, stripes, trials=1)
+    Worker(storage, settings(data_dir), StopRequest()).run()
+    (trial,) = study.trials()
+    assert trial.state == TrialState.COMPLETE
+    assert trial.user_attrs["retries"] == ["crashed on tester: ZeroDivisionError: a bug"]
+    assert "#0  resumed after epoch 1" in caplog.text
+
+
+def test_a_device_fault_gives_the_trial_back_and_ends_the_process(
+    storage: Storage,
+    stripes: dict[str, Any],
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fault(*_: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    study = create(storage, stripes, trials=1, max_retries=1)
+    monkeypatch.setattr(Trainer, "_train_batch", fault)
+    with pytest.raises(DeviceFaultError, match="illegal memory access"):
+        Worker(storage, settings(data_dir), StopRequest()).run()
+    assert study.trials()[0].state == TrialState.WAITING
+    # A configuration that always brings it about must not take down one GPU after the other.
+    with pytest.raises(DeviceFaultError):
         Worker(storage, settings(data_dir), StopRequest()).run()
     assert study.trials()[0].state == TrialState.FAIL
-    assert study.trials()[0].user_attrs["reason"] == "ZeroDivisionError: a bug"
+
+
+def test_a_full_disk_gives_the_trial_back_and_ends_the_worker_with_a_message(
+    storage: Storage,
+    stripes: dict[str, Any],
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint_store, "write_whole", full)
+    study = create(storage, stripes, trials=1)
+    with pytest.raises(StoreFullError, match=r"No space left on device.*free space"):
+        Worker(storage, settings(data_dir), StopRequest()).run()
+    assert study.trials()[0].state == TrialState.WAITING
+
+
+def test_a_draining_worker_waits_for_a_sign_of_life_and_takes_over_without_one(
+    storage: Storage, stripes: dict[str, Any], data_dir: Path
+) -> None:
+    study = create(storage, stripes, trials=1)
+    dead = signed_on(storage, heartbeat_seconds=0.2)
+    assert claim(study, dead) is not None
+    quick = replace(settings(data_dir), heartbeat_seconds=0.1)
+    Worker(storage, quick, StopRequest()).run()
+    (trial,) = study.trials()
+    assert trial.state == TrialState.COMPLETE
+    assert len(trial.user_attrs["retries"]) == 1
+
+
+def test_a_trial_that_was_taken_over_is_dropped_without_a_crash(
+    storage: Storage,
+    stripes: dict[str, Any],
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "histsearch")
+    study = create(storage, stripes, trials=1)
+    train_batch = Trainer._train_batch
+    successors: list[Claim] = []
+
+    def take_over_then_train(trainer: Trainer, images: Any, labels: Any) -> Any:
+        if not successors:
+            judge = signed_on(storage)
+            with storage.begin() as connection:
+                (victim,) = connection.execute(select(attempts.c.worker_id)).one()
+                set_silent(connection, victim, judge)
+            requeue_abandoned(storage, judge)
+            successor = claim(study, judge)
+            assert successor is not None
+            successors.append(successor)
+        return train_batch(trainer, images, labels)
+
+    monkeypatch.setattr(Trainer, "_train_batch", take_over_then_train)
+    with ThreadPoolExecutor() as pool:
+        run = pool.submit(Worker(storage, settings(data_dir), StopRequest()).run)
+        wait_until(lambda: "this copy is dropped" in caplog.text)
+        assert study.trials()[0].state == TrialState.RUNNING
+        successors[0].tell(TrialState.COMPLETE, 0.125)
+        run.result(timeout=WAIT_SECONDS)
+    assert study.trials()[0].value == 0.125
+    assert study.trials()[0].intermediate_values == {}
+
+
+def set_silent(connection: Connection, victim: int, judge: int) -> None:
+    past = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 3600)
+    connection.execute(update(workers).where(workers.c.id == victim).values(heartbeat_at=past))
+    connection.execute(update(workers).where(workers.c.id == judge).values(steady_since=past))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_study_of_another_release_line_is_refused_with_a_sentence(
+    storage: Storage, stripes: dict[str, Any], data_dir: Path
+) -> None:
+    study = create(storage, stripes)
+    older = study.definition.model_dump(mode="json") | {"version": "0.0.9"}
+    study.optuna_study.set_user_attr(DEFINITION, older)
+    sentence = (
+        r'"stripes", a study of histsearch 0\.0\.9, .* run its workers with histsearch 0\.0\.x'
+    )
+    with pytest.raises(StudyError, match=sentence):
+        Worker(storage, settings(data_dir, "stripes"), StopRequest()).run()
+    with pytest.raises(StudyError, match=sentence):
+        Worker(storage, settings(data_dir), StopRequest()).run()
+    assert study.count() == 0
+
+
+def test_another_patch_of_the_same_release_line_is_served(
+    storage: Storage, stripes: dict[str, Any], data_dir: Path
+) -> None:
+    study = create(storage, stripes, trials=1)
+    patched = study.definition.model_dump(mode="json") | {"version": "0.1.99"}
+    study.optuna_study.set_user_attr(DEFINITION, patched)
+    Worker(storage, settings(data_dir), StopRequest()).run()
+    assert study.count(TrialState.COMPLETE) == 1
+
+
+def test_unreadable_images_are_left_out_where_the_space_says_so(
+    storage: Storage,
+    stripes: dict[str, Any],
+    data_dir: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shutil.copytree(data_dir / "stripes", tmp_path / "stripes")
+    broken = tmp_path / "stripes" / "class00" / "0.png"
+    broken.write_bytes(b"no image")
+    study = create(storage, stripes, trials=1, on_bad_image="skip")
+    Worker(storage, settings(tmp_path), StopRequest()).run()
+    assert study.count(TrialState.COMPLETE) == 1
+    assert f"left out the image {broken}" in caplog.text
 
 
 def test_a_deleted_study_drops_its_trial_without_a_crash(

@@ -27,7 +27,7 @@ def test_importing_the_command_line_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("group", "commands"),
     [
-        ([], "worker train retrain report evaluate export dashboard study data db"),
+        ([], "worker status train retrain report evaluate export dashboard study data db"),
         (["study"], "create list show best enqueue pause resume export delete"),
         (["data"], "prepare verify list"),
         (["db"], "url start stop status"),

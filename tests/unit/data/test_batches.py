@@ -110,6 +110,37 @@ def test_the_order_depends_on_seed_and_epoch_alone(images_per_class: int) -> Non
     assert order(1, 2) != order(2, 2)
 
 
+@pytest.mark.parametrize("images_per_class", [0, 2])
+def test_an_epoch_begun_at_a_later_batch_is_the_rest_of_the_whole_one(
+    images_per_class: int,
+) -> None:
+    batches = EpochBatches(LABELS_N, 4, seed=1, images_per_class=images_per_class)
+    batches.set_epoch(2)
+    whole = list(batches)
+    for first_batch in range(6):
+        batches.set_epoch(2, first_batch)
+        assert list(batches) == whole[first_batch:]
+        assert len(batches) == 5
+    batches.set_epoch(2)
+    assert list(batches) == whole
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("loader_processes", [0, 1])
+def test_the_images_of_batches_passed_over_are_not_loaded(loader_processes: int) -> None:
+    def unexpected(_: Image.Image) -> Tensor:
+        raise AssertionError("an image was loaded")
+
+    batches = EpochBatches(LABELS_N, 4, seed=3)
+    loader: DataLoader[tuple[Tensor, int]] = DataLoader(
+        TrainingImages(images(), unexpected, seed=3),
+        batch_sampler=batches,
+        num_workers=loader_processes,
+    )
+    batches.set_epoch(2, first_batch=5)
+    assert list(loader) == []
+
+
 def test_balanced_batches_hold_distinct_images_of_distinct_classes() -> None:
     batches = EpochBatches(LABELS_N, 6, seed=0, images_per_class=2)
     rows = indices_of(batches)

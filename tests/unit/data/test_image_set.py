@@ -71,8 +71,11 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     text.write_text("no image")
     images = ImageSet.from_files([(cut, "a"), (text, "a"), (tmp_path / "gone.png", "a")])
     for index, name in enumerate(["cut.png", "text.jpg", "gone.png"]):
-        with pytest.raises(DataError, match=name):
+        with pytest.raises(DataError, match=name) as raised:
             images.image(index)
+        assert str(raised.value).endswith(
+            'replace it, remove it from the data set, or set on_bad_image = "skip" in the space.'
+        )
 
 
 def test_a_small_set_is_decoded_once(tmp_path: Path) -> None:
@@ -100,6 +103,22 @@ def test_an_image_above_its_share_of_memory_is_decoded_anew(
     files.load(0)
     save_grey(paths[0], 20, (4, 4))
     assert files.load(0).getpixel((0, 0)) == (20, 20, 20)
+
+
+def test_take_keeps_the_images_in_the_order_asked_for() -> None:
+    images = ImageSet(grey_arrays(4), [0, 1, 2, 1], ["a", "b", "c"])
+    taken = images.take(np.array([3, 0]))
+    assert levels(taken) == [3, 0]
+    assert taken.labels_N.tolist() == [1, 0]
+    assert taken.class_names == ("a", "b", "c")
+    assert len(images) == 4
+
+
+def test_take_follows_files(tmp_path: Path) -> None:
+    files = [(save_grey(tmp_path / f"{i}.png", 10 * i), name) for i, name in enumerate("abab")]
+    taken = ImageSet.from_files(files).take(np.array([1, 2]))
+    assert taken.paths == (files[1][0], files[2][0])
+    assert levels(taken) == [10, 20]
 
 
 def test_of_classes_keeps_the_images_and_relabels_them_densely() -> None:

@@ -24,6 +24,8 @@ backbone = "resnet50"
 weights = "weights/own.pth"
 epochs = 20
 trials = 40
+max_retries = 0
+on_bad_image = "skip"
 
 [search]
 tau = [16, 24.5, 32]
@@ -64,9 +66,11 @@ LIST_OR_TABLE = "a list of values, each a number > 0, or a table {low, high, log
 TABLE = "a table {low, high, log, step} with low and high numbers, log true or false"
 WHOLE_STEP = "a step > 0, whole for whole numbers"
 ANY_NAME = "one of " + ", ".join(NAMES)
+FAIL_OR_SKIP = '"fail" or "skip" (leave out images that can\'t be read)'
 DIVIDES = "0 (no class balancing) or a whole number that divides batch_size"
 TOP_LEVEL = (
-    "name, dataset, backbone, weights, epochs, trials, sampler, search, fixed, protocol, enqueue"
+    "name, dataset, backbone, weights, epochs, trials, sampler, max_retries, on_bad_image, "
+    "search, fixed, protocol, enqueue"
 )
 
 
@@ -93,6 +97,7 @@ def test_full_space_is_read_from_its_file(full: Space) -> None:
     assert full.backbone == "resnet50"
     assert full.weights == "weights/own.pth"
     assert (full.epochs, full.trials) == (20, 40)
+    assert (full.max_retries, full.on_bad_image) == (0, "skip")
     assert full.search == {
         "tau": (16, 24.5, 32),
         "distance": ("mahalanobis", "cosine"),
@@ -117,6 +122,13 @@ def test_short_space_gets_the_defaults() -> None:
     assert space.fixed == {}
     assert space.enqueue == ()
     assert space.protocol == Protocol(validation="held-out", validation_fraction=0.25, seed=0)
+    assert (space.max_retries, space.on_bad_image) == (3, "fail")
+
+
+def test_space_stored_before_there_were_these_keys_is_read(full: Space) -> None:
+    stored = full.model_dump(mode="json", exclude={"max_retries", "on_bad_image"})
+    restored = Space.model_validate(json.loads(json.dumps(stored)))
+    assert restored == full.model_copy(update={"max_retries": 3, "on_bad_image": "fail"})
 
 
 @pytest.mark.parametrize(
@@ -161,6 +173,12 @@ def test_weights_left_out_are_those_usual_for_the_backbone(backbone: str, weight
         ({"epochs": 0}, "epochs: found 0, allowed: a whole number >= 1"),
         ({"trials": True}, "trials: found true, allowed: a whole number >= 1"),
         ({"trials": 1.5}, "trials: found 1.5, allowed: a whole number >= 1"),
+        ({"max_retries": -1}, "max_retries: found -1, allowed: a whole number >= 0"),
+        ({"max_retries": True}, "max_retries: found true, allowed: a whole number >= 0"),
+        ({"max_retries": 1.0}, "max_retries: found 1.0, allowed: a whole number >= 0"),
+        ({"max_retries": "3"}, 'max_retries: found "3", allowed: a whole number >= 0'),
+        ({"on_bad_image": "ignore"}, f'on_bad_image: found "ignore", allowed: {FAIL_OR_SKIP}'),
+        ({"on_bad_image": True}, f"on_bad_image: found true, allowed: {FAIL_OR_SKIP}"),
     ],
 )
 def test_top_level_key_that_cannot_be_used_is_refused(

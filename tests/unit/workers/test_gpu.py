@@ -136,3 +136,16 @@ def test_process_is_not_pinned_once_torch_is_loaded() -> None:
         "    raise AssertionError('pinned after torch was imported')"
     )
     assert visible_gpus_after(pinned_late) == {}
+
+
+@pytest.mark.usefixtures("nvml_calls")
+def test_a_gpu_that_is_lost_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def name(handle: Gpu) -> str:
+        if handle is FIRST:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
+        return handle.name
+
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetName", name)
+    assert list_gpus() == [SECOND]
+    with pytest.raises(DeviceError, match='found no GPU "0"'):
+        select_gpus("0")

@@ -6,13 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy
+from optuna.study import StudyDirection
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
-from histsearch.exceptions import StorageError
-from histsearch.studies import storage as storage_module
-from histsearch.studies.storage import Storage, parse_storage_url, storage_url
-from tests.integration.studies.side_by_side import PROCESSES, run_side_by_side
+from histsearch.database import storage as storage_module
+from histsearch.database.storage import Storage, parse_storage_url, storage_url
+from histsearch.exceptions import DatabaseAwayError, StorageError
+from tests.integration.database.outage import outage
+from tests.integration.database.side_by_side import PROCESSES, run_side_by_side
 
 PASSWORD = "swordfish"  # noqa: S105 - opens nothing
 KEY = 7
@@ -84,7 +86,7 @@ def test_unreachable_port_is_named_without_the_password(closed_port: int) -> Non
 
 
 def test_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage_module, "_CONNECT_SECONDS", 2)
+    monkeypatch.setattr(storage_module, "ANSWER_SECONDS", 1.0)
     # Closing the silent server ends an attempt that goes on for ever.
     with ThreadPoolExecutor() as pool, socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
@@ -167,3 +169,36 @@ def test_lock_is_free_again_after_an_error(storage: Storage, impatient: Storage)
         raise ZeroDivisionError
     with impatient.lock(KEY):
         pass
+
+
+def test_an_answer_that_takes_too_long_breaks_the_connection_and_the_next_works(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_module, "ANSWER_SECONDS", 0.3)
+    with pytest.raises(DatabaseAwayError, match="doesn't answer"), storage.begin() as connection:
+        connection.execute(sqlalchemy.text("SELECT pg_sleep(30)"))
+    with storage.begin() as connection:
+        assert connection.scalar(sqlalchemy.text("SELECT 1")) == 1
+
+
+def test_a_broken_connection_is_replaced(storage: Storage, database: URL) -> None:
+    with outage(database), pytest.raises(StorageError), storage.begin():
+        pass
+    with storage.begin() as connection:
+        assert connection.scalar(sqlalchemy.text("SELECT 1")) == 1
+
+
+def test_what_is_written_inside_a_transaction_is_lost_with_it(storage: Storage) -> None:
+    study_id = storage.optuna.create_new_study([StudyDirection.MAXIMIZE], "one")
+
+    def write_and_fail() -> None:
+        with storage.begin() as connection:
+            storage.optuna_within(connection).set_study_user_attr(study_id, "a", 1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail()
+    assert storage.optuna.get_study_user_attrs(study_id) == {}
+    with storage.begin() as connection:
+        storage.optuna_within(connection).set_study_user_attr(study_id, "a", 1)
+    assert storage.optuna.get_study_user_attrs(study_id) == {"a": 1}

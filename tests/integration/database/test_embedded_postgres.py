@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
+from histsearch.database import embedded_postgres
+from histsearch.database.storage import Storage
 from histsearch.exceptions import StorageError
 from histsearch.folders import HOME_VARIABLE
-from histsearch.studies import embedded_postgres
 from histsearch.studies.catalog import create_search, list_studies
-from histsearch.studies.storage import Storage
-from tests.integration.studies.side_by_side import run_side_by_side
+from tests.integration.database.side_by_side import run_side_by_side
 from tests.integration.studies.small_search import small_space
 
 

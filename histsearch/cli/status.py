@@ -1,0 +1,158 @@
+"""``histsearch status``: one screen of studies and workers."""
+
+import json
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from histsearch.cli.options import StorageOption, open_storage, table_width
+from histsearch.exceptions import HistsearchError, StorageError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from histsearch.database.storage import Storage
+    from histsearch.reports.status import Status, StudyStatus
+    from histsearch.workers.registry import RegisteredWorker
+
+_STUDY_COLUMNS = (
+    *("study", "state", "trials", "running", "failed", "retries", "best R@1", "hours", "ETA"),
+)
+_WORKER_COLUMNS = (
+    *("worker", "host", "device", "does", "epoch", "images/s", "memory", "heartbeat"),
+)
+_REFRESH_SECONDS = 2.0
+_MINUTE, _HOUR, _DAY = 60, 60 * 60, 24 * 60 * 60
+
+
+def status(
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    storage: StorageOption = None,
+) -> None:
+    """Show all studies with their progress, and all workers with what they do.
+
+    A worker that died is shown for a day; its trial goes back to the queue by itself.
+    """
+    from histsearch.reports.status import take_status
+
+    if watch and as_json:
+        raise HistsearchError("found --watch with --json, allowed: either of them")
+    opened = open_storage(storage)
+    if as_json:
+        typer.echo(json.dumps(_as_dict(take_status(opened)), indent=2))
+    elif watch:
+        _watch(opened)
+    else:
+        _print(_screen(take_status(opened)))
+
+
+def _watch(storage: "Storage") -> None:
+    from rich.live import Live
+
+    try:
+        with Live(_look(storage), auto_refresh=False, screen=True) as live:
+            while True:
+                time.sleep(_REFRESH_SECONDS)
+                live.update(_look(storage), refresh=True)
+    except KeyboardInterrupt:
+        return
+
+
+def _look(storage: "Storage") -> "RenderableType":
+    from histsearch.reports.status import take_status
+
+    try:
+        return _screen(take_status(storage))
+    except StorageError as error:  # it may come back
+        return str(error)
+
+
+def _as_dict(taken: "Status") -> dict[str, Any]:
+    return {
+        "studies": [asdict(study) for study in taken.studies],
+        "workers": [
+            {
+                **asdict(worker.identity),
+                "version": worker.version,
+                "state": "gone" if worker.gone else worker.activity.word,
+                **{k: v for k, v in asdict(worker.activity).items() if k != "word"},
+                "silent_seconds": worker.silent_seconds,
+            }
+            for worker in taken.workers
+        ],
+    }
+
+
+def _print(screen: "RenderableType") -> None:
+    from rich.console import Console
+
+    Console(width=table_width(screen)).print(screen)
+
+
+def _screen(taken: "Status") -> "RenderableType":
+    from rich.console import Group
+
+    studies: RenderableType = "no studies yet; create one with: histsearch study create demo"
+    if taken.studies:
+        studies = _table(
+            _STUDY_COLUMNS,
+            [_study_row(study) for study in taken.studies],
+        )
+    workers: RenderableType = "no workers; start one with: histsearch worker --gpu 0"
+    if taken.workers:
+        workers = _table(
+            _WORKER_COLUMNS,
+            [_worker_row(worker) for worker in taken.workers],
+        )
+    return Group(studies, "", workers)
+
+
+def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> "RenderableType":
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _study_row(study: "StudyStatus") -> tuple[str, ...]:
+    return (
+        study.name,
+        study.state,
+        f"{study.finished}/{study.budget}",
+        str(study.trials.get("RUNNING", 0)),
+        str(study.trials.get("FAIL", 0)),
+        str(study.retries),
+        "" if study.best is None else f"{study.best:.1%}",
+        f"{study.hours:.1f} {study.hours_unit}",
+        "" if study.eta_seconds is None else _duration(study.eta_seconds),
+    )
+
+
+def _worker_row(worker: "RegisteredWorker") -> tuple[str, ...]:
+    identity, activity = worker.identity, worker.activity
+    trial = "" if activity.trial is None else f" {activity.study} #{activity.trial}"
+    gpu = "" if identity.gpu is None else f"{identity.gpu}: "
+    return (
+        identity.name,
+        identity.host,
+        f"{gpu}{identity.device}",
+        ("gone, was " if worker.gone else "") + activity.word + trial,
+        "" if activity.epoch is None else f"{activity.epoch}/{activity.epochs}",
+        "" if activity.images_per_second is None else f"{activity.images_per_second:.0f}",
+        "" if activity.memory_mib is None else f"{activity.memory_mib} MiB",
+        f"{_duration(worker.silent_seconds)} ago",
+    )
+
+
+def _duration(seconds: float) -> str:
+    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} s"

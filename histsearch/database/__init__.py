@@ -1,0 +1,1 @@
+"""The PostgreSQL behind everything: connections, histsearch's own tables, their migrations."""

@@ -1,0 +1,1 @@
+"""Alembic's scripts for histsearch's own tables; `histsearch.database.migration` runs them."""

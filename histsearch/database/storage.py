@@ -1,0 +1,242 @@
+"""The PostgreSQL that holds every study, as an Optuna storage."""
+
+import os
+import re
+import select
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import psycopg2
+import psycopg2.extensions
+import sqlalchemy
+from optuna.storages import RDBStorage
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.orm import scoped_session, sessionmaker
+
+from histsearch.database import embedded_postgres
+from histsearch.database.migration import migrate
+from histsearch.exceptions import DatabaseAwayError, StorageError
+
+STORAGE_VARIABLE = "HISTSEARCH_STORAGE"
+DRIVER = "postgresql+psycopg2"
+
+# Two-part advisory lock keys: this constant, then a study's id, or 0 for the schema.
+_LOCK_FAMILY = 0x48495354
+_SCHEMA_LOCK = 0
+
+MOST_CONNECTIONS = 3
+ANSWER_SECONDS = 30.0
+"""Longest wait for an answer; a server that gives none counts as gone."""
+
+HURRIED_ANSWER_SECONDS = 2.0
+_GLANCE_SECONDS = 0.25
+
+# A cut network is noticed within about a minute, also while nothing is being asked.
+_CONNECT_ARGUMENTS = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+
+# SQLSTATE: connection exceptions, insufficient resources, operator intervention, system errors.
+_PASSING_CLASSES = ("08", "53", "57", "58")
+_READ_ONLY = "25006"
+_PASSING_WORDS = (
+    "starting up",
+    "shutting down",
+    "recovery mode",
+    "too many",
+    "connection slots",
+    "terminating connection",
+)
+
+
+def storage_url(option: str | None = None) -> URL:
+    """The storage named by ``--storage``, else by ``HISTSEARCH_STORAGE``, else the embedded one.
+
+    Raises:
+        StorageError: the URL isn't one of PostgreSQL, or the embedded server doesn't start.
+    """
+    text = option or os.environ.get(STORAGE_VARIABLE)
+    return parse_storage_url(text) if text else embedded_postgres.start()
+
+
+def parse_storage_url(text: str) -> URL:
+    """Check a storage URL and complete it with its driver.
+
+    Raises:
+        StorageError: it can't be parsed or names another database than PostgreSQL.
+    """
+    form = "postgresql://USER:PASSWORD@HOST:5432/DATABASE"
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        # The text may hold a password, so it is neither shown nor chained.
+        raise StorageError(f"the storage isn't a URL; its form is {form}") from None
+    if "@" in (url.host or ""):
+        raise StorageError(f"found an @ in the user, password or host: write %40 for it; {form}")
+    if url.drivername in ("postgres", "postgresql"):
+        url = url.set(drivername=DRIVER)
+    if url.drivername != DRIVER:
+        raise StorageError(
+            f'found storage dialect "{url.drivername}", allowed: {DRIVER}, because exact trial '
+            f"budgets rest on PostgreSQL's locks; its form is {form}"
+        )
+    return url
+
+
+def shown(url: URL) -> str:
+    """A storage's URL for people's eyes: a password, wherever it stands, as ***."""
+    hidden = {name: "***" for name in url.query if "pass" in name}
+    return url.update_query_dict(hidden).render_as_string(hide_password=True)
+
+
+def place(url: URL) -> str:
+    """Host and port of a storage, for messages."""
+    host = url.host or url.query.get("host", "localhost")
+    return f"{host}:{url.port or 5432}"
+
+
+def _unusable(url: URL, error: BaseException) -> StorageError:
+    """The one-line error for a PostgreSQL that refuses."""
+    return StorageError(_sentence(url, error))
+
+
+def _sentence(url: URL, error: BaseException) -> str:
+    reason = " ".join(str(getattr(error, "orig", None) or error).split())
+    passwords = [url.password, *(url.query[name] for name in url.query if "pass" in name)]
+    for password in passwords:
+        if password:
+            reason = re.sub(rf"(?<!\w){re.escape(str(password))}(?!\w)", "***", reason)
+    return f"PostgreSQL at {place(url)} can't be used: {reason}"
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Whether PostgreSQL refuses for now: it stops, starts, is full, or is a standby."""
+    code = getattr(error, "pgcode", None) or ""
+    return code[:2] in _PASSING_CLASSES or code == _READ_ONLY
+
+
+def _refuses_for_good(error: BaseException) -> bool:
+    """Whether a server that answers lets nobody in who asks like this: a wrong password, say.
+
+    psycopg2 gives the errors of a new connection no SQLSTATE, so their words must do.
+    """
+    text = str(error)
+    return "FATAL:" in text and not any(words in text for words in _PASSING_WORDS)
+
+
+def _explain_lost_connections(engine: Engine) -> None:
+    """Let a connection that fails or breaks raise `StorageError`, whoever uses the engine."""
+
+    def explain(context: ExceptionContext) -> None:
+        lost = context.is_disconnect or context.connection is None
+        if not lost and _is_passing(context.original_exception):
+            # After a failover the same address leads elsewhere.
+            context.is_disconnect = lost = True
+        if lost and not context.is_pre_ping:  # a failed ping leads to a new connection
+            error = context.original_exception
+            if _refuses_for_good(error):
+                raise _unusable(engine.url, error)
+            raise DatabaseAwayError(_sentence(engine.url, error))
+
+    event.listen(engine, "handle_error", explain)
+
+
+def wait_for_answers(should_hurry: Callable[[], bool]) -> None:
+    """Put a limit to every wait of this process for PostgreSQL, and let signals in meanwhile.
+
+    libpq alone would wait for ever for a server that holds its connections and says nothing. A
+    wait past the limit breaks the connection, which is then a `StorageError`.
+
+    Args:
+        should_hurry: Asked while waiting; from when it is true, a wait may take little longer.
+    """
+
+    def wait(connection: psycopg2.extensions.connection) -> None:
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while (state := connection.poll()) != psycopg2.extensions.POLL_OK:
+            if should_hurry():
+                deadline = min(deadline, time.monotonic() + HURRIED_ANSWER_SECONDS)
+            if time.monotonic() > deadline:
+                raise psycopg2.OperationalError("it doesn't answer")
+            reading = state == psycopg2.extensions.POLL_READ
+            files = [connection.fileno()]
+            select.select(files if reading else [], [] if reading else files, [], _GLANCE_SECONDS)
+
+    psycopg2.extensions.set_wait_callback(wait)
+
+
+wait_for_answers(lambda: False)
+
+
+class Storage:
+    """One PostgreSQL with Optuna's tables and histsearch's own.
+
+    A process holds at most `MOST_CONNECTIONS` connections: one that holds a lock while a trial is
+    claimed, the one through which Optuna works meanwhile, and one for the heartbeat. Nothing
+    outlives a transaction, so a pooler such as PgBouncer may share them out by transaction.
+
+    Raises:
+        StorageError: PostgreSQL doesn't let its tables be used, or they are those of a newer
+            histsearch.
+        DatabaseAwayError: it can't be reached; also later, from any use of it, when the
+            connection breaks.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        opening = sqlalchemy.create_engine(
+            url, poolclass=sqlalchemy.NullPool, connect_args=_CONNECT_ARGUMENTS
+        )
+        _explain_lost_connections(opening)
+        try:
+            # Processes that start together must not create the tables twice.
+            with _lock(opening, _SCHEMA_LOCK) as connection:
+                self.optuna = RDBStorage(
+                    url.render_as_string(hide_password=False),
+                    engine_kwargs={
+                        "pool_size": MOST_CONNECTIONS,
+                        "max_overflow": 0,
+                        "pool_pre_ping": True,
+                        "connect_args": _CONNECT_ARGUMENTS,
+                    },
+                )
+                _explain_lost_connections(self.optuna.engine)
+                migrate(connection)
+        except (DBAPIError, RuntimeError) as error:  # no rights; tables of another Optuna version
+            raise _unusable(url, error) from None
+
+    def begin(self) -> AbstractContextManager[Connection]:
+        """A transaction on histsearch's own tables, committed when the block ends well."""
+        return self.optuna.engine.begin()
+
+    def optuna_within(self, connection: Connection) -> RDBStorage:
+        """Optuna's storage inside a transaction of ours: what it writes is kept or lost with it."""
+        within = RDBStorage.__new__(RDBStorage)
+        within.__dict__.update(self.optuna.__dict__)
+        within.scoped_session = scoped_session(
+            sessionmaker(bind=connection, join_transaction_mode="create_savepoint")
+        )
+        return within
+
+    def lock(self, key: int) -> AbstractContextManager[Connection]:
+        """Hold an advisory lock, such as a study's id, against every other process.
+
+        Gives the transaction that holds it.
+        """
+        return _lock(self.optuna.engine, key)
+
+
+@contextmanager
+def _lock(engine: Engine, key: int) -> Iterator[Connection]:
+    with engine.begin() as connection:
+        connection.execute(
+            sqlalchemy.text("SELECT pg_advisory_xact_lock(:family, :key)"),
+            {"family": _LOCK_FAMILY, "key": key},
+        )
+        yield connection

@@ -1,0 +1,110 @@
+"""histsearch's own tables, beside Optuna's: workers, and their attempts at trials.
+
+A change here needs a revision in ``migrations/versions``. All times are the database's, so clocks
+of machines play no part.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+
+metadata = MetaData()
+
+# Of Optuna's tables, what our statements name.
+optuna_trials = Table(
+    "trials",
+    metadata,
+    Column("trial_id", Integer, primary_key=True),
+    Column("study_id", Integer),
+    Column("state", Text),
+)
+optuna_study_attributes = Table(
+    "study_user_attributes",
+    metadata,
+    Column("study_id", Integer),
+    Column("key", Text),
+)
+optuna_intermediate_values = Table(
+    "trial_intermediate_values",
+    metadata,
+    Column("trial_id", Integer),
+    Column("step", Integer),
+)
+
+workers = Table(
+    "histsearch_workers",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("process_id", Integer, nullable=False),
+    Column("device", Text, nullable=False),
+    Column("gpu", Text, comment="index by nvidia-smi; empty without a GPU"),
+    Column("version", Text, nullable=False),
+    Column(
+        "grace_seconds",
+        Double,
+        nullable=False,
+        comment="a heartbeat older than this means that the worker is gone",
+    ),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("heartbeat_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column(
+        "steady_since",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=func.now(),
+        comment="since when no heartbeat came later than the grace after the one before",
+    ),
+    Column("ended_at", DateTime(timezone=True), comment="empty unless it ended in good order"),
+    Column("activity", Text, nullable=False, server_default="starting"),
+    Column("study", Text),
+    Column("trial", Integer, comment="number within its study"),
+    Column("epoch", Integer),
+    Column("epochs", Integer),
+    Column("images_per_second", Double),
+    Column("memory_mib", Integer),
+)
+
+attempts = Table(
+    "histsearch_attempts",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column(
+        "trial_id",
+        Integer,
+        ForeignKey("trials.trial_id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("number", Integer, nullable=False, comment="1 for the first attempt at a trial"),
+    Column("worker_id", BigInteger, ForeignKey("histsearch_workers.id"), nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("resumed_after", Integer, comment="epoch of the checkpoint that it went on from"),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("ending", Text),
+    Column("reason", Text),
+    UniqueConstraint("trial_id", "number", name="histsearch_attempts_number"),
+    # A trial belongs to one worker at a time.
+    Index(
+        "histsearch_attempts_open",
+        "trial_id",
+        unique=True,
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+    Index("histsearch_attempts_worker", "worker_id"),
+)
+
+OWN_TABLES = (workers, attempts)

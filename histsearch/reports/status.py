@@ -1,0 +1,113 @@
+"""What goes on at the moment: the studies and their workers."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from optuna.trial import FrozenTrial, TrialState
+
+from histsearch.database.storage import Storage
+from histsearch.reports.cost import cost
+from histsearch.studies import trial_record
+from histsearch.studies.catalog import list_studies
+from histsearch.studies.study import Study
+from histsearch.workers.registry import RegisteredWorker, list_workers
+
+State = Literal["open", "paused", "finished"]
+
+
+@dataclass(frozen=True)
+class StudyStatus:
+    """How far a study is.
+
+    Attributes:
+        name: The study.
+        state: "open", "paused" or "finished".
+        trials: Number of trials in each state, those of none left out.
+        finished: Trials that have ended, whichever way.
+        budget: Trials there will be.
+        retries: Attempts that failed and were made good by another, so far.
+        best: Best R@1 of a search, in [0, 1]; None before the first completed trial, and for a
+            retraining, whose result is a mean over seeds.
+        hours: Device hours spent so far.
+        hours_unit: What the hours are hours of.
+        eta_seconds: Time until it is finished at today's pace; None while nobody works on it or
+            no trial has ended.
+    """
+
+    name: str
+    state: State
+    trials: dict[str, int]
+    finished: int
+    budget: int
+    retries: int
+    best: float | None
+    hours: float
+    hours_unit: str
+    eta_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """All studies and the workers that live, or that died within a day."""
+
+    studies: list[StudyStatus]
+    workers: list[RegisteredWorker]
+
+
+def take_status(storage: Storage) -> Status:
+    """Look at the studies and their workers."""
+    workers = list_workers(storage)
+    return Status(
+        studies=[_study_status(study, workers) for study in list_studies(storage)],
+        workers=workers,
+    )
+
+
+def study_state(study: Study) -> State:
+    """Whether workers may start trials of a study, or it has all it asked for."""
+    if study.paused:
+        return "paused"
+    return "finished" if study.is_finished else "open"
+
+
+def _study_status(study: Study, workers: Sequence[RegisteredWorker]) -> StudyStatus:
+    trials = study.trials()
+    counts = {state.name: sum(trial.state == state for trial in trials) for state in TrialState}
+    finished = [trial for trial in trials if trial.state.is_finished()]
+    spent = cost(trials, study.definition.space.epochs)
+    best = next(iter(study.best()), None) if study.definition.kind == "search" else None
+    return StudyStatus(
+        name=study.name,
+        state=study_state(study),
+        trials={state: count for state, count in counts.items() if count},
+        finished=len(finished),
+        budget=study.budget,
+        retries=sum(len(trial.user_attrs.get(trial_record.RETRIES, [])) for trial in trials),
+        best=best.value if best else None,
+        hours=spent.hours_spent,
+        hours_unit=spent.unit,
+        eta_seconds=_eta(study.budget, finished, _progress(study.name, workers)),
+    )
+
+
+def _progress(study: str, workers: Sequence[RegisteredWorker]) -> list[float]:
+    """How much of its trial each worker on a study has done, in [0, 1]."""
+    return [
+        (worker.activity.epoch or 0) / (worker.activity.epochs or 1)
+        for worker in workers
+        if worker.activity.study == study and not worker.gone
+    ]
+
+
+def _eta(budget: int, finished: Sequence[FrozenTrial], progress: Sequence[float]) -> float | None:
+    seconds = [
+        trial.user_attrs[trial_record.SECONDS]
+        for trial in finished
+        if trial_record.SECONDS in trial.user_attrs
+    ]
+    remaining = budget - len(finished) - sum(progress)
+    if not (seconds and progress):
+        return None
+    return max(0.0, remaining) * statistics.fmean(seconds) / len(progress)

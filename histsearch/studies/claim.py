@@ -1,0 +1,207 @@
+"""A worker's hold on a trial: what it may write, and how it lets go.
+
+Every write is one transaction that locks the attempt's row first. An attempt that was ended by
+another worker, because this one was silent for too long, can therefore change nothing any more,
+whatever its process still does; and a process that dies in the middle of a write has written
+nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.engine import Connection
+
+from histsearch.database.tables import attempts, optuna_intermediate_values, workers
+from histsearch.studies import trial_record
+from histsearch.studies.study import Study
+
+
+class ClaimLostError(Exception):
+    """The trial went to another worker meanwhile, or was finished or deleted by someone else."""
+
+
+class Ending(StrEnum):
+    """How an attempt at a trial ended."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAIL = "fail"
+    GIVEN_BACK = "given back"
+    LOST = "worker lost"
+    CRASHED = "crashed"
+    DEVICE_FAULT = "device fault"
+
+
+RETRIED = (Ending.LOST, Ending.CRASHED, Ending.DEVICE_FAULT)
+"""Endings that use up one of a trial's retries."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One attempt at a trial, held by one worker.
+
+    Attributes:
+        study: The trial's study.
+        trial: The trial as it was when claimed, all parameters set.
+        attempt: 1 for the first attempt at it, then counting.
+        id: The attempt's key in the database.
+    """
+
+    study: Study
+    trial: FrozenTrial
+    attempt: int
+    id: int
+
+    @property
+    def label(self) -> str:
+        """The trial's name in logs."""
+        return f"{self.study.name} #{self.trial.number}"
+
+    @property
+    def seed(self) -> int:
+        """The seed of everything random in the trial, fixed by the study.
+
+        Trials of a search have one each. Those of a grid share one, so that they differ in what
+        the grid varies alone.
+        """
+        if self.study.definition.kind == "retrain":
+            return int(self.trial.params[trial_record.SEED])
+        space = self.study.definition.space
+        return space.protocol.seed + (0 if space.sampler == "grid" else self.trial.number)
+
+    @contextmanager
+    def _holding(self) -> Iterator[Connection]:
+        """A transaction during which nobody can take the trial over.
+
+        Raises:
+            ClaimLostError: somebody has already.
+        """
+        held = (
+            select(attempts.c.id)
+            .where(attempts.c.id == self.id, attempts.c.ended_at.is_(None))
+            .with_for_update()
+        )
+        with self.study.storage.begin() as connection:
+            if connection.scalar(held) is None:
+                raise ClaimLostError
+            try:
+                yield connection
+            except UpdateFinishedTrialError:
+                raise ClaimLostError from None
+
+    def start(self, resumed_after: int) -> None:
+        """Note which epoch the attempt goes on from, and forget what was reported beyond it.
+
+        Optuna has no call for the latter, and would take the last of the values for that of a
+        pruned trial.
+        """
+        steps = optuna_intermediate_values
+        with self._holding() as connection:
+            connection.execute(
+                delete(steps).where(
+                    steps.c.trial_id == self.trial._trial_id, steps.c.step > resumed_after
+                )
+            )
+            connection.execute(
+                update(attempts).where(attempts.c.id == self.id).values(resumed_after=resumed_after)
+            )
+
+    def record(
+        self, attributes: Mapping[str, Any], values: Mapping[int, float] | None = None
+    ) -> None:
+        """Store attributes of the trial, and intermediate values by step.
+
+        Raises:
+            ClaimLostError: the trial isn't this attempt's any more.
+        """
+        trial_id = self.trial._trial_id
+        with self._holding() as connection:
+            storage = self.study.storage.optuna_within(connection)
+            for step, value in (values or {}).items():
+                storage.set_trial_intermediate_value(trial_id, step, value)
+            for name, value in attributes.items():
+                storage.set_trial_user_attr(trial_id, name, value)
+
+    def tell(self, state: TrialState, value: float | None = None) -> None:
+        """Finish the trial; a pruned one gets its last intermediate value, as in Optuna.
+
+        Raises:
+            ClaimLostError: the trial isn't this attempt's any more.
+        """
+        with self._holding() as connection:
+            storage = self.study.storage.optuna_within(connection)
+            if state == TrialState.PRUNED:
+                stored = storage.get_trial(self.trial._trial_id)
+                value = stored.intermediate_values.get(stored.last_step or 0)
+            values = None if value is None else [value]
+            storage.set_trial_state_values(self.trial._trial_id, state, values)
+            end_attempt(connection, self.id, Ending(state.name.lower()))
+
+    def give_back(self) -> None:
+        """Return the trial to the queue; the next claim starts it again, as it was.
+
+        Raises:
+            ClaimLostError: the trial isn't this attempt's any more.
+        """
+        with self._holding() as connection:
+            storage = self.study.storage.optuna_within(connection)
+            storage.set_trial_state_values(self.trial._trial_id, TrialState.WAITING)
+            end_attempt(connection, self.id, Ending.GIVEN_BACK)
+
+    def retry(self, ending: Ending, reason: str) -> None:
+        """Return the trial to the queue after a failure of its run, or fail it after too many.
+
+        Raises:
+            ClaimLostError: the trial isn't this attempt's any more.
+        """
+        with self._holding() as connection:
+            end_attempt(connection, self.id, ending, reason)
+            requeue(connection, self.study, self.trial._trial_id)
+
+
+def end_attempt(
+    connection: Connection, attempt_id: int, ending: Ending, reason: str | None = None
+) -> bool:
+    """End an attempt; False if it had ended already."""
+    ended = connection.execute(
+        update(attempts)
+        .where(attempts.c.id == attempt_id, attempts.c.ended_at.is_(None))
+        .values(ended_at=func.clock_timestamp(), ending=ending.value, reason=reason)
+    )
+    return ended.rowcount > 0
+
+
+def requeue(connection: Connection, study: Study, trial_id: int) -> TrialState:
+    """Queue a trial whose run failed once more, or fail it if that was its last retry.
+
+    Returns:
+        Its new state, `TrialState.WAITING` or `TrialState.FAIL`.
+    """
+    failures = _failures(connection, trial_id)
+    most = study.definition.space.max_retries
+    storage = study.storage.optuna_within(connection)
+    storage.set_trial_user_attr(trial_id, trial_record.RETRIES, failures)
+    state = TrialState.WAITING
+    if len(failures) > most:
+        state = TrialState.FAIL
+        reason = f"failed {len(failures)} times (max_retries = {most}), at last: {failures[-1]}"
+        storage.set_trial_user_attr(trial_id, trial_record.REASON, reason)
+    storage.set_trial_state_values(trial_id, state=state)
+    return state
+
+
+def _failures(connection: Connection, trial_id: int) -> list[str]:
+    """How each failed attempt at a trial ended, in order."""
+    rows = connection.execute(
+        select(attempts.c.ending, attempts.c.reason, workers.c.name)
+        .join(workers, workers.c.id == attempts.c.worker_id)
+        .where(attempts.c.trial_id == trial_id, attempts.c.ending.in_(RETRIED))
+        .order_by(attempts.c.number)
+    )
+    return [f"{row.ending} on {row.name}: {row.reason}" for row in rows]

@@ -1,0 +1,241 @@
+"""Where the checkpoints of runs lie: in a folder, or in a bucket of an S3-style store."""
+
+import errno
+import io
+import re
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from optuna.artifacts import Boto3ArtifactStore
+from optuna.artifacts.exceptions import ArtifactNotFound
+
+from histsearch.exceptions import CheckpointError, StoreFullError
+from histsearch.models.file_writing import make_folder, remove_whole, write_whole
+
+if TYPE_CHECKING:
+    from optuna.artifacts._protocol import ArtifactStore
+
+# A worker that was asked to stop has little time for its last checkpoint.
+_CONNECT_SECONDS = 10
+_READ_SECONDS = 30
+_TRIES = 3
+
+_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
+# Of Ceph and MinIO; Amazon's S3 is never full.
+_FULL_CODES = ("QuotaExceeded", "XMinioAdminBucketQuotaExceeded")
+
+
+class CheckpointStore:
+    """Named contents in one of Optuna's artifact stores, with errors that a user can act on.
+
+    Keys are relative paths with slashes, such as ``birds/3/attempt-1/a.ckpt``.
+
+    Args:
+        artifacts: The store.
+        root: Its path or URI, for messages.
+        prefix: Precedes every key in the store.
+        failures: Exceptions of the store that lie outside the program.
+        remedy: What a user can do about them.
+    """
+
+    def __init__(
+        self,
+        artifacts: "ArtifactStore",
+        root: str,
+        *,
+        prefix: str = "",
+        failures: tuple[type[Exception], ...] = (OSError,),
+        remedy: str,
+    ) -> None:
+        self._artifacts = artifacts
+        self._root = root
+        self._prefix = prefix
+        self._failures = failures
+        self._remedy = remedy
+
+    def place(self, key: str) -> str:
+        """Path or URI of a key."""
+        return f"{self._root}/{self._prefix}{key}"
+
+    def write(self, key: str, content: bytes) -> None:
+        """Write a content that is complete or not there; one of that key is replaced at once.
+
+        Raises:
+            StoreFullError: The disk or a quota is used up.
+            CheckpointError: It can't be written for another reason.
+        """
+        try:
+            self._artifacts.write(self._prefix + key, io.BytesIO(content))
+        except self._failures as error:
+            raise self._error("written", key, error) from error
+
+    def read(self, key: str) -> bytes | None:
+        """The content of a key; None where there is none.
+
+        Raises:
+            CheckpointError: It can't be read.
+        """
+        try:
+            with self._artifacts.open_reader(self._prefix + key) as reader:
+                return reader.read()
+        except ArtifactNotFound as error:
+            # Boto3ArtifactStore says the same of a bucket that doesn't exist.
+            if _s3_code(error.__cause__) in (None, "NoSuchKey"):
+                return None
+            raise self._error("read", key, error.__cause__ or error) from error
+        except self._failures as error:
+            raise self._error("read", key, error) from error
+
+    def remove(self, key: str) -> None:
+        """Remove the content of a key, where there is one.
+
+        Raises:
+            CheckpointError: It can't be removed.
+        """
+        try:
+            self._artifacts.remove(self._prefix + key)
+        except ArtifactNotFound:
+            return
+        except self._failures as error:
+            raise self._error("removed", key, error) from error
+
+    def _error(self, action: str, key: str, error: BaseException) -> CheckpointError:
+        found = f"The checkpoint {self.place(key)} can't be {action} ({_reason(error)})"
+        elsewhere = "or name another place with --checkpoints."
+        if _is_full(error):
+            return StoreFullError(f"{found}: free space there {elsewhere}")
+        return CheckpointError(f"{found}: {self._remedy}, {elsewhere}")
+
+
+def open_checkpoint_store(location: str) -> CheckpointStore:
+    """The store at a location; nothing is written or reached yet.
+
+    Args:
+        location: A folder, which is made when something is written; or ``s3://BUCKET[/PREFIX]``,
+            a bucket that exists. Endpoint, region and credentials of S3 are those that boto3
+            finds: ``AWS_ENDPOINT_URL``, ``AWS_DEFAULT_REGION``, ``AWS_ACCESS_KEY_ID``,
+            ``AWS_SECRET_ACCESS_KEY``, a profile or a role. They must allow to get, put and delete
+            objects and to list the bucket, without which S3 hides whether an object exists. An
+            S3-style store that knows nothing of Amazon's newer checksums wants
+            ``AWS_REQUEST_CHECKSUM_CALCULATION=when_required``.
+
+    Raises:
+        CheckpointError: The location is neither, boto3 is missing, or its configuration can't be
+            used.
+    """
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", location):
+        folder = Path(location).expanduser()
+        return CheckpointStore(
+            _FolderArtifacts(folder), str(folder), remedy="let the folder be read and written"
+        )
+    address = re.fullmatch(r"s3://(?P<bucket>[^/]+)/*(?P<prefix>.*?)/*", location)
+    if address is None:
+        raise CheckpointError(
+            f"Checkpoints can't be kept at '{location}': name a folder or s3://BUCKET[/PREFIX] "
+            "with --checkpoints."
+        )
+    return _open_s3(address["bucket"], address["prefix"])
+
+
+def _open_s3(bucket: str, prefix: str) -> CheckpointStore:
+    try:
+        import boto3
+        from boto3.exceptions import Boto3Error
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ImportError as error:
+        raise CheckpointError(
+            f"Checkpoints in s3://{bucket} need boto3, which is missing: "
+            'pip install "histsearch[s3]", or name a folder with --checkpoints.'
+        ) from error
+    config = Config(
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": _TRIES},
+    )
+    try:
+        client = boto3.Session().client("s3", config=config)
+    except (BotoCoreError, ValueError) as error:
+        raise CheckpointError(
+            f"The bucket s3://{bucket} can't be used ({_reason(error)}): mend the AWS_ variables "
+            "and files that boto3 reads, or name a folder with --checkpoints."
+        ) from error
+    return CheckpointStore(
+        Boto3ArtifactStore(bucket, client, avoid_buf_copy=True),
+        f"s3://{bucket}",
+        prefix=f"{prefix}/" if prefix else "",
+        failures=(OSError, Boto3Error, BotoCoreError, ClientError),
+        remedy="check the bucket, its credentials and AWS_ENDPOINT_URL",
+    )
+
+
+class _FolderArtifacts:
+    """An artifact store in a folder, whose files are complete or not there.
+
+    Optuna's own makes no folders and leaves half a file behind when it is stopped.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        try:
+            return (self._root / artifact_id).open("rb")
+        except FileNotFoundError as error:
+            raise ArtifactNotFound(f"{artifact_id} was not found") from error
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        path = self._root / artifact_id
+        content = content_body.read()
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                make_folder(path.parent)
+                write_whole(path, content)
+            except FileNotFoundError:
+                # The end of another run has just removed a folder that it shared with this one.
+                if not tries_left:
+                    raise
+            else:
+                return
+
+    def remove(self, artifact_id: str) -> None:
+        """Remove a file, and the folders under the root that it leaves empty."""
+        path = self._root / artifact_id
+        remove_whole(path)
+        for folder in path.parents:
+            if folder == self._root:
+                return
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    return
+                raise
+
+
+def _reason(error: BaseException) -> str:
+    """Why, in one line; the path of an OSError is said elsewhere."""
+    text = error.strerror if isinstance(error, OSError) else None
+    return " ".join((text or str(error)).split())
+
+
+def _is_full(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _FULL_ERRNOS
+    status = _s3_answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status == HTTPStatus.INSUFFICIENT_STORAGE or _s3_code(error) in _FULL_CODES
+
+
+def _s3_code(error: BaseException | None) -> str | None:
+    """The error code that an S3 store answered with; None where it didn't answer."""
+    code: str | None = _s3_answer(error).get("Error", {}).get("Code")
+    return code
+
+
+def _s3_answer(error: BaseException | None) -> dict[str, Any]:
+    # Only botocore's ClientError has one; it can't be named where botocore isn't installed.
+    answer = getattr(error, "response", None)
+    return answer if isinstance(answer, dict) else {}

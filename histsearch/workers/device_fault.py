@@ -1,0 +1,55 @@
+"""Errors that leave a process unable to use its GPU.
+
+CUDA keeps its state in the process. After a fault every further call fails as well, and only a new
+process can go on. A lack of memory and a call that CUDA refuses leave that state intact.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+
+# A worker ends with it when its GPU has failed, for the supervisor to start a new process:
+# "try again later" (75) in sysexits.h, and neither Python's own 1 nor the 2 of a user's error.
+DEVICE_FAULT_EXIT_CODE = os.EX_TEMPFAIL
+
+# "CUDA error: " begins the messages of c10/cuda/CUDAException.cpp and of cuBLAS in
+# ATen/cuda/Exceptions.h; cuDNN's begin with "cuDNN error: " and hold any of its statuses.
+_FAULT = re.compile(
+    r"CUDA (driver )?error:"
+    r"|CUDA unknown error|Unexpected error from cudaGetDeviceCount|No CUDA GPUs are available"
+    r"|CU(DNN|BLAS)_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR|MAPPING_ERROR|NOT_INITIALIZED)"
+    r"|illegal memory access|unspecified launch failure|uncorrectable ECC error"
+    r"|(GPU|device) (is )?lost"
+)
+_INTACT = re.compile(
+    r"out of memory|ALLOC(ATION)?_FAILED"
+    r"|error: (invalid (configuration )?argument|too many resources requested for launch)"
+    r"|_STATUS_(INVALID_VALUE|NOT_SUPPORTED)"
+)
+
+
+def is_device_fault(error: BaseException) -> bool:
+    """Whether ``error``, or one that led to it, means that this process can't use its GPU again."""
+    return any(_is_fault(link) for link in _chain(error))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and all its causes and contexts, each once."""
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        link = pending.pop()
+        if link is not None and id(link) not in seen:
+            seen.add(id(link))
+            yield link
+            pending += [link.__cause__, link.__context__]
+
+
+def _is_fault(error: BaseException) -> bool:
+    import torch  # the supervisor reads the exit code above, and runs without torch
+
+    if not isinstance(error, RuntimeError) or _INTACT.search(str(error)):
+        return False
+    # Torch before 2.8 raises a plain RuntimeError.
+    accelerator_error = getattr(torch, "AcceleratorError", ())
+    return isinstance(error, accelerator_error) or _FAULT.search(str(error)) is not None

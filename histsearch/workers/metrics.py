@@ -1,0 +1,37 @@
+"""What a worker counts and measures, for Prometheus."""
+
+from prometheus_client import Counter, Gauge, start_http_server
+
+from histsearch.exceptions import HistsearchError
+
+TRIALS = Counter(
+    "histsearch_trials",
+    "Attempts at trials that this worker ended.",
+    ("study", "outcome"),
+)
+EPOCHS = Counter("histsearch_epochs", "Epochs that this worker trained.", ("study",))
+EPOCH_SECONDS = Counter(
+    "histsearch_epoch_seconds", "Time that they took, validation included.", ("study",)
+)
+IMAGES_PER_SECOND = Gauge("histsearch_images_per_second", "Training throughput of the last epoch.")
+RECALL_AT_1 = Gauge(
+    "histsearch_validation_recall_at_1", "Of the last epoch, in [0, 1].", ("study",)
+)
+TAKEN_OVER = Counter("histsearch_claims_lost", "Trials that others took over from this worker.")
+DATABASE_AWAY = Gauge("histsearch_database_away", "1 while the database doesn't answer.")
+REPORTS_WAITING = Gauge("histsearch_reports_waiting", "Reports kept until the database takes them.")
+
+
+def serve(address: str, port: int) -> None:
+    """Serve the metrics over HTTP from a thread of its own.
+
+    Raises:
+        HistsearchError: the port can't be had.
+    """
+    try:
+        start_http_server(port, address)
+    except OSError as error:
+        raise HistsearchError(
+            f"can't serve metrics on {address}:{port} ({error.strerror}); choose another "
+            "--metrics-port"
+        ) from error

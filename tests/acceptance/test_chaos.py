@@ -1,0 +1,40 @@
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import URL
+
+from histsearch.database import embedded_postgres
+from histsearch.folders import HOME_VARIABLE
+from tests.chaos.storm import Storm, Weather, storm_space
+
+SHORT = Weather(
+    workers=2,
+    kill_every=7.0,
+    restarts=1,
+    outage=4.0,
+    freeze=3.0,
+    truncate=True,
+    heartbeat=0.25,
+    limit=280.0,
+)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[URL]:
+    """A PostgreSQL of this test's own, which may come and go."""
+    with tempfile.TemporaryDirectory(prefix="histsearch-", ignore_cleanup_errors=True) as home:
+        monkeypatch.setenv(HOME_VARIABLE, home)
+        yield embedded_postgres.start()
+        embedded_postgres.stop()
+
+
+def test_nothing_is_lost_in_a_short_storm(server: URL, tmp_path: Path) -> None:
+    """`make chaos` is the long one."""
+    damage = Storm(storm_space(trials=6, epochs=4), SHORT, server, tmp_path).blow()
+    print(damage)  # noqa: T201 - pytest shows it when something was lost
+    assert damage.faults == []
+    assert damage.kills >= 2
+    assert damage.resumed >= 1
+    assert sum(damage.states.values()) == 6

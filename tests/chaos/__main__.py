@@ -1,0 +1,40 @@
+"""``make chaos``: the whole storm, about ten minutes on two cores."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from histsearch.database import embedded_postgres
+from histsearch.folders import HOME_VARIABLE
+from tests.chaos.storm import Storm, Weather, storm_space
+
+WEATHER = Weather(
+    workers=4,
+    kill_every=5.0,
+    restarts=3,
+    outage=30.0,
+    freeze=10.0,
+    truncate=True,
+    heartbeat=0.25,
+    limit=3600.0,
+)
+
+
+def main() -> int:
+    """Let the storm blow, and say what it did; 1 if anything was lost."""
+    with tempfile.TemporaryDirectory(prefix="histsearch-", ignore_cleanup_errors=True) as home:
+        os.environ[HOME_VARIABLE] = home
+        folder = Path(home) / "storm"
+        folder.mkdir()
+        space = storm_space(trials=40, epochs=5)
+        try:
+            damage = Storm(space, WEATHER, embedded_postgres.start(), folder).blow()
+        finally:
+            embedded_postgres.stop()
+    print(damage)  # noqa: T201
+    return 1 if damage.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,378 @@
+"""A study searched while workers are killed and PostgreSQL comes and goes."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import psutil
+import sqlalchemy
+import torch
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import URL
+
+from histsearch.data.dataset import load_dataset
+from histsearch.database import embedded_postgres
+from histsearch.database.storage import Storage
+from histsearch.database.tables import attempts
+from histsearch.search.space import Space, load_space
+from histsearch.studies import trial_record
+from histsearch.studies.catalog import create_search, find_study
+from histsearch.training.trainer import Trainer
+from histsearch.workers.preparation import run_settings, split_images
+
+_GLANCE_SECONDS = 0.1
+_NO_DATA = Path()  # glyphs are rendered
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+def storm_space(trials: int, epochs: int) -> Space:
+    """The demo's space, whose trials a worker may die over as often as it likes."""
+    demo = load_space("demo")
+    return demo.model_copy(
+        update={
+            "name": "storm",
+            "trials": trials,
+            "epochs": epochs,
+            "max_retries": 1000,
+            "protocol": demo.protocol.model_copy(update={"validation_fraction": 0.5}),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What the storm does.
+
+    Attributes:
+        workers: Worker processes, each started anew when it was killed.
+        kill_every: Seconds between two kills.
+        restarts: How often PostgreSQL is stopped and started again at once.
+        outage: Seconds for which it is stopped once.
+        freeze: Seconds for which it holds its connections once and says nothing.
+        truncate: Whether the newest checkpoint of a killed worker's trial is cut short once.
+        heartbeat: Seconds between two heartbeats of a worker.
+        limit: Seconds after which the study must be finished.
+        seed: Of everything random in the storm.
+    """
+
+    workers: int
+    kill_every: float
+    restarts: int
+    outage: float
+    freeze: float
+    truncate: bool
+    heartbeat: float
+    limit: float
+    seed: int = 0
+
+
+@dataclass
+class Damage:
+    """What the storm did, and what came of it."""
+
+    kills: int = 0
+    restarts: int = 0
+    outages: int = 0
+    freezes: int = 0
+    truncated: int = 0
+    takeovers: int = 0
+    copies_dropped: int = 0
+    resumed: int = 0
+    epochs: int = 0
+    epochs_repeated: int = 0
+    seconds: float = 0.0
+    states: dict[str, int] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{name.replace('_', ' '):<16} {value:.0f}"
+            if isinstance(value, float)
+            else f"{name.replace('_', ' '):<16} {value}"
+            for name, value in vars(self).items()
+            if name != "faults"
+        ]
+        return "\n".join([*lines, *(f"FAULT: {fault}" for fault in self.faults)])
+
+
+class Storm:
+    """One study in bad weather.
+
+    Args:
+        space: What is searched.
+        weather: What happens meanwhile.
+        database: The study's PostgreSQL, the embedded one of this process's home.
+        folder: For checkpoints and logs.
+    """
+
+    def __init__(self, space: Space, weather: Weather, database: URL, folder: Path) -> None:
+        self.space = space
+        self.weather = weather
+        self.database = database
+        self.folder = folder
+        self.damage = Damage()
+        self._random = random.Random(weather.seed)  # noqa: S311 - chooses victims
+        self._workers: dict[int, subprocess.Popen[bytes]] = {}
+        self._logs: list[Path] = []
+        # Loss and R@1 of each trial's epochs, whichever attempt logged them.
+        self._seen: dict[tuple[int, int], set[tuple[float, float]]] = defaultdict(set)
+
+    def blow(self) -> Damage:
+        """Search the study to its end, and check everything that must hold then."""
+        create_search(Storage(self.database), self.space)
+        started = time.monotonic()
+        try:
+            self._search()
+        finally:
+            for worker in self._workers.values():
+                worker.kill()
+                worker.wait()
+        self.damage.seconds = time.monotonic() - started
+        self._read_logs()
+        self._check_trials()
+        return self.damage
+
+    def _search(self) -> None:
+        deadline = time.monotonic() + self.weather.limit
+        events = self._events()
+        due, action = next(events)
+        while True:
+            self._tend_workers()
+            if not self._workers:
+                return
+            if time.monotonic() > deadline:
+                self.damage.faults.append(f"not finished after {self.weather.limit} s")
+                return
+            # A worker that has drained says that the study is finished.
+            if time.monotonic() >= due and len(self._workers) == self.weather.workers:
+                action()
+                due, action = next(events)
+            time.sleep(_GLANCE_SECONDS)
+
+    def _tend_workers(self) -> None:
+        """Start what was killed; a worker that ended by itself has drained."""
+        ended = {
+            place: worker for place, worker in self._workers.items() if worker.poll() is not None
+        }
+        for place, worker in ended.items():
+            del self._workers[place]
+            if worker.returncode == -signal.SIGKILL:
+                self._start_worker(place)
+            elif worker.returncode != 0:
+                self.damage.faults.append(f"a worker ended with {worker.returncode}")
+        if not self._logs:
+            for place in range(self.weather.workers):
+                self._start_worker(place)
+
+    def _start_worker(self, place: int) -> None:
+        log = self.folder / f"worker-{len(self._logs):03d}.log"
+        self._logs.append(log)
+        with log.open("wb") as stderr:
+            self._workers[place] = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "histsearch", "worker", "--device", "cpu", "--drain"),
+                    f"--checkpoints={self.folder / 'checkpoints'}",
+                    f"--heartbeat={self.weather.heartbeat}",
+                    "--log-format=json",
+                ],
+                env={
+                    **os.environ,
+                    "HISTSEARCH_STORAGE": self.database.render_as_string(hide_password=False),
+                    "OMP_NUM_THREADS": "1",
+                },
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
+
+    def _events(self) -> Iterator[tuple[float, Any]]:
+        """Times and actions: kills at their interval, now and then something else instead."""
+        others = [self._restart] * self.weather.restarts
+        others += [self._outage] if self.weather.outage else []
+        others += [self._freeze] if self.weather.freeze else []
+        others += [self._truncate] if self.weather.truncate else []
+        self._random.shuffle(others)
+        while True:
+            # The first kills hit workers that have begun to train.
+            for _ in range(2):
+                yield time.monotonic() + self.weather.kill_every, self._kill
+            if others:
+                yield time.monotonic() + self.weather.kill_every, others.pop()
+
+    def _kill(self) -> None:
+        worker = self._random.choice(sorted(self._workers.values(), key=lambda one: one.pid))
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        self.damage.kills += 1
+
+    def _truncate(self) -> None:
+        """Kill a worker whose trial has two saved states, and cut the newer one short."""
+        for _, worker in sorted(self._workers.items()):
+            running = self._running_trial(worker.pid)
+            states = sorted(
+                (self.folder / "checkpoints").glob(f"{self.space.name}/{running}.run/*/*.ckpt"),
+                key=lambda path: path.stat().st_mtime_ns,
+            )
+            if len(states) < 2:
+                continue
+            worker.kill()
+            worker.wait()
+            self.damage.kills += 1
+            if not states[-1].exists():
+                return
+            content = states[-1].read_bytes()
+            states[-1].write_bytes(content[: len(content) // 2])
+            self.damage.truncated += 1
+            return
+
+    def _running_trial(self, process_id: int) -> int | None:
+        log = [line for path in self._logs for line in _lines(path) if line.get("event")]
+        mine = [line for line in log if str(line["worker"]).endswith(f"-{process_id}")]
+        if not mine or mine[-1]["event"] == "ended":
+            return None
+        return int(mine[-1]["trial"])
+
+    def _restart(self) -> None:
+        embedded_postgres.stop()
+        embedded_postgres.start()
+        self.damage.restarts += 1
+
+    def _outage(self) -> None:
+        embedded_postgres.stop()
+        self._wait_and_tend(self.weather.outage)
+        embedded_postgres.start()
+        self.damage.outages += 1
+
+    def _freeze(self) -> None:
+        server = [
+            process
+            for process in psutil.process_iter(["name", "cmdline"])
+            if str(embedded_postgres.database_folder()) in (process.info["cmdline"] or [])
+        ]
+        family = [one for process in server for one in (process, *process.children())]
+        for one in family:
+            one.suspend()
+        self._wait_and_tend(self.weather.freeze)
+        for one in family:
+            one.resume()
+        self.damage.freezes += 1
+
+    def _wait_and_tend(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            time.sleep(_GLANCE_SECONDS)
+
+    def _read_logs(self) -> None:
+        epochs: Counter[tuple[int, int]] = Counter()
+        for path in self._logs:
+            text = path.read_text(errors="replace")
+            if "Traceback" in text:
+                self.damage.faults.append(f"a traceback in {path}")
+            for line in _lines(path):
+                event = line.get("event")
+                self.damage.takeovers += event == "taken over"
+                self.damage.resumed += event == "resumed"
+                self.damage.copies_dropped += line.get("outcome") == "lost"
+                if event == "epoch":
+                    key = (line["trial"], line["epoch_number"])
+                    epochs[key] += 1
+                    self._seen[key].add((line["epoch_loss"], line["epoch_recall_at_1"]))
+        self.damage.epochs = sum(epochs.values())
+        self.damage.epochs_repeated = sum(count - 1 for count in epochs.values())
+        # The truncated state costs its trial one epoch more.
+        most = self.damage.kills + self.damage.truncated + self.damage.copies_dropped
+        if self.damage.epochs_repeated > most:
+            self.damage.faults.append(f"more than {most} epochs repeated")
+
+    def _check_trials(self) -> None:
+        study = find_study(Storage(self.database), self.space.name)
+        trials = study.trials()
+        self.damage.states = dict(Counter(trial.state.name for trial in trials))
+        if [trial.number for trial in trials] != list(range(self.space.trials)):
+            self.damage.faults.append(f"trials {[trial.number for trial in trials]}")
+        if any(trial.state not in _FINISHED for trial in trials):
+            self.damage.faults.append(f"unfinished or failed trials: {self.damage.states}")
+        self._check_attempts(trials)
+        self._check_curves([trial for trial in trials if trial.state in _FINISHED])
+
+    def _check_attempts(self, trials: list[FrozenTrial]) -> None:
+        engine = sqlalchemy.create_engine(self.database, poolclass=sqlalchemy.NullPool)
+        with engine.connect() as connection:
+            query = sqlalchemy.select(attempts).order_by(attempts.c.number)
+            rows = connection.execute(query).all()
+        for trial in trials:
+            mine = [row for row in rows if row.trial_id == trial._trial_id]
+            endings = [row.ending for row in mine]
+            results = [ending for ending in endings if ending in ("complete", "pruned")]
+            told = [trial.state.name.lower()]
+            lost = endings.count("worker lost")
+            linked = len(trial.user_attrs.get(trial_record.RETRIES, []))
+            if [row.number for row in mine] != list(range(1, len(mine) + 1)):
+                self.damage.faults.append(f"attempts of #{trial.number} aren't linked")
+            if results != told or endings[-1:] != told:
+                self.damage.faults.append(f"#{trial.number} {told}, its attempts: {endings}")
+            if lost != linked:
+                self.damage.faults.append(f"#{trial.number}: {lost} lost, {linked} linked")
+
+    def _check_curves(self, trials: list[FrozenTrial]) -> None:
+        """Train each configuration again, undisturbed, as far as its trial came."""
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool:
+            curves = pool.map(
+                _undisturbed,
+                [self.space] * len(trials),
+                [trial.params for trial in trials],
+                [trial.user_attrs[trial_record.SEED] for trial in trials],
+                [len(trial.intermediate_values) for trial in trials],
+            )
+            for trial, curve in zip(trials, curves, strict=True):
+                self._check_curve(trial, curve)
+
+    def _check_curve(self, trial: FrozenTrial, curve: list[tuple[float, float]]) -> None:
+        if [recall for _, recall in curve] != list(trial.intermediate_values.values()):
+            self.damage.faults.append(f"the curve of #{trial.number} isn't the undisturbed one")
+        if trial.state == TrialState.COMPLETE and len(curve) != self.space.epochs:
+            self.damage.faults.append(f"#{trial.number} is complete after {len(curve)} epochs")
+        for number, undisturbed in enumerate(curve, start=1):
+            seen = self._seen[trial.number, number]
+            if seen != {undisturbed}:
+                self.damage.faults.append(
+                    f"#{trial.number}, epoch {number}: {seen}, undisturbed {undisturbed}"
+                )
+
+
+def _undisturbed(
+    space: Space, params: dict[str, Any], seed: int, epochs: int
+) -> list[tuple[float, float]]:
+    """Loss and validation R@1 of each epoch of a run that nothing happens to."""
+    torch.set_num_threads(1)
+    train, validation, gallery = split_images(load_dataset(space.dataset, _NO_DATA), space.protocol)
+    settings = run_settings(space, params, _NO_DATA, seed=seed)
+    trainer = Trainer(settings, train, device=torch.device("cpu"))
+    curve = []
+    for epoch in islice(trainer.epochs(validation, gallery), epochs):
+        assert epoch.recall_at_1 is not None
+        curve.append((epoch.loss, epoch.recall_at_1))
+    return curve
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The JSON lines of a log; a worker may have been killed over its last one."""
+    for line in path.read_text(errors="replace").splitlines():
+        try:
+            parsed = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(parsed, dict):
+            yield parsed

@@ -1,0 +1,63 @@
+import pytest
+import sqlalchemy
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy.engine import URL
+
+from histsearch.database import tables
+from histsearch.database.migration import VERSION_TABLE
+from histsearch.database.storage import Storage
+from histsearch.exceptions import StorageError
+from tests.integration.database.side_by_side import run_side_by_side
+
+REVISION = sqlalchemy.table(VERSION_TABLE, sqlalchemy.column("version_num"))
+OWN = {table.name for table in tables.OWN_TABLES}
+
+
+def test_the_migrations_lead_to_the_tables_of_the_code(storage: Storage) -> None:
+    def is_own(_: object, name: str | None, kind: str, *__: object) -> bool:
+        return kind != "table" or name in OWN
+
+    with storage.begin() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "version_table": VERSION_TABLE,
+                "include_object": is_own,
+                "compare_server_default": True,
+            },
+        )
+        assert compare_metadata(context, tables.metadata) == []
+
+
+def test_processes_that_start_together_migrate_once(database: URL) -> None:
+    assert run_side_by_side(6, _revisions, database) == [["0001"]] * 6
+
+
+def _revisions(url: URL) -> list[str]:
+    with Storage(url).begin() as connection:
+        return list(connection.execute(sqlalchemy.select(REVISION.c.version_num)).scalars())
+
+
+def test_tables_of_a_newer_histsearch_are_refused_and_left_as_they_are(
+    storage: Storage, database: URL
+) -> None:
+    with storage.begin() as connection:
+        connection.execute(sqlalchemy.update(REVISION).values(version_num="9999"))
+    with pytest.raises(StorageError, match=r"a newer histsearch \(revision 9999\)"):
+        Storage(database)
+    assert _version(storage) == "9999"
+
+
+def _version(storage: Storage) -> str:
+    with storage.begin() as connection:
+        return str(connection.scalar(sqlalchemy.select(REVISION.c.version_num)))
+
+
+def test_a_database_of_before_these_tables_is_migrated(storage: Storage, database: URL) -> None:
+    storage.optuna.create_new_study([], "kept")
+    with storage.begin() as connection:
+        for table in (VERSION_TABLE, "histsearch_attempts", "histsearch_workers"):
+            connection.execute(sqlalchemy.text(f"DROP TABLE {table}"))
+    assert [one.study_name for one in Storage(database).optuna.get_all_studies()] == ["kept"]
+    assert _version(storage) == "0001"

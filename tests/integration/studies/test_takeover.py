@@ -1,0 +1,314 @@
+"""Trials whose workers are gone, and workers that don't know it."""
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy
+from optuna.trial import TrialState
+
+from histsearch.database.storage import Storage
+from histsearch.database.tables import attempts, workers
+from histsearch.studies import trial_record
+from histsearch.studies.catalog import create_search, delete_study
+from histsearch.studies.claim import Claim, ClaimLostError, Ending, end_attempt
+from histsearch.studies.queue import (
+    claim,
+    database_time,
+    doubtful_trials,
+    requeue_abandoned,
+)
+from histsearch.studies.study import Study
+from histsearch.workers.registry import Activity, beat, list_workers, sign_off
+from tests.integration.claims import claimed, signed_on
+from tests.integration.studies.small_search import small_space
+
+IDLE = Activity("idle")
+WAIT_SECONDS = 30.0
+
+
+def set_back(storage: Storage, worker_id: int, **seconds: float) -> None:
+    """Move times of a worker's row into the past."""
+    shifted = {
+        name: workers.c[name] - sqlalchemy.func.make_interval(0, 0, 0, 0, 0, 0, by)
+        for name, by in seconds.items()
+    }
+    with storage.begin() as connection:
+        connection.execute(
+            sqlalchemy.update(workers).where(workers.c.id == worker_id).values(**shifted)
+        )
+
+
+def steady(storage: Storage) -> int:
+    """A worker whose heartbeats have come steadily for an hour."""
+    worker_id = signed_on(storage, name="judge")
+    set_back(storage, worker_id, steady_since=3600)
+    return worker_id
+
+
+def claimed_by_the_dead(study: Study) -> Claim:
+    """A running trial whose worker was last heard of two minutes ago."""
+    worker_id = signed_on(study.storage, name="victim")
+    one = claim(study, worker_id)
+    assert one is not None
+    set_back(study.storage, worker_id, heartbeat_at=120)
+    return one
+
+
+def endings(study: Study) -> list[tuple[int, str | None]]:
+    with study.storage.begin() as connection:
+        rows = connection.execute(
+            sqlalchemy.select(attempts.c.number, attempts.c.ending).order_by(attempts.c.id)
+        )
+        return [(row.number, row.ending) for row in rows]
+
+
+def state(study: Study, number: int = 0) -> TrialState:
+    return study.trials()[number].state
+
+
+@pytest.fixture
+def study(storage: Storage) -> Study:
+    return create_search(storage, small_space(trials=2))
+
+
+def test_the_trial_of_a_silent_worker_goes_back_with_a_link_to_each_attempt(study: Study) -> None:
+    victim = claimed_by_the_dead(study)
+    requeue_abandoned(study.storage, steady(study.storage))
+    assert state(study) == TrialState.WAITING
+
+    again = claimed(study)
+    assert (again.trial.number, again.trial.params) == (0, victim.trial.params)
+    assert (again.attempt, again.seed) == (2, victim.seed)
+    assert endings(study) == [(1, "worker lost"), (2, None)]
+    (retry,) = study.trials()[0].user_attrs[trial_record.RETRIES]
+    assert re.fullmatch(r"worker lost on victim: no heartbeat for 1[2-9]\d s", retry)
+
+
+def test_a_worker_that_lives_keeps_its_trial(study: Study) -> None:
+    worker_id = signed_on(study.storage)
+    assert claim(study, worker_id) is not None
+    set_back(study.storage, worker_id, heartbeat_at=59)
+    requeue_abandoned(study.storage, steady(study.storage))
+    assert state(study) == TrialState.RUNNING
+
+
+@pytest.mark.parametrize("steady_seconds", [0, 59])
+def test_silence_is_not_judged_by_a_worker_that_was_cut_off_itself(
+    study: Study, steady_seconds: float
+) -> None:
+    claimed_by_the_dead(study)
+    judge = signed_on(study.storage)
+    set_back(study.storage, judge, steady_since=steady_seconds)
+    requeue_abandoned(study.storage, judge)
+    assert state(study) == TrialState.RUNNING
+
+
+def test_a_late_heartbeat_ends_a_workers_steadiness(study: Study) -> None:
+    judge = steady(study.storage)
+    set_back(study.storage, judge, heartbeat_at=61)
+    assert beat(study.storage, judge, IDLE, None)
+    claimed_by_the_dead(study)
+    requeue_abandoned(study.storage, judge)
+    assert state(study) == TrialState.RUNNING
+
+
+def test_a_worker_that_signed_off_frees_its_trial_at_once(study: Study) -> None:
+    worker_id = signed_on(study.storage)
+    assert claim(study, worker_id) is not None
+    sign_off(study.storage, worker_id)
+    requeue_abandoned(study.storage, signed_on(study.storage))
+    assert state(study) == TrialState.WAITING
+
+
+def test_a_process_that_died_while_claiming_leaves_no_trial_running(study: Study) -> None:
+    study.optuna_study.ask(study.definition.distributions())
+    assert state(study) == TrialState.RUNNING
+    requeue_abandoned(study.storage, signed_on(study.storage))
+    assert state(study) == TrialState.WAITING
+    assert claimed(study).attempt == 1
+
+
+def test_a_process_that_dies_over_a_write_has_written_nothing(study: Study) -> None:
+    one = claimed(study)
+
+    def write_and_die() -> None:
+        with one._holding() as connection:
+            within = study.storage.optuna_within(connection)
+            within.set_trial_state_values(one.trial._trial_id, TrialState.COMPLETE, [0.5])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_and_die()
+    assert state(study) == TrialState.RUNNING
+    assert endings(study) == [(1, None)]
+    one.tell(TrialState.COMPLETE, 0.5)
+    assert state(study) == TrialState.COMPLETE
+
+
+def test_trials_of_other_optuna_studies_are_left_alone(storage: Storage) -> None:
+    import optuna
+
+    foreign = optuna.create_study(storage=storage.optuna, study_name="foreign")
+    foreign.ask()
+    requeue_abandoned(storage, steady(storage))
+    assert foreign.trials[0].state == TrialState.RUNNING
+
+
+def test_retries_are_counted_and_used_up(storage: Storage) -> None:
+    study = create_search(storage, small_space(trials=1, max_retries=2))
+    judge = steady(storage)
+    for _ in range(2):
+        claimed_by_the_dead(study)
+        requeue_abandoned(storage, judge)
+        assert state(study) == TrialState.WAITING
+    claimed(study).retry(Ending.CRASHED, "ZeroDivisionError: division by zero")
+    assert state(study) == TrialState.FAIL
+    attributes = study.trials()[0].user_attrs
+    assert len(attributes[trial_record.RETRIES]) == 3
+    assert attributes[trial_record.REASON] == (
+        "failed 3 times (max_retries = 2), at last: crashed on tester: ZeroDivisionError: division "
+        "by zero"
+    )
+    assert study.is_finished
+
+
+def test_being_given_back_uses_up_no_retry(storage: Storage) -> None:
+    study = create_search(storage, small_space(trials=1, max_retries=0))
+    for _ in range(3):
+        claimed(study).give_back()
+    assert claimed(study).attempt == 4
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda claim: claim.record({"seed": 1}, {1: 0.5}),
+        lambda claim: claim.tell(TrialState.COMPLETE, 0.9),
+        lambda claim: claim.give_back(),
+        lambda claim: claim.start(0),
+        lambda claim: claim.retry(Ending.CRASHED, "a bug"),
+    ],
+    ids=["record", "tell", "give back", "start", "retry"],
+)
+def test_a_worker_whose_trial_was_taken_over_can_write_nothing_more(
+    study: Study, write: Callable[[Claim], Any]
+) -> None:
+    sleeper = claimed_by_the_dead(study)
+    requeue_abandoned(study.storage, steady(study.storage))
+    successor = claimed(study)
+    successor.record({}, {1: 0.25})
+    before = study.trials()[0]
+
+    with pytest.raises(ClaimLostError):
+        write(sleeper)
+    after = study.trials()[0]
+    assert after == before
+    assert after.state == TrialState.RUNNING
+    successor.tell(TrialState.COMPLETE, 0.25)
+    assert study.trials()[0].value == 0.25
+
+
+def test_a_result_told_while_its_trial_is_being_taken_over_stands(study: Study) -> None:
+    sleeper = claimed_by_the_dead(study)
+    judge = steady(study.storage)
+    taken = threading.Thread(target=requeue_abandoned, args=(study.storage, judge))
+    with sleeper._holding() as connection:
+        taken.start()
+        # The taker waits for the row that this holds.
+        _wait_for(lambda: _waits_for_a_lock(study.storage))
+        within = study.storage.optuna_within(connection)
+        within.set_trial_state_values(sleeper.trial._trial_id, TrialState.COMPLETE, [0.5])
+        end_attempt(connection, sleeper.id, Ending.COMPLETE)
+    taken.join(WAIT_SECONDS)
+    assert not taken.is_alive()
+    assert state(study) == TrialState.COMPLETE
+    assert endings(study) == [(1, "complete")]
+
+
+def _waits_for_a_lock(storage: Storage) -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with storage.begin() as connection:
+        return bool(connection.scalar(sqlalchemy.text(query)))
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_trial_that_someone_else_finished_is_a_lost_claim(study: Study) -> None:
+    one = claimed(study)
+    study.optuna_study.tell(one.trial.number, state=TrialState.FAIL)
+    with pytest.raises(ClaimLostError):
+        one.tell(TrialState.COMPLETE, 0.5)
+    assert state(study) == TrialState.FAIL
+
+
+def test_a_pruned_trial_has_its_last_intermediate_value(study: Study) -> None:
+    one = claimed(study)
+    one.record({}, {1: 0.5, 2: 0.25})
+    one.tell(TrialState.PRUNED)
+    assert study.trials()[0].value == 0.25
+
+
+def test_a_pruned_trial_without_intermediate_values_has_none(study: Study) -> None:
+    claimed(study).tell(TrialState.PRUNED)
+    assert study.trials()[0].value is None
+
+
+def test_a_deleted_study_is_a_lost_claim(study: Study) -> None:
+    one = claimed(study)
+    delete_study(study.storage, study.name)
+    with pytest.raises(ClaimLostError):
+        one.record({"seed": 1})
+    assert endings(study) == []
+
+
+def test_a_heartbeat_tells_whether_the_attempt_still_holds(study: Study) -> None:
+    worker_id = signed_on(study.storage)
+    one = claim(study, worker_id)
+    assert one is not None
+    assert beat(study.storage, worker_id, IDLE, one.id)
+    set_back(study.storage, worker_id, heartbeat_at=120)
+    requeue_abandoned(study.storage, steady(study.storage))
+    assert not beat(study.storage, worker_id, IDLE, one.id)
+
+
+def test_steps_beyond_the_checkpoint_are_forgotten_at_a_new_start(study: Study) -> None:
+    first = claimed(study)
+    first.record({}, {1: 0.1, 2: 0.2, 3: 0.3})
+    first.give_back()
+    claimed(study).start(1)
+    assert study.trials()[0].intermediate_values == {1: 0.1}
+
+
+def test_running_trials_are_in_doubt_until_their_workers_show_life(study: Study) -> None:
+    worker_id = signed_on(study.storage)
+    assert claim(study, worker_id) is not None
+    since = database_time(study.storage)
+    assert doubtful_trials(study.storage, [study.id], since) == 1
+    assert doubtful_trials(study.storage, [study.id + 1], since) == 0
+    beat(study.storage, worker_id, IDLE, None)
+    assert doubtful_trials(study.storage, [study.id], since) == 0
+
+
+def test_the_list_of_workers_says_who_is_gone(storage: Storage) -> None:
+    alive, dead, ended, forgotten = (
+        signed_on(storage, name=name) for name in ("alive", "dead", "ended", "forgotten")
+    )
+    activity = Activity("training", "small", 3, 2, 10, 120.5, 900)
+    beat(storage, alive, activity, None)
+    set_back(storage, dead, heartbeat_at=120)
+    sign_off(storage, ended)
+    set_back(storage, forgotten, heartbeat_at=100_000)
+    found = {worker.identity.name: worker for worker in list_workers(storage)}
+    assert found.keys() == {"alive", "dead"}
+    assert found["alive"].activity == activity
+    assert (found["alive"].gone, found["dead"].gone) == (False, True)
+    assert found["dead"].silent_seconds == pytest.approx(120, abs=30)

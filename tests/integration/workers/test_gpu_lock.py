@@ -1,0 +1,153 @@
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+# Holds the GPU that it is told to, and says so or why not; ends when its input does.
+HOLDER = """
+import os, sys
+from histsearch.exceptions import DeviceError
+from histsearch.workers.gpu import Gpu
+from histsearch.workers.gpu_lock import hold_gpu
+{preparation}
+try:
+    hold_gpu(Gpu(0, {uuid!r}, "NVIDIA H200", 143771), share={share})
+except DeviceError as error:
+    sys.exit(str(error))
+{afterwards}
+os.write(1, b"held\\n")
+sys.stdin.read()
+"""
+# The child sleeps as the input of a killed holder stays open, and ends with the test.
+FORK = """
+if os.fork() == 0:
+    os.write(1, b"forked\\n")
+    sys.stdin.read()
+    os._exit(0)
+"""
+
+Hold = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def hold(tmp_path: Path) -> Iterator[Hold]:
+    """Starts a process that holds a GPU until the test ends; it has answered by then."""
+    holders: list[subprocess.Popen[str]] = []
+
+    def start(
+        uuid: str = "GPU-a", *, share: bool = False, preparation: str = "", afterwards: str = ""
+    ) -> subprocess.Popen[str]:
+        program = HOLDER.format(
+            uuid=uuid, share=share, preparation=preparation, afterwards=afterwards
+        )
+        holder = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+        )
+        holders.append(holder)
+        return holder
+
+    yield start
+    for holder in holders:
+        holder.communicate(timeout=60)
+
+
+def has_it(holder: subprocess.Popen[str]) -> bool:
+    assert holder.stdout is not None
+    return holder.stdout.readline() == "held\n"
+
+
+def refusal(holder: subprocess.Popen[str]) -> str:
+    assert holder.stderr is not None
+    return holder.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "both"),
+    [
+        ("alone", "alone", False),
+        ("alone", "shared", False),
+        ("shared", "alone", False),
+        ("shared", "shared", True),
+    ],
+)
+def test_a_gpu_is_held_alone_or_by_sharers(hold: Hold, first: str, second: str, both: bool) -> None:
+    assert has_it(hold(share=first == "shared"))
+    assert has_it(hold(share=second == "shared")) == both
+
+
+def test_the_refusal_says_which_gpu_and_what_to_do(hold: Hold) -> None:
+    assert has_it(hold())
+    assert refusal(hold()) == (
+        "another histsearch worker holds GPU 0: NVIDIA H200, 143771 MiB (GPU-a); stop it, choose "
+        "another GPU, or start all workers of this GPU with --share\n"
+    )
+
+
+def test_each_gpu_has_a_lock_of_its_own(hold: Hold) -> None:
+    assert has_it(hold("GPU-a"))
+    assert has_it(hold("GPU-b"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_holder_that_dies_frees_its_gpu(hold: Hold, number: signal.Signals) -> None:
+    holder = hold()
+    assert has_it(holder)
+    holder.send_signal(number)
+    assert holder.wait(timeout=60) == -number
+    assert has_it(hold())
+
+
+def test_processes_forked_by_a_killed_holder_do_not_keep_its_gpu(hold: Hold) -> None:
+    holder = hold(afterwards=FORK)
+    assert holder.stdout is not None
+    assert {holder.stdout.readline(), holder.stdout.readline()} == {"held\n", "forked\n"}
+    holder.kill()
+    holder.wait(timeout=60)
+    assert has_it(hold())
+
+
+def test_a_fork_does_not_free_the_gpu(hold: Hold) -> None:
+    holder = hold(afterwards=FORK)
+    assert holder.stdout is not None
+    assert {holder.stdout.readline(), holder.stdout.readline()} == {"held\n", "forked\n"}
+    assert not has_it(hold())
+
+
+def test_every_user_can_use_the_file_whatever_the_umask(hold: Hold, tmp_path: Path) -> None:
+    assert has_it(hold(preparation="os.umask(0o077)", afterwards="assert os.umask(0) == 0o077"))
+    (file,) = tmp_path.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o666
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can act as two users")
+def test_users_exclude_one_another(hold: Hold, tmp_path: Path) -> None:
+    # Pytest's folders above this one are closed to others: a user is changed within it.
+    tmp_path.chmod(0o1777)
+    elsewhere = f"os.chdir({str(tmp_path)!r}); import tempfile; tempfile.tempdir = '.'; "
+    other_user = f"{elsewhere} os.setuid(65534)"
+    first = hold(preparation=other_user)
+    assert has_it(first)
+    assert "another histsearch worker holds GPU 0" in refusal(hold())
+    first.kill()
+    first.wait(timeout=60)
+    second = hold()
+    assert has_it(second)
+    assert "another histsearch worker holds GPU 0" in refusal(hold(preparation=other_user))
+
+
+def test_a_link_in_the_place_of_the_file_is_refused(hold: Hold, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    link = tmp_path / "histsearch-GPU-a.lock"
+    link.symlink_to(target)
+    assert f"can't be used (Too many levels of symbolic links: {link})" in refusal(hold())
+    assert not target.exists()
