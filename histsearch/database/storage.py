@@ -1,6 +1,7 @@
 """The PostgreSQL that holds every study, as an Optuna storage."""
 
 import os
+import random
 import re
 import select
 import time
@@ -32,6 +33,10 @@ ANSWER_SECONDS = 30.0
 """Longest wait for an answer; a server that gives none counts as gone."""
 
 HURRIED_ANSWER_SECONDS = 2.0
+LOCK_SECONDS = 150.0
+_LOCK_RETRY_SECONDS = 0.1
+_TRY_LOCK = sqlalchemy.text("SELECT pg_try_advisory_xact_lock(:family, :key)")
+_END_WHEN_SUSPENDED = sqlalchemy.text("SET LOCAL idle_in_transaction_session_timeout = '2min'")
 _GLANCE_SECONDS = 0.25
 
 # A cut network is noticed within about a minute, also while nothing is being asked.
@@ -234,9 +239,20 @@ class Storage:
 
 @contextmanager
 def _lock(engine: Engine, key: int) -> Iterator[Connection]:
-    with engine.begin() as connection:
-        connection.execute(
-            sqlalchemy.text("SELECT pg_advisory_xact_lock(:family, :key)"),
-            {"family": _LOCK_FAMILY, "key": key},
-        )
-        yield connection
+    """Hold an advisory lock within a transaction.
+
+    Whoever waits for it holds no connection meanwhile: the waiting ones could have all those of a
+    pooler, and the holder needs another to get on. A holder that is suspended loses it.
+    """
+    deadline = time.monotonic() + LOCK_SECONDS
+    while time.monotonic() < deadline:
+        with engine.begin() as connection:
+            if connection.scalar(_TRY_LOCK, {"family": _LOCK_FAMILY, "key": key}):
+                connection.execute(_END_WHEN_SUSPENDED)
+                yield connection
+                return
+        time.sleep(random.uniform(0, _LOCK_RETRY_SECONDS))  # noqa: S311 - spreads those who wait
+    raise DatabaseAwayError(
+        f"a lock in PostgreSQL at {place(engine.url)} has been held by others for "
+        f"{LOCK_SECONDS:.0f} s; look for a process that hangs in pg_stat_activity"
+    )

@@ -8,7 +8,6 @@ import pytest
 import sqlalchemy
 from optuna.study import StudyDirection
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import OperationalError
 
 from histsearch.database import storage as storage_module
 from histsearch.database.storage import Storage, parse_storage_url, storage_url
@@ -18,12 +17,6 @@ from tests.integration.database.side_by_side import PROCESSES, run_side_by_side
 
 PASSWORD = "swordfish"  # noqa: S105 - opens nothing
 KEY = 7
-
-
-@pytest.fixture
-def impatient(database: URL) -> Storage:
-    """The database of ``storage``, where waiting for a lock is an error."""
-    return Storage(database.update_query_dict({"options": "-c lock_timeout=100ms"}))
 
 
 @pytest.fixture
@@ -129,24 +122,25 @@ def _number_of_studies(url: URL) -> int:
 
 
 def test_processes_exclude_each_other_from_a_lock_of_one_key(
-    storage: Storage, impatient: Storage
+    storage: Storage,
 ) -> None:
     with storage.lock(KEY):
-        assert run_side_by_side(1, _can_lock, impatient.url, KEY) == [False]
-    assert run_side_by_side(1, _can_lock, impatient.url, KEY) == [True]
+        assert run_side_by_side(1, _can_lock, storage.url, KEY) == [False]
+    assert run_side_by_side(1, _can_lock, storage.url, KEY) == [True]
 
 
-def test_locks_of_different_keys_are_independent(storage: Storage, impatient: Storage) -> None:
+def test_locks_of_different_keys_are_independent(storage: Storage) -> None:
     with storage.lock(KEY):
-        assert run_side_by_side(1, _can_lock, impatient.url, KEY + 1) == [True]
+        assert run_side_by_side(1, _can_lock, storage.url, KEY + 1) == [True]
 
 
 def _can_lock(url: URL, key: int) -> bool:
     storage = Storage(url)
+    storage_module.LOCK_SECONDS = 0.5
     try:
         with storage.lock(key):
             return True
-    except OperationalError:
+    except DatabaseAwayError:
         return False
 
 
@@ -164,10 +158,34 @@ def _die_with_lock(url: URL, key: int) -> None:
         os._exit(3)
 
 
-def test_lock_is_free_again_after_an_error(storage: Storage, impatient: Storage) -> None:
+def test_lock_is_free_again_after_an_error(storage: Storage, database: URL) -> None:
     with pytest.raises(ZeroDivisionError), storage.lock(KEY):
         raise ZeroDivisionError
-    with impatient.lock(KEY):
+    with Storage(database).lock(KEY):
+        pass
+
+
+def test_whoever_waits_for_a_lock_holds_no_connection(storage: Storage, database: URL) -> None:
+    waiting = Storage(database.update_query_dict({"application_name": "waiting"}))
+    in_transaction = sqlalchemy.text(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'waiting' "
+        "AND (wait_event_type = 'Lock' OR state = 'idle in transaction')"
+    )
+    with ThreadPoolExecutor() as pool:
+        with storage.lock(KEY):
+            attempt = pool.submit(_lock_once, waiting)
+            for _ in range(20):
+                with storage.begin() as connection:
+                    held = connection.scalar(in_transaction)
+                if not held:
+                    break
+            assert not attempt.done()
+            assert held == 0
+        attempt.result(timeout=30)
+
+
+def _lock_once(storage: Storage) -> None:
+    with storage.lock(KEY):
         pass
 
 
