@@ -71,11 +71,17 @@ def _never() -> bool:
     return False
 
 
+def _do_nothing() -> None:
+    return None
+
+
 class Trainer:
     """Trains one configuration; iterate over `epochs` to drive it.
 
     Everything random (initial weights, order of images, augmentation) follows from
     ``settings.seed``, so a run repeated on the same machine gives the same curve.
+
+    ``on_warmup_epoch`` is called after each epoch of the warm-up, which `epochs` doesn't yield.
 
     Attributes:
         finished_warmup_epochs: Epochs of the warm-up that are over.
@@ -92,6 +98,7 @@ class Trainer:
         device: torch.device,
         loader_processes: int = 0,
         should_stop: Callable[[], bool] = _never,
+        on_warmup_epoch: Callable[[], None] = _do_nothing,
     ) -> None:
         values = settings.hyperparameters
         torch.manual_seed(settings.seed)
@@ -125,6 +132,7 @@ class Trainer:
         self.warmup_seconds = 0.0
         self._train_seconds = 0.0
         self._should_stop = should_stop
+        self._on_warmup_epoch = on_warmup_epoch
         self._batches = EpochBatches(
             images.labels_N,
             values.batch_size,
@@ -267,6 +275,7 @@ class Trainer:
             self.finished_warmup_epochs += 1
             self.warmup_seconds += self._train_seconds
             self._begin_epoch()
+            self._on_warmup_epoch()
         self.network.set_backbone_trainable(True)
 
     def _begin_epoch(self) -> None:

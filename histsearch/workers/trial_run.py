@@ -140,6 +140,14 @@ def _configuration(claim: Claim) -> dict[str, Value]:
     return {name: claim.trial.params[name] for name in claim.study.definition.space.search}
 
 
+def _reached(trainer: Trainer) -> str:
+    """How far a run is, in words."""
+    done = f"epoch {trainer.finished_epochs}"
+    if trainer.finished_epochs == 0:
+        done = f"warm-up epoch {trainer.finished_warmup_epochs}"
+    return done + (f", batch {trainer.finished_batches}" if trainer.finished_batches else "")
+
+
 def _run_checkpoints(runner: TrialRunner, claim: Claim, identity: str) -> RunCheckpoints:
     run = f"{claim.study.name}/{claim.trial.number}.run"
     return RunCheckpoints(runner.checkpoints, run, claim.attempt, identity)
@@ -189,6 +197,7 @@ class _Run(ABC):
             device=self.runner.device,
             loader_processes=self.runner.loader_processes,
             should_stop=self.should_stop,
+            on_warmup_epoch=lambda: self.save(trainer),
         )
         self.resume(trainer)
         try:
@@ -237,7 +246,7 @@ class _Run(ABC):
         if state is not None:
             trainer.load_state_dict(state["trainer"])
             self.finished = [Epoch(**epoch) for epoch in state["epochs"]]
-            self.log(f"resumed after epoch {trainer.finished_epochs}", "resumed")
+            self.log(f"resumed after {_reached(trainer)}", "resumed")
         reached = trainer.finished_epochs
         self.runner.reporter.report(lambda: self.claim.start(reached))
         if self.finished:

@@ -58,6 +58,7 @@ class Weather:
     Attributes:
         workers: Worker processes, each started anew when it was killed.
         kill_every: Seconds between two kills.
+        kills_between: Kills between two of the other things that happen.
         restarts: How often PostgreSQL is stopped and started again at once.
         outage: Seconds for which it is stopped once.
         freeze: Seconds for which it holds its connections once and says nothing.
@@ -69,6 +70,7 @@ class Weather:
 
     workers: int
     kill_every: float
+    kills_between: int
     restarts: int
     outage: float
     freeze: float
@@ -204,8 +206,7 @@ class Storm:
         others += [self._truncate] if self.weather.truncate else []
         self._random.shuffle(others)
         while True:
-            # The first kills hit workers that have begun to train.
-            for _ in range(2):
+            for _ in range(self.weather.kills_between):
                 yield time.monotonic() + self.weather.kill_every, self._kill
             if others:
                 yield time.monotonic() + self.weather.kill_every, others.pop()
