@@ -3,6 +3,7 @@
 import logging
 import math
 import multiprocessing
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from histsearch.data.dataset import Dataset
 from histsearch.data.image_set import ImageSet, UnreadableImageError, decode
 from histsearch.exceptions import DataError
+from histsearch.processes import end_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +97,9 @@ def unreadable_files(paths: Sequence[Path], processes: int) -> Iterator[tuple[Pa
         return
     # A forked copy of a process that has threads may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with ProcessPoolExecutor(
+        processes, mp_context=context, initializer=end_with_parent, initargs=(os.getpid(),)
+    ) as pool:
         yield from _with_reasons(paths, pool.map(_reason, paths, chunksize=_FILES_A_TASK))
 
 

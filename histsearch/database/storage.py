@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 import psycopg2
 import psycopg2.extensions
 import sqlalchemy
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_url
@@ -49,14 +50,17 @@ _CONNECT_ARGUMENTS = {
 
 # SQLSTATE: connection exceptions, insufficient resources, operator intervention, system errors.
 _PASSING_CLASSES = ("08", "53", "57", "58")
-_READ_ONLY = "25006"
-_PASSING_WORDS = (
-    "starting up",
-    "shutting down",
-    "recovery mode",
-    "too many",
-    "connection slots",
-    "terminating connection",
+_READ_ONLY = "25006"  # the server has become a standby
+# A serialization failure, a deadlock, a lock that can't be had: trying again helps.
+_WITHIN_A_CONNECTION = ("40001", "40P01", "55P03")
+_PASSING_CODES = (_READ_ONLY, *_WITHIN_A_CONNECTION)
+_FINAL_WORDS = (
+    "password authentication failed",
+    "no password supplied",
+    "pg_hba.conf",
+    "does not exist",
+    "not permitted to log in",
+    "permission denied",
 )
 
 
@@ -107,12 +111,14 @@ def place(url: URL) -> str:
 
 
 def _unusable(url: URL, error: BaseException) -> StorageError:
-    """The one-line error for a PostgreSQL that refuses."""
-    return StorageError(_sentence(url, error))
+    """The one-line error for a PostgreSQL that refuses, or doesn't answer at the moment."""
+    cause = getattr(error, "orig", None) or error
+    kind = DatabaseAwayError if _may_pass(cause) else StorageError
+    return kind(_sentence(url, cause))
 
 
 def _sentence(url: URL, error: BaseException) -> str:
-    reason = " ".join(str(getattr(error, "orig", None) or error).split())
+    reason = " ".join(str(error).split())
     passwords = [url.password, *(url.query[name] for name in url.query if "pass" in name)]
     for password in passwords:
         if password:
@@ -120,34 +126,32 @@ def _sentence(url: URL, error: BaseException) -> str:
     return f"PostgreSQL at {place(url)} can't be used: {reason}"
 
 
-def _is_passing(error: BaseException) -> bool:
-    """Whether PostgreSQL refuses for now: it stops, starts, is full, or is a standby."""
-    code = getattr(error, "pgcode", None) or ""
-    return code[:2] in _PASSING_CLASSES or code == _READ_ONLY
-
-
-def _refuses_for_good(error: BaseException) -> bool:
-    """Whether a server that answers lets nobody in who asks like this: a wrong password, say.
+def _may_pass(error: BaseException) -> bool:
+    """Whether what PostgreSQL, or a pooler before it, refuses now may go well later.
 
     psycopg2 gives the errors of a new connection no SQLSTATE, so their words must do.
     """
-    text = str(error)
-    return "FATAL:" in text and not any(words in text for words in _PASSING_WORDS)
+    if not isinstance(error, psycopg2.OperationalError | psycopg2.InternalError):
+        return False
+    code = error.pgcode
+    if code is not None:
+        return code[:2] in _PASSING_CLASSES or code in _PASSING_CODES
+    return not any(words in str(error) for words in _FINAL_WORDS)
 
 
 def _explain_lost_connections(engine: Engine) -> None:
     """Let a connection that fails or breaks raise `StorageError`, whoever uses the engine."""
 
     def explain(context: ExceptionContext) -> None:
+        error = context.original_exception
         lost = context.is_disconnect or context.connection is None
-        if not lost and _is_passing(context.original_exception):
+        code = getattr(error, "pgcode", None)
+        passing = code is not None and _may_pass(error)
+        if passing and not lost and code not in _WITHIN_A_CONNECTION:
             # After a failover the same address leads elsewhere.
-            context.is_disconnect = lost = True
-        if lost and not context.is_pre_ping:  # a failed ping leads to a new connection
-            error = context.original_exception
-            if _refuses_for_good(error):
-                raise _unusable(engine.url, error)
-            raise DatabaseAwayError(_sentence(engine.url, error))
+            context.is_disconnect = True
+        if (lost or passing) and not context.is_pre_ping:  # a failed ping is followed by a new one
+            raise _unusable(engine.url, error)
 
     event.listen(engine, "handle_error", explain)
 
@@ -161,22 +165,32 @@ def wait_for_answers(should_hurry: Callable[[], bool]) -> None:
     Args:
         should_hurry: Asked while waiting; from when it is true, a wait may take little longer.
     """
-
-    def wait(connection: psycopg2.extensions.connection) -> None:
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while (state := connection.poll()) != psycopg2.extensions.POLL_OK:
-            if should_hurry():
-                deadline = min(deadline, time.monotonic() + HURRIED_ANSWER_SECONDS)
-            if time.monotonic() > deadline:
-                raise psycopg2.OperationalError("it doesn't answer")
-            reading = state == psycopg2.extensions.POLL_READ
-            files = [connection.fileno()]
-            select.select(files if reading else [], [] if reading else files, [], _GLANCE_SECONDS)
-
-    psycopg2.extensions.set_wait_callback(wait)
+    global _should_hurry
+    _should_hurry = should_hurry
+    psycopg2.extensions.set_wait_callback(_wait)
 
 
-wait_for_answers(lambda: False)
+def _never() -> bool:
+    return False
+
+
+_should_hurry: Callable[[], bool] = _never
+
+
+def _wait(connection: psycopg2.extensions.connection) -> None:
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while (state := connection.poll()) != psycopg2.extensions.POLL_OK:
+        if _should_hurry():
+            deadline = min(deadline, time.monotonic() + HURRIED_ANSWER_SECONDS)
+        if time.monotonic() > deadline:
+            raise psycopg2.OperationalError("it doesn't answer")
+        ready = select.poll()
+        reading = state == psycopg2.extensions.POLL_READ
+        ready.register(connection.fileno(), select.POLLIN if reading else select.POLLOUT)
+        ready.poll(_GLANCE_SECONDS * 1000)
+
+
+wait_for_answers(_never)
 
 
 class Storage:
@@ -213,12 +227,16 @@ class Storage:
                 )
                 _explain_lost_connections(self.optuna.engine)
                 migrate(connection)
-        except (DBAPIError, RuntimeError) as error:  # no rights; tables of another Optuna version
+        except DBAPIError as error:  # no rights, for instance
             raise _unusable(url, error) from None
+        except StorageInternalError as error:
+            raise _unusable(url, error.__cause__ or error) from None
+        except RuntimeError as error:  # tables of another Optuna version
+            raise StorageError(_sentence(url, error)) from None
 
     def begin(self) -> AbstractContextManager[Connection]:
         """A transaction on histsearch's own tables, committed when the block ends well."""
-        return self.optuna.engine.begin()
+        return _begin(self.optuna.engine)
 
     def optuna_within(self, connection: Connection) -> RDBStorage:
         """Optuna's storage inside a transaction of ours: what it writes is kept or lost with it."""
@@ -238,21 +256,28 @@ class Storage:
 
 
 @contextmanager
+def _begin(engine: Engine) -> Iterator[Connection]:
+    """A transaction that ends when its process is suspended, lest others wait for it for ever."""
+    with engine.begin() as connection:
+        connection.execute(_END_WHEN_SUSPENDED)
+        yield connection
+
+
+@contextmanager
 def _lock(engine: Engine, key: int) -> Iterator[Connection]:
     """Hold an advisory lock within a transaction.
 
     Whoever waits for it holds no connection meanwhile: the waiting ones could have all those of a
-    pooler, and the holder needs another to get on. A holder that is suspended loses it.
+    pooler, and the holder needs another to get on.
     """
     deadline = time.monotonic() + LOCK_SECONDS
-    while time.monotonic() < deadline:
-        with engine.begin() as connection:
+    while time.monotonic() < deadline and not _should_hurry():
+        with _begin(engine) as connection:
             if connection.scalar(_TRY_LOCK, {"family": _LOCK_FAMILY, "key": key}):
-                connection.execute(_END_WHEN_SUSPENDED)
                 yield connection
                 return
         time.sleep(random.uniform(0, _LOCK_RETRY_SECONDS))  # noqa: S311 - spreads those who wait
     raise DatabaseAwayError(
-        f"a lock in PostgreSQL at {place(engine.url)} has been held by others for "
-        f"{LOCK_SECONDS:.0f} s; look for a process that hangs in pg_stat_activity"
+        f"a lock in PostgreSQL at {place(engine.url)} is held by another process, longer than this "
+        "one may wait; look for one that hangs in pg_stat_activity"
     )

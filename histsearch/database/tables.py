@@ -67,7 +67,7 @@ workers = Table(
         DateTime(timezone=True),
         nullable=False,
         server_default=func.now(),
-        comment="since when no heartbeat came later than the grace after the one before",
+        comment="since when no heartbeat came later than half the grace after the one before",
     ),
     Column("ended_at", DateTime(timezone=True), comment="empty unless it ended in good order"),
     Column("activity", Text, nullable=False, server_default="starting"),

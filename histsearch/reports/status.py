@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,10 +60,11 @@ class Status:
 def take_status(storage: Storage) -> Status:
     """Look at the studies and their workers."""
     workers = list_workers(storage)
-    return Status(
-        studies=[_study_status(study, workers) for study in list_studies(storage)],
-        workers=workers,
-    )
+    studies = []
+    for study in list_studies(storage):
+        with suppress(KeyError):  # it was deleted a moment ago
+            studies.append(_study_status(study, workers))
+    return Status(studies=studies, workers=workers)
 
 
 def study_state(study: Study) -> State:

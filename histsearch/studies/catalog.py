@@ -11,12 +11,14 @@ from typing import Any
 import optuna
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from pydantic import ValidationError
+from sqlalchemy import select
 
 import histsearch
 from histsearch.database.storage import Storage
+from histsearch.database.tables import attempts, optuna_trials
 from histsearch.exceptions import StudyError
 from histsearch.search.space import NAME_ALLOWED, NAME_PATTERN, Space
-from histsearch.studies.definition import StudyDefinition
+from histsearch.studies.definition import StudyDefinition, new_key
 from histsearch.studies.study import (
     BUDGET,
     DEFINITION,
@@ -63,7 +65,9 @@ def create_search(
             f"found {len(space.enqueue)} enqueued configurations in a budget of {budget} trials; "
             "raise the budget, or enqueue fewer"
         )
-    definition = StudyDefinition(kind="search", version=histsearch.__version__, space=space)
+    definition = StudyDefinition(
+        kind="search", version=histsearch.__version__, key=new_key(), space=space
+    )
     queue = [QueuedTrial(configuration) for configuration in space.enqueue]
     return create_study(storage, name or space.name, definition, budget=budget, queue=queue)
 
@@ -137,9 +141,9 @@ def find_study(storage: Storage, name: str) -> Study:
     """
     try:
         optuna_study = optuna.load_study(study_name=name, storage=storage.optuna)
+        definition = optuna_study.user_attrs.get(DEFINITION)
     except KeyError:
         raise StudyError(_no_such_study(storage, name)) from None
-    definition = optuna_study.user_attrs.get(DEFINITION)
     if definition is None:
         raise StudyError(f'found "{name}", an Optuna study that histsearch didn\'t create')
     try:
@@ -170,4 +174,13 @@ def delete_study(storage: Storage, name: str) -> None:
         raise StudyError(_no_such_study(storage, name)) from None
     if optuna_study.trials and DEFINITION not in optuna_study.user_attrs:
         raise StudyError(f'found "{name}", an Optuna study that histsearch didn\'t create')
-    optuna.delete_study(study_name=name, storage=storage.optuna)
+    study_id = optuna_study._study_id
+    with storage.lock(study_id) as connection:
+        # A worker that is writing about a trial ends first; from then on it can't any more.
+        connection.execute(
+            select(attempts.c.id)
+            .join(optuna_trials, optuna_trials.c.trial_id == attempts.c.trial_id)
+            .where(optuna_trials.c.study_id == study_id)
+            .with_for_update(of=attempts)
+        )
+        storage.optuna_within(connection).delete_study(study_id)

@@ -82,24 +82,35 @@ class Claim:
         Raises:
             ClaimLostError: somebody has already.
         """
-        held = (
-            select(attempts.c.id)
-            .where(attempts.c.id == self.id, attempts.c.ended_at.is_(None))
-            .with_for_update()
-        )
         with self.study.storage.begin() as connection:
-            if connection.scalar(held) is None:
+            if self._lock_row(connection) is not None:
                 raise ClaimLostError
             try:
                 yield connection
             except UpdateFinishedTrialError:
                 raise ClaimLostError from None
 
+    def _lock_row(self, connection: Connection) -> str | None:
+        """Lock the attempt's row; how the attempt ended, None if it is open."""
+        query = select(attempts.c.ended_at, attempts.c.ending).where(attempts.c.id == self.id)
+        row = connection.execute(query.with_for_update()).one_or_none()
+        if row is None:
+            raise ClaimLostError
+        return None if row.ended_at is None else str(row.ending)
+
+    def _has_ended(self, ending: Ending) -> bool:
+        """Whether the attempt ended so already: the answer to an earlier telling was lost."""
+        with self.study.storage.begin() as connection:
+            return self._lock_row(connection) == ending
+
     def start(self, resumed_after: int) -> None:
         """Note which epoch the attempt goes on from, and forget what was reported beyond it.
 
         Optuna has no call for the latter, and would take the last of the values for that of a
         pruned trial.
+
+        Raises:
+            ClaimLostError: the trial isn't this attempt's any more.
         """
         steps = optuna_intermediate_values
         with self._holding() as connection:
@@ -128,12 +139,17 @@ class Claim:
             for name, value in attributes.items():
                 storage.set_trial_user_attr(trial_id, name, value)
 
+    # The three that end an attempt may be called again when the database didn't answer.
+
     def tell(self, state: TrialState, value: float | None = None) -> None:
         """Finish the trial; a pruned one gets its last intermediate value, as in Optuna.
 
         Raises:
             ClaimLostError: the trial isn't this attempt's any more.
         """
+        ending = Ending(state.name.lower())
+        if self._has_ended(ending):
+            return
         with self._holding() as connection:
             storage = self.study.storage.optuna_within(connection)
             if state == TrialState.PRUNED:
@@ -141,7 +157,7 @@ class Claim:
                 value = stored.intermediate_values.get(stored.last_step or 0)
             values = None if value is None else [value]
             storage.set_trial_state_values(self.trial._trial_id, state, values)
-            end_attempt(connection, self.id, Ending(state.name.lower()))
+            end_attempt(connection, self.id, ending)
 
     def give_back(self) -> None:
         """Return the trial to the queue; the next claim starts it again, as it was.
@@ -149,20 +165,27 @@ class Claim:
         Raises:
             ClaimLostError: the trial isn't this attempt's any more.
         """
+        if self._has_ended(Ending.GIVEN_BACK):
+            return
         with self._holding() as connection:
             storage = self.study.storage.optuna_within(connection)
             storage.set_trial_state_values(self.trial._trial_id, TrialState.WAITING)
             end_attempt(connection, self.id, Ending.GIVEN_BACK)
 
-    def retry(self, ending: Ending, reason: str) -> None:
+    def retry(self, ending: Ending, reason: str) -> TrialState:
         """Return the trial to the queue after a failure of its run, or fail it after too many.
+
+        Returns:
+            Its new state, `TrialState.WAITING` or `TrialState.FAIL`.
 
         Raises:
             ClaimLostError: the trial isn't this attempt's any more.
         """
+        if self._has_ended(ending):
+            return self.study.storage.optuna.get_trial(self.trial._trial_id).state
         with self._holding() as connection:
             end_attempt(connection, self.id, ending, reason)
-            requeue(connection, self.study, self.trial._trial_id)
+            return requeue(connection, self.study, self.trial._trial_id)
 
 
 def end_attempt(
@@ -172,9 +195,18 @@ def end_attempt(
     ended = connection.execute(
         update(attempts)
         .where(attempts.c.id == attempt_id, attempts.c.ended_at.is_(None))
-        .values(ended_at=func.clock_timestamp(), ending=ending.value, reason=reason)
+        .values(
+            ended_at=func.clock_timestamp(),
+            ending=ending.value,
+            reason=None if reason is None else _storable(reason),
+        )
     )
     return ended.rowcount > 0
+
+
+def _storable(text: str) -> str:
+    """A text without what PostgreSQL can't store, which an exception's message may hold."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def requeue(connection: Connection, study: Study, trial_id: int) -> TrialState:

@@ -1,5 +1,6 @@
 """What a study is: kept in its user attributes, so that a worker needs the database alone."""
 
+import secrets
 from typing import Literal
 
 from optuna.distributions import BaseDistribution, IntDistribution
@@ -10,6 +11,11 @@ from histsearch.exceptions import StudyError
 from histsearch.search.distributions import distributions
 from histsearch.search.space import Space
 from histsearch.studies.trial_record import SEED
+
+
+def new_key() -> str:
+    """A key for a new study."""
+    return secrets.token_hex(4)
 
 
 def _release_line(version: str) -> str:
@@ -23,6 +29,7 @@ class StudyDefinition(BaseModel):
     Attributes:
         kind: "search", or "retrain" for chosen configurations on the full training half.
         version: The histsearch that created the study.
+        key: Tells it from every other study of that name, earlier ones and those elsewhere.
         space: What it searches. For a retraining, the chosen values of the searched parameters.
         source: The search that a retraining takes its configurations from.
         seeds: Runs of each configuration in a retraining; 1 in a search.
@@ -32,6 +39,7 @@ class StudyDefinition(BaseModel):
 
     kind: Literal["search", "retrain"]
     version: str
+    key: str = ""
     space: Space
     source: str | None = None
     seeds: int = 1

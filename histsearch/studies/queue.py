@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+import optuna
 from optuna.trial import TrialState
-from sqlalchemy import and_, func, insert, literal, or_, select
+from sqlalchemy import and_, func, insert, not_, or_, select
 from sqlalchemy.engine import Connection
 
 from histsearch.database.storage import Storage
@@ -42,10 +44,16 @@ def claim(study: Study, worker_id: int) -> Claim | None:
             return None
         started = study.count() - study.count(TrialState.WAITING)
         space = study.definition.space
-        study.optuna_study.sampler = build_sampler(space, space.protocol.seed + started)
-        trial_id = study.optuna_study.ask(study.definition.distributions())._trial_id
+        # In the lock's own transaction, so that the trial and its attempt come to be together.
+        within = study.storage.optuna_within(connection)
+        optuna_study = optuna.load_study(
+            study_name=study.name,
+            storage=within,
+            sampler=build_sampler(space, space.protocol.seed + started),
+        )
+        trial_id = optuna_study.ask(study.definition.distributions())._trial_id
         number, attempt_id = _open_attempt(connection, trial_id, worker_id)
-        return Claim(study, study.storage.optuna.get_trial(trial_id), number, attempt_id)
+        return Claim(study, within.get_trial(trial_id), number, attempt_id)
 
 
 def _open_attempt(connection: Connection, trial_id: int, worker_id: int) -> tuple[int, int]:
@@ -60,62 +68,91 @@ def _open_attempt(connection: Connection, trial_id: int, worker_id: int) -> tupl
 
 @dataclass(frozen=True)
 class _Abandoned:
+    """A running trial without a worker.
+
+    Attributes:
+        silent: Whether its worker was there a while ago and gave no sign of life since; else it
+            ended, or gave up the attempt, and the trial is merely left over.
+    """
+
     study_id: int
     trial_id: int
     attempt_id: int | None
     worker: str | None
     silent_seconds: float | None
+    silent: bool
 
 
-def requeue_abandoned(storage: Storage, worker_id: int) -> None:
+def requeue_abandoned(storage: Storage, worker_id: int) -> list[Claim]:
     """Queue the running trials again whose workers are gone.
 
     A worker is gone when it has ended, or when its last heartbeat is older than its grace. The
     latter says nothing where the database was away itself, so it is judged only by a worker whose
-    own heartbeats have come steadily for as long. A trial without an attempt was being claimed by
-    a process that died over it.
+    own heartbeats have come steadily for as long, the last one just now.
 
     Args:
         storage: The storage to look through.
-        worker_id: Key of the worker that looks.
+        worker_id: Key of the worker that looks, and runs no trial itself: an attempt that is open
+            in its name is one whose claim it was never told of.
+
+    Returns:
+        The last attempts of the trials that have failed by it, their retries being used up.
     """
     with storage.begin() as connection:
         affected = {row.study_id for row in _abandoned(connection, worker_id)}
-    if not affected:
-        return
-    for study in list_studies(storage):
+    failed: list[Claim] = []
+    for study in list_studies(storage) if affected else ():
         if study.id in affected:
-            _requeue_abandoned_of(study, worker_id)
+            with suppress(KeyError):  # deleted meanwhile
+                failed += _requeue_abandoned_of(study, worker_id)
+    return failed
 
 
-def _requeue_abandoned_of(study: Study, worker_id: int) -> None:
+def _requeue_abandoned_of(study: Study, worker_id: int) -> list[Claim]:
     with study.storage.lock(study.id) as connection:
-        # Now that no claim is under way, what has no attempt will get none.
-        for row in _abandoned(connection, worker_id):
-            if row.study_id == study.id:
-                _requeue_one(connection, study, row)
+        rows = [row for row in _abandoned(connection, worker_id) if row.study_id == study.id]
+        claims = [_requeue_one(connection, study, row) for row in rows]
+    return [claim for claim in claims if claim is not None]
 
 
-def _requeue_one(connection: Connection, study: Study, row: _Abandoned) -> None:
+def _requeue_one(connection: Connection, study: Study, row: _Abandoned) -> Claim | None:
+    """Queue one trial again; its last attempt if it has failed instead."""
     storage = study.storage.optuna_within(connection)
-    number = storage.get_trial(row.trial_id).number
+    trial = storage.get_trial(row.trial_id)
+    label = f"{study.name} #{trial.number}"
     if row.attempt_id is None:
         storage.set_trial_state_values(row.trial_id, TrialState.WAITING)
-        log.warning("%s #%d  was left without a worker: back in the queue", study.name, number)
-        return
+        log.warning("%s  was left without a worker: back in the queue", label)
+        return None
+    number = _lock_attempt(connection, row.attempt_id)
+    if number is None:  # its worker is writing at this moment, or has just told its end
+        return None
+    if not row.silent:
+        storage.set_trial_state_values(row.trial_id, TrialState.WAITING)
+        end_attempt(connection, row.attempt_id, Ending.GIVEN_BACK)
+        log.warning("%s  was left over by %s: back in the queue", label, row.worker)
+        return None
     reason = f"no heartbeat for {row.silent_seconds:.0f} s"
-    if not end_attempt(connection, row.attempt_id, Ending.LOST, reason):
-        return  # told or given back while this waited for its row
+    end_attempt(connection, row.attempt_id, Ending.LOST, reason)
     state = requeue(connection, study, row.trial_id)
+    back = state == TrialState.WAITING
     log.warning(
-        "%s #%d  %s is gone (%s): %s",
-        study.name,
-        number,
+        "%s  %s is gone (%s): %s",
+        label,
         row.worker,
         reason,
-        "back in the queue" if state == TrialState.WAITING else "failed, its retries are used up",
-        extra={"study": study.name, "trial": number, "event": "taken over", "worker": row.worker},
+        "back in the queue" if back else "failed, its retries are used up",
+        extra={"study": study.name, "trial": trial.number, "event": "taken over"},
     )
+    return None if back else Claim(study, trial, number, row.attempt_id)
+
+
+def _lock_attempt(connection: Connection, attempt_id: int) -> int | None:
+    """Lock an open attempt without waiting for it; its number, None if that can't be done."""
+    query = select(attempts.c.number).where(
+        attempts.c.id == attempt_id, attempts.c.ended_at.is_(None)
+    )
+    return connection.scalar(query.with_for_update(skip_locked=True))
 
 
 # Running trials of histsearch's studies, each with its attempt and worker where it has them.
@@ -138,17 +175,19 @@ _RUNNING = (
 
 def _abandoned(connection: Connection, worker_id: int) -> list[_Abandoned]:
     judge = workers.alias("judge")
-    grace = func.make_interval(0, 0, 0, 0, 0, 0, workers.c.grace_seconds)
-    judge_is_steady = (
-        select(literal(1))
-        .where(judge.c.id == worker_id, judge.c.steady_since < func.now() - grace)
-        .exists()
+    # Whoever was cut off for longer than half its grace knows it by its own late heartbeat. The
+    # longer grace of the two leaves the other the time to make up for what both have missed.
+    grace_seconds = func.greatest(workers.c.grace_seconds, judge.c.grace_seconds)
+    grace, half = (
+        func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+        for seconds in (grace_seconds, judge.c.grace_seconds / 2)
     )
-    gone = or_(
-        attempts.c.id.is_(None),
-        workers.c.ended_at.is_not(None),
-        and_(workers.c.heartbeat_at < func.now() - grace, judge_is_steady),
+    silent = and_(
+        workers.c.heartbeat_at < func.now() - grace,
+        judge.c.steady_since < func.now() - grace,
+        judge.c.heartbeat_at > func.now() - half,
     )
+    left_over = or_(workers.c.ended_at.is_not(None), workers.c.id == worker_id)
     query = (
         select(
             optuna_trials.c.study_id,
@@ -156,9 +195,10 @@ def _abandoned(connection: Connection, worker_id: int) -> list[_Abandoned]:
             attempts.c.id,
             workers.c.name,
             func.extract("epoch", func.now() - workers.c.heartbeat_at),
+            and_(silent, not_(left_over)),
         )
-        .select_from(_RUNNING)
-        .where(gone)
+        .select_from(_RUNNING.join(judge, judge.c.id == worker_id))
+        .where(or_(attempts.c.id.is_(None), left_over, silent))
     )
     return [_Abandoned(*row) for row in connection.execute(query)]
 

@@ -9,7 +9,7 @@ import histsearch
 from histsearch.exceptions import StudyError
 from histsearch.search.space import Space
 from histsearch.studies.catalog import QueuedTrial, create_study
-from histsearch.studies.definition import StudyDefinition
+from histsearch.studies.definition import StudyDefinition, new_key
 from histsearch.studies.study import IMAGES, Study
 from histsearch.studies.trial_record import (
     BASELINE,
@@ -65,6 +65,7 @@ def create_retraining(
     definition = StudyDefinition(
         kind="retrain",
         version=histsearch.__version__,
+        key=new_key(),
         space=_narrowed(study.definition.space, chosen),
         source=study.name,
         seeds=seeds,

@@ -23,6 +23,10 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 _SLOTS = ("a", "b")
 
 
+class _UnusableError(Exception):
+    """A checkpoint that is there and can't be gone on from."""
+
+
 @dataclass(frozen=True)
 class _Checkpoint:
     """A checkpoint that can be gone on from; the higher its number, the newer it is."""
@@ -90,6 +94,9 @@ class RunCheckpoints:
         """The newest state that is whole and of this run, with tensors on the CPU; None if none.
 
         The last attempt that has one counts. What is passed over is logged.
+
+        Raises:
+            CheckpointError: The store doesn't answer.
         """
         passed_over = False
         for attempt in range(self._attempt, 0, -1):
@@ -97,7 +104,7 @@ class RunCheckpoints:
             for slot in range(len(_SLOTS)):
                 try:
                     checkpoint = self._read(attempt, slot)
-                except CheckpointError as error:
+                except _UnusableError as error:
                     log.warning("%s", error)
                     passed_over = True
                 else:
@@ -119,7 +126,8 @@ class RunCheckpoints:
         """The checkpoint in a slot; None if it is empty.
 
         Raises:
-            CheckpointError: It can't be used.
+            _UnusableError: It can't be used.
+            CheckpointError: The store doesn't answer.
         """
         key = self._key(attempt, slot)
         place = self._store.place(key)
@@ -128,19 +136,19 @@ class RunCheckpoints:
             return None
         digest, content = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
         if hashlib.sha256(content).digest() != digest:
-            raise CheckpointError(
+            raise _UnusableError(
                 f"The checkpoint {place} is damaged; going back to the one before it."
             )
         try:
             loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         except (RuntimeError, pickle.UnpicklingError) as error:
-            raise CheckpointError(
+            raise _UnusableError(
                 f"The checkpoint {place} can't be read ({error}); going back to the one before it."
             ) from error
         if loaded["identity"] != self._identity:
-            raise CheckpointError(
-                f"The checkpoint {place} was made by other software, on another device or from "
-                "other images; it is passed over."
+            raise _UnusableError(
+                f"The checkpoint {place} was made by other software, on another device, with other "
+                "settings or from other images; it is passed over."
             )
         return _Checkpoint(attempt, slot, loaded["number"], loaded["state"])
 

@@ -21,11 +21,25 @@ _FAULT = re.compile(
     r"|illegal memory access|unspecified launch failure|uncorrectable ECC error"
     r"|(GPU|device) (is )?lost"
 )
+_NO_MEMORY = re.compile(r"out of memory|ALLOC(ATION)?_FAILED|DefaultCPUAllocator")
 _INTACT = re.compile(
-    r"out of memory|ALLOC(ATION)?_FAILED"
-    r"|error: (invalid (configuration )?argument|too many resources requested for launch)"
+    _NO_MEMORY.pattern
+    + r"|error: (invalid (configuration )?argument|too many resources requested for launch)"
     r"|_STATUS_(INVALID_VALUE|NOT_SUPPORTED)"
 )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether ``error``, or one that led to it, is a lack of memory, of a GPU's or the machine's.
+
+    A GPU that is shared reports it with other words than torch's own allocator does, and torch on
+    the CPU as a RuntimeError that names its allocator.
+    """
+    return any(
+        isinstance(link, MemoryError)
+        or (isinstance(link, RuntimeError) and _NO_MEMORY.search(str(link)) is not None)
+        for link in _chain(error)
+    )
 
 
 def is_device_fault(error: BaseException) -> bool:

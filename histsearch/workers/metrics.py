@@ -1,5 +1,7 @@
 """What a worker counts and measures, for Prometheus."""
 
+import os
+
 from prometheus_client import Counter, Gauge, start_http_server
 
 from histsearch.exceptions import HistsearchError
@@ -29,9 +31,11 @@ def serve(address: str, port: int) -> None:
         HistsearchError: the port can't be had.
     """
     try:
-        start_http_server(port, address)
+        server, _ = start_http_server(port, address)
     except OSError as error:
         raise HistsearchError(
             f"can't serve metrics on {address}:{port} ({error.strerror}); choose another "
             "--metrics-port"
         ) from error
+    # Loader processes that outlive a killed worker would keep the port from its successor.
+    os.register_at_fork(after_in_child=server.socket.close)

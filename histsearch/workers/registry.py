@@ -84,8 +84,8 @@ def beat(storage: Storage, worker_id: int, activity: Activity, attempt_id: int |
     Returns:
         False when the attempt isn't the worker's any more; True when it is, or there is none.
     """
-    grace = func.make_interval(0, 0, 0, 0, 0, 0, workers.c.grace_seconds)
-    late = func.clock_timestamp() - workers.c.heartbeat_at > grace
+    half_grace = func.make_interval(0, 0, 0, 0, 0, 0, workers.c.grace_seconds / 2)
+    late = func.clock_timestamp() - workers.c.heartbeat_at > half_grace
     row = (
         update(workers)
         .where(workers.c.id == worker_id)

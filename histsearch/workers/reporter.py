@@ -86,10 +86,9 @@ class Reporter:
             self._lost = False
 
     def end(self) -> None:
-        """Report for no attempt any more; what is left of the last one's reports is dropped."""
+        """Report for no attempt any more, but for what is left of the last one's reports."""
         with self._changed:
             self._claim = None
-            self._reports.clear()
             self._activity = Activity("idle")
 
     def show(self, activity: Activity) -> None:
@@ -111,9 +110,8 @@ class Reporter:
     def settle(self, seconds: float) -> bool:
         """Wait until all reports are delivered or needless; False if they aren't in time."""
         with self._changed:
-            return self._changed.wait_for(
-                lambda: not self._reports or self._work.done(), timeout=seconds
-            )
+            self._changed.wait_for(lambda: not self._reports or self._work.done(), timeout=seconds)
+            return not self._reports
 
     @property
     def is_away(self) -> bool:
@@ -180,7 +178,9 @@ class Reporter:
         self._next_heartbeat = time.monotonic() + self._heartbeat_seconds
         held = beat(self._storage, self._worker_id, self._activity, claim.id if claim else None)
         with self._changed:
-            if not held and claim is self._claim:
+            # Where its end is still to be told, that shows whether it was this worker's.
+            ending = any(report.ends_claim for report in self._reports)
+            if not held and claim is self._claim and not ending:
                 self._lose()
 
     def _deliver(self) -> None:
@@ -189,6 +189,8 @@ class Reporter:
                 if not self._reports:
                     return
                 report = self._reports[0]
+            if time.monotonic() >= self._next_heartbeat:  # also within a long backlog
+                self._beat()
             try:
                 report.deliver()
             except ClaimLostError:

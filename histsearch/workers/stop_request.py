@@ -16,6 +16,7 @@ DEADLINE_SECONDS = 7.0
 a scheduler would kill it soon."""
 
 _GLANCE_SECONDS = 0.05
+_WATCH_SECONDS = 0.25
 
 
 def _do_nothing() -> None:
@@ -39,15 +40,17 @@ class StopRequest:
         """Take over the stop signals of this process."""
         for number in STOP_SIGNALS:
             signal.signal(number, self._handle)
+        # Started beforehand, as a handler may interrupt a thread's start.
+        threading.Thread(target=self._watch, name="deadline", daemon=True).start()
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        if not self._requested:
-            self._requested = True
-            deadline = threading.Timer(DEADLINE_SECONDS, self._end)
-            deadline.daemon = True
-            deadline.start()
+        self._requested = True
 
-    def _end(self) -> None:
+    def _watch(self) -> None:
+        """End this process if it doesn't end by itself after the signal."""
+        while not self._requested:
+            time.sleep(_WATCH_SECONDS)
+        time.sleep(DEADLINE_SECONDS)
         log.warning("still busy %.0f s after the signal: ending as it is", DEADLINE_SECONDS)
         self.at_deadline()
         os._exit(0)

@@ -1,6 +1,5 @@
 """One worker process for each GPU, started again when it fails."""
 
-import ctypes
 import logging
 import os
 import select
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
+from histsearch.processes import end_with_parent
 from histsearch.workers.device_fault import DEVICE_FAULT_EXIT_CODE
 from histsearch.workers.gpu import Gpu
 from histsearch.workers.stop_request import STOP_SIGNALS
@@ -21,13 +21,12 @@ log = logging.getLogger(__name__)
 # The pause before a new start doubles with each failure of the GPU's worker.
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
-# With so many failures within the window a GPU is out of service.
-MOST_FAILURES = 3
+# With so many failures within the window a GPU is out of service. One trial that brings them about
+# has failed before that: the usual max_retries allows it four.
+MOST_FAILURES = 5
 FAILURE_WINDOW_SECONDS = 30 * 60.0
 
 _USER_ERROR_EXIT_CODE = 2  # the command line's: a new start would end the same way
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
 
 
 def supervise(
@@ -186,10 +185,7 @@ def _stop_with(supervisor: int) -> None:
     # The handlers in place are the supervisor's, and would swallow a signal.
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    if sys.platform == "linux":
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != supervisor:  # it died before it could be asked for
-        os._exit(0)
+    end_with_parent(supervisor, signal.SIGTERM)
 
 
 def _in_words(code: int) -> str:

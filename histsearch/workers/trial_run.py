@@ -33,6 +33,7 @@ from histsearch.training.hyperparameters import Value
 from histsearch.training.run_checkpoint import RunCheckpoints
 from histsearch.training.trainer import Epoch, InterruptedRunError, NonFiniteLossError, Trainer
 from histsearch.workers import metrics
+from histsearch.workers.device_fault import is_out_of_memory
 from histsearch.workers.preparation import run_settings, split_images
 from histsearch.workers.provenance import peak_memory_mib, provenance, reset_peak_memory
 from histsearch.workers.registry import Activity
@@ -40,14 +41,14 @@ from histsearch.workers.reporter import Reporter
 
 log = logging.getLogger(__name__)
 
-# On the CPU torch reports a lack of memory as a RuntimeError that names its allocator.
-_CPU_ALLOCATOR = "DefaultCPUAllocator"
-
 # After an epoch the pruner's word is awaited this long; training goes on without it while the
 # database is slow or away.
 _VERDICT_SECONDS = 5.0
 
-LEFT_TO_GO_ON = (InterruptedRunError, StorageError, DataError, WeightsError, StoreFullError)
+_STORE_PAUSES = (1.0, 5.0, 20.0)
+_GLANCE_SECONDS = 0.1
+
+LEFT_TO_GO_ON = (InterruptedRunError, StorageError, DataError, WeightsError, CheckpointError)
 """What ends a run without saying anything about its trial, which will go on elsewhere or later."""
 
 
@@ -97,6 +98,7 @@ class TrialRunner:
             DataError: an image can't be read here.
             WeightsError: the weights can't be read here.
             StoreFullError: there is no room for the run's state.
+            CheckpointError: the states of earlier attempts can't be reached.
         """
         reset_peak_memory(self.device)
         kind = _RetrainRun if claim.study.definition.kind == "retrain" else _SearchRun
@@ -105,10 +107,8 @@ class TrialRunner:
             outcome = run.to_its_end()
         except NonFiniteLossError as error:
             outcome = Outcome(TrialState.PRUNED, reason=str(error))
-        except (torch.OutOfMemoryError, MemoryError):
-            outcome = Outcome(TrialState.FAIL, reason=self._out_of_memory(claim))
-        except RuntimeError as error:
-            if _CPU_ALLOCATOR not in str(error):
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
                 raise
             outcome = Outcome(TrialState.FAIL, reason=self._out_of_memory(claim))
         except LEFT_TO_GO_ON:
@@ -149,7 +149,7 @@ def _reached(trainer: Trainer) -> str:
 
 
 def _run_checkpoints(runner: TrialRunner, claim: Claim, identity: str) -> RunCheckpoints:
-    run = f"{claim.study.name}/{claim.trial.number}.run"
+    run = f"{claim.study.name}/{claim.trial.number}-{claim.study.definition.key}.run"
     return RunCheckpoints(runner.checkpoints, run, claim.attempt, identity)
 
 
@@ -242,7 +242,7 @@ class _Run(ABC):
 
     def resume(self, trainer: Trainer) -> None:
         """Go on from the saved state of an earlier attempt, where there is one."""
-        state = self.checkpoints.load()
+        state = self.saved_state()
         if state is not None:
             trainer.load_state_dict(state["trainer"])
             self.finished = [Epoch(**epoch) for epoch in state["epochs"]]
@@ -252,6 +252,28 @@ class _Run(ABC):
         if self.finished:
             # The attempt before may have ended with the last of its reports undelivered.
             self.record(self.progress(trainer), self.curve())
+
+    def saved_state(self) -> dict[str, Any] | None:
+        """The state to go on from; a store that doesn't answer is given some time to.
+
+        Raises:
+            CheckpointError: it didn't.
+        """
+        for pause in _STORE_PAUSES:
+            try:
+                return self.checkpoints.load()
+            except CheckpointError as error:
+                log.warning("%s  %s Trying again in %g s.", self.claim.label, error, pause)
+                self.pause(pause)
+        return self.checkpoints.load()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but no longer than the run makes sense."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.should_stop():
+                raise InterruptedRunError
+            time.sleep(_GLANCE_SECONDS)
 
     def save(self, trainer: Trainer) -> None:
         """Keep the state of now."""
@@ -390,14 +412,17 @@ class _SearchRun(_Run):
         return self.hopeless_after is not None
 
     def _judge(self, curve: dict[int, float]) -> None:
+        if len(curve) < len(self.finished):
+            return  # it was kept while the database was away, and a later one follows
         # By the curve of this run: an earlier attempt may have stored steps beyond it.
         study = self.study
         try:
             frozen = copy.copy(study.storage.optuna.get_trial(self.claim.trial._trial_id))
+            frozen.intermediate_values = curve
+            hopeless = study.optuna_study.pruner.prune(study.optuna_study, frozen)
         except KeyError:  # the study was deleted
             raise ClaimLostError from None
-        frozen.intermediate_values = curve
-        if study.optuna_study.pruner.prune(study.optuna_study, frozen):
+        if hopeless:
             self.hopeless_after = max(curve)
 
 
@@ -418,6 +443,9 @@ class _RetrainRun(_Run):
 
     def _keep(self, trainer: Trainer) -> None:
         """Save the trained model, for evaluation and export."""
+        # A copy that woke up too late mustn't replace its successor's model.
+        if self.runner.reporter.settle(_VERDICT_SECONDS) and self.runner.reporter.lost:
+            raise InterruptedRunError
         key = model_key(self.study.name, self.claim.trial.number)
         content = dump_checkpoint(
             trainer.network,

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import torch
 from optuna.trial import TrialState
+from sqlalchemy.exc import IntegrityError
 
 from histsearch.data.dataset import Dataset
 from histsearch.database.storage import Storage
 from histsearch.exceptions import (
+    CheckpointError,
     DataError,
     HistsearchError,
     StorageError,
-    StoreFullError,
     StudyError,
     WeightsError,
 )
@@ -107,7 +108,7 @@ class Worker:
         Raises:
             StudyError: a named study doesn't exist, or is another version's.
             StorageError: the database has been away for too long.
-            StoreFullError: there is no room for the states of runs.
+            CheckpointError: there is no room for the states of runs, or they can't be reached.
             DeviceFaultError: the device can't be used by this process any more.
             HistsearchError: a study lacks something on this machine, and no other work is left.
         """
@@ -157,7 +158,8 @@ class Worker:
     def _work_once(self) -> bool:
         """Run a trial, or wait a moment for one; True when drained."""
         self._reporter.check()
-        requeue_abandoned(self._storage, self._id)
+        for failed in requeue_abandoned(self._storage, self._id):
+            self._runner.forget(failed)
         if self._run_one():
             self._idle_since = None
             return False
@@ -178,10 +180,10 @@ class Worker:
     def _run_one(self) -> bool:
         """Run the next trial of the study whose turn it is; False if there is none."""
         for study in self._open_studies():
-            dataset = self._prepare(study)
-            if dataset is None:
-                continue
             with self._unless_deleted(study):
+                dataset = self._prepare(study)
+                if dataset is None:
+                    continue
                 claimed = claim(study, self._id)
                 if claimed is not None:
                     self._turns[study.name] = max(self._turns.values(), default=0) + 1
@@ -240,7 +242,7 @@ class Worker:
         return self._datasets[key]
 
     def _leave(self, study: Study, error: HistsearchError) -> None:
-        log.error("leaving study %s to other workers: %s", study.name, error)
+        log.error("leaving study %s to other workers until restarted: %s", study.name, error)
         self._unusable[study.name] = error
 
     def _check_usable(self) -> None:
@@ -273,12 +275,11 @@ class Worker:
         try:
             outcome = self._runner.run(claimed, dataset)
         except InterruptedRunError:
-            self._reporter.check()
             self._give_back(claimed, "interrupted")
         except (DataError, WeightsError) as error:
             self._give_back(claimed, str(error))
             self._leave(claimed.study, error)
-        except StoreFullError as error:
+        except CheckpointError as error:
             self._give_back(claimed, str(error))
             raise
         # Whatever a configuration brings about, the worker lives, and others get their turn.
@@ -303,8 +304,11 @@ class Worker:
         ending = Ending.DEVICE_FAULT if fault else Ending.CRASHED
         reason = f"{type(error).__name__}: {error}"
         log.error("%s  %s", claimed.label, ending, exc_info=None if fault else error)
-        self._reporter.report(lambda: claimed.retry(ending, reason), ends_claim=True)
-        self._told(claimed, str(ending), f"{ending}: {reason}")
+        states: list[TrialState] = []
+        self._reporter.report(lambda: states.append(claimed.retry(ending, reason)), ends_claim=True)
+        if self._told(claimed, str(ending), f"{ending}: {reason}") and states[-1].is_finished():
+            log.error("%s  failed: its retries are used up", claimed.label)
+            self._runner.forget(claimed)
         if fault:
             raise DeviceFaultError(reason) from error
 
@@ -317,12 +321,9 @@ class Worker:
         Raises:
             StorageError: the database has been away for too long.
         """
-        while not self._reporter.settle(IDLE_SECONDS):
-            self._reporter.check()
-            if self._stop() and not self._reporter.settle(_LAST_REPORTS_SECONDS):
-                outcome, text = "untold", f"{text}, which the database can't be told now"
-                break
-        if self._reporter.lost:
+        if not self._settle():
+            outcome, text = "untold", f"{text}, which the database can't be told now"
+        elif self._reporter.lost:
             outcome, text = "lost", "another worker has it now: this copy is dropped"
             metrics.TAKEN_OVER.inc()
         metrics.TRIALS.labels(claimed.study.name, outcome).inc()
@@ -338,21 +339,30 @@ class Worker:
                 "outcome": outcome,
             },
         )
+        self._reporter.check()
         return outcome not in ("untold", "lost")
+
+    def _settle(self) -> bool:
+        """Wait until all is told, or there is no more use in waiting; whether it is told."""
+        while not self._reporter.settle(IDLE_SECONDS):
+            if self._stop():
+                return self._reporter.settle(_LAST_REPORTS_SECONDS)
+            if self._reporter.should_stop():
+                return False
+        return True
 
     @contextmanager
     def _unless_deleted(self, study: Study) -> Iterator[None]:
         """Leave the block without a crash when the study is deleted meanwhile."""
         try:
             yield
-        except KeyError:
+        except (KeyError, IntegrityError):
             if self._exists(study):
                 raise
             log.warning("study %s was deleted", study.name)
 
     def _exists(self, study: Study) -> bool:
         try:
-            find_study(self._storage, study.name)
+            return find_study(self._storage, study.name).id == study.id
         except StudyError:
             return False
-        return True

@@ -33,6 +33,9 @@ def main() -> int:
             damage = Storm(space, WEATHER, embedded_postgres.start(), folder).blow()
         finally:
             embedded_postgres.stop()
+    seen = (damage.restarts, damage.outages, damage.freezes, damage.truncated)
+    if seen != (WEATHER.restarts, 1, 1, 1):
+        damage.faults.append("the study was finished before all of the weather had come")
     print(damage)  # noqa: T201
     return 1 if damage.faults else 0
 

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import optuna
@@ -14,9 +15,10 @@ from histsearch.studies.catalog import (
     find_study,
     list_studies,
 )
+from histsearch.studies.claim import ClaimLostError
 from histsearch.studies.definition import StudyDefinition
 from histsearch.studies.study import DEFINITION
-from tests.integration.claims import claim_next
+from tests.integration.claims import claim_next, claimed
 from tests.integration.studies.small_search import ENQUEUED, complete_next, small_space
 
 ALL_KINDS_OF_DOMAINS = {
@@ -181,3 +183,22 @@ def test_more_enqueued_configurations_than_trials_are_refused(storage: Storage) 
     space = small_space(enqueue=[ENQUEUED, {"alpha": 1.0}])
     with pytest.raises(StudyError, match="2 enqueued configurations in a budget of 1"):
         create_search(storage, space, trials=1)
+
+
+def test_a_study_is_deleted_while_its_trials_are_being_written(storage: Storage) -> None:
+    study = create_search(storage, small_space())
+    claim = claimed(study)
+    written = 0
+    with ThreadPoolExecutor() as pool:
+        deletion = None
+        while True:
+            try:
+                claim.record({f"attribute {written}": 0}, {written: 0.5})
+            except ClaimLostError:
+                break
+            written += 1
+            if deletion is None and written == 5:
+                deletion = pool.submit(delete_study, storage, "small")
+        assert deletion is not None
+        deletion.result(timeout=60)
+    assert list_studies(storage) == []

@@ -1,8 +1,6 @@
 """Trials whose workers are gone, and workers that don't know it."""
 
 import re
-import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,11 +21,10 @@ from histsearch.studies.queue import (
 )
 from histsearch.studies.study import Study
 from histsearch.workers.registry import Activity, beat, list_workers, sign_off
-from tests.integration.claims import claimed, signed_on
+from tests.integration.claims import claim_next, claimed, signed_on
 from tests.integration.studies.small_search import small_space
 
 IDLE = Activity("idle")
-WAIT_SECONDS = 30.0
 
 
 def set_back(storage: Storage, worker_id: int, **seconds: float) -> None:
@@ -97,7 +94,7 @@ def test_a_worker_that_lives_keeps_its_trial(study: Study) -> None:
 
 
 @pytest.mark.parametrize("steady_seconds", [0, 59])
-def test_silence_is_not_judged_by_a_worker_that_was_cut_off_itself(
+def test_silence_is_not_judged_by_a_worker_that_has_not_been_there_for_as_long(
     study: Study, steady_seconds: float
 ) -> None:
     claimed_by_the_dead(study)
@@ -107,13 +104,44 @@ def test_silence_is_not_judged_by_a_worker_that_was_cut_off_itself(
     assert state(study) == TrialState.RUNNING
 
 
-def test_a_late_heartbeat_ends_a_workers_steadiness(study: Study) -> None:
+def test_after_an_outage_nobody_judges_before_his_own_next_heartbeat(study: Study) -> None:
     judge = steady(study.storage)
-    set_back(study.storage, judge, heartbeat_at=61)
+    claimed_by_the_dead(study)
+    set_back(study.storage, judge, heartbeat_at=120)
+    requeue_abandoned(study.storage, judge)
+    assert state(study) == TrialState.RUNNING
+
+
+@pytest.mark.parametrize("outage_seconds", [31, 55, 600])
+def test_a_late_heartbeat_ends_a_workers_steadiness(study: Study, outage_seconds: float) -> None:
+    judge = steady(study.storage)
+    set_back(study.storage, judge, heartbeat_at=outage_seconds)
     assert beat(study.storage, judge, IDLE, None)
     claimed_by_the_dead(study)
     requeue_abandoned(study.storage, judge)
     assert state(study) == TrialState.RUNNING
+
+
+def test_a_worker_of_a_shorter_grace_is_given_that_of_its_judge(study: Study) -> None:
+    hasty = signed_on(study.storage, heartbeat_seconds=1)
+    assert claim(study, hasty) is not None
+    set_back(
+        study.storage, hasty, heartbeat_at=20
+    )  # as after an outage that the judge didn't notice
+    judge = steady(study.storage)
+    requeue_abandoned(study.storage, judge)
+    assert state(study) == TrialState.RUNNING
+    set_back(study.storage, hasty, heartbeat_at=61)
+    requeue_abandoned(study.storage, judge)
+    assert state(study) == TrialState.WAITING
+
+
+def test_a_claim_whose_answer_was_lost_is_left_over_and_uses_up_no_retry(study: Study) -> None:
+    worker_id = signed_on(study.storage)
+    assert claim(study, worker_id) is not None
+    requeue_abandoned(study.storage, worker_id)
+    assert state(study) == TrialState.WAITING
+    assert endings(study) == [(1, "given back")]
 
 
 def test_a_worker_that_signed_off_frees_its_trial_at_once(study: Study) -> None:
@@ -122,6 +150,7 @@ def test_a_worker_that_signed_off_frees_its_trial_at_once(study: Study) -> None:
     sign_off(study.storage, worker_id)
     requeue_abandoned(study.storage, signed_on(study.storage))
     assert state(study) == TrialState.WAITING
+    assert endings(study) == [(1, "given back")]
 
 
 def test_a_process_that_died_while_claiming_leaves_no_trial_running(study: Study) -> None:
@@ -176,6 +205,22 @@ def test_retries_are_counted_and_used_up(storage: Storage) -> None:
     assert study.is_finished
 
 
+def test_the_last_attempt_of_a_trial_that_failed_by_it_is_known_to_who_judged(
+    storage: Storage,
+) -> None:
+    study = create_search(storage, small_space(trials=1, max_retries=0))
+    victim = claimed_by_the_dead(study)
+    (failed,) = requeue_abandoned(storage, steady(storage))
+    assert (failed.id, failed.attempt) == (victim.id, 1)
+    assert state(study) == TrialState.FAIL
+
+
+def test_a_reason_that_the_database_cannot_hold_is_stored_as_far_as_it_can(study: Study) -> None:
+    claimed(study).retry(Ending.CRASHED, "bad header \x00 of \udcff.jpg")
+    (retry,) = study.trials()[0].user_attrs[trial_record.RETRIES]
+    assert retry == "crashed on tester: bad header  of ?.jpg"
+
+
 def test_being_given_back_uses_up_no_retry(storage: Storage) -> None:
     study = create_search(storage, small_space(trials=1, max_retries=0))
     for _ in range(3):
@@ -212,34 +257,50 @@ def test_a_worker_whose_trial_was_taken_over_can_write_nothing_more(
     assert study.trials()[0].value == 0.25
 
 
-def test_a_result_told_while_its_trial_is_being_taken_over_stands(study: Study) -> None:
+def test_a_result_being_told_while_its_trial_is_to_be_taken_over_stands(study: Study) -> None:
     sleeper = claimed_by_the_dead(study)
     judge = steady(study.storage)
-    taken = threading.Thread(target=requeue_abandoned, args=(study.storage, judge))
     with sleeper._holding() as connection:
-        taken.start()
-        # The taker waits for the row that this holds.
-        _wait_for(lambda: _waits_for_a_lock(study.storage))
+        requeue_abandoned(study.storage, judge)  # doesn't wait for what may take long
         within = study.storage.optuna_within(connection)
         within.set_trial_state_values(sleeper.trial._trial_id, TrialState.COMPLETE, [0.5])
         end_attempt(connection, sleeper.id, Ending.COMPLETE)
-    taken.join(WAIT_SECONDS)
-    assert not taken.is_alive()
+    requeue_abandoned(study.storage, judge)
     assert state(study) == TrialState.COMPLETE
     assert endings(study) == [(1, "complete")]
 
 
-def _waits_for_a_lock(storage: Storage) -> bool:
-    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    with storage.begin() as connection:
-        return bool(connection.scalar(sqlalchemy.text(query)))
+def test_a_worker_suspended_in_the_midst_of_a_write_hinders_no_other(
+    storage: Storage, study: Study
+) -> None:
+    sleeper = claimed_by_the_dead(study)
+    other = create_search(storage, small_space(), name="other")
+    abandoned = claimed_by_the_dead(other)
+    with sleeper._holding():
+        requeue_abandoned(storage, steady(storage))
+        assert state(other, abandoned.trial.number) == TrialState.WAITING
+        assert claim_next(study) is not None
 
 
-def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda claim: claim.tell(TrialState.COMPLETE, 0.5),
+        lambda claim: claim.tell(TrialState.PRUNED),
+        lambda claim: claim.give_back(),
+        lambda claim: claim.retry(Ending.CRASHED, "a bug"),
+    ],
+    ids=["complete", "pruned", "given back", "crashed"],
+)
+def test_an_end_may_be_told_again_when_the_answer_to_it_was_lost(
+    study: Study, end: Callable[[Claim], Any]
+) -> None:
+    one = claimed(study)
+    end(one)
+    before = study.trials()[0]
+    end(one)
+    assert study.trials()[0] == before
+    assert len(endings(study)) == 1
 
 
 def test_a_trial_that_someone_else_finished_is_a_lost_claim(study: Study) -> None:

@@ -11,7 +11,7 @@ import torch
 from histsearch.data.dataset import load_dataset
 from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_set import ImageSet
-from histsearch.exceptions import StoreFullError
+from histsearch.exceptions import CheckpointError, StoreFullError
 from histsearch.training.checkpoint_store import CheckpointStore, open_checkpoint_store
 from histsearch.training.hyperparameters import Hyperparameters
 from histsearch.training.run_checkpoint import RunCheckpoints
@@ -390,13 +390,11 @@ def test_a_full_disk_is_raised_and_leaves_the_last_checkpoint(folder: Checkpoint
     assert folder.attempt(2).load() == {"epoch": 3}
 
 
-def test_a_checkpoint_that_cannot_be_read_is_passed_over(
-    folder: CheckpointFolder, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_store_that_does_not_answer_is_no_damaged_checkpoint(folder: CheckpointFolder) -> None:
     folder.attempt(1).save({"epoch": 1})
     folder.file(1, "b").mkdir()
-    assert folder.attempt(1).load() == {"epoch": 1}
-    assert "b.ckpt can't be read (Is a directory)" in caplog.text
+    with pytest.raises(CheckpointError, match=r"b\.ckpt can't be read \(Is a directory\)"):
+        folder.attempt(1).load()
 
 
 def test_nothing_is_left_of_a_run_that_ended(

@@ -155,19 +155,19 @@ def test_a_worker_that_fails_is_started_again(
 def test_a_gpu_whose_worker_fails_again_and_again_is_out_of_service(
     start: Start, tmp_path: Path
 ) -> None:
-    supervisor, lines = start({"GPU-a": [FAULT, KILLED, CRASH], "GPU-b": [RUN]})
+    supervisor, lines = start({"GPU-a": [FAULT, KILLED, CRASH, FAULT, FAULT], "GPU-b": [RUN]})
     read_until(
         lines,
-        "ERROR GPU 0: H200, 1 MiB (GPU-a) is out of service: its worker failed 3 times within 30 "
-        "minutes (device error, killed by SIGKILL, exit code 1); look at nvidia-smi -q, then "
-        "restart this supervisor",
+        "ERROR GPU 0: H200, 1 MiB (GPU-a) is out of service: its worker failed 5 times within 30 "
+        "minutes (device error, killed by SIGKILL, exit code 1, device error, device error); look "
+        "at nvidia-smi -q, then restart this supervisor",
     )
     assert supervisor.poll() is None
     supervisor.send_signal(signal.SIGTERM)
     read_until(lines, "GPU-b stop 1")
     assert list(lines) == []
     assert supervisor.wait(timeout=60) == 75
-    assert len(starts(tmp_path, "GPU-a")) == 3
+    assert len(starts(tmp_path, "GPU-a")) == 5
     assert len(starts(tmp_path, "GPU-b")) == 1
 
 

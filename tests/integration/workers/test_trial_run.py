@@ -12,7 +12,7 @@ from PIL import Image
 from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.image_set import ImageSet
 from histsearch.database.storage import Storage
-from histsearch.exceptions import StoreFullError
+from histsearch.exceptions import CheckpointError, StoreFullError
 from histsearch.search.space import parse_space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
@@ -24,6 +24,7 @@ from histsearch.training import checkpoint_store
 from histsearch.training.checkpoint_store import open_checkpoint_store
 from histsearch.training.run_checkpoint import RunCheckpoints
 from histsearch.training.trainer import InterruptedRunError, Trainer
+from histsearch.workers import trial_run
 from histsearch.workers.reporter import Reporter
 from histsearch.workers.trial_run import Outcome, TrialRunner
 from tests.integration.claims import claimed, signed_on
@@ -326,17 +327,37 @@ def test_the_time_of_an_interrupted_run_counts(
 
 
 def test_a_model_that_cannot_be_kept_costs_no_figures(
-    storage: Storage, stripes: dict[str, Any], dataset: Dataset, tmp_path: Path
+    storage: Storage,
+    stripes: dict[str, Any],
+    dataset: Dataset,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     study = study_of(storage, stripes)
     run_next(study, dataset)
-    (tmp_path / "file").touch()
     retraining = create_retraining(study, seeds=1)
-    _, outcome = run_next(retraining, dataset, tmp_path / "file")
+    (tmp_path / retraining.name / "0.pt").mkdir(parents=True)  # in the way
+    _, outcome = run_next(retraining, dataset, tmp_path)
     assert outcome.state == TrialState.COMPLETE
     attributes = stored(retraining).user_attrs
     assert attributes[trial_record.RECALL]["1"] == outcome.value
     assert trial_record.CHECKPOINT not in attributes
+    assert "the model can't be kept" in caplog.text
+
+
+def test_states_that_cannot_be_reached_are_waited_for_and_not_given_up(
+    storage: Storage,
+    stripes: dict[str, Any],
+    dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(trial_run, "_STORE_PAUSES", (0.01, 0.02))
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match="can't be read"):
+        run_next(study_of(storage, stripes), dataset, tmp_path / "file")
+    assert caplog.text.count("Trying again in") == 2
 
 
 def test_points_of_a_grid_share_one_seed(

@@ -4,7 +4,11 @@ import sys
 import pytest
 import torch
 
-from histsearch.workers.device_fault import DEVICE_FAULT_EXIT_CODE, is_device_fault
+from histsearch.workers.device_fault import (
+    DEVICE_FAULT_EXIT_CODE,
+    is_device_fault,
+    is_out_of_memory,
+)
 
 # What c10/cuda/CUDAException.cpp appends to CUDA's own text.
 ADVICE = (
@@ -107,3 +111,23 @@ def test_the_exit_code_says_try_again_and_is_known_without_torch() -> None:
     )
     assert result.stdout == "False\n"
     assert DEVICE_FAULT_EXIT_CODE == 75
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        MemoryError(),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate"),
+    ],
+)
+def test_a_lack_of_memory_is_known_by_all_its_words(error: BaseException) -> None:
+    assert is_out_of_memory(error)
+    assert not is_device_fault(error)
+
+
+def test_another_error_is_no_lack_of_memory() -> None:
+    assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access"))
+    assert not is_out_of_memory(ValueError("out of memory"))

@@ -32,7 +32,7 @@ def upgrade() -> None:
             moment,
             nullable=False,
             server_default=sa.func.now(),
-            comment="since when no heartbeat came later than the grace after the one before",
+            comment="since when no heartbeat came later than half the grace after the one before",
         ),
         sa.Column("ended_at", moment, comment="empty unless it ended in good order"),
         sa.Column("activity", sa.Text, nullable=False, server_default="starting"),
