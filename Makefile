@@ -25,7 +25,7 @@ demo: $(INSTALLED)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh $(DEMO)
 
 test: $(INSTALLED) lint
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 chaos: $(INSTALLED)
 	$(BIN)/python -m tests.chaos

@@ -166,6 +166,7 @@ class Worker:
         self._check_usable()
         if self._idle_since is None:
             self._idle_since = database_time(self._storage)
+            self._reporter.show(Activity("idle"))
             log.info("waiting for work")
         if self._settings.drain and not self._may_get_work(self._idle_since):
             return True

@@ -69,7 +69,7 @@ def test_a_stop_signal_saves_the_trial_and_returns_it(
     assert shown["trials"] == {"WAITING": 1}
     last = last_epoch(log)
 
-    again, lines = train_on(start)
+    again, lines = train_on(start, "--heartbeat", "0.2")
     assert f"resumed after epoch {last}" in next(line for line in lines if "resumed" in line)
     again.send_signal(signal.SIGTERM)
     assert again.wait() == 0
@@ -80,8 +80,8 @@ def last_epoch(log: str) -> int:
     return max((int(number) for number in re.findall(r"epoch (\d+)/", log)), default=1)
 
 
-def train_on(start: Start) -> TrainingWorker:
-    worker = start("worker", "--device", "cpu")
+def train_on(start: Start, *arguments: str) -> TrainingWorker:
+    worker = start("worker", "--device", "cpu", *arguments)
     assert worker.stdout is not None
     return worker, iter(worker.stdout.readline, "")
 
@@ -146,7 +146,7 @@ def test_out_of_patience_with_the_database_the_worker_saves_its_trial_and_stops(
     last = last_epoch(log)
 
     # Its trial is freed once its grace is over, and goes on where it was saved.
-    again, lines = train_on(start)
+    again, lines = train_on(start, "--heartbeat", "0.2")
     assert f"resumed after epoch {last}" in next(line for line in lines if "resumed" in line)
     again.send_signal(signal.SIGTERM)
     assert again.wait() == 0
@@ -188,7 +188,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_goes_on_from_the_last_epoch(
     log = "".join(lines)
     last = max(2, last_epoch(log))
 
-    again, lines = train_on(start)
+    again, lines = train_on(start, "--heartbeat", "0.2")
     resumed = next(line for line in lines if "resumed" in line)
     epoch = int(re.findall(r"resumed after epoch (\d+)", resumed)[0])
     assert last - 1 <= epoch <= last

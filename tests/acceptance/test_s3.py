@@ -1,0 +1,88 @@
+"""Checkpoints in an S3-style store, from the worker to the exported model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from histsearch.database.storage import Storage
+from histsearch.studies import trial_record
+from histsearch.studies.catalog import find_study
+from tests.acceptance.processes import Run, Start
+
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "someone",
+    "AWS_SECRET_ACCESS_KEY": "something",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    """A store that speaks S3, with a bucket "models"."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def test_a_killed_worker_is_replaced_and_its_model_exported_from_s3(
+    run: Run,
+    start: Start,
+    environment: dict[str, str],
+    stripes_file: Path,
+    endpoint: str,
+    storage: Storage,
+    tmp_path: Path,
+) -> None:
+    environment |= {
+        **CREDENTIALS,
+        "AWS_ENDPOINT_URL": endpoint,
+        "HISTSEARCH_CHECKPOINTS": "s3://models/ours",
+    }
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
+    )
+    client.create_bucket(Bucket="models")
+
+    stripes_file.write_text(stripes_file.read_text().replace("epochs = 3", "epochs = 40"))
+    run("study", "create", str(stripes_file), "--trials", "1")
+    worker = start("worker", "--device", "cpu", "--heartbeat", "0.2")
+    assert worker.stdout is not None
+    lines = iter(worker.stdout.readline, "")
+    assert any("epoch 2/" in line for line in lines)
+    worker.kill()
+    worker.wait()
+
+    log = run("worker", "--device", "cpu", "--drain", "--heartbeat", "0.2").stderr
+    assert "resumed after epoch" in log
+    run("retrain", "stripes", "--seeds", "1")
+    run("worker", "--device", "cpu", "--drain")
+    (trial,) = find_study(storage, "stripes-retrain").trials()
+    assert trial.user_attrs[trial_record.CHECKPOINT] == "s3://models/ours/stripes-retrain/0.pt"
+    left = [item["Key"] for item in client.list_objects_v2(Bucket="models")["Contents"]]
+    assert left == ["ours/stripes-retrain/0.pt"]  # what runs needed to go on is gone
+
+    exported = tmp_path / "model.safetensors"
+    run("export", "stripes-retrain/0", "--format", "safetensors", "--out", str(exported))
+    assert exported.is_file()
+
+
+def test_a_bucket_that_does_not_exist_is_one_sentence_and_costs_no_trial(
+    run: Run, environment: dict[str, str], stripes_file: Path, endpoint: str, storage: Storage
+) -> None:
+    environment |= {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}
+    run("study", "create", str(stripes_file), "--trials", "1")
+    arguments = ("--device", "cpu", "--drain", "--checkpoints", "s3://nowhere")
+    refused = run("worker", *arguments, code=2)
+    assert "error: The checkpoint s3://nowhere/" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    (trial,) = find_study(storage, "stripes").trials()
+    assert trial.state.name == "WAITING"
