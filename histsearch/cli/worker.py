@@ -26,7 +26,7 @@ from histsearch.cli.options import (
     StorageOption,
     open_storage,
 )
-from histsearch.exceptions import HistsearchError
+from histsearch.exceptions import DeviceError, HistsearchError
 from histsearch.folders import checkpoint_location, data_folder
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ def worker(
     again.
     """
     gpus = named_gpus(gpu, device)
+    if share and not gpus:
+        raise DeviceError("found --share with --device cpu, allowed: with --gpu")
     request = _Request(
         share=share,
         studies=tuple(study or ()),

@@ -31,6 +31,7 @@ from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, find_study
 from histsearch.training.trainer import Trainer
 from histsearch.workers.preparation import run_settings, split_images
+from histsearch.workers.provenance import COMMIT_VARIABLE
 
 _GLANCE_SECONDS = 0.1
 _NO_DATA = Path()  # glyphs are rendered
@@ -198,6 +199,8 @@ class Storm:
                     **os.environ,
                     "HISTSEARCH_STORAGE": self.database.render_as_string(hide_password=False),
                     "OMP_NUM_THREADS": "1",
+                    # A state isn't gone on from by other software, as a checkout is that's edited.
+                    COMMIT_VARIABLE: "storm",
                 },
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
