@@ -1,1 +1,1 @@
-"""What a finished study says: intervals over seeds, the published row, hours spent and saved."""
+"""What studies say: how far they are, intervals over seeds, the published row, hours spent."""
