@@ -164,12 +164,13 @@ class Worker:
             self._idle_since = None
             return False
         self._check_usable()
-        if self._idle_since is None:
-            self._idle_since = database_time(self._storage)
-            self._reporter.show(Activity("idle"))
-            log.info("waiting for work")
+        has_just_begun = self._idle_since is None
+        self._idle_since = self._idle_since or database_time(self._storage)
         if self._settings.drain and not self._may_get_work(self._idle_since):
             return True
+        if has_just_begun:
+            self._reporter.show(Activity("idle"))
+            log.info("waiting for work")
         self._stop.wait(IDLE_SECONDS)
         return False
 
