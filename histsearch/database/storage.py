@@ -271,11 +271,13 @@ def _lock(engine: Engine, key: int) -> Iterator[Connection]:
     pooler, and the holder needs another to get on.
     """
     deadline = time.monotonic() + LOCK_SECONDS
-    while time.monotonic() < deadline and not _should_hurry():
+    while True:
         with _begin(engine) as connection:
             if connection.scalar(_TRY_LOCK, {"family": _LOCK_FAMILY, "key": key}):
                 yield connection
                 return
+        if time.monotonic() > deadline or _should_hurry():
+            break
         time.sleep(random.uniform(0, _LOCK_RETRY_SECONDS))  # noqa: S311 - spreads those who wait
     raise DatabaseAwayError(
         f"a lock in PostgreSQL at {place(engine.url)} is held by another process, longer than this "

@@ -62,6 +62,7 @@ class Reporter:
         self._next_heartbeat = 0.0
         self._away_since: float | None = None
         self._away_because: StorageError | None = None
+        self._given_up_because: StorageError | None = None
         self._retry_seconds = _FIRST_RETRY_SECONDS
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="reporter")
         self._work: Future[None]
@@ -136,12 +137,15 @@ class Reporter:
         if self._work.done():
             self._work.result()
         if self._out_of_patience():
-            assert self._away_because is not None
-            raise self._away_because
+            assert self._given_up_because is not None
+            raise self._given_up_because
 
     def _out_of_patience(self) -> bool:
-        away = self._away_since
-        return away is not None and time.monotonic() - away > self._patience_seconds
+        """Whether the database was away for too long, for good even if it comes back just now."""
+        since, because = self._away_since, self._away_because
+        if since is not None and time.monotonic() - since > self._patience_seconds:
+            self._given_up_because = because
+        return self._given_up_because is not None
 
     # What the reporter's thread does.
 
@@ -211,6 +215,7 @@ class Reporter:
         self._changed.notify_all()
 
     def _note_absence(self, error: StorageError) -> None:
+        self._away_because = error
         if self._away_since is None:
             self._away_since = time.monotonic()
             self._retry_seconds = _FIRST_RETRY_SECONDS
@@ -219,7 +224,6 @@ class Reporter:
             # Never later than the next heartbeat, which shows others that this worker lives.
             most = min(_MOST_RETRY_SECONDS, self._heartbeat_seconds)
             self._retry_seconds = min(2 * self._retry_seconds, most)
-        self._away_because = error
         metrics.DATABASE_AWAY.set(1)
 
     def _note_presence(self) -> None:
@@ -227,7 +231,6 @@ class Reporter:
             return
         log.info("the database is back after %.0f s", time.monotonic() - self._away_since)
         self._away_since = None
-        self._away_because = None
         metrics.DATABASE_AWAY.set(0)
 
     def _sign_off(self) -> None:
