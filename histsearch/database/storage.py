@@ -55,8 +55,14 @@ _READ_ONLY = "25006"  # the server has become a standby
 _WITHIN_A_CONNECTION = ("40001", "40P01", "55P03")
 _PASSING_CODES = (_READ_ONLY, *_WITHIN_A_CONNECTION)
 _FINAL_WORDS = (
-    "password authentication failed",
+    "authentication failed",
     "no password supplied",
+    "no such database",
+    "no such user",
+    "unrecognized configuration parameter",
+    "invalid sslmode",
+    "SSL was required",
+    "certificate verify failed",
     "pg_hba.conf",
     "does not exist",
     "not permitted to log in",

@@ -104,6 +104,8 @@ class Reporter:
             ends_claim: Whether the attempt is over with it.
         """
         with self._changed:
+            if self._lost:
+                return  # nothing about the trial is this worker's to say
             self._reports.append(_Report(deliver, ends_claim))
             metrics.REPORTS_WAITING.set(len(self._reports))
             self._changed.notify_all()
@@ -212,6 +214,7 @@ class Reporter:
     def _lose(self) -> None:
         self._lost = True
         self._reports.clear()
+        metrics.REPORTS_WAITING.set(0)
         self._changed.notify_all()
 
     def _note_absence(self, error: StorageError) -> None:

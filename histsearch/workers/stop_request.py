@@ -52,8 +52,10 @@ class StopRequest:
             time.sleep(_WATCH_SECONDS)
         time.sleep(DEADLINE_SECONDS)
         log.warning("still busy %.0f s after the signal: ending as it is", DEADLINE_SECONDS)
-        self.at_deadline()
-        os._exit(0)
+        try:
+            self.at_deadline()
+        finally:
+            os._exit(0)
 
     def __call__(self) -> bool:
         """Whether a stop signal has come."""

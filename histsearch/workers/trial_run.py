@@ -33,7 +33,7 @@ from histsearch.training.hyperparameters import Value
 from histsearch.training.run_checkpoint import RunCheckpoints
 from histsearch.training.trainer import Epoch, InterruptedRunError, NonFiniteLossError, Trainer
 from histsearch.workers import metrics
-from histsearch.workers.device_fault import is_out_of_memory
+from histsearch.workers.device_fault import is_device_fault, is_out_of_memory
 from histsearch.workers.preparation import run_settings, split_images
 from histsearch.workers.provenance import peak_memory_mib, provenance, reset_peak_memory
 from histsearch.workers.registry import Activity
@@ -108,7 +108,7 @@ class TrialRunner:
         except NonFiniteLossError as error:
             outcome = Outcome(TrialState.PRUNED, reason=str(error))
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
+            if is_device_fault(error) or not is_out_of_memory(error):
                 raise
             outcome = Outcome(TrialState.FAIL, reason=self._out_of_memory(claim))
         except LEFT_TO_GO_ON:
@@ -242,7 +242,7 @@ class _Run(ABC):
 
     def resume(self, trainer: Trainer) -> None:
         """Go on from the saved state of an earlier attempt, where there is one."""
-        state = self.saved_state()
+        state = self.saved_state() if self.claim.attempt > 1 else None
         if state is not None:
             trainer.load_state_dict(state["trainer"])
             self.finished = [Epoch(**epoch) for epoch in state["epochs"]]
@@ -444,7 +444,8 @@ class _RetrainRun(_Run):
     def _keep(self, trainer: Trainer) -> None:
         """Save the trained model, for evaluation and export."""
         # A copy that woke up too late mustn't replace its successor's model.
-        if self.runner.reporter.settle(_VERDICT_SECONDS) and self.runner.reporter.lost:
+        self.runner.reporter.settle(_VERDICT_SECONDS)
+        if self.runner.reporter.lost:
             raise InterruptedRunError
         key = model_key(self.study.name, self.claim.trial.number)
         content = dump_checkpoint(

@@ -15,10 +15,10 @@ from sqlalchemy.exc import IntegrityError
 from histsearch.data.dataset import Dataset
 from histsearch.database.storage import Storage
 from histsearch.exceptions import (
-    CheckpointError,
     DataError,
     HistsearchError,
     StorageError,
+    StoreFullError,
     StudyError,
     WeightsError,
 )
@@ -108,7 +108,7 @@ class Worker:
         Raises:
             StudyError: a named study doesn't exist, or is another version's.
             StorageError: the database has been away for too long.
-            CheckpointError: there is no room for the states of runs, or they can't be reached.
+            StoreFullError: there is no room for the states of runs.
             DeviceFaultError: the device can't be used by this process any more.
             HistsearchError: a study lacks something on this machine, and no other work is left.
         """
@@ -281,7 +281,7 @@ class Worker:
         except (DataError, WeightsError) as error:
             self._give_back(claimed, str(error))
             self._leave(claimed.study, error)
-        except CheckpointError as error:
+        except StoreFullError as error:
             self._give_back(claimed, str(error))
             raise
         # Whatever a configuration brings about, the worker lives, and others get their turn.
@@ -303,9 +303,10 @@ class Worker:
     def _retry(self, claimed: Claim, error: Exception) -> None:
         """Have a trial whose run failed tried again, or failed when that was its last retry."""
         fault = is_device_fault(error)
+        expected = fault or isinstance(error, HistsearchError)
         ending = Ending.DEVICE_FAULT if fault else Ending.CRASHED
         reason = f"{type(error).__name__}: {error}"
-        log.error("%s  %s", claimed.label, ending, exc_info=None if fault else error)
+        log.error("%s  %s", claimed.label, ending, exc_info=None if expected else error)
         states: list[TrialState] = []
         self._reporter.report(lambda: states.append(claimed.retry(ending, reason)), ends_claim=True)
         if self._told(claimed, str(ending), f"{ending}: {reason}") and states[-1].is_finished():
