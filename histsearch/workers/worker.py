@@ -271,7 +271,12 @@ class Worker:
         claimed = self._claimed
         if claimed is not None:
             self._reporter.report(claimed.give_back, ends_claim=True)
-            self._reporter.settle(_HURRIED_SECONDS)
+            told = self._reporter.settle(_HURRIED_SECONDS)
+            self._log_end(
+                claimed,
+                "given back" if told else "untold",
+                "given back as it was last saved" if told else "the database can't be told now",
+            )
 
     def _run_to_outcome(self, claimed: Claim, dataset: Dataset) -> None:
         try:
@@ -329,6 +334,12 @@ class Worker:
         elif self._reporter.lost:
             outcome, text = "lost", "another worker has it now: this copy is dropped"
             metrics.TAKEN_OVER.inc()
+        self._log_end(claimed, outcome, text)
+        self._reporter.check()
+        return outcome not in ("untold", "lost")
+
+    def _log_end(self, claimed: Claim, outcome: str, text: str) -> None:
+        """Write the one line that a log has for each attempt at a trial that ended."""
         metrics.TRIALS.labels(claimed.study.name, outcome).inc()
         log.info(
             "%s  %s",
@@ -342,8 +353,6 @@ class Worker:
                 "outcome": outcome,
             },
         )
-        self._reporter.check()
-        return outcome not in ("untold", "lost")
 
     def _settle(self) -> bool:
         """Wait until all is told, or there is no more use in waiting; whether it is told."""

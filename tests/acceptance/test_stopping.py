@@ -102,6 +102,7 @@ def test_a_worker_in_the_midst_of_a_batch_that_takes_too_long_ends_all_the_same(
     assert worker.wait() == 0
     assert time.monotonic() - signalled < STOP_SECONDS
     assert "still busy 7 s after the signal" in log
+    assert "#0  given back as it was last saved" in log
     shown = json.loads(run("study", "show", "stripes", "--json").stdout)
     assert shown["trials"] == {"WAITING": 1}
 
