@@ -163,7 +163,8 @@ def test_a_stop_while_the_database_is_away_takes_no_longer(start: Start, databas
         log = "".join(lines)
         assert worker.wait() == 0
         assert time.monotonic() - signalled < STOP_SECONDS
-    assert "which the database can't be told now" in log
+    # By its own thread, or on a slow machine by the one that steps in after 7 s.
+    assert "the database can't be told now" in log
 
 
 @pytest.mark.usefixtures("endless")
