@@ -30,6 +30,7 @@ def stripes_space() -> dict[str, Any]:
         "backbone": "conv4",
         "epochs": 3,
         "trials": 3,
+        "sampler": "tpe",
         "search": {"lambda_s": [0.5, 1.0, 2.0], "tau": [8, 16, 32], "batch_size": [8, 16]},
         "fixed": {
             "embedding_size": 16,

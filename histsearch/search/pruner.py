@@ -1,18 +1,46 @@
 """When a study gives a trial up."""
 
-from optuna.pruners import BasePruner, MedianPruner, NopPruner
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    SuccessiveHalvingPruner,
+)
 
+from histsearch.search.distributions import distributions
+from histsearch.search.hist_pruner import HistPruner
 from histsearch.search.space import Space
-
-STARTUP_TRIALS = 5
+from histsearch.search.strategies import (
+    HalvingSettings,
+    HistPrunerSettings,
+    HyperbandSettings,
+    MedianSettings,
+)
 
 
 def build_pruner(space: Space) -> BasePruner:
-    """Optuna's median rule: end a trial whose best R@1 so far is under the median of its peers'.
-
-    The first trials run in full, and no trial ends in the first fifth of its epochs, while
-    learning curves still cross. A grid is run to see all of it, so none of its trials is ended.
-    """
-    if space.sampler == "grid":
-        return NopPruner()
-    return MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=max(1, space.epochs // 5))
+    """The pruner a space asks for."""
+    settings = space.pruner
+    match settings:
+        case HistPrunerSettings():
+            return HistPruner(distributions(space), space.epochs, min_epochs=settings.min_epochs)
+        case MedianSettings():
+            # No trial ends in the first fifth of its epochs, while learning curves still cross.
+            warmup = settings.warmup_epochs
+            return MedianPruner(
+                n_startup_trials=settings.startup_trials,
+                n_warmup_steps=max(1, space.epochs // 5) if warmup is None else warmup,
+            )
+        case HalvingSettings():
+            return SuccessiveHalvingPruner(
+                min_resource=settings.min_epochs, reduction_factor=settings.reduction_factor
+            )
+        case HyperbandSettings():
+            return HyperbandPruner(
+                min_resource=settings.min_epochs,
+                max_resource=space.epochs,
+                reduction_factor=settings.reduction_factor,
+            )
+        case _:
+            return NopPruner()

@@ -1,16 +1,24 @@
 """How a study chooses the next configuration."""
 
-from optuna.samplers import BaseSampler, TPESampler
+import warnings
 
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+
+from histsearch.search.distributions import distributions
 from histsearch.search.grid import GridSampler
+from histsearch.search.hist_sampler import HistSampler
 from histsearch.search.space import Range, Space
+from histsearch.search.strategies import (
+    GPSettings,
+    GridSettings,
+    HistSamplerSettings,
+    TPESettings,
+)
 
 
 def build_sampler(space: Space, seed: int) -> BaseSampler:
     """The sampler a space asks for.
-
-    "tpe" is Optuna's TPE, multivariate, aware of the trials other workers are running; "grid" takes
-    every configuration once.
 
     Args:
         space: The space to sample from.
@@ -18,12 +26,32 @@ def build_sampler(space: Space, seed: int) -> BaseSampler:
             from the study's seed and the trial's number makes a search with one worker
             repeatable, whichever process makes the claim.
     """
-    if space.sampler == "grid":
-        return GridSampler(
-            {
-                name: domain
-                for name, domain in space.search.items()
-                if not isinstance(domain, Range)  # a space with the grid sampler has none
-            }
-        )
-    return TPESampler(seed=seed, multivariate=True, constant_liar=True)
+    settings = space.sampler
+    match settings:
+        case HistSamplerSettings():
+            return HistSampler(distributions(space), space.epochs, seed=seed)
+        case TPESettings():
+            return TPESampler(
+                n_startup_trials=settings.startup_trials,
+                multivariate=settings.multivariate,
+                constant_liar=True,
+                seed=seed,
+            )
+        case GPSettings():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                return GPSampler(
+                    n_startup_trials=settings.startup_trials,
+                    deterministic_objective=False,
+                    seed=seed,
+                )
+        case GridSettings():
+            return GridSampler(
+                {
+                    name: domain
+                    for name, domain in space.search.items()
+                    if not isinstance(domain, Range)  # a space with the grid sampler has none
+                }
+            )
+        case _:
+            return RandomSampler(seed=seed)

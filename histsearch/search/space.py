@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -24,6 +25,16 @@ from pydantic import (
 from histsearch.data.catalog import check_dataset_name
 from histsearch.exceptions import SpaceError
 from histsearch.models.catalog import find_backbone
+from histsearch.search.strategies import (
+    PRUNERS,
+    SAMPLERS,
+    USUAL_PRUNER,
+    HistSamplerSettings,
+    PrunerSettings,
+    SamplerSettings,
+    StrategyError,
+    parse_strategy,
+)
 from histsearch.training import hyperparameters
 from histsearch.training.hyperparameters import Hyperparameters, Value
 
@@ -178,6 +189,23 @@ class Protocol(BaseModel):
     seed: int = Field(0, ge=0, lt=2**32, description="a whole number from 0 to 4294967295")
 
 
+class Decided(BaseModel):
+    """When the winner of a search is decided.
+
+    It is when the probability that some configuration is better than the winner by more than
+    ``delta`` points of R@1 has fallen below ``epsilon``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    delta: float = Field(0.5, gt=0, allow_inf_nan=False, description="a number > 0 (points of R@1)")
+    epsilon: float = Field(0.05, gt=0, lt=1, description="a number between 0 and 1")
+
+
+def _usual_pruner(space: dict[str, Any]) -> PrunerSettings:
+    return USUAL_PRUNER[space["sampler"].name]()
+
+
 class Space(BaseModel):
     """A validated search space; construct it through `load_space` or `parse_space`."""
 
@@ -200,9 +228,16 @@ class Space(BaseModel):
     )
     epochs: int = Field(ge=1, description="a whole number >= 1")
     trials: int = Field(ge=1, description="a whole number >= 1")
-    sampler: Literal["tpe", "grid"] = Field(
-        "tpe", description='"tpe" or "grid" (every configuration once, none of them pruned)'
+    sampler: SamplerSettings = Field(
+        HistSamplerSettings(), description="a sampler's name, or a table {name, ...}"
     )
+    pruner: PrunerSettings = Field(
+        default_factory=_usual_pruner, description="a pruner's name, or a table {name, ...}"
+    )
+    gpu_hours: float | None = Field(
+        None, gt=0, allow_inf_nan=False, strict=False, description="a number > 0"
+    )
+    decided: Decided | None = Field(None, description="a table {delta, epsilon}")
     max_retries: int = Field(3, ge=0, description="a whole number >= 0")
     on_bad_image: Literal["fail", "skip"] = Field(
         "fail", description='"fail" or "skip" (leave out images that can\'t be read)'
@@ -213,6 +248,15 @@ class Space(BaseModel):
     enqueue: tuple[dict[str, Value], ...] = Field(
         (), strict=False, description="tables [[enqueue]] of searched hyperparameters"
     )
+
+    @field_validator("sampler", "pruner", mode="before")
+    @classmethod
+    def _parse_strategy(cls, entry: object, info: ValidationInfo) -> object:
+        known: Mapping[str, type[BaseModel]] = SAMPLERS if info.field_name == "sampler" else PRUNERS
+        try:
+            return parse_strategy(str(info.field_name), entry, known)
+        except StrategyError as error:
+            raise _Refused(error.key, _show(error.found), error.allowed) from None
 
     @field_validator("search", mode="before")
     @classmethod
@@ -239,6 +283,7 @@ class Space(BaseModel):
                     _show(self.fixed[name]),
                     "each hyperparameter in [search] or [fixed] once",
                 )
+        self._check_strategies()
         self.check_budget(self.trials)
         for number, configuration in enumerate(self.enqueue):
             _check_configuration(f"enqueue[{number}]", self.search, configuration)
@@ -246,13 +291,27 @@ class Space(BaseModel):
             self._check_whole_classes(images_per_class)
         return self
 
+    def _check_strategies(self) -> None:
+        if self.sampler.name == "grid" and self.pruner.name != "none":
+            raise _Refused("pruner", _show(self.pruner.name), '"none", as the sampler is a grid')
+        if self.sampler.name != "hist" and self.pruner.name == "hist":
+            raise _Refused(
+                "pruner", '"hist"', f'another pruner, as the sampler is "{self.sampler.name}"'
+            )
+        if self.sampler.name != "hist" and self.decided is not None:
+            raise _Refused(
+                "decided",
+                _show(self.decided.model_dump()),
+                f'with the sampler "hist" alone, not "{self.sampler.name}"',
+            )
+
     def check_budget(self, trials: int) -> None:
         """Check that the space has a configuration for each of ``trials`` trials.
 
         Raises:
             ValueError: the space is sampled as a grid, and that has fewer points or a range.
         """
-        if self.sampler != "grid":
+        if self.sampler.name != "grid":
             return
         points = 1
         for name, domain in self.search.items():
@@ -399,7 +458,8 @@ def _explain(problem: dict[str, Any]) -> str:
     if cause is not None:
         return f"{key}: {cause}"
     owner, _, field = key.rpartition(".")
-    fields = (Protocol if owner == "protocol" else Space).model_fields
+    tables: dict[str, type[BaseModel]] = {"protocol": Protocol, "decided": Decided}
+    fields = tables.get(owner, Space).model_fields
     if problem["type"] == "extra_forbidden":
         return f"{key}: found an unknown key, allowed: {', '.join(fields)}"
     name = field if field in fields else str(problem["loc"][0])

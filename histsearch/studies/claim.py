@@ -32,6 +32,7 @@ class Ending(StrEnum):
     COMPLETE = "complete"
     PRUNED = "pruned"
     FAIL = "fail"
+    PAUSED = "paused"
     GIVEN_BACK = "given back"
     LOST = "worker lost"
     CRASHED = "crashed"
@@ -73,7 +74,7 @@ class Claim:
         if self.study.definition.kind == "retrain":
             return int(self.trial.params[trial_record.SEED])
         space = self.study.definition.space
-        return space.protocol.seed + (0 if space.sampler == "grid" else self.trial.number)
+        return space.protocol.seed + (0 if space.sampler.name == "grid" else self.trial.number)
 
     @contextmanager
     def _holding(self) -> Iterator[Connection]:
@@ -165,12 +166,26 @@ class Claim:
         Raises:
             ClaimLostError: the trial isn't this attempt's any more.
         """
-        if self._has_ended(Ending.GIVEN_BACK):
+        self._return_to_queue(Ending.GIVEN_BACK)
+
+    def pause(self) -> None:
+        """Return the trial to the queue, to be gone on with when the sampler chooses it.
+
+        Raises:
+            ClaimLostError: the trial isn't this attempt's any more.
+        """
+        self._return_to_queue(Ending.PAUSED)
+
+    def _return_to_queue(self, ending: Ending) -> None:
+        if self._has_ended(ending):
             return
+        trial_id = self.trial._trial_id
         with self._holding() as connection:
             storage = self.study.storage.optuna_within(connection)
-            storage.set_trial_state_values(self.trial._trial_id, TrialState.WAITING)
-            end_attempt(connection, self.id, Ending.GIVEN_BACK)
+            if ending == Ending.PAUSED:
+                storage.set_trial_user_attr(trial_id, trial_record.PAUSED, True)
+            storage.set_trial_state_values(trial_id, TrialState.WAITING)
+            end_attempt(connection, self.id, ending)
 
     def retry(self, ending: Ending, reason: str) -> TrialState:
         """Return the trial to the queue after a failure of its run, or fail it after too many.

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import optuna
-from optuna.trial import TrialState
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import and_, func, insert, not_, or_, select
 from sqlalchemy.engine import Connection
 
@@ -18,9 +20,12 @@ from histsearch.database.tables import (
     optuna_trials,
     workers,
 )
+from histsearch.search.hist_sampler import HistSampler
 from histsearch.search.sampler import build_sampler
+from histsearch.studies import trial_record
 from histsearch.studies.catalog import list_studies
 from histsearch.studies.claim import Claim, Ending, end_attempt, requeue
+from histsearch.studies.definition import StudyDefinition
 from histsearch.studies.study import DEFINITION, Study
 
 log = logging.getLogger(__name__)
@@ -42,18 +47,64 @@ def claim(study: Study, worker_id: int) -> Claim | None:
     with study.storage.lock(study.id) as connection:
         if not study.is_open:
             return None
-        started = study.count() - study.count(TrialState.WAITING)
-        space = study.definition.space
         # In the lock's own transaction, so that the trial and its attempt come to be together.
         within = study.storage.optuna_within(connection)
-        optuna_study = optuna.load_study(
-            study_name=study.name,
-            storage=within,
-            sampler=build_sampler(space, space.protocol.seed + started),
-        )
-        trial_id = optuna_study.ask(study.definition.distributions())._trial_id
+        trial_id = _next_trial(study, within)
+        if trial_id is None:
+            return None
         number, attempt_id = _open_attempt(connection, trial_id, worker_id)
         return Claim(study, within.get_trial(trial_id), number, attempt_id)
+
+
+def _next_trial(study: Study, within: BaseStorage) -> int | None:
+    """Start a trial, all its parameters set; its key, or None when there is none to start."""
+    space = study.definition.space
+    optuna_study = optuna.load_study(study_name=study.name, storage=within)
+    trials = optuna_study.get_trials(deepcopy=False)
+    waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
+    paused = [trial for trial in waiting if trial.user_attrs.get(trial_record.PAUSED)]
+    begun = len(trials) - len(waiting) + len(paused)
+    sampler = optuna_study.sampler = build_sampler(space, space.protocol.seed + begun)
+    may_start = len(trials) < study.budget and study.ended is None
+    urgent = [trial for trial in waiting if trial not in paused]
+    if urgent:
+        return _start(optuna_study, study.definition, urgent[0]._trial_id)
+    number = _worth_resuming(optuna_study, sampler, paused, may_start=may_start)
+    if number is not None:
+        return _start(optuna_study, study.definition, trials[number]._trial_id)
+    if not may_start:
+        return None
+    new = optuna_study._storage.create_new_trial(optuna_study._study_id)
+    return _start(optuna_study, study.definition, new)
+
+
+def _worth_resuming(
+    study: optuna.Study, sampler: BaseSampler, paused: Sequence[FrozenTrial], *, may_start: bool
+) -> int | None:
+    """Number of the paused trial to go on with: the winner's, else the sampler's choice."""
+    for trial in paused:
+        if trial.user_attrs.get(trial_record.TO_THE_END):
+            return trial.number
+    if paused and isinstance(sampler, HistSampler):
+        return sampler.resume(study, may_start=may_start)
+    return None
+
+
+def _start(study: optuna.Study, definition: StudyDefinition, trial_id: int) -> int:
+    """Set a trial running, and those of its parameters that are missing.
+
+    It is what `optuna.Study.ask` does, but for a trial of our choice.
+    """
+    storage = study._storage
+    known = storage.get_trial(trial_id)
+    if known.user_attrs.get(trial_record.PAUSED):
+        storage.set_trial_user_attr(trial_id, trial_record.PAUSED, False)
+    if known.state == TrialState.WAITING:
+        storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+    trial = optuna.Trial(study, trial_id)
+    for name, distribution in definition.distributions().items():
+        trial._suggest(name, distribution)
+    return trial_id
 
 
 def _open_attempt(connection: Connection, trial_id: int, worker_id: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial
 import histsearch
 from histsearch.exceptions import StudyError
 from histsearch.search.space import Space
+from histsearch.search.strategies import NoPrunerSettings, RandomSettings
 from histsearch.studies.catalog import QueuedTrial, create_study
 from histsearch.studies.definition import StudyDefinition, new_key
 from histsearch.studies.study import IMAGES, Study
@@ -23,6 +24,9 @@ from histsearch.studies.trial_record import (
 from histsearch.training.hyperparameters import Value
 
 SUFFIX = "-retrain"
+
+# All trials are queued, so none is sampled; and the few values left are no grid.
+_UNSAMPLED = {"sampler": RandomSettings(), "pruner": NoPrunerSettings()}
 
 
 def create_retraining(
@@ -117,6 +121,5 @@ def _narrowed(space: Space, trials: list[FrozenTrial]) -> Space:
     values: dict[str, tuple[Value, ...]] = {
         name: tuple(dict.fromkeys(trial.params[name] for trial in trials)) for name in space.search
     }
-    # All trials are queued, so none is sampled; and the few values left are no grid.
-    changes: dict[str, Any] = {"search": values, "enqueue": (), "sampler": "tpe"}
-    return space.model_copy(update=changes)
+    changes: dict[str, Any] = {"search": values, "enqueue": (), "gpu_hours": None, "decided": None}
+    return space.model_copy(update={**changes, **_UNSAMPLED})

@@ -1,12 +1,13 @@
 """One study: an ordinary Optuna study with a definition, a trial budget and a pause switch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import DataError, StudyError
+from histsearch.search.outlook import Outlook
 from histsearch.search.pruner import build_pruner
 from histsearch.studies.definition import StudyDefinition
 from histsearch.training.hyperparameters import Value
@@ -16,6 +17,7 @@ BUDGET = "histsearch.trials"
 PAUSED = "histsearch.paused"
 IMAGES = "histsearch.images"
 SELECTION = "histsearch.selection"
+ENDED = "histsearch.ended"
 
 HELD_OUT_SELECTION = "validation classes held out of the training half"
 TEST_SELECTION = "TEST CLASSES (the paper's protocol): its scores are not a fair estimate"
@@ -53,6 +55,12 @@ class Study:
         """Whether workers leave it alone."""
         return bool(self.optuna_study.user_attrs[PAUSED])
 
+    @property
+    def ended(self) -> str | None:
+        """Why it ended before its budget of trials was used up; None if it didn't."""
+        reason: str | None = self.optuna_study.user_attrs.get(ENDED)
+        return reason
+
     def pause(self) -> None:
         """Let running trials finish, and start no more."""
         self.optuna_study.set_user_attr(PAUSED, True)
@@ -74,13 +82,15 @@ class Study:
         """Whether a worker could start a trial now."""
         if self.paused:
             return False
-        return self.count(TrialState.WAITING) > 0 or self.count() < self.budget
+        if self.count(TrialState.WAITING) > 0:
+            return True
+        return self.ended is None and self.count() < self.budget
 
     @property
     def is_finished(self) -> bool:
-        """Whether its budget is used up and no trial waits or runs."""
+        """Whether its budget is used up or it has ended before, and no trial waits or runs."""
         unfinished = self.count(TrialState.WAITING, TrialState.RUNNING)
-        return unfinished == 0 and self.count() >= self.budget
+        return unfinished == 0 and (self.ended is not None or self.count() >= self.budget)
 
     def check_images(self, fingerprint: str) -> None:
         """Make sure that all workers of a study, and of its retrainings, see the same images.
@@ -102,14 +112,31 @@ class Study:
                 )
 
     def best(self, number: int = 1) -> list[FrozenTrial]:
-        """The best completed trials, one for each configuration, best first."""
-        ranked = sorted(
-            self.trials(TrialState.COMPLETE), key=lambda trial: (-(trial.value or 0), trial.number)
-        )
+        """The best completed trials, one for each configuration, best first.
+
+        With the hist sampler the best are those whose configuration its model expects most of,
+        else those with the highest value.
+        """
+        complete = self.trials(TrialState.COMPLETE)
+        merits = {trial.number: trial.value or 0.0 for trial in complete}
+        if self.definition.kind == "search" and self.definition.space.sampler.name == "hist":
+            merits |= self._expected(complete)
+        ranked = sorted(complete, key=lambda trial: (-merits[trial.number], trial.number))
         distinct: dict[str, FrozenTrial] = {}
         for trial in ranked:
             distinct.setdefault(repr(sorted(trial.params.items())), trial)
         return list(distinct.values())[:number]
+
+    def _expected(self, trials: Sequence[FrozenTrial]) -> dict[int, float]:
+        """R@1 that the sampler's model expects of some trials' configurations, by number."""
+        outlook = Outlook.of(
+            self.optuna_study, self.definition.distributions(), self.definition.space.epochs
+        )
+        return {
+            trial.number: expected
+            for trial in trials
+            if (expected := outlook.expected(trial)) is not None
+        }
 
     def enqueue(self, configuration: Mapping[str, Value]) -> int:
         """Queue a configuration; hyperparameters it leaves out are chosen by the sampler.

@@ -1,5 +1,7 @@
 """Names of the attributes that a trial carries in the database, besides its parameters."""
 
+from histsearch.search import history
+
 SEED = "seed"
 """Seed of everything random in the run. In a retraining it is a parameter of that name."""
 
@@ -24,6 +26,15 @@ RECALL = "recall"
 REASON = "reason"
 """Why the trial was pruned or failed, in words."""
 
+PAUSED = history.PAUSED
+"""Whether the trial waits for the sampler to go on with it."""
+
+TO_THE_END = history.TO_THE_END
+"""Whether the trial is the winner's, and isn't paused any more."""
+
+DIVERGED = history.DIVERGED
+"""Whether its loss or embeddings became NaN or infinite."""
+
 RETRIES = "retries"
 """How each failed attempt at the trial ended, in words; none of them cost the trial its result."""
 
@@ -33,8 +44,8 @@ CHECKPOINT = "checkpoint"
 SECONDS = "seconds"
 """Wall-clock seconds from the claim to the outcome."""
 
-WARMUP_SECONDS = "warmup_seconds"
-EPOCH_SECONDS = "epoch_seconds"
+WARMUP_SECONDS = history.WARMUP_SECONDS
+EPOCH_SECONDS = history.EPOCH_SECONDS
 """Wall-clock seconds of each epoch, validation included."""
 
 IMAGES_PER_SECOND = "images_per_second"

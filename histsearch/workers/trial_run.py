@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.data.catalog import recall_ks
 from histsearch.data.dataset import Dataset
@@ -28,6 +28,7 @@ from histsearch.models.checkpoint import dump_checkpoint
 from histsearch.studies import trial_record
 from histsearch.studies.checkpoints import model_key
 from histsearch.studies.claim import Claim, ClaimLostError
+from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import CheckpointStore
 from histsearch.training.hyperparameters import Value
 from histsearch.training.run_checkpoint import RunCheckpoints
@@ -54,13 +55,23 @@ LEFT_TO_GO_ON = (InterruptedRunError, StorageError, DataError, WeightsError, Che
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended: its state, its value when complete, its reason when not."""
+    """How a trial ended: its state, its value when complete, its reason when not.
+
+    A trial that is paused is back in the queue (`TrialState.WAITING`).
+    """
 
     state: TrialState
     value: float | None = None
     reason: str | None = None
 
+    @property
+    def paused(self) -> bool:
+        """Whether the trial may go on later."""
+        return self.state == TrialState.WAITING
+
     def __str__(self) -> str:
+        if self.paused:
+            return f"paused: {self.reason}"
         if self.value is not None:
             return f"complete: R@1 {self.value:.2%}"
         return f"{self.state.name.lower()}: {self.reason}"
@@ -106,6 +117,7 @@ class TrialRunner:
             run = kind(self, claim, dataset)
             outcome = run.to_its_end()
         except NonFiniteLossError as error:
+            self.reporter.report(lambda: claim.record({trial_record.DIVERGED: True}))
             outcome = Outcome(TrialState.PRUNED, reason=str(error))
         except (RuntimeError, MemoryError) as error:
             if is_device_fault(error) or not is_out_of_memory(error):
@@ -115,14 +127,14 @@ class TrialRunner:
             raise
         except HistsearchError as error:
             outcome = Outcome(TrialState.FAIL, reason=str(error))
-        if outcome.reason:
+        if outcome.reason and not outcome.paused:
             attributes = {trial_record.REASON: outcome.reason}
             self.reporter.report(lambda: claim.record(attributes))
         return outcome
 
-    def forget(self, claim: Claim) -> None:
+    def forget(self, study: Study, number: int) -> None:
         """Remove the saved states of a trial that is over."""
-        _run_checkpoints(self, claim, identity="").delete()
+        RunCheckpoints(self.checkpoints, _run_key(study, number), 0, identity="").delete()
 
     def _out_of_memory(self, claim: Claim) -> str:
         space = claim.study.definition.space
@@ -148,9 +160,8 @@ def _reached(trainer: Trainer) -> str:
     return done + (f", batch {trainer.finished_batches}" if trainer.finished_batches else "")
 
 
-def _run_checkpoints(runner: TrialRunner, claim: Claim, identity: str) -> RunCheckpoints:
-    run = f"{claim.study.name}/{claim.trial.number}-{claim.study.definition.key}.run"
-    return RunCheckpoints(runner.checkpoints, run, claim.attempt, identity)
+def _run_key(study: Study, number: int) -> str:
+    return f"{study.name}/{number}-{study.definition.key}.run"
 
 
 class _Run(ABC):
@@ -223,9 +234,10 @@ class _Run(ABC):
         """The run's saved states, which belong to these settings, images and software."""
         definition = self.study.definition
         made_with = provenance(self.runner.device)
-        return _run_checkpoints(
-            self.runner,
-            self.claim,
+        return RunCheckpoints(
+            self.runner.checkpoints,
+            _run_key(self.study, self.claim.trial.number),
+            self.claim.attempt,
             identity=repr(
                 (
                     self.settings,
@@ -365,7 +377,7 @@ class _Run(ABC):
 class _SearchRun(_Run):
     """Trains on part of the training classes, validates each epoch, and may be pruned."""
 
-    hopeless_after: int | None = None
+    left_after: int | None = None
 
     def facts(self) -> dict[str, Any]:
         return {trial_record.SEED: self.settings.seed}
@@ -381,13 +393,23 @@ class _SearchRun(_Run):
         _, validation, gallery = self.split
         for epoch in trainer.epochs(validation, gallery):
             self.note(trainer, epoch)
-            if not self.is_last(epoch) and self._is_hopeless():
-                return Outcome(
-                    TrialState.PRUNED,
-                    reason=f"R@1 {self._best:.2%} after epoch {self.hopeless_after} is under the "
-                    "median",
-                )
+            if not self.is_last(epoch) and self._is_to_be_left():
+                return self._left(trainer)
         return Outcome(TrialState.COMPLETE, value=self._best)
+
+    def _left(self, trainer: Trainer) -> Outcome:
+        pruner = self.study.definition.space.pruner.name
+        if pruner == "hist":
+            self.save(trainer)
+            return Outcome(
+                TrialState.WAITING,
+                reason=f"after epoch {trainer.finished_epochs} something else promises more",
+            )
+        rule = "the median" if pruner == "median" else f'what "{pruner}" asks for'
+        return Outcome(
+            TrialState.PRUNED,
+            reason=f"R@1 {self._best:.2%} after epoch {self.left_after} is under {rule}",
+        )
 
     @property
     def _best(self) -> float:
@@ -404,12 +426,12 @@ class _SearchRun(_Run):
         best_epoch = max(curve, key=lambda epoch: curve[epoch])
         return {**super().progress(trainer), trial_record.BEST_EPOCH: best_epoch}
 
-    def _is_hopeless(self) -> bool:
+    def _is_to_be_left(self) -> bool:
         curve = self.curve()
         self.runner.reporter.report(lambda: self._judge(curve))
         if not self.runner.reporter.is_away:
             self.runner.reporter.settle(_VERDICT_SECONDS)
-        return self.hopeless_after is not None
+        return self.left_after is not None
 
     def _judge(self, curve: dict[int, float]) -> None:
         if len(curve) < len(self.finished):
@@ -419,11 +441,19 @@ class _SearchRun(_Run):
         try:
             frozen = copy.copy(study.storage.optuna.get_trial(self.claim.trial._trial_id))
             frozen.intermediate_values = curve
-            hopeless = study.optuna_study.pruner.prune(study.optuna_study, frozen)
+            leave = self._has_ended(frozen) or study.optuna_study.pruner.prune(
+                study.optuna_study, frozen
+            )
         except KeyError:  # the study was deleted
             raise ClaimLostError from None
-        if hopeless:
-            self.hopeless_after = max(curve)
+        if leave:
+            self.left_after = max(curve)
+
+    def _has_ended(self, trial: FrozenTrial) -> bool:
+        """Whether the study ended meanwhile, and left this trial to be closed."""
+        pauses = self.study.definition.space.pruner.name == "hist"
+        to_the_end = trial.user_attrs.get(trial_record.TO_THE_END)
+        return pauses and not to_the_end and self.study.ended is not None
 
 
 class _RetrainRun(_Run):

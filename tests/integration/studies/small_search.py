@@ -17,6 +17,7 @@ _TABLE = {
     "backbone": "conv4",
     "epochs": 10,
     "trials": 3,
+    "sampler": "tpe",
     "search": {
         "alpha": [0.9, 1.0, 1.1],
         "lr": {"low": 1e-5, "high": 1e-2, "log": True},

@@ -69,8 +69,8 @@ ANY_NAME = "one of " + ", ".join(NAMES)
 FAIL_OR_SKIP = '"fail" or "skip" (leave out images that can\'t be read)'
 DIVIDES = "0 (no class balancing) or a whole number that divides batch_size"
 TOP_LEVEL = (
-    "name, dataset, backbone, weights, epochs, trials, sampler, max_retries, on_bad_image, "
-    "search, fixed, protocol, enqueue"
+    "name, dataset, backbone, weights, epochs, trials, sampler, pruner, gpu_hours, decided, "
+    "max_retries, on_bad_image, search, fixed, protocol, enqueue"
 )
 
 

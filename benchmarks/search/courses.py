@@ -1,0 +1,122 @@
+"""Courses: what the searches did, repeat by repeat, and the processes that run them."""
+
+import json
+import math
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from benchmarks.search.methods import build
+from benchmarks.search.simulator import Problem, Simulation, Step
+from benchmarks.search.table import Table
+
+
+class Course(NamedTuple):
+    """One repeat: the steps at which the recommendation's regret changed, and the last one."""
+
+    table: str
+    method: str
+    workers: int
+    repeat: int
+    steps: list[Step]
+    own_seconds: float
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        return self.table, self.method, self.workers, self.repeat
+
+    def line(self) -> str:
+        steps = [
+            [step.epochs, round(step.seconds, 2), round(step.regret, 3)] for step in self.steps
+        ]
+        return json.dumps(
+            {**self._asdict(), "steps": steps, "own_seconds": round(self.own_seconds, 2)}
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> dict[tuple[str, str, int, int], Self]:
+        """All courses of a file."""
+        courses = {}
+        for line in path.read_text().splitlines():
+            fields = json.loads(line)
+            fields["steps"] = [Step(*step) for step in fields["steps"]]
+            course = cls(**fields)
+            courses[course.key] = course
+        return courses
+
+    def cost_within(self, tolerance: float) -> tuple[float, float]:
+        """Epochs and seconds until the regret is within a tolerance and stays; else infinite."""
+        reached = (math.inf, math.inf)
+        for step in reversed(self.steps):
+            if step.regret > tolerance:
+                return reached
+            reached = (float(step.epochs), step.seconds)
+        return reached
+
+    def regret_at(self, limit: float, unit: str) -> float:
+        """The regret when so many epochs or seconds are spent; infinite before the first answer."""
+        regret = math.inf
+        for step in self.steps:
+            if getattr(step, unit) > limit:
+                return regret
+            regret = step.regret
+        return regret
+
+
+class Task(NamedTuple):
+    table: Path
+    method: str
+    workers: int
+    budget: float
+    repeat: int
+
+
+def simulate(task: Task) -> Course:
+    """One repeat of one method."""
+    warnings.filterwarnings("ignore")
+    table = Table(task.table)
+    problem = Problem(table.values, table.epochs, task.workers)
+    search = build(task.method, problem, task.repeat)
+    assert table.best  # its model is fitted now, outside the search's own time
+    started = time.process_time()
+    steps = Simulation(
+        table, search, workers=task.workers, budget=task.budget, seed=task.repeat
+    ).run()
+    return Course(
+        table.name,
+        task.method,
+        task.workers,
+        task.repeat,
+        _changes(steps),
+        time.process_time() - started,
+    )
+
+
+def _changes(steps: list[Step]) -> list[Step]:
+    """The steps at which the regret changes, and the last one."""
+    kept = [
+        step
+        for before, step in zip([None, *steps], steps, strict=False)
+        if before is None or before.regret != step.regret
+    ]
+    return kept if kept[-1] is steps[-1] else [*kept, steps[-1]]
+
+
+def run(
+    tasks: Sequence[Task], processes: int, known: dict[tuple[str, str, int, int], Course]
+) -> Iterator[Course]:
+    """The courses of all tasks, those that are known first."""
+    missing = []
+    for task in tasks:
+        course = known.get((task.table.stem, task.method, task.workers, task.repeat))
+        if course is None:
+            missing.append(task)
+        else:
+            yield course
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(simulate, task) for task in missing]):
+            yield future.result()

@@ -1,0 +1,33 @@
+"""The searches that are compared.
+
+Each is a module of its own, imported when it is asked for, so that a method's packages are needed
+for that method alone. ``benchmarks/search/peers.txt`` lists those of the peers.
+"""
+
+from importlib import import_module
+
+from benchmarks.search.simulator import Problem, Search
+
+METHODS = {
+    "hist": "ours",
+    "random": "optuna_methods",
+    "tpe-median": "optuna_methods",
+    "tpe-hyperband": "optuna_methods",
+    "gp-halving": "optuna_methods",
+    "smac": "smac_methods",
+    "asha": "syne_tune_methods",
+    "bohb": "syne_tune_methods",
+    "ashabore": "syne_tune_methods",
+    "ashacqr": "syne_tune_methods",
+    "dyhpo": "syne_tune_old_methods",
+    "mobster": "syne_tune_old_methods",
+    "hypertune": "syne_tune_old_methods",
+}
+"""Name of each method, and the module that builds it."""
+
+
+def build(method: str, problem: Problem, seed: int) -> Search:
+    """A search by a method, ready to begin."""
+    module = import_module(f"benchmarks.search.methods.{METHODS[method]}")
+    search: Search = module.build(method, problem, seed)
+    return search

@@ -1,0 +1,88 @@
+"""Optuna's searches, asked and told as its documentation shows.
+
+The values of a parameter are given as a categorical distribution, as its users give a finite list.
+"""
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    SuccessiveHalvingPruner,
+)
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.study import Study
+from optuna.trial import Trial, TrialState
+
+from benchmarks.search.simulator import Job, Problem, Search
+from benchmarks.search.table import Params
+
+
+def build(method: str, problem: Problem, seed: int) -> Search:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(
+        sampler=_sampler(method, seed),
+        pruner=_pruner(method, problem.epochs),
+        direction="maximize",
+        # HyperbandPruner draws a trial's bracket from the name, which is random by default.
+        study_name=f"{method}-{seed}",
+    )
+    return OptunaSearch(study, problem)
+
+
+def _sampler(method: str, seed: int) -> BaseSampler:
+    if method == "random":
+        return RandomSampler(seed)
+    if method == "gp-halving":
+        return GPSampler(seed=seed, deterministic_objective=False)
+    # Since 5.0, constant_liar, which is advised for several workers, is on by default.
+    return TPESampler(seed=seed)
+
+
+def _pruner(method: str, epochs: int) -> BasePruner:
+    if method == "random":
+        return NopPruner()
+    if method == "gp-halving":
+        return SuccessiveHalvingPruner()
+    if method == "tpe-hyperband":
+        return HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
+    return MedianPruner()
+
+
+class OptunaSearch(Search):
+    """A study; it recommends its best complete trial, before that the best value of any epoch."""
+
+    def __init__(self, study: Study, problem: Problem) -> None:
+        self._study = study
+        self._epochs = problem.epochs
+        self._distributions: dict[str, BaseDistribution] = {
+            name: CategoricalDistribution(values) for name, values in problem.values.items()
+        }
+        self._trials: dict[int, Trial] = {}
+        self._best_recall = -1.0
+        self._best_params: Params = {}
+        self._any_complete = False
+
+    def next(self) -> Job:
+        trial = self._study.ask(self._distributions)
+        self._trials[trial.number] = trial
+        return Job(trial.number, trial.params)
+
+    def report(self, trial: int, epoch: int, recall: float, seconds: float) -> bool:  # noqa: ARG002
+        running = self._trials[trial]
+        if recall > self._best_recall:
+            self._best_recall, self._best_params = recall, running.params
+        running.report(recall, epoch)
+        if epoch == self._epochs:
+            self._study.tell(running, recall)
+            self._any_complete = True
+            return False
+        if running.should_prune():
+            self._study.tell(running, state=TrialState.PRUNED)
+            return False
+        return True
+
+    def recommend(self) -> Params:
+        return self._study.best_params if self._any_complete else self._best_params

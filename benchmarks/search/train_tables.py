@@ -1,0 +1,201 @@
+"""Train every configuration of a grid: learning-curve tables for the search benchmark.
+
+    python -m benchmarks.search.train_tables narrow-omniglot --seeds 3 --data-dir ~/data
+
+Appends one JSON line a run to ``tables/SPACE.jsonl``; started again, it goes on with the runs that
+the file lacks. The runs are this project's own `Trainer` on the classes and validation split that a
+study would use, with three differences that make hundreds of runs affordable on a CPU:
+
+- few, small images: the first ones of each training class, all of each validation class;
+- each run has a seed of its own for weights and order, as in a study, but runs of the same column
+  of seeds share their augmented images, which are made once a process;
+- seconds are those of the CPU (one thread a run), so that other load on the machine doesn't count.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import cache
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from histsearch.data.batches import EvaluationImages, TrainingImages
+from histsearch.data.image_set import ImageSet
+from histsearch.models.backbones import preprocessing_of
+from histsearch.models.preprocessing import Preprocessing
+from histsearch.search.space import Range, Space, load_space
+from histsearch.training import evaluation, trainer
+from histsearch.training.hyperparameters import Value
+from histsearch.workers.preparation import load_images, run_settings, split_images
+
+HERE = Path(__file__).parent
+PIXELS = 20
+CHUNK = 4  # runs a process takes at once
+
+
+class Scale(NamedTuple):
+    """Where the images are and how many of each class train."""
+
+    data_dir: Path
+    images_per_class: int
+
+
+class Run(NamedTuple):
+    params: dict[str, Value]
+    seed: int
+
+    @property
+    def key(self) -> str:
+        return json.dumps([self.params, self.seed], sort_keys=True)
+
+
+def grid(space: Space) -> list[dict[str, Value]]:
+    """Every configuration of a space, the last parameter fastest."""
+    domains = [domain for domain in space.search.values() if not isinstance(domain, Range)]
+    return [dict(zip(space.search, values, strict=True)) for values in product(*domains)]
+
+
+class _RememberedTrainingImages(TrainingImages):
+    column = 0
+    memory: dict[tuple[int, int, int], tuple[Tensor, int]] = {}  # noqa: RUF012
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
+        self._seed = self.column
+        known = (self.column, *key)
+        if known not in self.memory:
+            self.memory[known] = super().__getitem__(key)
+        return self.memory[known]
+
+
+class _RememberedEvaluationImages(EvaluationImages):
+    memory: dict[int, tuple[Tensor, int]] = {}  # noqa: RUF012
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        if index not in self.memory:
+            self.memory[index] = super().__getitem__(index)
+        return self.memory[index]
+
+
+@contextmanager
+def _small_and_quick() -> Iterator[None]:
+    """The trainer as it is, but for image size, memory of images, and clock."""
+
+    def small(backbone: str) -> Preprocessing:
+        return replace(preprocessing_of(backbone), resize=PIXELS + 2, crop=PIXELS)
+
+    with ExitStack() as changes:
+        for module, name, substitute in (
+            (trainer, "TrainingImages", _RememberedTrainingImages),
+            (evaluation, "EvaluationImages", _RememberedEvaluationImages),
+            (trainer, "preprocessing_of", small),
+            (trainer, "time", SimpleNamespace(perf_counter=time.process_time)),
+        ):
+            changes.enter_context(patch.object(module, name, substitute))
+        yield
+
+
+@cache
+def _images(space_name: str, scale: Scale) -> tuple[ImageSet, ImageSet]:
+    space = _space(space_name)
+    train, validation, _ = split_images(load_images(space, scale.data_dir, 0), space.protocol)
+    first = [
+        np.flatnonzero(train.labels_N == label)[: scale.images_per_class]
+        for label in range(train.num_classes)
+    ]
+    return train.take(np.concatenate(first)), validation
+
+
+def _space(name: str) -> Space:
+    return load_space(str(HERE / "spaces" / f"{name}.toml"))
+
+
+def train(space_name: str, scale: Scale, runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Train some runs in this process, one line for the table each."""
+    torch.set_num_threads(1)
+    with _small_and_quick():
+        return [_train(space_name, scale, run) for run in runs]
+
+
+def _train(space_name: str, scale: Scale, run: Run) -> dict[str, Any]:
+    images, validation = _images(space_name, scale)
+    if _RememberedTrainingImages.column != run.seed:
+        _RememberedTrainingImages.column = run.seed
+        _RememberedTrainingImages.memory.clear()
+    space = _space(space_name)
+    configurations = grid(space)
+    own_seed = run.seed * len(configurations) + configurations.index(run.params)
+    settings = run_settings(space, run.params, scale.data_dir, seed=own_seed)
+    one = trainer.Trainer(settings, images, device=torch.device("cpu"))
+    epochs = []
+    try:
+        for epoch in one.epochs(validation):
+            epochs.append(epoch)
+    except trainer.NonFiniteLossError:
+        pass  # a configuration that diverges keeps the curve it had
+    seconds = [round(epoch.seconds, 4) for epoch in epochs]
+    warmup_seconds = round(one.warmup_seconds, 4)
+    return {
+        "params": run.params,
+        "seed": run.seed,
+        "curve": [round(epoch.recall_at_1 or 0.0, 5) for epoch in epochs],
+        "seconds": round(warmup_seconds + sum(seconds), 4),
+        "warmup_seconds": warmup_seconds,
+        "epoch_seconds": seconds,
+    }
+
+
+def finished(path: Path) -> set[str]:
+    """Keys of the runs a table has; a line torn by a crash is cut off."""
+    if not path.exists():
+        return set()
+    text = path.read_text()
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        path.write_text(whole)
+    lines = [json.loads(line) for line in whole.splitlines()]
+    return {Run(line["params"], line["seed"]).key for line in lines}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("space", help="name of a file in spaces/")
+    parser.add_argument("--data-dir", type=Path, default=Path())
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--images-per-class", type=int, default=10, help="of a training class")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    path = options.out or HERE / "tables" / f"{options.space}.jsonl"
+    scale = Scale(options.data_dir, options.images_per_class)
+    done = finished(path)
+    # Whole grids, one seed after another, so that a table cut short has fewer seeds.
+    wanted = [
+        Run(one, seed) for seed in range(options.seeds) for one in grid(_space(options.space))
+    ]
+    missing = [run for run in wanted if run.key not in done]
+    chunks = [missing[start : start + CHUNK] for start in range(0, len(missing), CHUNK)]
+    with (
+        path.open("a") as table,
+        ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool,
+    ):
+        for future in as_completed(
+            [pool.submit(train, options.space, scale, chunk) for chunk in chunks]
+        ):
+            table.writelines(json.dumps(line) + "\n" for line in future.result())
+            table.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""The configurations that a search chooses from, and how far they are apart."""
+
+# G = configurations, D = hyperparameters, P = places in one hyperparameter
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from histsearch.search.curve_model import Array, Integers
+
+MOST = 1024
+"""Configurations that are looked at in one decision; of a larger space, a part drawn anew."""
+
+_PLACES = 65  # to which the values of a range are rounded when distances are taken
+_NEIGHBOURS = 256  # of a large space's candidates, those drawn around its best configurations
+_STEP = 0.15  # how far such a neighbour lies off in a range, as a part of it
+
+Configuration = dict[str, Any]
+
+
+class _Axis:
+    """One hyperparameter: its distribution, and the distances between its values.
+
+    The values of a list keep their order when they are numbers, and their place in it counts;
+    other values are as far from one another as a list's ends.
+    """
+
+    def __init__(self, distribution: BaseDistribution) -> None:
+        self.distribution = distribution
+        self.values: tuple[Any, ...] | None = None
+        if isinstance(distribution, CategoricalDistribution):
+            numbers = all(
+                isinstance(value, int | float) and not isinstance(value, bool)
+                for value in distribution.choices
+            )
+            choices = distribution.choices
+            self.values = tuple(sorted(choices, key=float)) if numbers else choices
+            places_P = np.arange(len(choices))
+            self.distances_PP = np.abs(np.subtract.outer(places_P, places_P)) / max(
+                1, len(choices) - 1
+            )
+            if not numbers:
+                self.distances_PP = (self.distances_PP > 0).astype(float)
+        else:
+            places_P = np.arange(_PLACES)
+            self.distances_PP = np.abs(np.subtract.outer(places_P, places_P)) / (_PLACES - 1)
+
+    @property
+    def size(self) -> int | None:
+        """Number of values; None for a range of real numbers."""
+        if self.values is not None:
+            return len(self.values)
+        step = self._range.step
+        return None if step is None else round((self._range.high - self._range.low) / step) + 1
+
+    @property
+    def _range(self) -> FloatDistribution | IntDistribution:
+        assert isinstance(self.distribution, FloatDistribution | IntDistribution)
+        return self.distribution
+
+    def all_values(self) -> tuple[Any, ...]:
+        """Every value, in order."""
+        if self.values is not None:
+            return self.values
+        assert self.size is not None
+        return tuple(self._value(index / max(1, self.size - 1)) for index in range(self.size))
+
+    def position(self, value: Any) -> float:
+        """Where a value lies, from 0 to 1."""
+        if self.values is not None:
+            return self.values.index(value) / max(1, len(self.values) - 1)
+        low, high = self._range.low, self._range.high
+        if self._range.log:
+            low, high, value = math.log(low), math.log(high), math.log(value)
+        return float((value - low) / (high - low)) if high > low else 0.0
+
+    def place(self, value: Any) -> int:
+        """Row of the distances."""
+        return round(self.position(value) * (len(self.distances_PP) - 1))
+
+    def _value(self, position: float) -> Any:
+        """The value that lies there, on the range's grid where it has one."""
+        low, high = self._range.low, self._range.high
+        if self._range.log:
+            value = math.exp(math.log(low) + position * (math.log(high) - math.log(low)))
+        else:
+            value = low + position * (high - low)
+        if self._range.step is not None:
+            value = low + round((value - low) / self._range.step) * self._range.step
+        if isinstance(self._range, IntDistribution):
+            return int(min(max(round(value), low), high))
+        return float(min(max(value, low), high))
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """Any value."""
+        if self.values is not None:
+            return self.values[int(rng.integers(len(self.values)))]
+        return self._value(float(rng.random()))
+
+    def beside(self, value: Any, rng: np.random.Generator) -> Any:
+        """A value not far from one: the next in a list, any in a list without an order."""
+        if self.values is None:
+            return self._value(float(np.clip(self.position(value) + rng.normal() * _STEP, 0, 1)))
+        if (
+            self.distances_PP.max(initial=0.0) == 1.0
+            and np.count_nonzero(self.distances_PP[0] == 1.0) > 1
+        ):
+            return self.draw(rng)
+        index = self.values.index(value) + int(rng.choice((-1, 1)))
+        return self.values[min(max(index, 0), len(self.values) - 1)]
+
+
+class SearchSpace:
+    """The hyperparameters of a search with their domains."""
+
+    def __init__(self, distributions: Mapping[str, BaseDistribution]) -> None:
+        self.names = tuple(distributions)
+        self._axes = {name: _Axis(distribution) for name, distribution in distributions.items()}
+        self.distances_D = [axis.distances_PP for axis in self._axes.values()]
+        sizes = [axis.size for axis in self._axes.values()]
+        self._size = None if None in sizes else math.prod(size for size in sizes if size)
+
+    def key(self, configuration: Mapping[str, Any]) -> tuple[Any, ...]:
+        """What tells a configuration from others."""
+        return tuple(configuration[name] for name in self.names)
+
+    def holds(self, configuration: Mapping[str, Any]) -> bool:
+        """Whether it is complete, and each value in its domain."""
+        return all(
+            name in configuration
+            and axis.distribution._contains(axis.distribution.to_internal_repr(configuration[name]))
+            for name, axis in self._axes.items()
+        )
+
+    def candidates(
+        self,
+        tried: Iterable[Configuration],
+        best: Sequence[Configuration],
+        rng: np.random.Generator,
+    ) -> "Candidates":
+        """What to choose from: all of a small finite space, else what was tried and a new draw.
+
+        Args:
+            tried: Configurations that must be among them.
+            best: Configurations around which to look closer, in a large space.
+            rng: Source of the draw.
+        """
+        if self._size is not None and self._size <= MOST:
+            values = [axis.all_values() for axis in self._axes.values()]
+            return Candidates(
+                self, [dict(zip(self.names, one, strict=True)) for one in product(*values)]
+            )
+        distinct = {self.key(one): one for one in tried}
+        for number in range(MOST):
+            if len(distinct) >= MOST:
+                break
+            if best and number < _NEIGHBOURS:
+                one = self._beside(best[number % len(best)], rng)
+            else:
+                one = {name: axis.draw(rng) for name, axis in self._axes.items()}
+            distinct.setdefault(self.key(one), one)
+        return Candidates(self, list(distinct.values()))
+
+    def _beside(self, configuration: Configuration, rng: np.random.Generator) -> Configuration:
+        changed = dict(configuration)
+        for name in rng.choice(self.names, size=min(2, len(self.names)), replace=False):
+            changed[str(name)] = self._axes[str(name)].beside(configuration[str(name)], rng)
+        return changed
+
+    def places(self, configurations: Sequence[Configuration]) -> Integers:
+        """(G, D) row of each value among its axis's distances."""
+        return np.array(
+            [[axis.place(one[name]) for name, axis in self._axes.items()] for one in configurations]
+        )
+
+
+class Candidates:
+    """Configurations to choose from.
+
+    Attributes:
+        configurations: One a row.
+        places_GD: Where each stands in each hyperparameter.
+        distances_D: Of each hyperparameter, the distances between its places, in [0, 1].
+    """
+
+    def __init__(self, space: SearchSpace, configurations: list[Configuration]) -> None:
+        self._space = space
+        self.configurations = configurations
+        self.places_GD = space.places(configurations)
+        self.distances_D: Sequence[Array] = space.distances_D
+        self._row_of = {space.key(one): row for row, one in enumerate(configurations)}
+
+    def row(self, configuration: Mapping[str, Any]) -> int | None:
+        """A configuration's row; None if it isn't among them."""
+        return self._row_of.get(self._space.key(configuration))

@@ -1,0 +1,56 @@
+"""The project's pruner: leave a trial when something else promises more."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.pruners import BasePruner
+from optuna.trial import FrozenTrial
+from typing_extensions import override
+
+from histsearch.search.history import TO_THE_END, load_planner, read_history
+
+
+class HistPruner(BasePruner):
+    """Leaves a trial when the planner of `HistSampler` would rather train something else.
+
+    A worker that can save a trial's state pauses it then, and may come back to it; without that,
+    Optuna ends it.
+
+    Args:
+        search_space: The parameters that are searched.
+        epochs: Epochs of a full run.
+        min_epochs: How long a trial runs at least.
+    """
+
+    def __init__(
+        self, search_space: Mapping[str, BaseDistribution], epochs: int, *, min_epochs: int = 1
+    ) -> None:
+        self._search_space = dict(search_space)
+        self._epochs = epochs
+        self._min_epochs = min_epochs
+
+    @override
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Whether to leave the trial after its last reported epoch."""
+        step = trial.last_step
+        if step is None or step < self._min_epochs or step >= self._epochs:
+            return False
+        if trial.user_attrs.get(TO_THE_END):
+            return False
+        others = [one for one in study.get_trials(deepcopy=False) if one.number != trial.number]
+        history = read_history(
+            [*others, trial], self._search_space, self._epochs, np.random.default_rng(trial.number)
+        )
+        at_hand = history.index(trial.number)
+        if at_hand is None:
+            return False
+        views = [
+            view._replace(running=view.running and number != trial.number)
+            for number, view in zip(history.numbers, history.views, strict=True)
+        ]
+        action = load_planner(study, history, self._epochs).next(
+            views, current=at_hand, barred=history.barred
+        )
+        return action is None or action.trial != at_hand

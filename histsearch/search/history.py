@@ -1,0 +1,128 @@
+"""A study's trials as the planner sees them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from histsearch.search.candidates import Candidates, SearchSpace
+from histsearch.search.curve_model import Settings
+from histsearch.search.planner import Fit, Planner, TrialView
+
+PERCENT = 100.0
+
+# Attributes of a trial.
+WARMUP_SECONDS = "warmup_seconds"
+EPOCH_SECONDS = "epoch_seconds"
+DIVERGED = "diverged"
+PAUSED = "paused"
+TO_THE_END = "to_the_end"
+
+FIT = "histsearch.fit"
+"""Attribute of a study: the settings of the sampler's model, for any process to go on with."""
+
+_BEST = 8  # configurations around which a large space is looked at more closely
+
+
+@dataclass(frozen=True)
+class History:
+    """A study's trials, of those configurations that a planner may choose from.
+
+    Attributes:
+        candidates: What to choose from, the trials' own configurations included.
+        views: One for each trial with all its parameters.
+        numbers: The trials' numbers, in the order of ``views``.
+        barred: Candidates that failed or diverged.
+    """
+
+    candidates: Candidates
+    views: list[TrialView]
+    numbers: list[int]
+    barred: list[int]
+
+    def index(self, number: int) -> int | None:
+        """Place of a trial in ``views``."""
+        return self.numbers.index(number) if number in self.numbers else None
+
+
+def read_history(
+    trials: Sequence[FrozenTrial],
+    search_space: Mapping[str, BaseDistribution],
+    epochs: int,
+    rng: np.random.Generator,
+) -> History:
+    """Translate Optuna's trials; R@1 in [0, 1] becomes percent.
+
+    Args:
+        trials: All trials of a study.
+        search_space: The searched parameters.
+        epochs: Epochs of a full run.
+        rng: Source of the draw of candidates, in a large space.
+    """
+    space = SearchSpace(search_space)
+    usable = [trial for trial in trials if space.holds(trial.params)]
+    best = sorted(usable, key=_last_value, reverse=True)[:_BEST]
+    candidates = space.candidates(
+        (trial.params for trial in usable), [trial.params for trial in best], rng
+    )
+    views, numbers, barred = [], [], []
+    for trial in usable:
+        row = candidates.row(trial.params)
+        assert row is not None
+        if trial.state == TrialState.FAIL or trial.user_attrs.get(DIVERGED):
+            barred.append(row)
+        views.append(_view(trial, row, epochs))
+        numbers.append(trial.number)
+    return History(candidates, views, numbers, barred)
+
+
+def _last_value(trial: FrozenTrial) -> tuple[int, float]:
+    steps = trial.intermediate_values
+    return (len(steps), steps[max(steps)]) if steps else (0, 0.0)
+
+
+def _view(trial: FrozenTrial, row: int, epochs: int) -> TrialView:
+    recalls: list[float] = []
+    while len(recalls) < epochs and len(recalls) + 1 in trial.intermediate_values:
+        value = trial.intermediate_values[len(recalls) + 1]
+        if not np.isfinite(value):
+            break
+        recalls.append(PERCENT * value)
+    return TrialView(
+        row,
+        tuple(recalls),
+        _seconds(trial, len(recalls)),
+        running=trial.state == TrialState.RUNNING,
+        resumable=trial.state == TrialState.WAITING and bool(trial.user_attrs.get(PAUSED)),
+    )
+
+
+def _seconds(trial: FrozenTrial, epochs: int) -> tuple[float, ...]:
+    """Of each epoch, the first with the warm-up; none where they weren't recorded."""
+    recorded: Any = trial.user_attrs.get(EPOCH_SECONDS, [])
+    seconds = [float(one) for one in recorded][:epochs]
+    if not seconds or min(seconds) <= 0.0:
+        return ()
+    seconds[0] += float(trial.user_attrs.get(WARMUP_SECONDS, 0.0))
+    return tuple(seconds)
+
+
+def load_planner(study: optuna.Study, history: History, epochs: int) -> Planner:
+    """A planner with the fit that the study remembers."""
+    stored = study.user_attrs.get(FIT)
+    places_GD, distances_D = history.candidates.places_GD, history.candidates.distances_D
+    fit = None
+    if stored is not None:
+        fit = Fit(Settings(np.array(stored["settings"])), int(stored["epochs"]))
+    return Planner(places_GD, distances_D, epochs, fit)
+
+
+def store_fit(study: optuna.Study, planner: Planner) -> None:
+    """Have the study remember a planner's fit."""
+    fit = planner.fit
+    values = [round(float(value), 6) for value in fit.settings.values_S]
+    study.set_user_attr(FIT, {"settings": values, "epochs": fit.epochs})

@@ -1,0 +1,64 @@
+"""What the sampler's model thinks of a study's configurations."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial
+
+from histsearch.search.history import PERCENT, History, load_planner, read_history
+from histsearch.search.planner import Planner
+
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """The model's view of a study at one moment."""
+
+    history: History
+    planner: Planner
+
+    @classmethod
+    def of(
+        cls, study: optuna.Study, search_space: Mapping[str, BaseDistribution], epochs: int
+    ) -> Self:
+        """Read a study as it stands.
+
+        Args:
+            study: The study.
+            search_space: The searched parameters.
+            epochs: Epochs of a full run.
+        """
+        rng = np.random.default_rng(_SEED)
+        history = read_history(study.get_trials(deepcopy=False), search_space, epochs, rng)
+        return cls(history, load_planner(study, history, epochs))
+
+    def expected(self, trial: FrozenTrial) -> float | None:
+        """R@1 expected of a trial's configuration at the last epoch, in [0, 1]."""
+        row = self.history.candidates.row(trial.params)
+        if row is None:
+            return None
+        return float(self.planner.posterior(self.history.views).mean_G[row]) / PERCENT
+
+    def winner(self) -> int | None:
+        """Number of the trial that is furthest of those of the best configuration.
+
+        Configurations that no trial has begun aren't looked at, nor those that failed.
+        """
+        mean_G = self.planner.posterior(self.history.views).mean_G
+        begun = [
+            (float(mean_G[view.configuration]), len(view.recalls), -number)
+            for view, number in zip(self.history.views, self.history.numbers, strict=True)
+            if view.recalls and view.configuration not in self.history.barred
+        ]
+        return -max(begun)[2] if begun else None
+
+    def chance_of_better(self, delta: float) -> float:
+        """Probability that a configuration beats the best one by more than ``delta`` points."""
+        views = [view._replace(running=False) for view in self.history.views]
+        posterior = self.planner.posterior(views)
+        return posterior.chance_of_better(delta, np.random.default_rng(_SEED))

@@ -1,0 +1,296 @@
+"""What to train next: a new trial of any configuration, or a paused one for another epoch.
+
+Every possible action has a rate: the expected improvement of its configuration over the best other
+one (Jones et al., 1998), times the part of the doubt between the two that the action's epochs would
+take away, per second. An action looks 1, 2, 4, ... epochs ahead, so that a trial whose first
+epochs tell little is still seen for what its last ones would; but it is taken one epoch at a time,
+and after each the next one is chosen anew. A configuration is repeated, with another seed, when the
+luck of its seed is what is in doubt.
+"""
+
+# G = configurations, A = actions, D = hyperparameters
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtr
+
+from histsearch.search.curve_model import (
+    Array,
+    Curve,
+    CurveModel,
+    Integers,
+    Pending,
+    Posterior,
+    Settings,
+)
+
+_FEWEST_TO_FIT = 3  # epochs
+_REFIT_GROWTH = 1.2  # the model's settings are fitted anew when the data have grown so much
+_FIT_ITERATIONS = 12
+_SWITCH_EPOCHS = 0.2  # what it costs to leave a trial for another
+_TINY = 1e-9
+_SPAN = 1_000_000
+
+
+class TrialView(NamedTuple):
+    """A trial as the planner sees it.
+
+    Attributes:
+        configuration: Row among the candidates.
+        recalls: R@1 in percent after each epoch so far.
+        seconds: Of each of these epochs, where they are known.
+        running: Whether a worker trains it now; its next epoch is then expected.
+        resumable: Whether it waits for going on.
+    """
+
+    configuration: int
+    recalls: tuple[float, ...]
+    seconds: tuple[float, ...] = ()
+    running: bool = False
+    resumable: bool = False
+
+
+class Action(NamedTuple):
+    """Train a configuration: a new trial of it (``trial`` None), or one that goes on."""
+
+    configuration: int
+    trial: int | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The configuration that the data favour.
+
+    Attributes:
+        configuration: Row among the candidates.
+        mean: Its expected R@1 at the last epoch, in percent.
+    """
+
+    configuration: int
+    mean: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The model's settings, and how many epochs they were fitted to."""
+
+    settings: Settings
+    epochs: int
+
+
+_Key = tuple[tuple[Curve, ...], tuple[Pending, ...]]
+
+
+class Planner:
+    """Decides for one study; it is shown all trials at every call.
+
+    Args:
+        places_GD: Where each candidate stands in each hyperparameter.
+        distances_D: Of each hyperparameter, the distances between its places.
+        epochs: Epochs of a full run.
+        fit: An earlier fit to start from.
+    """
+
+    def __init__(
+        self,
+        places_GD: Integers,
+        distances_D: Sequence[Array],
+        epochs: int,
+        fit: Fit | None = None,
+    ) -> None:
+        self.model = CurveModel(places_GD, distances_D, epochs)
+        self.epochs = epochs
+        self._fitted_to = 0
+        if fit is not None:
+            self.model.settings, self._fitted_to = fit.settings, fit.epochs
+        self._last: tuple[_Key, Posterior] | None = None
+
+    @property
+    def fit(self) -> Fit:
+        """The present fit, to start from another time."""
+        return Fit(self.model.settings, self._fitted_to)
+
+    def refit(self, trials: Sequence[TrialView]) -> None:
+        """Fit the model's settings if the data have grown enough since the last time."""
+        curves = _curves(trials)
+        known = sum(len(curve.recalls) for curve in curves)
+        if known >= max(_FEWEST_TO_FIT, _REFIT_GROWTH * self._fitted_to):
+            self.model.fit(curves, _FIT_ITERATIONS)
+            self._fitted_to = known
+            self._last = None
+
+    def posterior(self, trials: Sequence[TrialView]) -> Posterior:
+        """What the trials say of every candidate; the doubt is what running ones will leave."""
+        pending = [Pending(one.configuration, len(one.recalls)) for one in trials if one.running]
+        key: _Key = (tuple(_curves(trials)), tuple(pending))
+        if self._last is None or self._last[0] != key:
+            self._last = key, self.model.posterior(key[0], pending)
+        return self._last[1]
+
+    def answer(self, trials: Sequence[TrialView]) -> Answer:
+        """The candidate with the best posterior mean."""
+        # Which trials are running has no bearing on the means.
+        if self._last is not None and self._last[0][0] == tuple(_curves(trials)):
+            mean_G = self._last[1].mean_G
+        else:
+            mean_G = self.posterior(trials).mean_G
+        best = int(mean_G.argmax())
+        return Answer(best, float(mean_G[best]))
+
+    def next(
+        self,
+        trials: Sequence[TrialView],
+        *,
+        current: int | None = None,
+        barred: Sequence[int] = (),
+        may_start: bool = True,
+    ) -> Action | None:
+        """The action with the best rate; None if there is nothing to do.
+
+        Args:
+            trials: All trials of the study.
+            current: The one that a worker has at hand, which goes on without the cost of a switch.
+            barred: Candidates that must not be trained.
+            may_start: Whether new trials are allowed.
+        """
+        options = self._options(trials, current, may_start)
+        if len(options.configurations_A) == 0:
+            return None
+        rates_A = _rates(self.posterior(trials), options)
+        rates_A[np.isin(options.configurations_A, barred)] = 0.0
+        best = int(rates_A.argmax())
+        if rates_A[best] == 0.0:
+            return None
+        trial = int(options.trials_A[best])
+        return Action(int(options.configurations_A[best]), None if trial < 0 else trial)
+
+    def _options(
+        self, trials: Sequence[TrialView], current: int | None, may_start: bool
+    ) -> "_Options":
+        parts: list[Integers] = [np.zeros((4, 0), dtype=np.int64)]
+        every_G = np.arange(len(self.model.places_GD))
+        for after in _horizons(0, self.epochs) if may_start else ():
+            parts.append(np.stack([every_G, *(np.full_like(every_G, x) for x in (-1, 0, after))]))
+        for number, trial in enumerate(trials):
+            before = len(trial.recalls)
+            if (trial.resumable or number == current) and before < self.epochs:
+                for after in _horizons(before, self.epochs):
+                    parts.append(np.array([[trial.configuration], [number], [before], [after]]))
+        rows_A, trials_A, before_A, after_A = np.concatenate(parts, axis=1)
+        switch_A = np.where(trials_A == (-2 if current is None else current), 0.0, _SWITCH_EPOCHS)
+        costs = _Costs(self.model, trials)
+        seconds_A = costs.of(rows_A, before_A, after_A, switch_A)
+        return _Options(rows_A, trials_A, before_A, after_A, seconds_A)
+
+
+def _curves(trials: Sequence[TrialView]) -> list[Curve]:
+    return [Curve(trial.configuration, trial.recalls) for trial in trials]
+
+
+class _Options(NamedTuple):
+    """All actions: train a configuration, as trial number (-1: a new one), from epoch to epoch."""
+
+    configurations_A: Integers
+    trials_A: Integers
+    before_A: Integers
+    after_A: Integers
+    seconds_A: Array
+
+
+def _horizons(before: int, epochs: int) -> list[int]:
+    """How far a trial may be thought to run: 1, 2, 4, ... epochs more, and to its end."""
+    steps = []
+    ahead = 1
+    while before + ahead < epochs:
+        steps.append(before + ahead)
+        ahead *= 2
+    return [*steps, epochs]
+
+
+def _rates(posterior: Posterior, options: _Options) -> Array:
+    """(A,) expected improvement per second, of what the epochs can show of it."""
+    improvement_G = _expected_improvement(-np.abs(posterior.behind_G), posterior.deviation_G)
+    rates_A: Array = (
+        improvement_G[options.configurations_A]
+        * np.sqrt(_resolved(posterior, options))
+        / options.seconds_A
+    )
+    return rates_A
+
+
+def _resolved(posterior: Posterior, options: _Options) -> Array:
+    """(A,) part of the variance between a configuration and its rival that an action takes away."""
+    rows_A = options.configurations_A
+    precision_A22 = _precisions(posterior, options)
+    # N·(1 + Σ·N)⁻¹ between the difference's covariances with f and d.
+    reached_A22 = np.eye(2) + precision_A22 @ posterior.own_G22[rows_A]
+    difference_A2 = posterior.difference_G2[rows_A]
+    weights_A21 = np.linalg.solve(reached_A22, precision_A22 @ difference_A2[:, :, None])
+    explained_A = np.einsum("ai,ai->a", weights_A21[:, :, 0], difference_A2)
+    part_A: Array = np.clip(explained_A / posterior.deviation_G[rows_A] ** 2, _TINY, 1.0)
+    return part_A
+
+
+def _precisions(posterior: Posterior, options: _Options) -> Array:
+    """(A, 2, 2) precision of f and d that each action brings."""
+    spans, which_A = np.unique(options.before_A * _SPAN + options.after_A, return_inverse=True)
+    each_X22 = np.array([posterior.foresee(*divmod(int(span), _SPAN)) for span in spans])
+    precision_A22: Array = each_X22[which_A]
+    return precision_A22
+
+
+def _expected_improvement(behind: Array, deviation: Array) -> Array:
+    standard = behind / deviation
+    density = np.exp(-0.5 * standard**2) / np.sqrt(2.0 * np.pi)
+    improvement: Array = behind * ndtr(standard) + deviation * density
+    return np.maximum(improvement, np.finfo(float).tiny)
+
+
+class _Costs:
+    """Seconds of an epoch of every configuration, learned from those that ran.
+
+    The logarithm varies by an additive kernel with fixed settings; a trial's first epoch, with its
+    warm-up, takes a common factor longer.
+    """
+
+    _SPREAD, _NOISE = 0.5, 0.1
+
+    def __init__(self, model: CurveModel, trials: Sequence[TrialView]) -> None:
+        every = np.arange(len(model.places_GD))
+        self._log_seconds_G = np.zeros(len(every))
+        self._first = 1.0
+        known = [trial for trial in trials if trial.seconds]
+        if not known:
+            return
+        ratios = [
+            trial.seconds[0] / float(np.mean(trial.seconds[1:]))
+            for trial in known
+            if len(trial.seconds) > 1
+        ]
+        self._first = float(np.median(ratios)) if ratios else 1.0
+        logs = np.log(
+            [
+                float(np.mean(trial.seconds[1:]))
+                if len(trial.seconds) > 1
+                else trial.seconds[0] / self._first
+                for trial in known
+            ]
+        )
+        rows = np.array([trial.configuration for trial in known])
+        settings = Settings(np.zeros_like(model.settings.values_S))
+        main_DGU, _ = model.parts(settings, every, rows)
+        kernel_GU = self._SPREAD**2 * main_DGU.sum(axis=0)
+        noisy_UU = kernel_GU[rows] + self._NOISE**2 * np.eye(len(rows))
+        mean = float(logs.mean())
+        self._log_seconds_G = mean + kernel_GU @ np.linalg.solve(noisy_UU, logs - mean)
+
+    def of(
+        self, configurations_A: Integers, before_A: Integers, after_A: Integers, switch_A: Array
+    ) -> Array:
+        """Seconds of the epochs after ``before_A`` up to ``after_A``, and of a switch."""
+        epochs_A = after_A - before_A + switch_A + (self._first - 1.0) * (before_A == 0)
+        seconds_A: Array = np.exp(self._log_seconds_G[configurations_A]) * epochs_A
+        return seconds_A

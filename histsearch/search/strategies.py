@@ -1,0 +1,150 @@
+"""Samplers and pruners by name, with their settings, as a space gives them."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+_COUNT = "a whole number >= 1"
+
+
+class _Strategy(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class HistSamplerSettings(_Strategy):
+    """The project's own: a model of all learning curves chooses what to train next."""
+
+    name: Literal["hist"] = "hist"
+
+
+class TPESettings(_Strategy):
+    """Optuna's TPE, aware of the trials that other workers are running."""
+
+    name: Literal["tpe"] = "tpe"
+    startup_trials: int = Field(10, ge=1, description=_COUNT)
+    multivariate: bool = Field(True, description="true or false")
+
+
+class GPSettings(_Strategy):
+    """Optuna's Gaussian process."""
+
+    name: Literal["gp"] = "gp"
+    startup_trials: int = Field(10, ge=1, description=_COUNT)
+
+
+class GridSettings(_Strategy):
+    """Every configuration once, all with the same seed."""
+
+    name: Literal["grid"] = "grid"
+
+
+class RandomSettings(_Strategy):
+    """Configurations at random."""
+
+    name: Literal["random"] = "random"
+
+
+class HistPrunerSettings(_Strategy):
+    """Pauses a trial when the hist sampler would rather train something else.
+
+    A trial isn't left before it has run for ``min_epochs`` epochs; raise it where saving and
+    loading a run's state takes long beside an epoch.
+    """
+
+    name: Literal["hist"] = "hist"
+    min_epochs: int = Field(1, ge=1, description=_COUNT)
+
+
+class MedianSettings(_Strategy):
+    """Optuna's median rule; ``warmup_epochs`` is a fifth of the epochs when left out."""
+
+    name: Literal["median"] = "median"
+    startup_trials: int = Field(5, ge=0, description="a whole number >= 0")
+    warmup_epochs: int | None = Field(None, ge=0, description="a whole number >= 0")
+
+
+class HalvingSettings(_Strategy):
+    """Optuna's asynchronous successive halving."""
+
+    name: Literal["halving"] = "halving"
+    min_epochs: int = Field(1, ge=1, description=_COUNT)
+    reduction_factor: int = Field(4, ge=2, description="a whole number >= 2")
+
+
+class HyperbandSettings(_Strategy):
+    """Optuna's Hyperband."""
+
+    name: Literal["hyperband"] = "hyperband"
+    min_epochs: int = Field(1, ge=1, description=_COUNT)
+    reduction_factor: int = Field(3, ge=2, description="a whole number >= 2")
+
+
+class NoPrunerSettings(_Strategy):
+    """No trial ends early."""
+
+    name: Literal["none"] = "none"
+
+
+SamplerSettings = HistSamplerSettings | TPESettings | GPSettings | GridSettings | RandomSettings
+PrunerSettings = (
+    HistPrunerSettings | MedianSettings | HalvingSettings | HyperbandSettings | NoPrunerSettings
+)
+
+SAMPLERS: dict[str, type[SamplerSettings]] = {
+    "hist": HistSamplerSettings,
+    "tpe": TPESettings,
+    "gp": GPSettings,
+    "grid": GridSettings,
+    "random": RandomSettings,
+}
+PRUNERS: dict[str, type[PrunerSettings]] = {
+    "hist": HistPrunerSettings,
+    "median": MedianSettings,
+    "halving": HalvingSettings,
+    "hyperband": HyperbandSettings,
+    "none": NoPrunerSettings,
+}
+USUAL_PRUNER: dict[str, type[PrunerSettings]] = {
+    "hist": HistPrunerSettings,
+    "tpe": MedianSettings,
+    "gp": MedianSettings,
+    "grid": NoPrunerSettings,
+    "random": NoPrunerSettings,
+}
+"""The pruner that goes with each sampler when a space names none."""
+
+
+class StrategyError(ValueError):
+    """A strategy that can't be used; the parts of its message."""
+
+    def __init__(self, key: str, found: object, allowed: str) -> None:
+        self.key, self.found, self.allowed = key, found, allowed
+        super().__init__(f"{key}: found {found}, allowed: {allowed}")
+
+
+def parse_strategy(key: str, entry: object, known: Mapping[str, type[BaseModel]]) -> BaseModel:
+    """Validate a strategy given by its name, or as a table of its name and settings.
+
+    Raises:
+        StrategyError: there is no such strategy, or a setting it can't take.
+    """
+    names = ", ".join(f'"{name}"' for name in known)
+    allowed = f"{names}, or a table {{name, ...}} of one of them with its settings"
+    if isinstance(entry, BaseModel):
+        entry = entry.model_dump()
+    table: dict[str, Any] = dict(entry) if isinstance(entry, Mapping) else {"name": entry}
+    name = table.get("name")
+    if not isinstance(name, str) or name not in known:
+        raise StrategyError(key, entry, allowed)
+    model = known[name]
+    try:
+        return model.model_validate(table)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        setting = str(problem["loc"][0])
+        if problem["type"] == "extra_forbidden":
+            others = ", ".join(model.model_fields)
+            raise StrategyError(f"{key}.{setting}", problem["input"], others) from None
+        description = model.model_fields[setting].description or ""
+        raise StrategyError(f"{key}.{setting}", problem["input"], description) from None

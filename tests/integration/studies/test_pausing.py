@@ -1,0 +1,202 @@
+"""Studies whose trials are paused and gone on with, without training."""
+
+import pytest
+from optuna.trial import TrialState
+
+from histsearch.database.storage import Storage
+from histsearch.studies import trial_record
+from histsearch.studies.catalog import create_search, find_study
+from histsearch.studies.claim import Claim
+from histsearch.studies.retraining import create_retraining
+from histsearch.studies.stopping import end_if_due
+from histsearch.studies.study import Study
+from tests.integration.claims import claim_next, claimed
+from tests.integration.studies.small_search import small_space
+
+EPOCHS = 4
+LISTS = {"tau": [4, 8, 16, 32], "batch_size": [8, 16, 32]}
+
+
+def hist_study(storage: Storage, **changes: object) -> Study:
+    table = {"sampler": "hist", "search": LISTS, "enqueue": [], "epochs": EPOCHS, "trials": 6}
+    return create_search(storage, small_space(**table | changes))
+
+
+def run_epochs(claim: Claim, *recalls: float, first: int = 1, hours: float = 0.0) -> None:
+    claim.record(
+        {trial_record.SECONDS: 3600 * hours, trial_record.BEST_EPOCH: 1},
+        {first + number: value for number, value in enumerate(recalls)},
+    )
+
+
+def paused(study: Study, *recalls: float, hours: float = 0.0) -> Claim:
+    claim = claimed(study)
+    run_epochs(claim, *recalls, hours=hours)
+    claim.pause()
+    return claim
+
+
+def complete(study: Study, value: float) -> Claim:
+    claim = claimed(study)
+    run_epochs(claim, *[value] * EPOCHS)
+    claim.tell(TrialState.COMPLETE, value)
+    return claim
+
+
+def test_a_paused_trial_waits_without_being_the_next(storage: Storage) -> None:
+    study = hist_study(storage)
+    first = paused(study, 0.3)
+    (trial,) = study.trials(TrialState.WAITING)
+    assert trial.user_attrs[trial_record.PAUSED]
+    second = claimed(study)
+    assert second.trial.number == 1, "so bad a trial is not the one to go on with"
+    assert second.trial.params != first.trial.params
+
+
+def test_a_paused_trial_that_is_resumed_keeps_its_number_parameters_and_epochs(
+    storage: Storage,
+) -> None:
+    study = hist_study(storage, trials=1)
+    first = paused(study, 0.6, 0.7)
+    again = claimed(study)
+    assert (again.trial.number, again.attempt) == (0, 2)
+    assert again.trial.params == first.trial.params
+    assert again.trial.intermediate_values == {1: 0.6, 2: 0.7}
+    assert again.seed == first.seed
+    assert not again.trial.user_attrs[trial_record.PAUSED]
+    assert claim_next(study) is None, "its budget of trials is used up, and its trial is running"
+
+
+def test_a_trial_that_came_back_unplanned_goes_before_all_paused_ones(storage: Storage) -> None:
+    study = hist_study(storage)
+    paused(study, 0.9)
+    other = claimed(study)
+    run_epochs(other, 0.1)
+    other.give_back()
+    assert claimed(study).trial.number == other.trial.number
+
+
+def test_pauses_cost_no_retry(storage: Storage) -> None:
+    study = hist_study(storage, trials=1, max_retries=0)
+    for _ in range(3):
+        paused(study, 0.5)
+    assert study.count(TrialState.WAITING) == 1
+
+
+def test_with_another_sampler_nothing_is_paused_for_ever(storage: Storage) -> None:
+    study = hist_study(storage, sampler="random", trials=2)
+    assert claimed(study).trial.number == 0
+    assert claimed(study).trial.number == 1
+    assert claim_next(study) is None
+
+
+def test_a_study_ends_when_its_hours_are_used_and_its_winner_runs_to_the_end(
+    storage: Storage,
+) -> None:
+    study = hist_study(storage, gpu_hours=1.0)
+    paused(study, 0.3, hours=0.3)
+    assert end_if_due(study) == []
+    assert study.ended is None
+    good = paused(study, 0.8, hours=0.9)
+    running = claimed(study)
+
+    closed = end_if_due(study)
+    assert [trial.number for trial in closed] == [0]
+    assert study.ended == "1.2 hours are used, of 1"
+    pruned = study.trials()[0]
+    assert (pruned.state, pruned.value) == (TrialState.PRUNED, 0.3)
+    assert pruned.user_attrs[trial_record.REASON] == "the study ended"
+    last = claimed(study)
+    assert last.trial.number == good.trial.number
+    assert last.trial.user_attrs[trial_record.TO_THE_END]
+    assert claim_next(study) is None
+    assert not study.is_finished
+
+    # One that was running meanwhile is closed as soon as it is back.
+    run_epochs(running, 0.2)
+    running.pause()
+    assert [trial.number for trial in end_if_due(study)] == [running.trial.number]
+    run_epochs(last, 0.8, 0.8, 0.8, first=2)
+    last.tell(TrialState.COMPLETE, 0.8)
+    assert end_if_due(study) == []
+    assert study.is_finished
+    assert claim_next(study) is None
+
+
+def test_a_winner_that_is_complete_needs_no_more(storage: Storage) -> None:
+    study = hist_study(storage, gpu_hours=0.5)
+    complete(study, 0.9)
+    paused(study, 0.2, hours=1.0)
+    end_if_due(study)
+    assert study.is_finished
+
+
+def test_what_is_enqueued_after_the_end_runs_to_its_own(storage: Storage) -> None:
+    study = hist_study(storage, gpu_hours=0.5)
+    complete(study, 0.9)
+    paused(study, 0.2, hours=1.0)
+    end_if_due(study)
+    study.enqueue({"tau": 8, "batch_size": 8})
+    end_if_due(study)
+    asked_for = claimed(study)
+    assert asked_for.trial.params == {"tau": 8, "batch_size": 8}
+    assert asked_for.trial.user_attrs[trial_record.TO_THE_END]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_hours_end_a_study_of_any_sampler(storage: Storage, sampler: str) -> None:
+    study = hist_study(storage, sampler=sampler, gpu_hours=1.0)
+    claim = claimed(study)
+    run_epochs(claim, 0.5, hours=1.5)
+    claim.tell(TrialState.COMPLETE, 0.5)
+    end_if_due(study)
+    assert claim_next(study) is None
+    assert study.is_finished
+
+
+def test_a_study_ends_when_its_winner_is_decided(storage: Storage) -> None:
+    study = hist_study(
+        storage, trials=60, search={"tau": [4, 8]}, decided={"delta": 1.0, "epsilon": 0.05}
+    )
+    values = {4: 0.5, 8: 0.8}
+    for _ in range(60):
+        end_if_due(study)
+        claim = claim_next(study)
+        if claim is None:
+            break
+        run_epochs(claim, *[values[claim.trial.params["tau"]]] * EPOCHS)
+        claim.tell(TrialState.COMPLETE, values[claim.trial.params["tau"]])
+    assert study.is_finished
+    assert study.ended is not None
+    assert study.ended.startswith("the winner is decided")
+    assert study.count() < 20
+    assert study.best()[0].params == {"tau": 8}
+
+
+def test_an_undecided_study_goes_on(storage: Storage) -> None:
+    study = hist_study(storage, decided={"delta": 0.1, "epsilon": 0.01})
+    for value in (0.70, 0.71):
+        complete(study, value)
+        end_if_due(study)
+    assert study.ended is None
+
+
+def test_the_best_is_what_the_model_expects_most_of_not_the_luckiest(storage: Storage) -> None:
+    study = hist_study(storage, trials=10, search={"tau": [4, 32]})
+    for tau, value in ((4, 0.70), (32, 0.69), (4, 0.62), (32, 0.69), (4, 0.62), (32, 0.69)):
+        study.enqueue({"tau": tau})
+        complete(study, value)
+    assert study.best()[0].params == {"tau": 32}
+    retraining = create_retraining(study, seeds=1)
+    assert retraining.trials()[0].system_attrs["fixed_params"]["tau"] == 32
+
+
+def test_a_study_made_before_samplers_had_settings_is_read(storage: Storage) -> None:
+    study = hist_study(storage, sampler="tpe")
+    stored = study.optuna_study.user_attrs["histsearch.definition"]
+    stored["space"]["sampler"] = "tpe"
+    for name in ("pruner", "gpu_hours", "decided"):
+        del stored["space"][name]
+    study.optuna_study.set_user_attr("histsearch.definition", stored)
+    space = find_study(storage, "small").definition.space
+    assert (space.sampler.name, space.pruner.name) == ("tpe", "median")

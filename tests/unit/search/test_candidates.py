@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from histsearch.search.candidates import MOST, SearchSpace
+
+RNG = np.random.default_rng(0)
+
+
+def test_a_small_finite_space_is_listed_whole_and_in_order() -> None:
+    space = SearchSpace(
+        {
+            "tau": CategoricalDistribution((32, 8, 16)),
+            "batch_size": IntDistribution(16, 48, step=16),
+            "optimizer": CategoricalDistribution(("adam", "adamw")),
+        }
+    )
+    candidates = space.candidates((), (), RNG)
+    assert len(candidates.configurations) == 3 * 3 * 2
+    assert candidates.configurations[0] == {"tau": 8, "batch_size": 16, "optimizer": "adam"}
+    row = candidates.row({"tau": 32, "batch_size": 48, "optimizer": "adamw"})
+    assert row == len(candidates.configurations) - 1
+    assert candidates.row({"tau": 7, "batch_size": 48, "optimizer": "adam"}) is None
+
+
+def test_numbers_are_as_far_apart_as_their_places_and_words_all_alike() -> None:
+    space = SearchSpace(
+        {
+            "lr": CategoricalDistribution((1e-4, 1e-2, 1e-3)),
+            "distance": CategoricalDistribution(("cosine", "euclidean", "manhattan")),
+            "alpha": FloatDistribution(1.0, 100.0, log=True),
+        }
+    )
+    lr, distance, alpha = space.distances_D
+    np.testing.assert_allclose(lr, [[0, 0.5, 1], [0.5, 0, 0.5], [1, 0.5, 0]])
+    np.testing.assert_allclose(distance, 1 - np.eye(3))
+    first, middle, last = space.places(
+        [{"lr": 1e-4, "distance": "cosine", "alpha": value} for value in (1.0, 10.0, 100.0)]
+    )[:, 2]
+    assert alpha[first, middle] == pytest.approx(alpha[middle, last]) == pytest.approx(0.5)
+
+
+def test_of_a_large_space_what_was_tried_and_a_draw_is_looked_at() -> None:
+    space = SearchSpace(
+        {
+            "lr": FloatDistribution(1e-5, 1e-2, log=True),
+            "alpha": FloatDistribution(0.5, 1.5, step=0.25),
+            "batch_size": IntDistribution(8, 64),
+            "bn_freeze": CategoricalDistribution((True, False)),
+        }
+    )
+    tried = {"lr": 1e-3, "alpha": 0.75, "batch_size": 20, "bn_freeze": True}
+    candidates = space.candidates([tried], [tried], np.random.default_rng(0))
+    assert candidates.row(tried) == 0
+    assert MOST / 2 < len(candidates.configurations) <= MOST
+    assert all(space.holds(one) for one in candidates.configurations)
+    assert {one["alpha"] for one in candidates.configurations} == {0.5, 0.75, 1.0, 1.25, 1.5}
+    near = [one for one in candidates.configurations if one["lr"] == 1e-3]
+    assert len(near) > 50, "the best configuration has neighbours"
+    again = space.candidates([tried], [tried], np.random.default_rng(0))
+    assert again.configurations == candidates.configurations

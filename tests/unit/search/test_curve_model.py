@@ -1,0 +1,163 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+
+from histsearch.search.curve_model import (
+    Curve,
+    CurveModel,
+    Pending,
+    Settings,
+    _Problem,
+    basis,
+    prior,
+    trial_covariance,
+)
+
+EPOCHS = 5
+SIZES = (3, 4, 2)
+PLACES = np.array([[i, j, k] for i in range(3) for j in range(4) for k in range(2)])
+DISTANCES = [np.abs(np.subtract.outer(np.arange(n), np.arange(n))) / (n - 1) for n in SIZES]
+
+
+def model() -> CurveModel:
+    return CurveModel(PLACES, DISTANCES, EPOCHS)
+
+
+def some_settings(seed: int) -> Settings:
+    means, _ = prior(len(SIZES))
+    return Settings(means + 0.3 * np.random.default_rng(seed).normal(size=len(means)))
+
+
+def some_curves(seed: int, count: int = 12) -> list[Curve]:
+    rng = np.random.default_rng(seed)
+    return [
+        Curve(
+            int(rng.integers(len(PLACES))),
+            tuple(60 + 5 * rng.normal(size=int(rng.integers(1, EPOCHS + 1)))),
+        )
+        for _ in range(count)
+    ]
+
+
+def whole_prior(
+    one: CurveModel, settings: Settings, curves: Sequence[Curve]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The covariance of all observations, and of each configuration's last R@1 with them."""
+    basis_T2 = basis(EPOCHS, settings.bend)
+    every = np.arange(len(PLACES))
+    kernel = one.kernel(settings, every, every)
+    coupling = one.coupling(settings)
+    luck = trial_covariance(settings, basis_T2)
+    shared = one.curve_covariance(basis_T2)
+    points = [(i, c.configuration, t) for i, c in enumerate(curves) for t in range(len(c.recalls))]
+    covariance = np.array(
+        [
+            [
+                basis_T2[t] @ coupling @ basis_T2[s] * kernel[a, b]
+                + shared[t, s]
+                + (luck[t, s] if i == j else 0.0)
+                for j, b, s in points
+            ]
+            for i, a, t in points
+        ]
+    )
+    to_last = np.array(
+        [
+            [coupling[0] @ basis_T2[s] * kernel[g, b] + shared[-1, s] for _, b, s in points]
+            for g in every
+        ]
+    )
+    return covariance, to_last
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_likelihood_is_that_of_all_observations_at_once(seed: int) -> None:
+    one, settings, curves = model(), some_settings(seed), some_curves(seed)
+    y = np.concatenate([curve.recalls for curve in curves])
+    covariance, _ = whole_prior(one, settings, curves)
+    _, log_determinant = np.linalg.slogdet(covariance)
+    expected = -0.5 * (y @ np.linalg.solve(covariance, y) + log_determinant)
+    value, _ = _Problem(one, curves).log_likelihood(settings)
+    assert value == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_gradient_of_the_likelihood(seed: int) -> None:
+    problem, settings = _Problem(model(), some_curves(seed)), some_settings(seed)
+    _, gradient = problem.log_likelihood(settings)
+    by_differences = approx_fprime(
+        settings.values_S, lambda values: problem.log_likelihood(Settings(values))[0], 1e-6
+    )
+    np.testing.assert_allclose(gradient, by_differences, rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_posterior_mean_is_that_of_all_observations_at_once(seed: int) -> None:
+    one, curves = model(), some_curves(seed)
+    one.settings = some_settings(seed)
+    y = np.concatenate([curve.recalls for curve in curves])
+    covariance, to_last = whole_prior(one, one.settings, curves)
+    expected = to_last @ np.linalg.solve(covariance, y)
+    np.testing.assert_allclose(one.posterior(curves, []).mean_G, expected, rtol=1e-3)
+
+
+def test_seen_epochs_leave_less_doubt_and_pending_ones_count_as_seen() -> None:
+    one, curves = model(), some_curves(0)
+    # One epoch of a configuration that wasn't tried.
+    new = next(row for row in range(len(PLACES)) if all(row != c.configuration for c in curves))
+    before = one.posterior(curves, [])
+    pending = one.posterior(curves, [Pending(new, 0)])
+    seen = one.posterior([*curves, Curve(new, (60.0,))], [])
+    assert pending.own_G22[new, 0, 0] < before.own_G22[new, 0, 0]
+    assert pending.own_G22[new, 0, 0] == pytest.approx(seen.own_G22[new, 0, 0], rel=1e-4)
+    np.testing.assert_allclose(pending.mean_G, before.mean_G)
+
+
+def test_later_epochs_tell_more_of_the_end() -> None:
+    posterior = model().posterior([], [])
+    bring = [posterior.foresee(0, after)[0, 0] for after in range(1, EPOCHS + 1)]
+    assert bring == sorted(bring)
+    # What was seen already isn't told again.
+    together = posterior.foresee(0, 2)
+    apart = posterior.foresee(0, 1) + posterior.foresee(1, 2)
+    np.testing.assert_allclose(together, apart, rtol=1e-8)
+
+
+def test_fitting_finds_the_hyperparameter_that_matters() -> None:
+    rng = np.random.default_rng(0)
+    curves = [
+        Curve(row, tuple(50 + 6.0 * PLACES[row, 1] + rng.normal(size=EPOCHS)))
+        for row in range(len(PLACES))
+    ]
+    one = model()
+    one.fit(curves, 50)
+    first, second, third = np.exp(one.settings.main_D)
+    assert second > 4 * max(first, third)
+    assert one.posterior(curves, []).mean_G.argmax() in np.flatnonzero(PLACES[:, 1] == 3)
+
+
+def test_chance_that_another_is_better() -> None:
+    one = model()
+    rng = np.random.default_rng(0)
+    few = [Curve(row, (60.0 + row,)) for row in (0, 5, 9)]
+    many = [
+        Curve(row, tuple(50 + 8.0 * PLACES[row, 1] + 0.1 * rng.normal(size=EPOCHS)))
+        for row in range(len(PLACES))
+        for _ in range(5)
+    ]
+    undecided = one.posterior(few, []).chance_of_better(0.5, rng)
+    assert one.posterior(few, []).chance_of_better(20.0, rng) < undecided
+    one.fit(many, 50)
+    assert one.posterior(many, []).chance_of_better(2.0, rng) < 0.05 < undecided
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 200])
+def test_any_length_of_runs(epochs: int) -> None:
+    one = CurveModel(PLACES, DISTANCES, epochs)
+    curves = [Curve(row, (70.0,) * epochs) for row in range(4)] + [Curve(1, (70.0,))] * 50
+    one.fit(curves, 5)
+    posterior = one.posterior(curves, [Pending(2, epochs - 1)])
+    assert np.isfinite(posterior.mean_G).all()
+    assert (posterior.deviation_G > 0).all()

@@ -1,0 +1,152 @@
+"""The sampler and pruner as any user of Optuna may use them."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import TrialState
+
+from histsearch.search.hist_pruner import HistPruner
+from histsearch.search.hist_sampler import HistSampler
+from histsearch.search.history import DIVERGED, PAUSED
+
+EPOCHS = 4
+FINITE: dict[str, BaseDistribution] = {
+    "tau": CategoricalDistribution((4, 8, 16, 32)),
+    "batch_size": CategoricalDistribution((8, 16, 32)),
+}
+MIXED: dict[str, BaseDistribution] = {
+    "lr": FloatDistribution(1e-4, 1e-1, log=True),
+    "batch_size": IntDistribution(8, 64),
+    "optimizer": CategoricalDistribution(("adam", "adamw")),
+}
+
+
+def recall(params: dict[str, Any], epoch: int, seed: int) -> float:
+    best = {"tau": 16, "batch_size": 8, "lr": 1e-2, "optimizer": "adamw"}
+    loss = 0.0
+    for name, value in params.items():
+        if isinstance(value, str):
+            loss += 0.02 * (value != best[name])
+        else:
+            loss += 0.03 * abs(np.log2(value / best[name]))
+    noise = 0.005 * np.random.default_rng((seed, epoch)).normal()
+    return float(0.9 - loss - 0.1 / epoch + noise)
+
+
+def search(space: dict[str, BaseDistribution], trials: int, seed: int = 0) -> optuna.Study:
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=HistSampler(space, EPOCHS, seed=seed),
+        pruner=HistPruner(space, EPOCHS),
+    )
+    for _ in range(trials):
+        trial = study.ask(space)
+        for epoch in range(1, EPOCHS + 1):
+            value = recall(trial.params, epoch, trial.number)
+            trial.report(value, epoch)
+            if trial.should_prune():
+                study.tell(trial, state=TrialState.PRUNED)
+                break
+        else:
+            study.tell(trial, value)
+    return study
+
+
+def test_a_finite_space_is_searched_to_its_best() -> None:
+    study = search(FINITE, 25)
+    tried = [trial.params for trial in study.trials]
+    assert {"tau": 16, "batch_size": 8} in tried
+    complete = study.get_trials(states=[TrialState.COMPLETE])
+    assert 0 < len(complete) < 25, "some are worth their full length, not all"
+
+
+@pytest.mark.parametrize("space", [FINITE, MIXED])
+def test_the_same_seed_makes_the_same_search(space: dict[str, BaseDistribution]) -> None:
+    first, second = search(space, 6), search(space, 6)
+    assert [trial.params for trial in first.trials] == [trial.params for trial in second.trials]
+
+
+def test_ranges_and_words_are_searched_too() -> None:
+    study = search(MIXED, 20)
+    best = max(recall(trial.params, EPOCHS, 0) for trial in study.trials)
+    drawn = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    at_random = [recall(drawn.ask(MIXED).params, EPOCHS, 0) for _ in range(20)]
+    assert best > max(at_random)
+
+
+def test_a_fit_is_kept_with_the_study_and_fit_for_a_database() -> None:
+    study = search(FINITE, 6)
+    stored = study.user_attrs["histsearch.fit"]
+    assert json.loads(json.dumps(stored)) == stored
+    assert stored["epochs"] > 3
+
+
+def test_what_was_enqueued_is_kept_and_completed() -> None:
+    study = search(FINITE, 4)
+    study.enqueue_trial({"tau": 4})
+    assert study.ask(FINITE).params["tau"] == 4
+
+
+def test_a_configuration_that_failed_or_diverged_is_not_tried_again() -> None:
+    space = {"tau": CategoricalDistribution((4, 8, 16))}
+    study = optuna.create_study(direction="maximize", sampler=HistSampler(space, EPOCHS))
+    study.enqueue_trial({"tau": 4})
+    study.tell(study.ask(space), state=TrialState.FAIL)
+    study.enqueue_trial({"tau": 8})
+    diverged = study.ask(space)
+    diverged.report(0.9, 1)
+    diverged.set_user_attr(DIVERGED, True)
+    study.tell(diverged, state=TrialState.PRUNED)
+    for _ in range(4):
+        trial = study.ask(space)
+        assert trial.params == {"tau": 16}
+        trial.report(0.1, 1)
+        study.tell(trial, state=TrialState.PRUNED)
+
+
+def left(value: float, tau: int, *epochs: int, state: TrialState) -> optuna.trial.FrozenTrial:
+    return optuna.trial.FrozenTrial(
+        number=-1,
+        state=state,
+        value=value if state == TrialState.PRUNED else None,
+        datetime_start=datetime.now(),
+        datetime_complete=datetime.now() if state == TrialState.PRUNED else None,
+        params={"tau": tau, "batch_size": 16},
+        distributions=FINITE,
+        user_attrs={PAUSED: True},
+        system_attrs={},
+        intermediate_values=dict.fromkeys(epochs, value),
+        trial_id=-1,
+    )
+
+
+def test_a_paused_trial_with_prospects_is_resumed() -> None:
+    sampler = HistSampler(FINITE, EPOCHS)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    assert sampler.resume(study, may_start=False) is None
+    for value, tau in ((0.30, 4), (0.71, 16), (0.70, 32)):
+        study.add_trial(left(value, tau, 1, 2, state=TrialState.WAITING))
+    assert sampler.resume(study, may_start=False) in (1, 2)
+
+
+def test_a_trial_is_never_left_before_its_fewest_epochs_nor_the_winners() -> None:
+    study = optuna.create_study(direction="maximize")
+    for _ in range(3):
+        study.add_trial(left(0.9, 16, 1, 2, 3, state=TrialState.PRUNED))
+    trial = study.ask(FINITE)
+    trial.report(0.2, 1)
+    frozen = study.trials[-1]
+    assert HistPruner(FINITE, EPOCHS).prune(study, frozen)
+    assert not HistPruner(FINITE, EPOCHS, min_epochs=2).prune(study, frozen)
+    trial.set_user_attr("to_the_end", True)
+    assert not HistPruner(FINITE, EPOCHS).prune(study, study.trials[-1])

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+
+from histsearch.search.planner import Planner, TrialView
+
+EPOCHS = 6
+DISTANCES = np.abs(np.subtract.outer(np.arange(5), np.arange(5))) / 4
+
+
+def planner(epochs: int = EPOCHS) -> Planner:
+    places = np.array([[i, j] for i in range(5) for j in range(5)])
+    return Planner(places, [DISTANCES, DISTANCES], epochs)
+
+
+def trial(row: int, *recalls: float, seconds: float = 1.0, **state: bool) -> TrialView:
+    return TrialView(row, recalls, (seconds,) * len(recalls), **state)
+
+
+def paused(row: int, *recalls: float) -> TrialView:
+    return trial(row, *recalls, resumable=True)
+
+
+def test_a_far_better_trial_goes_on_and_a_far_worse_one_is_left() -> None:
+    one = planner()
+    others = [paused(row, 50.0, 55.0) for row in (2, 10, 14, 22)]
+    good = one.next([*others, trial(12, 70.0, 75.0)], current=4, may_start=False)
+    assert good is not None
+    assert good.trial == 4
+    bad = one.next([*others, trial(12, 30.0, 35.0)], current=4, may_start=False)
+    assert bad is not None
+    assert bad.trial != 4
+
+
+def test_workers_that_choose_one_after_another_choose_apart() -> None:
+    one = planner()
+    trials = [trial(12, 60.0)]
+    for _ in range(4):
+        action = one.next(trials)
+        assert action is not None
+        trials.append(trial(action.configuration, running=True))
+    assert len({view.configuration for view in trials}) == len(trials)
+
+
+def test_of_two_alike_the_quicker_is_trained() -> None:
+    one = planner()
+    left, right = 10, 14  # at the two ends of the second hyperparameter
+    trials = [trial(left, 60.0, 60.0, seconds=1.0), trial(right, 60.0, 60.0, seconds=30.0)]
+    action = one.next(trials)
+    assert action is not None
+    assert action.configuration % 5 < 3
+
+
+def test_what_is_barred_or_not_allowed_is_not_trained() -> None:
+    one = planner()
+    trials = [paused(12, 60.0), trial(3, 50.0)]
+    everything_else = [row for row in range(25) if row != 7]
+    action = one.next(trials, barred=everything_else)
+    assert action is not None
+    assert action.configuration == 7
+    resumed = one.next(trials, may_start=False)
+    assert resumed is not None
+    assert resumed.trial == 0
+    assert one.next(trials, barred=range(25)) is None
+    assert one.next([trial(3, 50.0)], may_start=False) is None
+
+
+def test_a_trial_at_its_end_is_not_gone_on_with() -> None:
+    one = planner(2)
+    done = trial(12, 60.0, 61.0, resumable=True)
+    assert one.next([done], current=0, may_start=False) is None
+
+
+def test_the_answer_is_the_mean_of_many_not_the_luck_of_one() -> None:
+    one = planner()
+    rng = np.random.default_rng(0)
+    flat = [70.0] * EPOCHS
+    lucky = trial(0, *(value + 1.5 for value in flat))
+    steady = [trial(24, *(70.8 + rng.normal(scale=0.3, size=EPOCHS))) for _ in range(6)]
+    worse = [trial(0, *(value - 1.0 for value in flat)) for _ in range(3)]
+    trials = [lucky, *steady, *worse]
+    one.refit(trials)
+    assert one.answer(trials).configuration == 24
+    assert one.answer(trials).mean == pytest.approx(70.8, abs=0.6)
+
+
+def test_a_fit_is_taken_up_by_another_planner() -> None:
+    one, other = planner(), planner()
+    trials = [paused(row, 50.0 + row, 52.0 + row) for row in (0, 6, 12, 18, 24)]
+    one.refit(trials)
+    taken_up = Planner(other.model.places_GD, [DISTANCES, DISTANCES], EPOCHS, one.fit)
+    assert one.fit.epochs == 10
+    np.testing.assert_array_equal(taken_up.posterior(trials).mean_G, one.posterior(trials).mean_G)
+    taken_up.refit(trials)
+    assert taken_up.fit.epochs == 10, "no new data, no new fit"
