@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -75,13 +76,20 @@ class Task(NamedTuple):
     repeat: int
 
 
+@cache
+def _load(path: Path) -> Table:
+    """A table, its truth fitted, once a process."""
+    table = Table(path)
+    assert table.best
+    return table
+
+
 def simulate(task: Task) -> Course:
     """One repeat of one method."""
     warnings.filterwarnings("ignore")
-    table = Table(task.table)
+    table = _load(task.table)
     problem = Problem(table.values, table.epochs, task.workers)
     search = build(task.method, problem, task.repeat)
-    assert table.best  # its model is fitted now, outside the search's own time
     started = time.process_time()
     steps = Simulation(
         table, search, workers=task.workers, budget=task.budget, seed=task.repeat

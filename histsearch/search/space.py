@@ -202,6 +202,10 @@ class Decided(BaseModel):
     epsilon: float = Field(0.05, gt=0, lt=1, description="a number between 0 and 1")
 
 
+def _usually_decided(space: dict[str, Any]) -> Decided | None:
+    return Decided() if space["sampler"].name == "hist" else None
+
+
 def _usual_pruner(space: dict[str, Any]) -> PrunerSettings:
     return USUAL_PRUNER[space["sampler"].name]()
 
@@ -237,7 +241,9 @@ class Space(BaseModel):
     gpu_hours: float | None = Field(
         None, gt=0, allow_inf_nan=False, strict=False, description="a number > 0"
     )
-    decided: Decided | None = Field(None, description="a table {delta, epsilon}")
+    decided: Decided | None = Field(
+        default_factory=_usually_decided, description="a table {delta, epsilon}, or false"
+    )
     max_retries: int = Field(3, ge=0, description="a whole number >= 0")
     on_bad_image: Literal["fail", "skip"] = Field(
         "fail", description='"fail" or "skip" (leave out images that can\'t be read)'
@@ -257,6 +263,11 @@ class Space(BaseModel):
             return parse_strategy(str(info.field_name), entry, known)
         except StrategyError as error:
             raise _Refused(error.key, _show(error.found), error.allowed) from None
+
+    @field_validator("decided", mode="before")
+    @classmethod
+    def _parse_decided(cls, entry: object) -> object:
+        return None if entry is False else entry
 
     @field_validator("search", mode="before")
     @classmethod

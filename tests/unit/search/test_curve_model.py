@@ -87,9 +87,11 @@ def test_likelihood_is_that_of_all_observations_at_once(seed: int) -> None:
 def test_gradient_of_the_likelihood(seed: int) -> None:
     problem, settings = _Problem(model(), some_curves(seed)), some_settings(seed)
     _, gradient = problem.log_likelihood(settings)
-    by_differences = approx_fprime(
-        settings.values_S, lambda values: problem.log_likelihood(Settings(values))[0], 1e-6
-    )
+
+    def value(values_S: np.ndarray) -> float:
+        return problem.log_likelihood(Settings(values_S))[0]
+
+    by_differences = approx_fprime(settings.values_S, value, 1e-6)
     np.testing.assert_allclose(gradient, by_differences, rtol=1e-3, atol=1e-2)
 
 

@@ -98,7 +98,7 @@ def test_what_was_enqueued_is_kept_and_completed() -> None:
 
 
 def test_a_configuration_that_failed_or_diverged_is_not_tried_again() -> None:
-    space = {"tau": CategoricalDistribution((4, 8, 16))}
+    space: dict[str, BaseDistribution] = {"tau": CategoricalDistribution((4, 8, 16))}
     study = optuna.create_study(direction="maximize", sampler=HistSampler(space, EPOCHS))
     study.enqueue_trial({"tau": 4})
     study.tell(study.ask(space), state=TrialState.FAIL)

@@ -1,0 +1,72 @@
+"""A search whose trials are paused, by the program as a user starts it."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from histsearch.database.storage import Storage
+from histsearch.studies.catalog import find_study
+from tests.acceptance.processes import Run, Start
+
+
+@pytest.fixture
+def hist_file(stripes: dict[str, Any], tmp_path: Path) -> Path:
+    path = tmp_path / "hist.toml"
+    lines = [
+        'name = "stripes"',
+        'dataset = "folder:stripes"',
+        'backbone = "conv4"',
+        "epochs = 4",
+        "trials = 5",
+        "decided = false",
+        "[search]",
+        "lambda_s = [0.5, 1.0, 2.0]",
+        "tau = [8, 16, 32]",
+        "batch_size = [8, 16]",
+        "[fixed]",
+        *(f"{name} = {json.dumps(value)}" for name, value in stripes["fixed"].items()),
+        "[protocol]",
+        "validation_fraction = 0.34",
+    ]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_two_workers_pause_trials_and_bring_all_of_them_to_their_end(
+    run: Run, start: Start, storage: Storage, hist_file: Path
+) -> None:
+    run("study", "create", str(hist_file))
+    workers = [start("worker", "--device", "cpu", "--drain") for _ in range(2)]
+    log = "".join(worker.communicate()[0] for worker in workers)
+    assert [worker.returncode for worker in workers] == [0, 0]
+    assert "Traceback" not in log
+    assert "something else promises more" in log
+    assert re.search(r"#\d  resumed after epoch [123]", log)
+
+    shown = json.loads(run("study", "show", "stripes", "--json").stdout)
+    assert shown["trials"] == {"COMPLETE": 5}
+    for trial in find_study(storage, "stripes").trials():
+        assert list(trial.intermediate_values) == [1, 2, 3, 4]
+        assert len(trial.user_attrs["epoch_seconds"]) == 4
+    # Each epoch once: what was paused went on where it stood.
+    epochs = re.findall(r"(#\d)  epoch (\d)/4", log)
+    assert len(epochs) == len(set(epochs)) == 5 * 4
+
+
+def test_a_search_ends_when_its_hours_are_used_with_a_complete_winner(
+    run: Run, start: Start, storage: Storage, hist_file: Path
+) -> None:
+    text = hist_file.read_text().replace("trials = 5", "trials = 18\ngpu_hours = 0.001")
+    hist_file.write_text(text)
+    run("study", "create", str(hist_file))
+    worker = start("worker", "--device", "cpu", "--drain")
+    log, _ = worker.communicate()
+    assert worker.returncode == 0
+    assert "study stripes ends" in log
+    study = find_study(storage, "stripes")
+    assert study.is_finished
+    assert study.best(), "the winner ran to its end"
+    assert "trial" in run("study", "best", "stripes").stdout
