@@ -71,8 +71,12 @@ class _Axis:
         """Every value, in order."""
         if self.values is not None:
             return self.values
+        low, high, step = self._range.low, self._range.high, self._range.step
+        if isinstance(self._range, IntDistribution):
+            return tuple(range(int(low), int(high) + 1, int(step or 1)))
         assert self.size is not None
-        return tuple(self._value(index / max(1, self.size - 1)) for index in range(self.size))
+        assert step is not None
+        return tuple(float(f"{low + index * step:.12g}") for index in range(self.size))
 
     def position(self, value: Any) -> float:
         """Where a value lies, from 0 to 1."""
@@ -156,9 +160,10 @@ class SearchSpace:
         """
         if self._size is not None and self._size <= MOST:
             values = [axis.all_values() for axis in self._axes.values()]
-            return Candidates(
-                self, [dict(zip(self.names, one, strict=True)) for one in product(*values)]
-            )
+            whole = [dict(zip(self.names, one, strict=True)) for one in product(*values)]
+            # A value of a range may have been written with another rounding.
+            known = {self.key(one): one for one in [*whole, *tried]}
+            return Candidates(self, list(known.values()))
         distinct = {self.key(one): one for one in tried}
         for number in range(MOST):
             if len(distinct) >= MOST:

@@ -33,6 +33,7 @@ Integers = npt.NDArray[np.int64]
 
 _JITTER = 1e-6
 _TINY = 1e-8
+_MOST_TO_FIT = 200
 _SAMPLES = 1000
 _HOPEFUL = 256  # configurations that samples are drawn of: those whose hope is highest,
 _HOPE = 2.0  # their mean and so many standard deviations
@@ -143,12 +144,12 @@ def trial_covariance(settings: Settings, basis_T2: Array) -> Array:
 def _noise(settings: Settings, epochs: int, most: int) -> _Noise:
     basis_T2 = basis(epochs, settings.bend)
     covariance_TT = trial_covariance(settings, basis_T2)
-    precisions, log_determinants = [np.zeros((0, 0))], [0.0]
-    for t in range(1, most + 1):
-        factor = np.linalg.cholesky(covariance_TT[:t, :t])
-        inverse = solve_triangular(factor, np.eye(t), lower=True)
-        precisions.append(inverse.T @ inverse)
-        log_determinants.append(2.0 * float(np.log(np.diag(factor)).sum()))
+    factor_TT = np.linalg.cholesky(covariance_TT[:most, :most])
+    # The factor of the first epochs is the first part of the factor, and so is its inverse.
+    inverse_TT = solve_triangular(factor_TT, np.eye(most), lower=True)
+    logs_T = np.concatenate([[0.0], 2.0 * np.cumsum(np.log(np.diag(factor_TT)))])
+    precisions = [inverse_TT[:t, :t].T @ inverse_TT[:t, :t] for t in range(most + 1)]
+    log_determinants = logs_T.tolist()
     return _Noise(basis_T2, precisions, log_determinants)
 
 
@@ -345,8 +346,11 @@ class CurveModel:
     # Fitting.
 
     def fit(self, curves: Sequence[Curve], iterations: int) -> None:
-        """Move the settings towards their posterior's mode, from where they stand."""
-        problem = _Problem(self, curves)
+        """Move the settings towards their posterior's mode, from where they stand.
+
+        Of more than `_MOST_TO_FIT` configurations, those with the longest curves are looked at.
+        """
+        problem = _Problem(self, _longest(curves))
 
         def negative(values_S: Array) -> tuple[float, Array]:
             value, gradient_S = problem.log_likelihood(Settings(values_S))
@@ -379,6 +383,13 @@ class CurveModel:
             pending: Epochs that are being trained; the uncertainty is the one they will leave.
         """
         return Posterior(self, curves, pending)
+
+
+def _longest(curves: Sequence[Curve]) -> list[Curve]:
+    """The curves of the configurations with the longest ones."""
+    by_length = sorted(curves, key=lambda curve: -len(curve.recalls))
+    chosen = set(list(dict.fromkeys(curve.configuration for curve in by_length))[:_MOST_TO_FIT])
+    return [curve for curve in curves if curve.configuration in chosen]
 
 
 class _Problem:

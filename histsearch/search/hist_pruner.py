@@ -1,6 +1,6 @@
 """The project's pruner: leave a trial when something else promises more."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import optuna
@@ -22,14 +22,21 @@ class HistPruner(BasePruner):
         search_space: The parameters that are searched.
         epochs: Epochs of a full run.
         min_epochs: How long a trial runs at least.
+        may_start: Whether a new trial could be started instead.
     """
 
     def __init__(
-        self, search_space: Mapping[str, BaseDistribution], epochs: int, *, min_epochs: int = 1
+        self,
+        search_space: Mapping[str, BaseDistribution],
+        epochs: int,
+        *,
+        min_epochs: int = 1,
+        may_start: Callable[[], bool] = lambda: True,
     ) -> None:
         self._search_space = dict(search_space)
         self._epochs = epochs
         self._min_epochs = min_epochs
+        self._may_start = may_start
 
     @override
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
@@ -51,6 +58,6 @@ class HistPruner(BasePruner):
             for number, view in zip(history.numbers, history.views, strict=True)
         ]
         action = load_planner(study, history, self._epochs).next(
-            views, current=at_hand, barred=history.barred
+            views, current=at_hand, barred=history.barred, may_start=self._may_start()
         )
-        return action is None or action.trial != at_hand
+        return action is not None and action.trial != at_hand

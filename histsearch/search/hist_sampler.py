@@ -61,11 +61,11 @@ class HistSampler(BaseSampler):
         history, planner = self._look(study, but=trial.number)
         enqueued = trial.system_attrs.get("fixed_params", {})
         configurations = history.candidates.configurations
-        possible = [
+        agreeing = [
             row for row, one in enumerate(configurations) if enqueued.items() <= one.items()
         ]
-        if not possible:
-            return {}
+        # In a range hardly any candidate has just the value that was enqueued; Optuna keeps it.
+        possible = agreeing or list(range(len(configurations)))
         if not any(view.recalls or view.running for view in history.views):
             return configurations[int(self._rng(study).choice(possible))]
         barred = {*range(len(configurations))} - {*possible} | {*history.barred}

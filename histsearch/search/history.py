@@ -105,7 +105,7 @@ def _seconds(trial: FrozenTrial, epochs: int) -> tuple[float, ...]:
     """Of each epoch, the first with the warm-up; none where they weren't recorded."""
     recorded: Any = trial.user_attrs.get(EPOCH_SECONDS, [])
     seconds = [float(one) for one in recorded][:epochs]
-    if not seconds or min(seconds) <= 0.0:
+    if not seconds or not np.isfinite(seconds).all() or min(seconds) <= 0.0:
         return ()
     seconds[0] += float(trial.user_attrs.get(WARMUP_SECONDS, 0.0))
     return tuple(seconds)

@@ -1,6 +1,6 @@
 """What the sampler's model thinks of a study's configurations."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -38,22 +38,27 @@ class Outlook:
         return cls(history, load_planner(study, history, epochs))
 
     def expected(self, trial: FrozenTrial) -> float | None:
-        """R@1 expected of a trial's configuration at the last epoch, in [0, 1]."""
-        row = self.history.candidates.row(trial.params)
-        if row is None:
+        """R@1 expected of a trial's configuration at the last epoch, in [0, 1].
+
+        None for a trial that reported none itself.
+        """
+        index = self.history.index(trial.number)
+        if index is None or not self.history.views[index].recalls:
             return None
+        row = self.history.views[index].configuration
         return float(self.planner.posterior(self.history.views).mean_G[row]) / PERCENT
 
-    def winner(self) -> int | None:
+    def winner(self, numbers: Collection[int]) -> int | None:
         """Number of the trial that is furthest of those of the best configuration.
 
-        Configurations that no trial has begun aren't looked at, nor those that failed.
+        Args:
+            numbers: The trials to look at; those of configurations that failed are passed over.
         """
         mean_G = self.planner.posterior(self.history.views).mean_G
         begun = [
             (float(mean_G[view.configuration]), len(view.recalls), -number)
             for view, number in zip(self.history.views, self.history.numbers, strict=True)
-            if view.recalls and view.configuration not in self.history.barred
+            if number in numbers and view.recalls and view.configuration not in self.history.barred
         ]
         return -max(begun)[2] if begun else None
 

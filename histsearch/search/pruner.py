@@ -1,5 +1,7 @@
 """When a study gives a trial up."""
 
+from collections.abc import Callable
+
 from optuna.pruners import (
     BasePruner,
     HyperbandPruner,
@@ -19,12 +21,22 @@ from histsearch.search.strategies import (
 )
 
 
-def build_pruner(space: Space) -> BasePruner:
-    """The pruner a space asks for."""
+def build_pruner(space: Space, may_start: Callable[[], bool]) -> BasePruner:
+    """The pruner a space asks for.
+
+    Args:
+        space: The space.
+        may_start: Whether a new trial could be started now.
+    """
     settings = space.pruner
     match settings:
         case HistPrunerSettings():
-            return HistPruner(distributions(space), space.epochs, min_epochs=settings.min_epochs)
+            return HistPruner(
+                distributions(space),
+                space.epochs,
+                min_epochs=settings.min_epochs,
+                may_start=may_start,
+            )
         case MedianSettings():
             # No trial ends in the first fifth of its epochs, while learning curves still cross.
             warmup = settings.warmup_epochs

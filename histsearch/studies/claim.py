@@ -203,6 +203,18 @@ class Claim:
             return requeue(connection, self.study, self.trial._trial_id)
 
 
+def last_attempt(connection: Connection, study: Study, trial: FrozenTrial) -> Claim | None:
+    """The last attempt at a trial, if there was one."""
+    query = (
+        select(attempts.c.number, attempts.c.id)
+        .where(attempts.c.trial_id == trial._trial_id)
+        .order_by(attempts.c.number.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Claim(study, trial, row.number, row.id)
+
+
 def end_attempt(
     connection: Connection, attempt_id: int, ending: Ending, reason: str | None = None
 ) -> bool:

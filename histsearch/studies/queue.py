@@ -65,29 +65,33 @@ def _next_trial(study: Study, within: BaseStorage) -> int | None:
     paused = [trial for trial in waiting if trial.user_attrs.get(trial_record.PAUSED)]
     begun = len(trials) - len(waiting) + len(paused)
     sampler = optuna_study.sampler = build_sampler(space, space.protocol.seed + begun)
-    may_start = len(trials) < study.budget and study.ended is None
     urgent = [trial for trial in waiting if trial not in paused]
     if urgent:
+        if study.ended is not None and not urgent[0].intermediate_values:
+            within.set_trial_user_attr(urgent[0]._trial_id, trial_record.TO_THE_END, True)
         return _start(optuna_study, study.definition, urgent[0]._trial_id)
-    number = _worth_resuming(optuna_study, sampler, paused, may_start=may_start)
+    number = _worth_resuming(study, optuna_study, sampler, paused)
     if number is not None:
         return _start(optuna_study, study.definition, trials[number]._trial_id)
-    if not may_start:
+    if not study.may_start:
         return None
     new = optuna_study._storage.create_new_trial(optuna_study._study_id)
     return _start(optuna_study, study.definition, new)
 
 
 def _worth_resuming(
-    study: optuna.Study, sampler: BaseSampler, paused: Sequence[FrozenTrial], *, may_start: bool
+    study: Study, optuna_study: optuna.Study, sampler: BaseSampler, paused: Sequence[FrozenTrial]
 ) -> int | None:
     """Number of the paused trial to go on with: the winner's, else the sampler's choice."""
     for trial in paused:
         if trial.user_attrs.get(trial_record.TO_THE_END):
             return trial.number
-    if paused and isinstance(sampler, HistSampler):
-        return sampler.resume(study, may_start=may_start)
-    return None
+    if not paused or study.ended is not None or not isinstance(sampler, HistSampler):
+        return None
+    number = sampler.resume(optuna_study, may_start=study.may_start)
+    if number is None and not study.may_start:
+        return paused[0].number  # others of its configuration failed, but it is all there is
+    return number
 
 
 def _start(study: optuna.Study, definition: StudyDefinition, trial_id: int) -> int:

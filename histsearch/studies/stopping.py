@@ -2,27 +2,28 @@
 
 import logging
 
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import Connection
 
 from histsearch.search.outlook import Outlook
 from histsearch.studies import trial_record
+from histsearch.studies.claim import Claim, last_attempt
 from histsearch.studies.study import ENDED, Study
 
 log = logging.getLogger(__name__)
 
-_SECONDS_PER_HOUR = 3600.0
+_LOST = (TrialState.FAIL, TrialState.PRUNED)
 
 
-def end_if_due(study: Study) -> list[FrozenTrial]:
+def end_if_due(study: Study) -> list[Claim]:
     """End a study whose hours are used up or whose winner is decided.
 
-    Trials that wait are pruned, but for the furthest one of the winner and those that were enqueued
-    and never started, which are to run to their end. Those that run are left alone; they are pruned
-    here, once they are back in the queue.
+    With paused trials, the furthest one of the winner is then to run to its end, and so are those
+    that were enqueued and never started. Once they have, the others that wait are pruned; should
+    the winner fail, the next best takes its place.
 
     Returns:
-        The trials that were pruned; their saved states are of no more use.
+        The last attempts at the trials that were pruned; their saved states are of no more use.
     """
     space = study.definition.space
     if study.definition.kind != "search" or (space.gpu_hours is None and space.decided is None):
@@ -36,16 +37,14 @@ def end_if_due(study: Study) -> list[FrozenTrial]:
                 return []
             log.info("study %s ends: %s", study.name, reason, extra={"study": study.name})
             study.optuna_study.set_user_attr(ENDED, reason)
-        return _close(study, study.storage.optuna_within(connection))
+        return _close(study, connection) if space.pruner.name == "hist" else []
 
 
 def _reason(study: Study) -> str | None:
     space = study.definition.space
-    trials = study.trials()
-    hours = sum(_seconds(trial) for trial in trials) / _SECONDS_PER_HOUR
-    if space.gpu_hours is not None and hours >= space.gpu_hours:
-        return f"{hours:.3g} hours are used, of {space.gpu_hours:g}"
-    if space.decided is None or not any(trial.intermediate_values for trial in trials):
+    if study.is_due:
+        return f"{study.hours:.3g} hours are used, of {space.gpu_hours:g}"
+    if space.decided is None or not any(trial.intermediate_values for trial in study.trials()):
         return None
     chance = _outlook(study).chance_of_better(space.decided.delta)
     if chance >= space.decided.epsilon:
@@ -56,32 +55,37 @@ def _reason(study: Study) -> str | None:
     )
 
 
-def _seconds(trial: FrozenTrial) -> float:
-    return float(trial.user_attrs.get(trial_record.SECONDS, 0.0))
-
-
 def _outlook(study: Study) -> Outlook:
     definition = study.definition
     return Outlook.of(study.optuna_study, definition.distributions(), definition.space.epochs)
 
 
-def _close(study: Study, within: BaseStorage) -> list[FrozenTrial]:
-    winner = _winner(study)
-    closed = []
-    for trial in study.trials(TrialState.WAITING):
-        if trial.number == winner or not trial.intermediate_values:
+def _close(study: Study, connection: Connection) -> list[Claim]:
+    within = study.storage.optuna_within(connection)
+    trials = [trial for trial in study.trials() if trial.state not in _LOST]
+    for trial in trials:
+        if trial.state == TrialState.WAITING and not trial.intermediate_values:
             within.set_trial_user_attr(trial._trial_id, trial_record.TO_THE_END, True)
-            continue
-        steps = trial.intermediate_values
-        within.set_trial_user_attr(trial._trial_id, trial_record.REASON, "the study ended")
-        within.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
-        within.set_trial_state_values(trial._trial_id, TrialState.PRUNED, [steps[max(steps)]])
-        closed.append(trial)
-    return closed
+    trials = [within.get_trial(trial._trial_id) for trial in trials]
+    if any(
+        trial.user_attrs.get(trial_record.TO_THE_END) and not trial.state.is_finished()
+        for trial in trials
+    ):
+        return []
+    winner = _outlook(study).winner([trial.number for trial in trials])
+    for trial in trials:
+        if trial.number == winner and trial.state != TrialState.COMPLETE:
+            within.set_trial_user_attr(trial._trial_id, trial_record.TO_THE_END, True)
+            return []
+    waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
+    return [one for trial in waiting if (one := _prune(study, connection, trial)) is not None]
 
 
-def _winner(study: Study) -> int | None:
-    """Number of the trial that is to run to its end, if the study is of the kind that has one."""
-    if study.definition.space.sampler.name != "hist":
-        return None
-    return _outlook(study).winner()
+def _prune(study: Study, connection: Connection, trial: FrozenTrial) -> Claim | None:
+    within = study.storage.optuna_within(connection)
+    steps = trial.intermediate_values
+    within.set_trial_user_attr(trial._trial_id, trial_record.REASON, "the study ended")
+    within.set_trial_user_attr(trial._trial_id, trial_record.PAUSED, False)
+    within.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+    within.set_trial_state_values(trial._trial_id, TrialState.PRUNED, [steps[max(steps)]])
+    return last_attempt(connection, study, trial)

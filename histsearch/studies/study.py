@@ -9,6 +9,7 @@ from histsearch.database.storage import Storage
 from histsearch.exceptions import DataError, StudyError
 from histsearch.search.outlook import Outlook
 from histsearch.search.pruner import build_pruner
+from histsearch.studies import trial_record
 from histsearch.studies.definition import StudyDefinition
 from histsearch.training.hyperparameters import Value
 
@@ -18,6 +19,8 @@ PAUSED = "histsearch.paused"
 IMAGES = "histsearch.images"
 SELECTION = "histsearch.selection"
 ENDED = "histsearch.ended"
+
+_SECONDS_PER_HOUR = 3600.0
 
 HELD_OUT_SELECTION = "validation classes held out of the training half"
 TEST_SELECTION = "TEST CLASSES (the paper's protocol): its scores are not a fair estimate"
@@ -32,8 +35,8 @@ class Study:
     ) -> None:
         self.storage = storage
         self.optuna_study = optuna_study
-        self.optuna_study.pruner = build_pruner(definition.space)
         self.definition = definition
+        self.optuna_study.pruner = build_pruner(definition.space, lambda: self.may_start)
 
     @property
     def name(self) -> str:
@@ -82,9 +85,24 @@ class Study:
         """Whether a worker could start a trial now."""
         if self.paused:
             return False
-        if self.count(TrialState.WAITING) > 0:
-            return True
+        return self.count(TrialState.WAITING) > 0 or self.may_start
+
+    @property
+    def may_start(self) -> bool:
+        """Whether its budget allows of a new trial."""
         return self.ended is None and self.count() < self.budget
+
+    @property
+    def hours(self) -> float:
+        """What its trials have taken so far, all workers together."""
+        seconds = [trial.user_attrs.get(trial_record.SECONDS, 0.0) for trial in self.trials()]
+        return float(sum(seconds)) / _SECONDS_PER_HOUR
+
+    @property
+    def is_due(self) -> bool:
+        """Whether its hours are used up."""
+        limit = self.definition.space.gpu_hours
+        return limit is not None and self.definition.kind == "search" and self.hours >= limit
 
     @property
     def is_finished(self) -> bool:

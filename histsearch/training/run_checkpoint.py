@@ -62,8 +62,8 @@ class RunCheckpoints:
         self._number = 0
         self._saved = 0
 
-    def save(self, state: Mapping[str, Any]) -> None:
-        """Write a state, keeping the one before it.
+    def save(self, state: Mapping[str, Any]) -> bool:
+        """Write a state, keeping the one before it; whether that could be done.
 
         A state that can't be written costs no more than the chance to go on from it, so it is
         logged; but a full disk won't mend itself while training goes on.
@@ -83,12 +83,13 @@ class RunCheckpoints:
             raise
         except CheckpointError as error:
             log.warning("%s The run goes on without this checkpoint.", error)
-            return
+            return False
         self._number = number
         self._slot = 1 - self._slot
         self._saved += 1
         if self._saved == len(_SLOTS):
             self._remove(range(1, self._attempt))
+        return True
 
     def load(self) -> dict[str, Any] | None:
         """The newest state that is whole and of this run, with tensors on the CPU; None if none.

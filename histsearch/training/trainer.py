@@ -98,7 +98,7 @@ class Trainer:
         device: torch.device,
         loader_processes: int = 0,
         should_stop: Callable[[], bool] = _never,
-        on_warmup_epoch: Callable[[], None] = _do_nothing,
+        on_warmup_epoch: Callable[[], object] = _do_nothing,
     ) -> None:
         values = settings.hyperparameters
         torch.manual_seed(settings.seed)

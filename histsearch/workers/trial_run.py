@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.linalg import LinAlgError
 from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.data.catalog import recall_ks
@@ -28,7 +29,6 @@ from histsearch.models.checkpoint import dump_checkpoint
 from histsearch.studies import trial_record
 from histsearch.studies.checkpoints import model_key
 from histsearch.studies.claim import Claim, ClaimLostError
-from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import CheckpointStore
 from histsearch.training.hyperparameters import Value
 from histsearch.training.run_checkpoint import RunCheckpoints
@@ -132,9 +132,9 @@ class TrialRunner:
             self.reporter.report(lambda: claim.record(attributes))
         return outcome
 
-    def forget(self, study: Study, number: int) -> None:
+    def forget(self, claim: Claim) -> None:
         """Remove the saved states of a trial that is over."""
-        RunCheckpoints(self.checkpoints, _run_key(study, number), 0, identity="").delete()
+        _run_checkpoints(self, claim, identity="").delete()
 
     def _out_of_memory(self, claim: Claim) -> str:
         space = claim.study.definition.space
@@ -160,8 +160,9 @@ def _reached(trainer: Trainer) -> str:
     return done + (f", batch {trainer.finished_batches}" if trainer.finished_batches else "")
 
 
-def _run_key(study: Study, number: int) -> str:
-    return f"{study.name}/{number}-{study.definition.key}.run"
+def _run_checkpoints(runner: TrialRunner, claim: Claim, identity: str) -> RunCheckpoints:
+    run = f"{claim.study.name}/{claim.trial.number}-{claim.study.definition.key}.run"
+    return RunCheckpoints(runner.checkpoints, run, claim.attempt, identity)
 
 
 class _Run(ABC):
@@ -234,10 +235,9 @@ class _Run(ABC):
         """The run's saved states, which belong to these settings, images and software."""
         definition = self.study.definition
         made_with = provenance(self.runner.device)
-        return RunCheckpoints(
-            self.runner.checkpoints,
-            _run_key(self.study, self.claim.trial.number),
-            self.claim.attempt,
+        return _run_checkpoints(
+            self.runner,
+            self.claim,
             identity=repr(
                 (
                     self.settings,
@@ -287,10 +287,10 @@ class _Run(ABC):
                 raise InterruptedRunError
             time.sleep(_GLANCE_SECONDS)
 
-    def save(self, trainer: Trainer) -> None:
-        """Keep the state of now."""
+    def save(self, trainer: Trainer) -> bool:
+        """Keep the state of now; whether that could be done."""
         epochs = [asdict(epoch) for epoch in self.finished]
-        self.checkpoints.save({"trainer": trainer.state_dict(), "epochs": epochs})
+        return self.checkpoints.save({"trainer": trainer.state_dict(), "epochs": epochs})
 
     def note(self, trainer: Trainer, epoch: Epoch) -> None:
         """Take in an epoch: log it, show it, report it, save the state after it."""
@@ -394,13 +394,18 @@ class _SearchRun(_Run):
         for epoch in trainer.epochs(validation, gallery):
             self.note(trainer, epoch)
             if not self.is_last(epoch) and self._is_to_be_left():
-                return self._left(trainer)
+                outcome = self._left(trainer)
+                if outcome is not None:
+                    return outcome
         return Outcome(TrialState.COMPLETE, value=self._best)
 
-    def _left(self, trainer: Trainer) -> Outcome:
+    def _left(self, trainer: Trainer) -> Outcome | None:
+        """The outcome of a trial to be left; None where its state can't be saved, to go on."""
         pruner = self.study.definition.space.pruner.name
         if pruner == "hist":
-            self.save(trainer)
+            self.left_after = None
+            if not self.save(trainer):
+                return None
             return Outcome(
                 TrialState.WAITING,
                 reason=f"after epoch {trainer.finished_epochs} something else promises more",
@@ -446,6 +451,9 @@ class _SearchRun(_Run):
             )
         except KeyError:  # the study was deleted
             raise ClaimLostError from None
+        except LinAlgError as error:
+            log.warning("%s  no verdict of the pruner: %s", self.claim.label, error)
+            return
         if leave:
             self.left_after = max(curve)
 
@@ -453,7 +461,7 @@ class _SearchRun(_Run):
         """Whether the study ended meanwhile, and left this trial to be closed."""
         pauses = self.study.definition.space.pruner.name == "hist"
         to_the_end = trial.user_attrs.get(trial_record.TO_THE_END)
-        return pauses and not to_the_end and self.study.ended is not None
+        return pauses and not to_the_end and (self.study.ended is not None or self.study.is_due)
 
 
 class _RetrainRun(_Run):

@@ -160,7 +160,7 @@ class Worker:
         """Run a trial, or wait a moment for one; True when drained."""
         self._reporter.check()
         for failed in requeue_abandoned(self._storage, self._id):
-            self._runner.forget(failed.study, failed.trial.number)
+            self._runner.forget(failed)
         if self._run_one():
             self._idle_since = None
             return False
@@ -187,8 +187,8 @@ class Worker:
                 dataset = self._prepare(study)
                 if dataset is None:
                     continue
-                for ended in end_if_due(study):
-                    self._runner.forget(study, ended.number)
+                for closed in end_if_due(study):
+                    self._runner.forget(closed)
                 claimed = claim(study, self._id)
                 if claimed is not None:
                     self._turns[study.name] = max(self._turns.values(), default=0) + 1
@@ -306,7 +306,7 @@ class Worker:
         self._reporter.report(lambda: claimed.tell(outcome.state, outcome.value), ends_claim=True)
         # Until then its state is kept, from which another attempt would come to the same outcome.
         if self._told(claimed, outcome.state.name.lower(), str(outcome)):
-            self._runner.forget(claimed.study, claimed.trial.number)
+            self._runner.forget(claimed)
 
     def _give_back(self, claimed: Claim, reason: str) -> None:
         self._reporter.report(claimed.give_back, ends_claim=True)
@@ -323,7 +323,7 @@ class Worker:
         self._reporter.report(lambda: states.append(claimed.retry(ending, reason)), ends_claim=True)
         if self._told(claimed, str(ending), f"{ending}: {reason}") and states[-1].is_finished():
             log.error("%s  failed: its retries are used up", claimed.label)
-            self._runner.forget(claimed.study, claimed.trial.number)
+            self._runner.forget(claimed)
         if fault:
             raise DeviceFaultError(reason) from error
 

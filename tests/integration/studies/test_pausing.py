@@ -99,25 +99,23 @@ def test_a_study_ends_when_its_hours_are_used_and_its_winner_runs_to_the_end(
     good = paused(study, 0.8, hours=0.9)
     running = claimed(study)
 
-    closed = end_if_due(study)
-    assert [trial.number for trial in closed] == [0]
+    assert end_if_due(study) == []
     assert study.ended == "1.2 hours are used, of 1"
-    pruned = study.trials()[0]
-    assert (pruned.state, pruned.value) == (TrialState.PRUNED, 0.3)
-    assert pruned.user_attrs[trial_record.REASON] == "the study ended"
     last = claimed(study)
     assert last.trial.number == good.trial.number
     assert last.trial.user_attrs[trial_record.TO_THE_END]
-    assert claim_next(study) is None
-    assert study.count(TrialState.RUNNING) == 2
-
-    # One that was running meanwhile is closed as soon as it is back.
+    assert claim_next(study) is None, "nothing else is begun or gone on with"
     run_epochs(running, 0.2)
     running.pause()
-    assert [trial.number for trial in end_if_due(study)] == [running.trial.number]
+    assert claim_next(study) is None
+
     run_epochs(last, 0.8, 0.8, 0.8, first=2)
     last.tell(TrialState.COMPLETE, 0.8)
-    assert end_if_due(study) == []
+    closed = end_if_due(study)
+    assert [(one.trial.number, one.attempt) for one in closed] == [(0, 1), (2, 1)]
+    pruned = study.trials()[0]
+    assert (pruned.state, pruned.value) == (TrialState.PRUNED, 0.3)
+    assert pruned.user_attrs[trial_record.REASON] == "the study ended"
     assert study.is_finished
     assert claim_next(study) is None
 
@@ -199,3 +197,78 @@ def test_a_study_made_before_samplers_had_settings_is_read(storage: Storage) -> 
     study.optuna_study.set_user_attr("histsearch.definition", stored)
     space = find_study(storage, "small").definition.space
     assert (space.sampler.name, space.pruner.name) == ("tpe", "median")
+
+
+def test_a_winner_that_diverges_is_followed_by_the_next_best(storage: Storage) -> None:
+    study = hist_study(storage, gpu_hours=0.5)
+    second = paused(study, 0.70)
+    first = paused(study, 0.90, hours=1.0)
+    assert end_if_due(study) == []
+    winner = claimed(study)
+    assert winner.trial.number == first.trial.number
+    assert end_if_due(study) == [], "the second waits until the first is complete"
+    winner.record({trial_record.DIVERGED: True})
+    winner.tell(TrialState.PRUNED)
+    end_if_due(study)
+    assert claimed(study).trial.number == second.trial.number
+
+
+def test_a_winner_that_is_given_back_is_still_the_winner(storage: Storage) -> None:
+    study = hist_study(storage, gpu_hours=0.5)
+    paused(study, 0.5)
+    paused(study, 0.9, hours=1.0)
+    end_if_due(study)
+    winner = claimed(study)
+    run_epochs(winner, 0.1, first=2)
+    winner.give_back()
+    assert end_if_due(study) == []
+    assert claimed(study).trial.number == winner.trial.number
+
+
+def test_a_running_trial_may_be_the_winner(storage: Storage) -> None:
+    study = hist_study(storage, gpu_hours=0.5)
+    paused(study, 0.3, hours=1.0)
+    running = claimed(study)
+    run_epochs(running, 0.9)
+    end_if_due(study)
+    trial = study.trials()[running.trial.number]
+    assert trial.user_attrs[trial_record.TO_THE_END]
+    assert not study.optuna_study.pruner.prune(study.optuna_study, trial)
+
+
+def test_a_paused_trial_whose_like_failed_is_brought_to_its_end(storage: Storage) -> None:
+    study = hist_study(storage, trials=2, decided=False)
+    for _ in range(2):
+        study.enqueue({"tau": 8, "batch_size": 8})
+    alone = paused(study, 0.5)
+    claimed(study).tell(TrialState.FAIL)
+    assert claimed(study).trial.number == alone.trial.number
+
+
+def test_no_trial_is_paused_for_one_that_may_not_start(storage: Storage) -> None:
+    study = hist_study(storage, trials=1, decided=False)
+    claim = claimed(study)
+    run_epochs(claim, 0.1)
+    (trial,) = study.trials()
+    assert not study.optuna_study.pruner.prune(study.optuna_study, trial)
+
+
+@pytest.mark.parametrize(
+    ("search", "values"),
+    [
+        ({"batch_size": {"low": 8, "high": 128, "log": True}}, (127, 55)),
+        ({"alpha": {"low": 0.1, "high": 0.9, "step": 0.1}}, (0.3, 0.7)),
+        ({"lr": {"low": 1e-5, "high": 1e-2, "log": True}}, (3e-4, 1e-3)),
+        ({"distance": ["cosine", "euclidean"], "bn_freeze": [True, False]}, ()),
+    ],
+)
+def test_every_kind_of_domain_is_searched(
+    storage: Storage, search: dict[str, object], values: tuple[float, ...]
+) -> None:
+    study = hist_study(storage, search=search, trials=8, decided=False)
+    for value in values:
+        study.enqueue({next(iter(search)): value})
+    for number in range(4):
+        paused(study, 0.5 + 0.01 * number)
+    complete(study, 0.6)
+    assert study.best()

@@ -71,7 +71,7 @@ class Runs:
         *,
         batches: int = BATCHES,
         loader_processes: int = 0,
-        on_batch: Callable[[Trainer], None] = lambda _: None,
+        on_batch: Callable[[Trainer], object] = lambda _: None,
         **changes: Any,
     ) -> tuple[list[Epoch], Trainer]:
         """Go on from a state until so many batches, of training or validation, are done."""

@@ -85,7 +85,7 @@ def run_next(study: Study, dataset: Dataset, folder: Path = Path()) -> tuple[Cla
         outcome = trial_runner.run(one, dataset)
         reporter.report(lambda: one.tell(outcome.state, outcome.value), ends_claim=True)
         assert reporter.settle(PATIENCE_SECONDS)
-        trial_runner.forget(one.study, one.trial.number)
+        trial_runner.forget(one)
     return one, outcome
 
 

@@ -59,3 +59,17 @@ def test_of_a_large_space_what_was_tried_and_a_draw_is_looked_at() -> None:
     assert len(near) > 50, "the best configuration has neighbours"
     again = space.candidates([tried], [tried], np.random.default_rng(0))
     assert again.configurations == candidates.configurations
+
+
+def test_every_value_of_a_range_in_steps_is_there_once() -> None:
+    space = SearchSpace(
+        {
+            "batch_size": IntDistribution(8, 64, log=True),
+            "alpha": FloatDistribution(0.1, 0.9, step=0.1),
+        }
+    )
+    candidates = space.candidates((), (), RNG)
+    assert len(candidates.configurations) == 57 * 9
+    assert candidates.row({"batch_size": 55, "alpha": 0.3}) is not None
+    other_rounding = {"batch_size": 8, "alpha": 0.1 + 0.2}
+    assert space.candidates([other_rounding], (), RNG).row(other_rounding) is not None

@@ -54,7 +54,7 @@ def test_every_strategy_is_built(
 ) -> None:
     space = small(sampler=sampler, **({} if pruner is None else {"pruner": pruner}))
     assert isinstance(build_sampler(space, 0), sampler_type)
-    assert isinstance(build_pruner(space), pruner_type)
+    assert isinstance(build_pruner(space, lambda: True), pruner_type)
     assert Space.model_validate(space.model_dump(mode="json")) == space
 
 
