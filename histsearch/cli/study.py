@@ -120,6 +120,7 @@ def show(
         "searched": "; ".join(f"{key} in {_domain(value)}" for key, value in space.search.items()),
         "fixed": ", ".join(f"{key} = {value}" for key, value in space.fixed.items()) or "defaults",
         "trials": f"{summary['finished']} of {study.budget} finished ({counts or 'none yet'})",
+        **({"ended": summary["ended"]} if summary["ended"] else {}),
         "best": "see histsearch report" if study.definition.source else _best_line(summary["best"]),
     }
     for label, text in lines.items():
@@ -172,6 +173,7 @@ def _summary(study: "Study") -> dict[str, Any]:
         "backbone": study.definition.space.backbone,
         "selection": selection(study.definition),
         "state": study_state(study),
+        "ended": study.ended,
         "budget": study.budget,
         "finished": sum(counts[state.name] for state in TrialState if state.is_finished()),
         "trials": {state: count for state, count in counts.items() if count},

@@ -70,3 +70,4 @@ def test_a_search_ends_when_its_hours_are_used_with_a_complete_winner(
     assert study.is_finished
     assert study.best(), "the winner ran to its end"
     assert "trial" in run("study", "best", "stripes").stdout
+    assert re.search(r"ended: .* hours are used, of 0.001", run("study", "show", "stripes").stdout)

@@ -1,0 +1,135 @@
+"""The benchmark of searches replays what is in a table, and counts what it costs."""
+
+import json
+import math
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.search.courses import Course, Task, simulate
+from benchmarks.search.simulator import Job, Search, Simulation, Step
+from benchmarks.search.summary import interval, summarize
+from benchmarks.search.table import Params, Table
+
+EPOCHS = 3
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A grid of 4 × 2 with two seeds, tau 16 with batch size 8 being the best."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for tau, batch_size, seed in product((16, 4, 8, 32), (16, 8), (1, 0)):
+        best = 80 - 4 * abs(math.log2(tau / 16)) - 3 * (batch_size == 16)
+        curve = [(best - 20 / epoch + rng.normal()) / 100 for epoch in range(1, EPOCHS + 1)]
+        lines.append(
+            {
+                "params": {"tau": tau, "batch_size": batch_size},
+                "seed": seed,
+                "curve": curve,
+                "seconds": 6.0 if batch_size == 8 else 3.0,
+            }
+        )
+    path = tmp_path / "small.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    return path
+
+
+def test_a_table_learns_its_space_from_its_lines(path: Path) -> None:
+    table = Table(path)
+    assert table.values == {"tau": (4, 8, 16, 32), "batch_size": (8, 16)}
+    assert (table.epochs, table.grid_epochs) == (EPOCHS, 8 * EPOCHS)
+    assert table.grid_seconds == pytest.approx(4 * 6 + 4 * 3)
+    assert table.grid[int(table.truth_G.argmax())] == {"tau": 16, "batch_size": 8}
+    assert table.best == pytest.approx(80 - 20 / 3, abs=1.5)
+    assert 0.5 < table.seed_deviation < 2
+    runs = table.recordings(table.row({"tau": 4, "batch_size": 8}))
+    assert [len(run.curve_E) for run in runs] == [EPOCHS, EPOCHS]
+    assert runs[0].seconds_E.tolist() == [2.0] * EPOCHS
+
+
+def test_a_configuration_without_runs_is_replayed_by_its_neighbour(path: Path) -> None:
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    kept = [line for line in lines if line["params"] != {"tau": 32, "batch_size": 8}]
+    path.write_text("\n".join(json.dumps(line) for line in kept))
+    table = Table(path)
+    assert len(table.grid) == 8
+    missing = table.recordings(table.row({"tau": 32, "batch_size": 8}))
+    near = [table.recordings(table.row({"tau": 16, "batch_size": 8})),
+            table.recordings(table.row({"tau": 32, "batch_size": 16}))]  # fmt: skip
+    assert missing in near
+
+
+class InTurn(Search):
+    """Trains given configurations one after another, and says the last one it began."""
+
+    def __init__(self, queue: list[Params]) -> None:
+        self._queue = queue
+        self._begun = 0
+        self.seen: list[tuple[int, int, float]] = []
+
+    def next(self) -> Job | None:
+        if self._begun == len(self._queue):
+            return None
+        self._begun += 1
+        return Job(self._begun - 1, self._queue[self._begun - 1])
+
+    def report(self, trial: int, epoch: int, recall: float, seconds: float) -> bool:  # noqa: ARG002
+        self.seen.append((trial, epoch, recall))
+        return True
+
+    def recommend(self) -> Params:
+        return self._queue[self._begun - 1]
+
+
+def test_workers_share_simulated_time_and_idle_time_is_paid(path: Path) -> None:
+    table = Table(path)
+    quick: Params = {"tau": 4, "batch_size": 16}
+    slow: Params = {"tau": 16, "batch_size": 8}
+    search = InTurn([quick, slow])
+    steps = Simulation(table, search, workers=2, budget=1.0, seed=0).run()
+    # Side by side for 3 s, then the slow one alone for another 3 s.
+    assert [step.epochs for step in steps] == [1, 2, 3, 4, 5, 6]
+    assert steps[-1].seconds == pytest.approx(2 * 6.0)
+    assert steps[-1].regret == pytest.approx(0.0)
+    assert [epoch for trial, epoch, _ in search.seen if trial == 1] == [1, 2, 3]
+
+
+def test_repeated_configurations_replay_each_seed_and_then_new_luck(path: Path) -> None:
+    table = Table(path)
+    search = InTurn([{"tau": 8, "batch_size": 8}] * 4)
+    Simulation(table, search, workers=1, budget=1.0, seed=0).run()
+    ends = [recall for _, epoch, recall in search.seen if epoch == EPOCHS]
+    recorded = {float(run.curve_E[-1]) for run in table.recordings(table.row(search.recommend()))}
+    assert set(ends[:2]) == recorded
+    assert len(set(ends)) == 4
+
+
+def test_a_cost_counts_from_when_the_answer_stays_good() -> None:
+    steps = [Step(1, 2.0, 0.1), Step(4, 8.0, 2.0), Step(6, 12.0, 0.9), Step(9, 18.0, 0.2)]
+    course = Course("t", "m", 1, 0, steps, 0.0)
+    assert course.cost_within(1.0) == (6.0, 12.0)
+    assert course.cost_within(0.3) == (9.0, 18.0)
+    assert course.cost_within(0.1) == (math.inf, math.inf)
+    assert course.regret_at(5, "epochs") == 2.0
+    assert course.regret_at(12.0, "seconds") == 0.9
+    assert interval([1.0, 2.0, math.inf]) == {"median": 2.0, "low": 1.0, "high": None}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_projects_own_method_is_repeatable_and_finds_the_best(path: Path, workers: int) -> None:
+    task = Task(path, "hist", workers, 3.0, 0)
+    course = simulate(task)
+    assert course.steps == simulate(task).steps
+    assert course.steps[-1].regret < 1.0
+    figures = summarize(Table(path), [course], 1.0)
+    assert figures["within_1.0"]["reached"] == 1.0
+    assert Course.read(_written(path.parent, course))[course.key].steps[-1].epochs > 0
+
+
+def _written(folder: Path, course: Course) -> Path:
+    path = folder / "courses.jsonl"
+    path.write_text(course.line() + "\n")
+    return path
