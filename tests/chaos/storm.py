@@ -45,6 +45,7 @@ def storm_space(trials: int, epochs: int) -> Space:
         update={
             "name": "storm",
             "trials": trials,
+            "sampler": "tpe",  # one that pauses no trial, so that each attempt but the last is damage
             "epochs": epochs,
             "max_retries": 1000,
             "protocol": demo.protocol.model_copy(update={"validation_fraction": 0.5}),
