@@ -27,6 +27,7 @@ from histsearch.database import embedded_postgres
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts
 from histsearch.search.space import Space, load_space
+from histsearch.search.strategies import MedianSettings, TPESettings
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, find_study
 from histsearch.training.trainer import Trainer
@@ -45,7 +46,10 @@ def storm_space(trials: int, epochs: int) -> Space:
         update={
             "name": "storm",
             "trials": trials,
-            "sampler": "tpe",  # one that pauses no trial, so that each attempt but the last is damage
+            # They pause no trial, so that each attempt but the last is damage.
+            "sampler": TPESettings(),
+            "pruner": MedianSettings(),
+            "decided": None,
             "epochs": epochs,
             "max_retries": 1000,
             "protocol": demo.protocol.model_copy(update={"validation_fraction": 0.5}),
