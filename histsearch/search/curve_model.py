@@ -505,10 +505,9 @@ class Posterior:
 
     Attributes:
         mean_G: Expected R@1 at the last epoch, in percent.
-        rivals_G: The configuration with the highest mean besides each one.
+        best: The configuration with the highest mean.
         own_G22: Covariance of f and d of each configuration.
-        difference_G2: Covariance of f less the rival's f, with f and with d.
-        deviation_G: Standard deviation of f less the rival's f.
+        deviation_G: Standard deviation of f less the best one's f.
     """
 
     def __init__(
@@ -538,7 +537,7 @@ class Posterior:
         to_f_GW = np.hstack([f_f * kernel_GU, f_d * kernel_GU])
         to_d_GW = np.hstack([f_d * kernel_GU, d_d * kernel_GU])
         self.mean_G: Array = to_f_GW @ alpha_L[:size] + prior_LL[-1, size:] @ alpha_L[size:]
-        self.rivals_G = _rivals(self.mean_G)
+        self.best = int(self.mean_G.argmax())
 
         # Posterior = prior − white'·white + left'·left, white being the prior covariance with the
         # latent values divided by the prior's factor, and left that divided by the inner factor.
@@ -553,68 +552,55 @@ class Posterior:
         white_d_WG = solve_triangular(factor_WW, to_d_GW.T, lower=True)
         left_f_WG = solve_triangular(inner_WW, white_f_WG, lower=True)
         left_d_WG = solve_triangular(inner_WW, white_d_WG, lower=True)
-        self._white_f_WG, self._left_f_WG = white_f_WG, left_f_WG
+        self._whites, self._lefts = (white_f_WG, white_d_WG), (left_f_WG, left_d_WG)
 
-        def learned(white_one: Array, white_two: Array, left_one: Array, left_two: Array) -> Array:
-            change_G: Array = (left_one * left_two - white_one * white_two).sum(axis=0)
-            return change_G
+        def covariance_of(one: int, two: int, coupling: float) -> Array:
+            change_G = self._lefts[one] * self._lefts[two] - self._whites[one] * self._whites[two]
+            covariance_G: Array = coupling * model.variance(settings) + change_G.sum(axis=0)
+            return covariance_G
 
-        scale_G = model.variance(settings)
-        f_f_G = f_f * scale_G + learned(white_f_WG, white_f_WG, left_f_WG, left_f_WG)
-        f_d_G = f_d * scale_G + learned(white_f_WG, white_d_WG, left_f_WG, left_d_WG)
-        d_d_G = d_d * scale_G + learned(white_d_WG, white_d_WG, left_d_WG, left_d_WG)
+        f_f_G, f_d_G, d_d_G = (
+            covariance_of(0, 0, f_f),
+            covariance_of(0, 1, f_d),
+            covariance_of(1, 1, d_d),
+        )
         self.own_G22 = np.array([[f_f_G, f_d_G], [f_d_G, d_d_G]]).transpose(2, 0, 1)
-        rival_f_G, rival_d_G = np.empty_like(f_f_G), np.empty_like(f_f_G)
-        for rival in np.unique(self.rivals_G):
-            those = self.rivals_G == rival
-            with_rival_G = model.kernel(settings, every, np.array([rival]))[:, 0]
-            white_WR, left_WR = white_f_WG[:, [rival]], left_f_WG[:, [rival]]
-            of_f_G = f_f * with_rival_G + learned(white_f_WG, white_WR, left_f_WG, left_WR)
-            of_d_G = f_d * with_rival_G + learned(white_d_WG, white_WR, left_d_WG, left_WR)
-            rival_f_G[those], rival_d_G[those] = of_f_G[those], of_d_G[those]
-        self.difference_G2 = np.stack([f_f_G - rival_f_G, f_d_G - rival_d_G], axis=1)
-        variance_G = f_f_G - 2.0 * rival_f_G + f_f_G[self.rivals_G]
+        with_best_G = self.covariance([self.best])[0, 0]
+        variance_G = f_f_G - 2.0 * with_best_G + f_f_G[self.best]
         self.deviation_G: Array = np.sqrt(np.maximum(variance_G, _JITTER))
+
+    def covariance(self, rows: Sequence[int] | Integers) -> Array:
+        """(2, R, G) covariance of f of some configurations, with f and with d of all."""
+        every, rows_R = np.arange(len(self.mean_G)), np.asarray(rows)
+        kernel_RG = self._model.kernel(self._settings, rows_R, every)
+        white_WR, left_WR = self._whites[0][:, rows_R], self._lefts[0][:, rows_R]
+        couplings = self._model.coupling(self._settings)[0]
+        return np.stack(
+            [
+                coupling * kernel_RG - white_WR.T @ white_WG + left_WR.T @ left_WG
+                for coupling, white_WG, left_WG in zip(
+                    couplings, self._whites, self._lefts, strict=True
+                )
+            ]
+        )
 
     def chance_of_better(self, delta: float, rng: np.random.Generator) -> float:
         """Probability that some configuration is better than the best one by more than ``delta``.
 
         By `_SAMPLES` samples of the configurations that may be.
         """
-        best = int(self.mean_G.argmax())
         hopes_G = self.mean_G + _HOPE * self.deviation_G
-        rows = np.unique([best, *np.argsort(-hopes_G)[:_HOPEFUL]])
-        white_WR, left_WR = self._white_f_WG[:, rows], self._left_f_WG[:, rows]
-        covariance_RR = (
-            self._model.kernel(self._settings, rows, rows)
-            - white_WR.T @ white_WR
-            + left_WR.T @ left_WR
-        )
+        rows = np.unique([self.best, *np.argsort(-hopes_G)[:_HOPEFUL]])
+        covariance_RR = self.covariance(rows)[0][:, rows]
         covariance_RR[np.diag_indices_from(covariance_RR)] += _JITTER
         factor_RR = np.linalg.cholesky(covariance_RR)
         f_RX = self.mean_G[rows, None] + factor_RR @ rng.normal(size=(len(rows), _SAMPLES))
-        ahead_X = f_RX.max(axis=0) - f_RX[int(np.flatnonzero(rows == best)[0])]
+        ahead_X = f_RX.max(axis=0) - f_RX[int(np.flatnonzero(rows == self.best)[0])]
         return float((ahead_X > delta).mean())
-
-    @property
-    def behind_G(self) -> Array:
-        """Expected R@1 of each configuration less its rival's; negative but for the best one."""
-        result: Array = self.mean_G - self.mean_G[self.rivals_G]
-        return result
 
     def foresee(self, before: int, after: int) -> Array:
         """(2, 2) precision of f and d that a trial's epochs ``before`` + 1 to ``after`` bring."""
         return self._luck.foresee(before, after)
-
-
-def _rivals(mean_G: Array) -> Integers:
-    """The best configuration besides each one."""
-    if len(mean_G) == 1:
-        return np.zeros(1, dtype=np.int64)
-    second, first = np.argsort(mean_G)[-2:]
-    rivals_G = np.full(len(mean_G), first)
-    rivals_G[first] = second
-    return rivals_G
 
 
 def _inner_factor(factor_LL: Array, precision_LL: Array) -> Array:

@@ -1,14 +1,17 @@
 """What to train next: a new trial of any configuration, or a paused one for another epoch.
 
-Every possible action has a rate: the expected improvement of its configuration over the best other
-one (Jones et al., 1998), times the part of the doubt between the two that the action's epochs would
-take away, per second. An action looks 1, 2, 4, ... epochs ahead, so that a trial whose first
+In question is what might beat the best configuration: each one that might, by its expected
+improvement (Jones et al., 1998). An action, some epochs of one trial, takes away a part of the
+doubt between the best configuration and each of these, not only its own, for neighbours tell of one
+another. Its rate is the sum of these parts, weighed by the expected improvements, per second. So a
+search begins with short trials all over the grid, which teach the model most, and ends with the few
+that are still in question. An action looks 1, 2, 4, ... epochs ahead, so that a trial whose first
 epochs tell little is still seen for what its last ones would; but it is taken one epoch at a time,
 and after each the next one is chosen anew. A configuration is repeated, with another seed, when the
 luck of its seed is what is in doubt.
 """
 
-# G = configurations, A = actions, D = hyperparameters
+# G = configurations, A = actions, D = hyperparameters, R = configurations in question
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +34,7 @@ _FEWEST_TO_FIT = 3  # epochs
 _REFIT_GROWTH = 1.2  # the model's settings are fitted anew when the data have grown so much
 _FIT_ITERATIONS = 12
 _SWITCH_EPOCHS = 0.2  # what it costs to leave a trial for another
-_TINY = 1e-9
+_IN_QUESTION = 128  # configurations, those with the most expected improvement
 _SPAN = 1_000_000
 
 
@@ -134,11 +137,10 @@ class Planner:
         """The candidate with the best posterior mean."""
         # Which trials are running has no bearing on the means.
         if self._last is not None and self._last[0][0] == tuple(_curves(trials)):
-            mean_G = self._last[1].mean_G
+            posterior = self._last[1]
         else:
-            mean_G = self.posterior(trials).mean_G
-        best = int(mean_G.argmax())
-        return Answer(best, float(mean_G[best]))
+            posterior = self.posterior(trials)
+        return Answer(posterior.best, float(posterior.mean_G[posterior.best]))
 
     def next(
         self,
@@ -211,35 +213,39 @@ def _horizons(before: int, epochs: int) -> list[int]:
 
 
 def _rates(posterior: Posterior, options: _Options) -> Array:
-    """(A,) expected improvement per second, of what the epochs can show of it."""
-    improvement_G = _expected_improvement(-np.abs(posterior.behind_G), posterior.deviation_G)
-    rates_A: Array = (
-        improvement_G[options.configurations_A]
-        * np.sqrt(_resolved(posterior, options))
-        / options.seconds_A
-    )
+    """(A,) what an action takes away of the doubts that matter, per second."""
+    if len(posterior.mean_G) == 1:
+        return 1.0 / options.seconds_A
+    spans, which_A = np.unique(options.before_A * _SPAN + options.after_A, return_inverse=True)
+    precision_X22 = np.array([posterior.foresee(*divmod(int(span), _SPAN)) for span in spans])
+    precision_A22 = precision_X22[which_A]
+    rows_A = options.configurations_A
+    # N·(1 + Σ·N)⁻¹ is what the epochs bring to f and d beyond what is known.
+    reached_A22 = np.eye(2) + precision_A22 @ posterior.own_G22[rows_A]
+    gained_A22 = np.linalg.solve(reached_A22, precision_A22)
+    value_A = np.einsum("aij,aij->a", gained_A22, _questions(posterior)[rows_A])
+    rates_A: Array = np.maximum(value_A, np.finfo(float).tiny) / options.seconds_A
     return rates_A
 
 
-def _resolved(posterior: Posterior, options: _Options) -> Array:
-    """(A,) part of the variance between a configuration and its rival that an action takes away."""
-    rows_A = options.configurations_A
-    precision_A22 = _precisions(posterior, options)
-    # N·(1 + Σ·N)⁻¹ between the difference's covariances with f and d.
-    reached_A22 = np.eye(2) + precision_A22 @ posterior.own_G22[rows_A]
-    difference_A2 = posterior.difference_G2[rows_A]
-    weights_A21 = np.linalg.solve(reached_A22, precision_A22 @ difference_A2[:, :, None])
-    explained_A = np.einsum("ai,ai->a", weights_A21[:, :, 0], difference_A2)
-    part_A: Array = np.clip(explained_A / posterior.deviation_G[rows_A] ** 2, _TINY, 1.0)
-    return part_A
+def _questions(posterior: Posterior) -> Array:
+    """(G, 2, 2) how a configuration's f and d bear on the doubts that matter.
 
-
-def _precisions(posterior: Posterior, options: _Options) -> Array:
-    """(A, 2, 2) precision of f and d that each action brings."""
-    spans, which_A = np.unique(options.before_A * _SPAN + options.after_A, return_inverse=True)
-    each_X22 = np.array([posterior.foresee(*divmod(int(span), _SPAN)) for span in spans])
-    precision_A22: Array = each_X22[which_A]
-    return precision_A22
+    The sum over configurations in question of what their difference from the best one shares with f
+    and d, as a part of its variance and weighed by its expected improvement.
+    """
+    best = posterior.best
+    improvement_G = _expected_improvement(
+        posterior.mean_G - posterior.mean_G[best], posterior.deviation_G
+    )
+    improvement_G[best] = 0.0
+    rows_R = np.argsort(-improvement_G, kind="stable")[:_IN_QUESTION]
+    rows_R = rows_R[rows_R != best]
+    covariance_2RG = posterior.covariance([*rows_R, best])
+    shared_2RG = covariance_2RG[:, :-1] - covariance_2RG[:, -1:]
+    weights_R = improvement_G[rows_R] / posterior.deviation_G[rows_R] ** 2
+    questions_G22: Array = np.einsum("irg,r,jrg->gij", shared_2RG, weights_R, shared_2RG)
+    return questions_G22
 
 
 def _expected_improvement(behind: Array, deviation: Array) -> Array:

@@ -20,15 +20,41 @@ def paused(row: int, *recalls: float) -> TrialView:
     return trial(row, *recalls, resumable=True)
 
 
-def test_a_far_better_trial_goes_on_and_a_far_worse_one_is_left() -> None:
+def test_a_far_worse_trial_is_left() -> None:
     one = planner()
-    others = [paused(row, 50.0, 55.0) for row in (2, 10, 14, 22)]
-    good = one.next([*others, trial(12, 70.0, 75.0)], current=4, may_start=False)
-    assert good is not None
-    assert good.trial == 4
-    bad = one.next([*others, trial(12, 30.0, 35.0)], current=4, may_start=False)
-    assert bad is not None
-    assert bad.trial != 4
+    others = [paused(row, 50.0, 55.0) for row in (2, 10, 22)]
+    contenders = [paused(14, 69.0, 74.0), paused(12, 70.0, 75.0)]
+    trials = [*others, *contenders, trial(18, 30.0, 35.0)]
+    one.refit(trials)
+    action = one.next(trials, current=5, may_start=False)
+    assert action is not None
+    assert action.trial != 5
+
+
+def test_only_rivals_are_looked_at_when_nothing_else_is_left() -> None:
+    two = Planner(np.array([[0], [2], [4]]), [DISTANCES], EPOCHS)
+    trials = [paused(0, 50.0, 55.0), paused(1, 74.0, 79.0), paused(2, 74.5, 79.5)]
+    two.refit(trials)
+    action = two.next(trials, may_start=False)
+    assert action is not None
+    assert action.trial in (1, 2)
+
+
+def test_a_search_begins_all_over_the_grid() -> None:
+    one = planner()
+    trials: list[TrialView] = []
+    while len(trials) < 5:
+        action = one.next(trials)
+        assert action is not None
+        if action.trial is None:
+            x, y = divmod(action.configuration, 5)
+            trials.append(paused(action.configuration, 50.0 + 2 * x - y))
+        else:
+            view = trials[action.trial]
+            trials[action.trial] = paused(view.configuration, *view.recalls, view.recalls[-1] + 5)
+        one.refit(trials)
+    places = np.array([divmod(view.configuration, 5) for view in trials])
+    assert (np.ptp(places, axis=0) >= 3).all()
 
 
 def test_workers_that_choose_one_after_another_choose_apart() -> None:
