@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.search.courses import Course, Task, run
-from benchmarks.search.methods import METHODS
+from benchmarks.search.methods import METHODS, NEEDS_EARLIER
 from benchmarks.search.summary import summarize, write_text
 from benchmarks.search.table import Table
 
@@ -31,6 +31,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=50)
     parser.add_argument("--budget", type=float, default=0.2, help="part of the grid's full cost")
+    parser.add_argument(
+        "--warm-start",
+        type=Path,
+        help="the table that hist-warm and hist-misled have searched before",
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, help="file of courses to append to")
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
@@ -39,8 +44,10 @@ def main() -> None:
     for method in methods:
         if method not in METHODS:
             sys.exit(f"--methods: found {method}, allowed: {', '.join(METHODS)}")
+        if method in NEEDS_EARLIER and options.warm_start is None:
+            sys.exit(f"--methods: found {method} without --warm-start TABLE.jsonl; add it")
     tasks = [
-        Task(table, method, options.workers, options.budget, repeat)
+        Task(table, method, options.workers, options.budget, repeat, options.warm_start)
         for table in options.table
         for method in methods
         for repeat in range(options.repeats)

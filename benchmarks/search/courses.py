@@ -74,6 +74,7 @@ class Task(NamedTuple):
     workers: int
     budget: float
     repeat: int
+    earlier: Path | None = None
 
 
 @cache
@@ -88,7 +89,8 @@ def simulate(task: Task) -> Course:
     """One repeat of one method."""
     warnings.filterwarnings("ignore")
     table = _load(task.table)
-    problem = Problem(table.values, table.epochs, task.workers)
+    earlier = None if task.earlier is None else _load(task.earlier)
+    problem = Problem(table.values, table.epochs, task.workers, earlier)
     search = build(task.method, problem, task.repeat)
     started = time.process_time()
     steps = Simulation(

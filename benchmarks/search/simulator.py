@@ -18,11 +18,13 @@ class Problem(NamedTuple):
         values: The ascending values of each parameter.
         epochs: Epochs of a full run.
         workers: How many run trials at once.
+        earlier: Another table, which a method may have searched before.
     """
 
     values: dict[str, tuple[Value, ...]]
     epochs: int
     workers: int
+    earlier: Table | None = None
 
 
 class Job(NamedTuple):

@@ -40,6 +40,15 @@ def create(
     trials: Annotated[
         int | None, typer.Option("--trials", help="Trial budget [default: the space's]")
     ] = None,
+    warm_start: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--warm-start",
+            metavar="STUDY",
+            help="An earlier study to learn from: of another data set or backbone, or of a space "
+            "alike. May be given several times.",
+        ),
+    ] = None,
     storage: StorageOption = None,
 ) -> None:
     """Create a study from a search space."""
@@ -48,11 +57,15 @@ def create(
     from histsearch.studies.study import TEST_SELECTION
 
     loaded = load_space(space)
-    study = create_search(open_storage(storage), loaded, name=name, trials=trials)
+    study = create_search(
+        open_storage(storage), loaded, name=name, trials=trials, warm_start=warm_start or ()
+    )
     typer.echo(
         f'created study "{study.name}": {study.budget} trials of {loaded.epochs} epochs over '
         f"{', '.join(loaded.search)}"
     )
+    if study.warm_start:
+        typer.echo(f"it has learned from {', '.join(study.warm_start)}")
     if study.definition.touches_test_classes:
         typer.echo(f"warning: this study selects on the {TEST_SELECTION}", err=True)
     typer.echo(workers_hint(study.name))
@@ -120,6 +133,7 @@ def show(
         "searched": "; ".join(f"{key} in {_domain(value)}" for key, value in space.search.items()),
         "fixed": ", ".join(f"{key} = {value}" for key, value in space.fixed.items()) or "defaults",
         "trials": f"{summary['finished']} of {study.budget} finished ({counts or 'none yet'})",
+        **({"learned": f"from {', '.join(study.warm_start)}"} if study.warm_start else {}),
         **({"ended": summary["ended"]} if summary["ended"] else {}),
         "best": "see histsearch report" if study.definition.source else _best_line(summary["best"]),
     }
@@ -173,6 +187,7 @@ def _summary(study: "Study") -> dict[str, Any]:
         "backbone": study.definition.space.backbone,
         "selection": selection(study.definition),
         "state": study_state(study),
+        "warm_start": study.warm_start,
         "ended": study.ended,
         "budget": study.budget,
         "finished": sum(counts[state.name] for state in TrialState if state.is_finished()),

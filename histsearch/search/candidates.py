@@ -43,6 +43,7 @@ class _Axis:
                 for value in distribution.choices
             )
             choices = distribution.choices
+            self._ordered = numbers
             self.values = tuple(sorted(choices, key=float)) if numbers else choices
             places_P = np.arange(len(choices))
             self.distances_PP = np.abs(np.subtract.outer(places_P, places_P)) / max(
@@ -90,6 +91,19 @@ class _Axis:
     def place(self, value: Any) -> int:
         """Row of the distances."""
         return round(self.position(value) * (len(self.distances_PP) - 1))
+
+    def nearest_place(self, value: Any) -> int | None:
+        """Row of the distances of what is nearest to any value; None if nothing is like it."""
+        numeric = isinstance(value, int | float) and not isinstance(value, bool)
+        if self.values is None:
+            if not numeric or (self._range.log and value <= 0):
+                return None
+            return self.place(min(max(value, self._range.low), self._range.high))
+        if value in self.values:
+            return self.place(value)
+        if not numeric or not self._ordered:
+            return None
+        return round(float(np.interp(value, self.values, np.arange(len(self.values)))))
 
     def _value(self, position: float) -> Any:
         """The value that lies there, on the range's grid where it has one."""
@@ -180,6 +194,12 @@ class SearchSpace:
         for name in rng.choice(self.names, size=min(2, len(self.names)), replace=False):
             changed[str(name)] = self._axes[str(name)].beside(configuration[str(name)], rng)
         return changed
+
+    def nearest_places(self, configuration: Mapping[str, Any]) -> list[int] | None:
+        """Where a configuration of another space would stand; None if a value is like none here."""
+        places = [axis.nearest_place(configuration[name]) for name, axis in self._axes.items()]
+        known = [place for place in places if place is not None]
+        return known if len(known) == len(places) else None
 
     def places(self, configurations: Sequence[Configuration]) -> Integers:
         """(G, D) row of each value among its axis's distances."""

@@ -10,13 +10,17 @@ h falls from 1 at the first epoch to 0 at the last. So the first epochs of a tri
 something of where it would end, and of what its neighbours would, by as much as the data show.
 
 f and d vary over the configurations by an additive kernel: a Matérn-5/2 for each hyperparameter,
-and for each pair the product of both. With freeze-thaw (Swersky et al., 2014) and DyHPO (Wistuba et
-al., NeurIPS 2022) it has the view that unfinished curves are data; seeds as random effects, and
-inference in the space of configurations instead of observations, are what makes it cheap here.
+and for each pair the product of both. What an earlier study expects of f and d is in part their
+mean before any data, and in part a linear component whose size the data decide: it helps as long as
+it is right, and is written off when it isn't.
+
+With freeze-thaw (Swersky et al., 2014) and DyHPO (Wistuba et al., NeurIPS 2022) this has the view
+that unfinished curves are data; seeds as random effects, and inference in the space of
+configurations instead of observations, are what makes it cheap here.
 """
 
 # G = configurations, D = hyperparameters, T = epochs of a full run, U = configurations with data,
-# L = latent values: f of U, d of U, m of T; S = hyperparameters of the model
+# L = latent values: f of U, d of U, m of T; S = hyperparameters of the model; K = earlier studies
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,7 +55,10 @@ _SHARED_PRIORS = {
     "bend": (0.0, 0.7),  # of h: -1 a straight line, 0 logarithmic, 1 like 1/t
 }
 _MAIN_PRIOR = (np.log(1.0), 1.2)
+_EARLIER_PRIOR = (np.log(0.5), 0.7)  # of what an earlier study expects, beyond `_TRUST`
 _NAMES = tuple(_SHARED_PRIORS)
+
+_TRUST = 0.5  # how much of what earlier studies expect is believed before any data
 
 # Of the shared curve: its level and its slope are free, its shape strays from h by some points.
 _LEVEL, _SLOPE, _STRAY = 50.0, 30.0, 3.0
@@ -86,10 +93,13 @@ class Settings:
     """The model's hyperparameters, on the scale of their priors.
 
     Attributes:
-        values_S: One a searched hyperparameter (its main effect), then the shared ones.
+        values_S: One an earlier study (the weight of what it expects), one a searched
+            hyperparameter (its main effect), then the shared ones.
+        earlier: How many earlier studies there are.
     """
 
     values_S: Array
+    earlier: int = 0
 
     def __getattr__(self, name: str) -> float:
         if name not in _SHARED_PRIORS:
@@ -99,12 +109,18 @@ class Settings:
     @property
     def main_D(self) -> Array:
         """Logarithms of the main effects' standard deviations."""
-        return self.values_S[: -len(_NAMES)]
+        return self.values_S[self.earlier : -len(_NAMES)]
+
+    @property
+    def weights_K(self) -> Array:
+        """Standard deviations of the earlier studies' weights."""
+        weights_K: Array = np.exp(self.values_S[: self.earlier])
+        return weights_K
 
 
-def prior(dimensions: int) -> tuple[Array, Array]:
+def prior(dimensions: int, earlier: int = 0) -> tuple[Array, Array]:
     """Mean and standard deviation of each hyperparameter of the model."""
-    pairs = [_MAIN_PRIOR] * dimensions + list(_SHARED_PRIORS.values())
+    pairs = [_EARLIER_PRIOR] * earlier + [_MAIN_PRIOR] * dimensions + list(_SHARED_PRIORS.values())
     means_S, deviations_S = np.array(pairs).T
     return means_S, deviations_S
 
@@ -223,21 +239,32 @@ class _Information(NamedTuple):
 
 
 class _SameLength(NamedTuple):
-    """The trials that have run for the same number of epochs."""
+    """The trials that have run for the same number of epochs, and the prior means of f and d."""
 
     rows_N: npt.NDArray[np.int64]
-    y_Nt: Array
+    recalls_Nt: Array
+    means_N2: Array
+
+    def above_prior(self, basis_t2: Array) -> Array:
+        """(N, t) the recalls less what was expected of them."""
+        y_Nt: Array = self.recalls_Nt - self.means_N2 @ basis_t2.T
+        return y_Nt
 
 
-def _by_length(curves: Sequence[Curve], row_of: dict[int, int]) -> list[_SameLength]:
-    lengths = sorted({len(curve.recalls) for curve in curves} - {0})
-    return [
-        _SameLength(
-            np.array([row_of[c.configuration] for c in curves if len(c.recalls) == length]),
-            np.array([c.recalls for c in curves if len(c.recalls) == length]),
+def _by_length(
+    curves: Sequence[Curve], row_of: dict[int, int], means_G2: Array
+) -> list[_SameLength]:
+    groups = []
+    for length in sorted({len(curve.recalls) for curve in curves} - {0}):
+        those = [curve for curve in curves if len(curve.recalls) == length]
+        groups.append(
+            _SameLength(
+                np.array([row_of[curve.configuration] for curve in those]),
+                np.array([curve.recalls for curve in those]),
+                means_G2[[curve.configuration for curve in those]],
+            )
         )
-        for length in lengths
-    ]
+    return groups
 
 
 def _inform(groups: Sequence[_SameLength], tried: int, epochs: int, noise: _Noise) -> _Information:
@@ -246,9 +273,10 @@ def _inform(groups: Sequence[_SameLength], tried: int, epochs: int, noise: _Nois
     curve_TT = np.zeros((epochs, epochs))
     shift_2U, shift_T = np.zeros((2, tried)), np.zeros(epochs)
     constant = 0.0
-    for rows_N, y_Nt in groups:
-        t = y_Nt.shape[1]
+    for group in groups:
+        rows_N, t = group.rows_N, group.recalls_Nt.shape[1]
         precision_tt, basis_t2 = noise.precisions[t], noise.basis_T2[:t]
+        y_Nt = group.above_prior(basis_t2)
         weighed_t2 = precision_tt @ basis_t2
         count_U = np.bincount(rows_N, minlength=tried)
         own_22U += (basis_t2.T @ weighed_t2)[:, :, None] * count_U
@@ -270,17 +298,30 @@ class CurveModel:
         places_GD: Where each configuration stands in each hyperparameter: a row of its distances.
         distances_D: Of each hyperparameter, the (P, P) distances between its P places, in [0, 1].
         epochs: T, epochs of a full run.
+        earlier_KG2: What each earlier study expects of each configuration's f and d.
 
     Attributes:
         settings: The model's hyperparameters; their prior's means before the first fit.
+        means_G2: f and d that are expected before any data.
     """
 
-    def __init__(self, places_GD: Integers, distances_D: Sequence[Array], epochs: int) -> None:
+    def __init__(
+        self,
+        places_GD: Integers,
+        distances_D: Sequence[Array],
+        epochs: int,
+        earlier_KG2: Array | None = None,
+    ) -> None:
         self.places_GD = places_GD
         self.epochs = epochs
         self._distances_D = distances_D
-        self._prior_means_S, self._prior_deviations_S = prior(len(distances_D))
-        self.settings = Settings(self._prior_means_S)
+        if earlier_KG2 is None:
+            earlier_KG2 = np.zeros((0, len(places_GD), 2))
+        earlier = len(earlier_KG2)
+        self._earlier_f_KG = earlier_KG2[:, :, 0]
+        self.means_G2: Array = _TRUST * earlier_KG2.sum(axis=0) / max(1, earlier)
+        self._prior_means_S, self._prior_deviations_S = prior(len(distances_D), earlier)
+        self.settings = Settings(self._prior_means_S, earlier)
         self._luck: _Luck | None = None
 
     def luck(self) -> _Luck:
@@ -312,15 +353,23 @@ class CurveModel:
     def kernel(self, settings: Settings, rows: Integers, columns: Integers) -> Array:
         """Covariance of f between configurations."""
         main_DXY, pairs_XY = self.parts(settings, rows, columns)
-        result: Array = main_DXY.sum(axis=0) + pairs_XY
+        earlier_KXY = self.earlier_parts(settings, rows, columns)
+        result: Array = main_DXY.sum(axis=0) + pairs_XY + earlier_KXY.sum(axis=0)
+        return result
+
+    def earlier_parts(self, settings: Settings, rows: Integers, columns: Integers) -> Array:
+        """(K, X, Y) the part of the kernel that is linear in what each earlier study expects."""
+        scaled_KG = settings.weights_K[:, None] * self._earlier_f_KG
+        result: Array = scaled_KG[:, rows][:, :, None] * scaled_KG[:, None, columns]
         return result
 
     def variance(self, settings: Settings) -> Array:
         """(G,) variance of f before any data."""
         main_D = np.exp(settings.main_D)
         pairs = 0.5 * np.exp(settings.interaction) * (main_D.sum() ** 2 - (main_D**2).sum())
-        total = (main_D**2).sum() + pairs
-        return np.full(len(self.places_GD), total)
+        earlier_KG = settings.weights_K[:, None] * self._earlier_f_KG
+        result: Array = (main_D**2).sum() + pairs + (earlier_KG**2).sum(axis=0)
+        return result
 
     @staticmethod
     def coupling(settings: Settings) -> Array:
@@ -351,9 +400,10 @@ class CurveModel:
         Of more than `_MOST_TO_FIT` configurations, those with the longest curves are looked at.
         """
         problem = _Problem(self, _longest(curves))
+        earlier = self.settings.earlier
 
         def negative(values_S: Array) -> tuple[float, Array]:
-            value, gradient_S = problem.log_likelihood(Settings(values_S))
+            value, gradient_S = problem.log_likelihood(Settings(values_S, earlier))
             standard_S = (values_S - self._prior_means_S) / self._prior_deviations_S
             value -= 0.5 * float(standard_S @ standard_S)
             return -value, standard_S / self._prior_deviations_S - gradient_S
@@ -373,7 +423,7 @@ class CurveModel:
             bounds=bounds,
             options={"maxiter": iterations, "maxfun": 2 * iterations},
         )
-        self.settings = Settings(found.x)
+        self.settings = Settings(found.x, earlier)
 
     def posterior(self, curves: Sequence[Curve], pending: Sequence[Pending]) -> "Posterior":
         """What the data say of every configuration.
@@ -401,8 +451,8 @@ class _Problem:
             sorted({curve.configuration for curve in curves if curve.recalls}), dtype=np.int64
         )
         row_of = {int(configuration): row for row, configuration in enumerate(self.tried)}
-        self.groups = _by_length(curves, row_of)
-        self.most = max((group.y_Nt.shape[1] for group in self.groups), default=0)
+        self.groups = _by_length(curves, row_of, model.means_G2)
+        self.most = max((group.recalls_Nt.shape[1] for group in self.groups), default=0)
 
     def information(self, settings: Settings) -> _Information:
         noise = _noise(settings, self.model.epochs, self.most)
@@ -413,7 +463,8 @@ class _Problem:
         model, tried = self.model, len(self.tried)
         size = 2 * tried
         main_DUU, pairs_UU = model.parts(settings, self.tried, self.tried)
-        kernel_UU = main_DUU.sum(axis=0) + pairs_UU
+        earlier_KUU = model.earlier_parts(settings, self.tried, self.tried)
+        kernel_UU = main_DUU.sum(axis=0) + pairs_UU + earlier_KUU.sum(axis=0)
         basis_T2 = basis(model.epochs, settings.bend)
         covariance_LL = model.prior_covariance(kernel_UU, settings, basis_T2)
         data = self.information(settings)
@@ -440,10 +491,11 @@ class _Problem:
         over_coupling_22 = np.einsum("abij,ij->ab", own_22UU, kernel_UU)
 
         gradient_S = np.zeros_like(settings.values_S)
-        dimensions = len(main_DUU)
+        earlier = settings.earlier
+        gradient_S[:earlier] = 2.0 * np.einsum("kij,ij->k", earlier_KUU, over_kernel_UU)
         scaled_DUU = main_DUU * np.exp(-settings.main_D)[:, None, None]
         others_DUU = np.exp(settings.interaction) * (scaled_DUU.sum(axis=0) - scaled_DUU)
-        gradient_S[:dimensions] = np.einsum(
+        gradient_S[earlier : -len(_NAMES)] = np.einsum(
             "dij,ij->d", 2.0 * main_DUU + scaled_DUU * others_DUU, over_kernel_UU
         )
         shared = dict.fromkeys(_NAMES, 0.0)
@@ -462,14 +514,14 @@ class _Problem:
         bent_T2 = basis(model.epochs, settings.bend + step)
         change_TT = (model.curve_covariance(bent_T2) - model.curve_covariance(basis_T2)) / step
         shared["bend"] += float((slope_LL[size:, size:] * change_TT).sum())
-        gradient_S[dimensions:] = list(shared.values())
+        gradient_S[-len(_NAMES) :] = list(shared.values())
         return value, gradient_S
 
     def _over_length(self, settings: Settings, kernel_UU: Array, slope_UU: Array) -> float:
         step = 1e-5
         longer = self._moved(settings, "length", step)
-        main_DUU, pairs_UU = self.model.parts(longer, self.tried, self.tried)
-        return float(((main_DUU.sum(axis=0) + pairs_UU - kernel_UU) * slope_UU).sum()) / step
+        longer_UU = self.model.kernel(longer, self.tried, self.tried)
+        return float(((longer_UU - kernel_UU) * slope_UU).sum()) / step
 
     def _over_data(
         self,
@@ -493,7 +545,7 @@ class _Problem:
     def _moved(settings: Settings, name: str, step: float) -> Settings:
         values_S = settings.values_S.copy()
         values_S[_NAMES.index(name) - len(_NAMES)] += step
-        return Settings(values_S)
+        return Settings(values_S, settings.earlier)
 
 
 class Posterior:
@@ -506,6 +558,8 @@ class Posterior:
     Attributes:
         mean_G: Expected R@1 at the last epoch, in percent.
         best: The configuration with the highest mean.
+        tried: The configurations that have trials.
+        weights_2U: Of each of these in f and in d of any configuration, by the kernel between.
         own_G22: Covariance of f and d of each configuration.
         deviation_G: Standard deviation of f less the best one's f.
     """
@@ -529,14 +583,20 @@ class Posterior:
         size = 2 * len(tried)
         prior_LL = model.prior_covariance(kernel_GU[tried], settings, noise.basis_T2)
         factor_LL: Array = np.linalg.cholesky(prior_LL)
-        data = _inform(_by_length(curves, row_of), len(tried), model.epochs, noise)
+        groups = _by_length(curves, row_of, model.means_G2)
+        data = _inform(groups, len(tried), model.epochs, noise)
         precision_LL = data.precision()
         inner_LL = _inner_factor(factor_LL, precision_LL)
         whitened_L = cho_solve((inner_LL, True), factor_LL.T @ data.shift_L)
         alpha_L = solve_triangular(factor_LL, whitened_L, lower=True, trans="T")
         to_f_GW = np.hstack([f_f * kernel_GU, f_d * kernel_GU])
         to_d_GW = np.hstack([f_d * kernel_GU, d_d * kernel_GU])
-        self.mean_G: Array = to_f_GW @ alpha_L[:size] + prior_LL[-1, size:] @ alpha_L[size:]
+        self.tried, self.weights_2U = (
+            tried,
+            model.coupling(settings) @ alpha_L[:size].reshape(2, -1),
+        )
+        last = float(prior_LL[-1, size:] @ alpha_L[size:])
+        self.mean_G: Array = model.means_G2[:, 0] + kernel_GU @ self.weights_2U[0] + last
         self.best = int(self.mean_G.argmax())
 
         # Posterior = prior − white'·white + left'·left, white being the prior covariance with the

@@ -67,7 +67,7 @@ class HistSampler(BaseSampler):
         # In a range hardly any candidate has just the value that was enqueued; Optuna keeps it.
         possible = agreeing or list(range(len(configurations)))
         if not any(view.recalls or view.running for view in history.views):
-            return configurations[int(self._rng(study).choice(possible))]
+            return configurations[planner.first(possible, self._rng(study))]
         barred = {*range(len(configurations))} - {*possible} | {*history.barred}
         new_only = [view._replace(resumable=False) for view in history.views]
         action = planner.next(new_only, barred=sorted(barred))

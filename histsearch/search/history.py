@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.search.candidates import Candidates, SearchSpace
 from histsearch.search.curve_model import Settings
+from histsearch.search.experience import Experience, expected_by_all, read_experiences
 from histsearch.search.planner import Fit, Planner, TrialView
 
 PERCENT = 100.0
@@ -25,6 +26,7 @@ TO_THE_END = "to_the_end"
 FIT = "histsearch.fit"
 """Attribute of a study: the settings of the sampler's model, for any process to go on with."""
 
+_FITS = 3  # rounds until a model's settings have settled
 _BEST = 8  # configurations around which a large space is looked at more closely
 
 
@@ -112,13 +114,62 @@ def _seconds(trial: FrozenTrial, epochs: int) -> tuple[float, ...]:
 
 
 def load_planner(study: optuna.Study, history: History, epochs: int) -> Planner:
-    """A planner with the fit that the study remembers."""
+    """A planner with the fit that the study remembers, and the experience it began with."""
+    candidates = history.candidates
+    experiences = read_experiences(study)
     stored = study.user_attrs.get(FIT)
-    places_GD, distances_D = history.candidates.places_GD, history.candidates.distances_D
     fit = None
     if stored is not None:
-        fit = Fit(Settings(np.array(stored["settings"])), int(stored["epochs"]))
-    return Planner(places_GD, distances_D, epochs, fit)
+        settings = Settings(np.array(stored["settings"]), len(experiences))
+        fit = Fit(settings, int(stored["epochs"]))
+    return Planner(
+        candidates.places_GD,
+        candidates.distances_D,
+        epochs,
+        fit,
+        expected_by_all(experiences, candidates.configurations),
+    )
+
+
+def learn(
+    name: str, study: optuna.Study, search_space: Mapping[str, BaseDistribution], epochs: int
+) -> Experience | None:
+    """What a study teaches later ones; None if it has no epoch yet.
+
+    Its own experience isn't passed on: name the earlier studies beside it.
+
+    Args:
+        name: Its name.
+        study: The study.
+        search_space: Its searched parameters.
+        epochs: Epochs of a full run.
+    """
+    rng = np.random.default_rng(0)
+    history = read_history(study.get_trials(deepcopy=False), search_space, epochs, rng)
+    views = [view._replace(running=False) for view in history.views if view.recalls]
+    return learn_from(name, search_space, history.candidates, views, epochs) if views else None
+
+
+def learn_from(
+    name: str,
+    search_space: Mapping[str, BaseDistribution],
+    candidates: Candidates,
+    views: Sequence[TrialView],
+    epochs: int,
+) -> Experience:
+    """What trials that have run for some epochs teach."""
+    planner = Planner(candidates.places_GD, candidates.distances_D, epochs)
+    for _ in range(_FITS):
+        planner.fit_to(views)
+    posterior = planner.posterior(views)
+    return Experience(
+        name,
+        dict(search_space),
+        candidates.configurations[posterior.best],
+        planner.model.settings,
+        [candidates.configurations[row] for row in posterior.tried],
+        posterior.weights_2U,
+    )
 
 
 def store_fit(study: optuna.Study, planner: Planner) -> None:

@@ -95,6 +95,7 @@ class Planner:
         distances_D: Of each hyperparameter, the distances between its places.
         epochs: Epochs of a full run.
         fit: An earlier fit to start from.
+        earlier_KG2: What each earlier study expects of each candidate's f and d.
     """
 
     def __init__(
@@ -103,11 +104,12 @@ class Planner:
         distances_D: Sequence[Array],
         epochs: int,
         fit: Fit | None = None,
+        earlier_KG2: Array | None = None,
     ) -> None:
-        self.model = CurveModel(places_GD, distances_D, epochs)
+        self.model = CurveModel(places_GD, distances_D, epochs, earlier_KG2)
         self.epochs = epochs
         self._fitted_to = 0
-        if fit is not None:
+        if fit is not None and len(fit.settings.values_S) == len(self.model.settings.values_S):
             self.model.settings, self._fitted_to = fit.settings, fit.epochs
         self._last: tuple[_Key, Posterior] | None = None
 
@@ -116,14 +118,24 @@ class Planner:
         """The present fit, to start from another time."""
         return Fit(self.model.settings, self._fitted_to)
 
+    def first(self, possible: Sequence[int], rng: np.random.Generator) -> int:
+        """The candidate to begin a study with: any, or the one that earlier studies favour."""
+        expected = self.model.means_G2[list(possible), 0]
+        favoured = np.flatnonzero(expected == expected.max())
+        return int(possible[int(rng.choice(favoured))])
+
     def refit(self, trials: Sequence[TrialView]) -> None:
         """Fit the model's settings if the data have grown enough since the last time."""
-        curves = _curves(trials)
-        known = sum(len(curve.recalls) for curve in curves)
+        known = sum(len(trial.recalls) for trial in trials)
         if known >= max(_FEWEST_TO_FIT, _REFIT_GROWTH * self._fitted_to):
-            self.model.fit(curves, _FIT_ITERATIONS)
-            self._fitted_to = known
-            self._last = None
+            self.fit_to(trials)
+
+    def fit_to(self, trials: Sequence[TrialView]) -> None:
+        """Fit the model's settings."""
+        curves = _curves(trials)
+        self.model.fit(curves, _FIT_ITERATIONS)
+        self._fitted_to = sum(len(curve.recalls) for curve in curves)
+        self._last = None
 
     def posterior(self, trials: Sequence[TrialView]) -> Posterior:
         """What the trials say of every candidate; the doubt is what running ones will leave."""
@@ -286,7 +298,7 @@ class _Costs:
             ]
         )
         rows = np.array([trial.configuration for trial in known])
-        settings = Settings(np.zeros_like(model.settings.values_S))
+        settings = Settings(np.zeros_like(model.settings.values_S), model.settings.earlier)
         main_DGU, _ = model.parts(settings, every, rows)
         kernel_GU = self._SPREAD**2 * main_DGU.sum(axis=0)
         noisy_UU = kernel_GU[rows] + self._NOISE**2 * np.eye(len(rows))

@@ -2,10 +2,11 @@
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -17,6 +18,8 @@ import histsearch
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts, optuna_trials
 from histsearch.exceptions import StudyError
+from histsearch.search.experience import EXPERIENCES, Experience
+from histsearch.search.history import learn
 from histsearch.search.space import NAME_ALLOWED, NAME_PATTERN, Space
 from histsearch.studies.definition import StudyDefinition, new_key
 from histsearch.studies.study import (
@@ -41,17 +44,23 @@ class QueuedTrial:
 
 
 def create_search(
-    storage: Storage, space: Space, *, name: str | None = None, trials: int | None = None
+    storage: Storage,
+    space: Space,
+    *,
+    name: str | None = None,
+    trials: int | None = None,
+    warm_start: Sequence[str] = (),
 ) -> Study:
     """Create the study of a search space, its enqueued configurations first in its queue.
 
     Args:
         name: The study's name; the space's when left out.
         trials: The trial budget; the space's when left out.
+        warm_start: Names of earlier studies that the hist sampler learns from.
 
     Raises:
-        StudyError: a study of that name exists, or the budget is below 1 or above the size of a
-            grid.
+        StudyError: a study of that name exists, the budget is below 1 or above the size of a grid,
+            or an earlier study doesn't exist or has nothing to teach this one.
     """
     budget = space.trials if trials is None else trials
     if budget < 1:
@@ -69,7 +78,45 @@ def create_search(
         kind="search", version=histsearch.__version__, key=new_key(), space=space
     )
     queue = [QueuedTrial(configuration) for configuration in space.enqueue]
-    return create_study(storage, name or space.name, definition, budget=budget, queue=queue)
+    experiences = [
+        _experience(storage, space, earlier).to_json() for earlier in dict.fromkeys(warm_start)
+    ]
+    return create_study(
+        storage,
+        name or space.name,
+        definition,
+        budget=budget,
+        queue=queue,
+        attributes={EXPERIENCES: experiences} if experiences else {},
+    )
+
+
+def _experience(storage: Storage, space: Space, earlier: str) -> Experience:
+    """What an earlier study teaches a new one of this space."""
+    if space.sampler.name != "hist":
+        raise StudyError(
+            f'found the sampler "{space.sampler.name}" with a warm start, allowed: "hist"; leave '
+            "one of the two out"
+        )
+    study = find_study(storage, earlier)
+    if study.definition.kind == "retrain":
+        raise StudyError(
+            f'found "{earlier}", a retraining of one configuration; warm-start from a search such '
+            f'as "{study.definition.source}"'
+        )
+    search_space = study.definition.distributions()
+    if not search_space.keys() & space.search.keys():
+        raise StudyError(
+            f'found "{earlier}", which searched {", ".join(search_space)}; warm-start from a study '
+            f"that searched one of {', '.join(space.search)}"
+        )
+    experience = learn(earlier, study.optuna_study, search_space, study.definition.space.epochs)
+    if experience is None:
+        raise StudyError(
+            f'found no trained epoch in "{earlier}" to learn from; wait for its first, or leave it '
+            "out"
+        )
+    return experience.with_usual(space.fixed)
 
 
 def create_study(
@@ -80,8 +127,9 @@ def create_study(
     budget: int,
     queue: list[QueuedTrial],
     images: str | None = None,
+    attributes: Mapping[str, Any] = MappingProxyType({}),
 ) -> Study:
-    """Create a study with its definition, budget and first trials.
+    """Create a study with its definition, budget, first trials and other attributes.
 
     It is paused until it is complete, so that no worker sees half of it.
 
@@ -108,6 +156,8 @@ def create_study(
     optuna_study.set_user_attr(DEFINITION, definition.model_dump(mode="json"))
     if images is not None:
         optuna_study.set_user_attr(IMAGES, images)
+    for key, value in attributes.items():
+        optuna_study.set_user_attr(key, value)
     for trial in queue:
         optuna_study.enqueue_trial(dict(trial.params), user_attrs=dict(trial.user_attrs))
     study = Study(storage, optuna_study, definition)

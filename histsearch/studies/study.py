@@ -7,6 +7,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import DataError, StudyError
+from histsearch.search.experience import read_experiences
 from histsearch.search.outlook import Outlook
 from histsearch.search.pruner import build_pruner
 from histsearch.studies import trial_record
@@ -63,6 +64,11 @@ class Study:
         """Why it ended before its budget of trials was used up; None if it didn't."""
         reason: str | None = self.optuna_study.user_attrs.get(ENDED)
         return reason
+
+    @property
+    def warm_start(self) -> list[str]:
+        """The earlier studies it learned from when it began."""
+        return [experience.study for experience in read_experiences(self.optuna_study)]
 
     def pause(self) -> None:
         """Let running trials finish, and start no more."""

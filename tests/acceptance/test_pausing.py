@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.trial import TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.studies.catalog import find_study
@@ -54,6 +55,19 @@ def test_two_workers_pause_trials_and_bring_all_of_them_to_their_end(
     # Each epoch once: what was paused went on where it stood.
     epochs = re.findall(r"(#\d)  epoch (\d)/4", log)
     assert len(epochs) == len(set(epochs)) == 5 * 4
+
+    created = run(
+        *("study", "create", str(hist_file)),
+        *("--name", "later", "--trials", "1", "--warm-start", "stripes"),
+    )
+    assert "it has learned from stripes" in created.stdout
+    run("study", "delete", "stripes", "--yes")
+    later = start("worker", "--device", "cpu", "--drain")
+    later.communicate()
+    assert later.returncode == 0
+    assert re.search(r"learned: +from stripes", run("study", "show", "later").stdout)
+    (first,) = find_study(storage, "later").trials()
+    assert first.state == TrialState.COMPLETE
 
 
 def test_a_search_ends_when_its_hours_are_used_with_a_complete_winner(

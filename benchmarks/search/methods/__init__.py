@@ -10,6 +10,8 @@ from benchmarks.search.simulator import Problem, Search
 
 METHODS = {
     "hist": "ours",
+    "hist-warm": "ours",
+    "hist-misled": "ours",
     "random": "optuna_methods",
     "tpe-median": "optuna_methods",
     "tpe-hyperband": "optuna_methods",
@@ -24,6 +26,8 @@ METHODS = {
     "hypertune": "syne_tune_old_methods",
 }
 """Name of each method, and the module that builds it."""
+NEEDS_EARLIER = ("hist-warm", "hist-misled")
+"""Methods that begin with what they learned on another table."""
 
 
 def build(method: str, problem: Problem, seed: int) -> Search:

@@ -1,28 +1,38 @@
 """The project's own sampler and pruner."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from optuna.distributions import CategoricalDistribution
 
-from benchmarks.search.simulator import Job, Problem, Search
-from benchmarks.search.table import PERCENT, Params
+from benchmarks.search.simulator import Job, Problem, Search, Simulation
+from benchmarks.search.table import PERCENT, Params, Table
 from histsearch.search.candidates import SearchSpace
+from histsearch.search.experience import Experience, expected_by_all
+from histsearch.search.history import learn_from
 from histsearch.search.planner import Planner, TrialView
+
+_EARLIER_BUDGET = 0.05  # part of the earlier grid's cost that was spent there
 
 
 class HistSearch(Search):
     """The planner that `HistSampler` and `HistPruner` ask, without a database between."""
 
-    def __init__(self, problem: Problem, seed: int) -> None:
+    def __init__(self, problem: Problem, seed: int, experiences: Sequence[Experience] = ()) -> None:
         self._epochs = problem.epochs
-        space = SearchSpace(
-            {name: CategoricalDistribution(values) for name, values in problem.values.items()}
-        )
+        self._search_space = {
+            name: CategoricalDistribution(values) for name, values in problem.values.items()
+        }
         rng = np.random.default_rng(seed)
-        self._candidates = space.candidates((), (), rng)
-        self._first = int(rng.integers(len(self._candidates.configurations)))
+        self._candidates = SearchSpace(self._search_space).candidates((), (), rng)
         self._planner = Planner(
-            self._candidates.places_GD, self._candidates.distances_D, problem.epochs
+            self._candidates.places_GD,
+            self._candidates.distances_D,
+            problem.epochs,
+            earlier_KG2=expected_by_all(experiences, self._candidates.configurations),
         )
+        every = range(len(self._candidates.configurations))
+        self._first = self._planner.first(every, rng)
         self._trials: list[TrialView] = []
 
     def next(self) -> Job | None:
@@ -67,8 +77,25 @@ class HistSearch(Search):
         answer = self._planner.answer(self._trials)
         return self._candidates.configurations[answer.configuration]
 
+    def experience(self, name: str) -> Experience:
+        """What this search teaches a later one."""
+        return learn_from(name, self._search_space, self._candidates, self._trials, self._epochs)
+
+
+def _search_before(table: Table, seed: int) -> Experience:
+    search = HistSearch(Problem(table.values, table.epochs, 1), seed)
+    Simulation(table, search, workers=1, budget=_EARLIER_BUDGET, seed=seed).run()
+    return search.experience(table.name)
+
 
 def build(method: str, problem: Problem, seed: int) -> Search:
-    """The method "hist"."""
-    del method
-    return HistSearch(problem, seed)
+    """The method "hist"; "hist-warm" has searched another table before, "hist-misled" too.
+
+    The latter takes the other table's good configurations for bad, and the bad for good.
+    """
+    if problem.earlier is None or method == "hist":
+        return HistSearch(problem, seed)
+    experience = _search_before(problem.earlier, seed)
+    if method == "hist-misled":
+        experience = experience._replace(weights_2U=-experience.weights_2U)
+    return HistSearch(problem, seed, [experience])

@@ -129,6 +129,15 @@ def test_the_projects_own_method_is_repeatable_and_finds_the_best(path: Path, wo
     assert Course.read(_written(path.parent, course))[course.key].steps[-1].epochs > 0
 
 
+def test_a_search_begins_with_what_it_learned_on_another_table(path: Path) -> None:
+    warm, misled = (
+        simulate(Task(path, method, 1, 3.0, 0, earlier=path))
+        for method in ("hist-warm", "hist-misled")
+    )
+    assert warm.steps[0].regret < misled.steps[0].regret
+    assert misled.steps[-1].regret < 1.0
+
+
 def _written(folder: Path, course: Course) -> Path:
     path = folder / "courses.jsonl"
     path.write_text(course.line() + "\n")

@@ -1,0 +1,112 @@
+"""What earlier studies teach a new one: the R@1 that their models expect of its configurations."""
+
+# G = configurations asked about, U = those that the earlier study tried, K = earlier studies
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    distribution_to_json,
+    json_to_distribution,
+)
+
+from histsearch.search.candidates import Configuration, SearchSpace
+from histsearch.search.curve_model import Array, CurveModel, Settings
+
+EXPERIENCES = "histsearch.warm_start"
+"""Attribute of a study: the experiences it began with."""
+
+
+class Experience(NamedTuple):
+    """What one study's trials showed, as far as its model makes use of it.
+
+    Attributes:
+        study: Its name.
+        search_space: Its searched parameters.
+        usual: A value of each of them, for a later study that hasn't the parameter: that of the
+            best configuration.
+        settings: The model's hyperparameters.
+        configurations: The U that were tried.
+        weights_2U: Of each in f and in d of any configuration, by the kernel between the two.
+    """
+
+    study: str
+    search_space: Mapping[str, BaseDistribution]
+    usual: Configuration
+    settings: Settings
+    configurations: Sequence[Configuration]
+    weights_2U: Array
+
+    def expects(self, configurations: Sequence[Configuration]) -> Array:
+        """(G, 2) f and d of configurations of another study, in points of R@1.
+
+        Each is looked at as the nearest of this study's: a number as the nearest of its list or
+        range, a parameter that the other study hasn't at its usual value. Where a word has no
+        counterpart here, nothing is expected.
+        """
+        space = SearchSpace(self.search_space)
+        placed = [space.nearest_places({**self.usual, **one}) for one in configurations]
+        known_G = np.array([places is not None for places in placed])
+        nowhere = [0] * len(space.names)
+        asked_GD = np.array([nowhere if places is None else places for places in placed])
+        places_GD = np.concatenate([asked_GD, space.places(self.configurations)])
+        model = CurveModel(places_GD, space.distances_D, 1)
+        rows = np.arange(len(places_GD))
+        asked = len(configurations)
+        kernel_GU = model.kernel(self.settings, rows[:asked], rows[asked:])
+        expected_G2: Array = (kernel_GU @ self.weights_2U.T) * known_G[:, None]
+        return expected_G2
+
+    def with_usual(self, values: Mapping[str, Any]) -> Self:
+        """The same, with other usual values where they are this study's parameters."""
+        own = {name: value for name, value in values.items() if name in self.usual}
+        return self._replace(usual={**self.usual, **own})
+
+    def to_json(self) -> dict[str, Any]:
+        """A form that a study can remember."""
+        names = list(self.search_space)
+        return {
+            "study": self.study,
+            "search_space": {
+                name: distribution_to_json(distribution)
+                for name, distribution in self.search_space.items()
+            },
+            "usual": self.usual,
+            "settings": _rounded(self.settings.values_S),
+            "configurations": [[one[name] for name in names] for one in self.configurations],
+            "weights": [_rounded(weights_U) for weights_U in self.weights_2U],
+        }
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        names = list(entry["search_space"])
+        return cls(
+            entry["study"],
+            {name: json_to_distribution(text) for name, text in entry["search_space"].items()},
+            entry["usual"],
+            Settings(np.array(entry["settings"])),
+            [dict(zip(names, values, strict=True)) for values in entry["configurations"]],
+            np.array(entry["weights"]),
+        )
+
+
+def _rounded(values: Array) -> list[float]:
+    return [round(float(value), 6) for value in values]
+
+
+def read_experiences(study: optuna.Study) -> list[Experience]:
+    """The experiences a study began with."""
+    return [Experience.from_json(entry) for entry in study.user_attrs.get(EXPERIENCES, [])]
+
+
+def expected_by_all(
+    experiences: Sequence[Experience], configurations: Sequence[Configuration]
+) -> Array:
+    """(K, G, 2) what each experience expects of f and d."""
+    return np.array([one.expects(configurations) for one in experiences]).reshape(
+        len(experiences), len(configurations), 2
+    )
