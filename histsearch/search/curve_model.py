@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg.lapack import dpstrf
 from scipy.optimize import minimize
 
 Array = npt.NDArray[np.floating[Any]]
@@ -352,10 +353,29 @@ class CurveModel:
 
     def kernel(self, settings: Settings, rows: Integers, columns: Integers) -> Array:
         """Covariance of f between configurations."""
-        main_DXY, pairs_XY = self.parts(settings, rows, columns)
-        earlier_KXY = self.earlier_parts(settings, rows, columns)
-        result: Array = main_DXY.sum(axis=0) + pairs_XY + earlier_KXY.sum(axis=0)
+        # The sum of `parts`, with as little as possible done for each pair of configurations.
+        half = 0.5 * np.exp(settings.interaction)
+        alone_XY, together_XY = np.zeros((2, len(rows), len(columns)))
+        for which, distances in enumerate(self._distances_D):
+            size = np.exp(settings.main_D[which])
+            scaled_PP = size * matern(distances / np.exp(settings.length))
+            of_rows, of_columns = self.places_GD[rows, which], self.places_GD[columns, which]
+            together_XY += scaled_PP[of_rows][:, of_columns]
+            alone_XY += (size * scaled_PP - half * scaled_PP**2)[of_rows][:, of_columns]
+        result: Array = alone_XY + half * together_XY**2
+        if settings.earlier:
+            result += self.earlier_parts(settings, rows, columns).sum(axis=0)
         return result
+
+    def features(self, length: float) -> Array:
+        """(G, F) of a kernel of main effects of equal size, whose product is the kernel."""
+        factors = [
+            np.linalg.cholesky(matern(distances / length) + _JITTER * np.eye(len(distances)))
+            for distances in self._distances_D
+        ]
+        return np.hstack(
+            [factor_PP[self.places_GD[:, which]] for which, factor_PP in enumerate(factors)]
+        )
 
     def earlier_parts(self, settings: Settings, rows: Integers, columns: Integers) -> Array:
         """(K, X, Y) the part of the kernel that is linear in what each earlier study expects."""
@@ -558,8 +578,8 @@ class Posterior:
     Attributes:
         mean_G: Expected R@1 at the last epoch, in percent.
         best: The configuration with the highest mean.
-        tried: The configurations that have trials.
-        weights_2U: Of each of these in f and in d of any configuration, by the kernel between.
+        pivots: V tried configurations that the model knows all others by.
+        weights_2V: Of each of these in f and in d of any configuration, by the kernel between.
         own_G22: Covariance of f and d of each configuration.
         deviation_G: Standard deviation of f less the best one's f.
     """
@@ -573,50 +593,63 @@ class Posterior:
         self._model = model
         self._settings = settings = model.settings
         everything = [*curves, *(Curve(one.configuration, ()) for one in pending)]
-        tried = sorted({curve.configuration for curve in everything})
-        row_of = {configuration: row for row, configuration in enumerate(tried)}
+        tried = np.array(sorted({curve.configuration for curve in everything}), dtype=np.int64)
+        row_of = {int(configuration): row for row, configuration in enumerate(tried)}
         self._luck = model.luck()
         noise = self._luck.noise
-        every = np.arange(len(model.places_GD))
-        kernel_GU = model.kernel(settings, every, np.array(tried, dtype=np.int64))
-        (f_f, f_d), (_, d_d) = model.coupling(settings)
-        size = 2 * len(tried)
-        prior_LL = model.prior_covariance(kernel_GU[tried], settings, noise.basis_T2)
-        factor_LL: Array = np.linalg.cholesky(prior_LL)
         groups = _by_length(curves, row_of, model.means_G2)
         data = _inform(groups, len(tried), model.epochs, noise)
-        precision_LL = data.precision()
-        inner_LL = _inner_factor(factor_LL, precision_LL)
-        whitened_L = cho_solve((inner_LL, True), factor_LL.T @ data.shift_L)
-        alpha_L = solve_triangular(factor_LL, whitened_L, lower=True, trans="T")
-        to_f_GW = np.hstack([f_f * kernel_GU, f_d * kernel_GU])
-        to_d_GW = np.hstack([f_d * kernel_GU, d_d * kernel_GU])
-        self.tried, self.weights_2U = (
-            tried,
-            model.coupling(settings) @ alpha_L[:size].reshape(2, -1),
+
+        # Latent values are white ones times factors: f and d of U by factor_22 and spans_VU', V
+        # configurations spanning all others; m by factor_TT.
+        pivots_V, factor_VV = _span(model.kernel(settings, tried, tried))
+        self.pivots: Integers = tried[pivots_V]
+        every = np.arange(len(model.places_GD))
+        spans_VG = solve_triangular(
+            factor_VV, model.kernel(settings, self.pivots, every), lower=True
         )
-        last = float(prior_LL[-1, size:] @ alpha_L[size:])
-        self.mean_G: Array = model.means_G2[:, 0] + kernel_GU @ self.weights_2U[0] + last
+        spans_VU = spans_VG[:, tried]
+        factor_22 = np.linalg.cholesky(model.coupling(settings))
+        factor_TT = np.linalg.cholesky(
+            model.curve_covariance(noise.basis_T2) + _JITTER * np.eye(model.epochs)
+        )
+        shared_2VT = spans_VU @ np.einsum("ab,aut->but", factor_22, data.shared_2UT) @ factor_TT
+        size = 2 * len(self.pivots)
+        inner_LL = np.eye(size + model.epochs)
+        inner_LL[:size, :size] = _whitened(data.own_22U, factor_22, spans_VU)
+        inner_LL[:size, size:] = shared_2VT.reshape(size, model.epochs)
+        inner_LL[size:, :size] = inner_LL[:size, size:].T
+        inner_LL[size:, size:] += factor_TT.T @ data.curve_TT @ factor_TT
+        shift_2U = data.shift_L[: 2 * len(tried)].reshape(2, -1)
+        shift_L = np.concatenate(
+            [
+                (factor_22.T @ shift_2U @ spans_VU.T).ravel(),
+                factor_TT.T @ data.shift_L[2 * len(tried) :],
+            ]
+        )
+        white_L = cho_solve(cho_factor(inner_LL, lower=True), shift_L)
+        white_2V = factor_22 @ white_L[:size].reshape(2, -1)
+        self.weights_2V = solve_triangular(factor_VV, white_2V.T, lower=True, trans="T").T
+        last = float(factor_TT[-1] @ white_L[size:])
+        self.mean_G: Array = model.means_G2[:, 0] + white_2V[0] @ spans_VG + last
         self.best = int(self.mean_G.argmax())
 
         # Posterior = prior − white'·white + left'·left, white being the prior covariance with the
         # latent values divided by the prior's factor, and left that divided by the inner factor.
-        factor_WW = factor_LL[:size, :size]
-        precision_WW = precision_LL[:size, :size]
+        own_22U = data.own_22U.copy()
         for one in pending:
-            row = row_of[one.configuration]
-            own = np.ix_([row, len(tried) + row], [row, len(tried) + row])
-            precision_WW[own] += self.foresee(one.before, min(one.before + 1, model.epochs))
-        inner_WW = _inner_factor(factor_WW, precision_WW)
-        white_f_WG = solve_triangular(factor_WW, to_f_GW.T, lower=True)
-        white_d_WG = solve_triangular(factor_WW, to_d_GW.T, lower=True)
-        left_f_WG = solve_triangular(inner_WW, white_f_WG, lower=True)
-        left_d_WG = solve_triangular(inner_WW, white_d_WG, lower=True)
-        self._whites, self._lefts = (white_f_WG, white_d_WG), (left_f_WG, left_d_WG)
+            own_22U[:, :, row_of[one.configuration]] += self.foresee(
+                one.before, min(one.before + 1, model.epochs)
+            )
+        inner_WW = np.linalg.cholesky(_whitened(own_22U, factor_22, spans_VU))
+        self._whites = [np.concatenate([a * spans_VG, b * spans_VG]) for a, b in factor_22]
+        self._lefts = [solve_triangular(inner_WW, white, lower=True) for white in self._whites]
+        (f_f, f_d), (_, d_d) = model.coupling(settings)
+        scale_G = model.variance(settings)
 
         def covariance_of(one: int, two: int, coupling: float) -> Array:
-            change_G = self._lefts[one] * self._lefts[two] - self._whites[one] * self._whites[two]
-            covariance_G: Array = coupling * model.variance(settings) + change_G.sum(axis=0)
+            change_WG = self._lefts[one] * self._lefts[two] - self._whites[one] * self._whites[two]
+            covariance_G: Array = coupling * scale_G + change_WG.sum(axis=0)
             return covariance_G
 
         f_f_G, f_d_G, d_d_G = (
@@ -663,9 +696,22 @@ class Posterior:
         return self._luck.foresee(before, after)
 
 
-def _inner_factor(factor_LL: Array, precision_LL: Array) -> Array:
-    """Lower factor of 1 + L'AL."""
-    inner_LL = factor_LL.T @ precision_LL @ factor_LL
-    inner_LL[np.diag_indices_from(inner_LL)] += 1.0
-    lower_LL: Array = np.linalg.cholesky(inner_LL)
-    return lower_LL
+def _span(kernel_UU: Array) -> tuple[Integers, Array]:
+    """V configurations that span all others, and their kernel's lower factor.
+
+    On a grid there are far fewer of them than configurations: a pivoted Cholesky factorisation
+    ends when what is left of the kernel is below `_JITTER`.
+    """
+    if len(kernel_UU) == 0:
+        return np.zeros(0, dtype=np.int64), np.zeros((0, 0))
+    packed_UU, pivots_U, rank, _ = dpstrf(kernel_UU, lower=1, tol=_JITTER)
+    return pivots_U[:rank].astype(np.int64) - 1, np.tril(packed_UU[:rank, :rank])
+
+
+def _whitened(own_22U: Array, factor_22: Array, spans_VU: Array) -> Array:
+    """(2V, 2V) precision of the white values of f and d, of prior and data."""
+    own_22U = np.einsum("ca,ceu,eb->abu", factor_22, own_22U, factor_22)
+    blocks = [[(spans_VU * own_U) @ spans_VU.T for own_U in row] for row in own_22U]
+    precision_WW: Array = np.block(blocks)
+    precision_WW[np.diag_indices_from(precision_WW)] += 1.0
+    return precision_WW

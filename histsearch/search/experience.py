@@ -1,6 +1,6 @@
 """What earlier studies teach a new one: the R@1 that their models expect of its configurations."""
 
-# G = configurations asked about, U = those that the earlier study tried, K = earlier studies
+# G = configurations asked about, V = those the earlier study knows others by, K = earlier studies
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
@@ -29,8 +29,8 @@ class Experience(NamedTuple):
         usual: A value of each of them, for a later study that hasn't the parameter: that of the
             best configuration.
         settings: The model's hyperparameters.
-        configurations: The U that were tried.
-        weights_2U: Of each in f and in d of any configuration, by the kernel between the two.
+        configurations: The V tried ones that its model knows all others by.
+        weights_2V: Of each in f and in d of any configuration, by the kernel between the two.
     """
 
     study: str
@@ -38,7 +38,7 @@ class Experience(NamedTuple):
     usual: Configuration
     settings: Settings
     configurations: Sequence[Configuration]
-    weights_2U: Array
+    weights_2V: Array
 
     def expects(self, configurations: Sequence[Configuration]) -> Array:
         """(G, 2) f and d of configurations of another study, in points of R@1.
@@ -56,8 +56,8 @@ class Experience(NamedTuple):
         model = CurveModel(places_GD, space.distances_D, 1)
         rows = np.arange(len(places_GD))
         asked = len(configurations)
-        kernel_GU = model.kernel(self.settings, rows[:asked], rows[asked:])
-        expected_G2: Array = (kernel_GU @ self.weights_2U.T) * known_G[:, None]
+        kernel_GV = model.kernel(self.settings, rows[:asked], rows[asked:])
+        expected_G2: Array = (kernel_GV @ self.weights_2V.T) * known_G[:, None]
         return expected_G2
 
     def with_usual(self, values: Mapping[str, Any]) -> Self:
@@ -77,7 +77,7 @@ class Experience(NamedTuple):
             "usual": self.usual,
             "settings": _rounded(self.settings.values_S),
             "configurations": [[one[name] for name in names] for one in self.configurations],
-            "weights": [_rounded(weights_U) for weights_U in self.weights_2U],
+            "weights": [_rounded(weights_V) for weights_V in self.weights_2V],
         }
 
     @classmethod

@@ -167,8 +167,8 @@ def learn_from(
         dict(search_space),
         candidates.configurations[posterior.best],
         planner.model.settings,
-        [candidates.configurations[row] for row in posterior.tried],
-        posterior.weights_2U,
+        [candidates.configurations[row] for row in posterior.pivots],
+        posterior.weights_2V,
     )
 
 

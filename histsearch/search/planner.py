@@ -184,20 +184,30 @@ class Planner:
     def _options(
         self, trials: Sequence[TrialView], current: int | None, may_start: bool
     ) -> "_Options":
-        parts: list[Integers] = [np.zeros((4, 0), dtype=np.int64)]
         every_G = np.arange(len(self.model.places_GD))
-        for after in _horizons(0, self.epochs) if may_start else ():
-            parts.append(np.stack([every_G, *(np.full_like(every_G, x) for x in (-1, 0, after))]))
-        for number, trial in enumerate(trials):
-            before = len(trial.recalls)
-            if (trial.resumable or number == current) and before < self.epochs:
-                for after in _horizons(before, self.epochs):
-                    parts.append(np.array([[trial.configuration], [number], [before], [after]]))
+        begun = [
+            (len(trial.recalls), number, trial.configuration)
+            for number, trial in enumerate(trials)
+            if (trial.resumable or number == current) and len(trial.recalls) < self.epochs
+        ]
+        parts: list[Integers] = [np.zeros((4, 0), dtype=np.int64)]
+        for before in sorted({before for before, _, _ in begun}):
+            those = np.array([one[1:] for one in begun if one[0] == before])
+            parts += self._ahead(those[:, 1], those[:, 0], before)
+        if may_start:
+            parts += self._ahead(every_G, np.full_like(every_G, -1), 0)
         rows_A, trials_A, before_A, after_A = np.concatenate(parts, axis=1)
         switch_A = np.where(trials_A == (-2 if current is None else current), 0.0, _SWITCH_EPOCHS)
         costs = _Costs(self.model, trials)
         seconds_A = costs.of(rows_A, before_A, after_A, switch_A)
         return _Options(rows_A, trials_A, before_A, after_A, seconds_A)
+
+    def _ahead(self, rows: Integers, trials: Integers, before: int) -> list[Integers]:
+        """Columns of options for trials that have run for the same number of epochs."""
+        return [
+            np.stack([rows, trials, np.full_like(rows, before), np.full_like(rows, after)])
+            for after in _horizons(before, self.epochs)
+        ]
 
 
 def _curves(trials: Sequence[TrialView]) -> list[Curve]:
@@ -267,6 +277,10 @@ def _expected_improvement(behind: Array, deviation: Array) -> Array:
     return np.maximum(improvement, np.finfo(float).tiny)
 
 
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
 class _Costs:
     """Seconds of an epoch of every configuration, learned from those that ran.
 
@@ -277,33 +291,28 @@ class _Costs:
     _SPREAD, _NOISE = 0.5, 0.1
 
     def __init__(self, model: CurveModel, trials: Sequence[TrialView]) -> None:
-        every = np.arange(len(model.places_GD))
-        self._log_seconds_G = np.zeros(len(every))
+        self._log_seconds_G = np.zeros(len(model.places_GD))
         self._first = 1.0
         known = [trial for trial in trials if trial.seconds]
         if not known:
             return
         ratios = [
-            trial.seconds[0] / float(np.mean(trial.seconds[1:]))
-            for trial in known
-            if len(trial.seconds) > 1
+            trial.seconds[0] / _mean(trial.seconds[1:]) for trial in known if trial.seconds[1:]
         ]
         self._first = float(np.median(ratios)) if ratios else 1.0
-        logs = np.log(
+        logs_N = np.log(
             [
-                float(np.mean(trial.seconds[1:]))
-                if len(trial.seconds) > 1
-                else trial.seconds[0] / self._first
+                _mean(trial.seconds[1:]) if trial.seconds[1:] else trial.seconds[0] / self._first
                 for trial in known
             ]
         )
-        rows = np.array([trial.configuration for trial in known])
-        settings = Settings(np.zeros_like(model.settings.values_S), model.settings.earlier)
-        main_DGU, _ = model.parts(settings, every, rows)
-        kernel_GU = self._SPREAD**2 * main_DGU.sum(axis=0)
-        noisy_UU = kernel_GU[rows] + self._NOISE**2 * np.eye(len(rows))
-        mean = float(logs.mean())
-        self._log_seconds_G = mean + kernel_GU @ np.linalg.solve(noisy_UU, logs - mean)
+        features_GF = model.features(1.0)
+        features_NF = features_GF[[trial.configuration for trial in known]]
+        precision_FF = features_NF.T @ features_NF / self._NOISE**2
+        precision_FF[np.diag_indices_from(precision_FF)] += 1.0 / self._SPREAD**2
+        mean = float(logs_N.mean())
+        shift_F = features_NF.T @ (logs_N - mean) / self._NOISE**2
+        self._log_seconds_G = mean + features_GF @ np.linalg.solve(precision_FF, shift_F)
 
     def of(
         self, configurations_A: Integers, before_A: Integers, after_A: Integers, switch_A: Array

@@ -97,5 +97,5 @@ def build(method: str, problem: Problem, seed: int) -> Search:
         return HistSearch(problem, seed)
     experience = _search_before(problem.earlier, seed)
     if method == "hist-misled":
-        experience = experience._replace(weights_2U=-experience.weights_2U)
+        experience = experience._replace(weights_2V=-experience.weights_2V)
     return HistSearch(problem, seed, [experience])

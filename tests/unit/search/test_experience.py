@@ -114,7 +114,7 @@ def test_a_study_begins_with_what_the_earlier_one_favours() -> None:
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_right_or_wrong_the_best_is_found(sign: float) -> None:
     learned = experience()
-    learned = learned._replace(weights_2U=sign * learned.weights_2U)
+    learned = learned._replace(weights_2V=sign * learned.weights_2V)
     study, _ = hist_study(learned)
     for number in range(14):
         trial = study.ask(SPACE)

@@ -1,0 +1,73 @@
+"""How long one decision of the planner takes with a thousand observations.
+
+    python -m benchmarks.search.decision --table benchmarks/search/tables/wide-omniglot.jsonl
+
+A decision is all that stands between an epoch and the next one: a new planner with the study's fit,
+the posterior and the choice. A fit of the model's settings, made anew whenever a study has a fifth
+more epochs than at the last one, is timed by itself.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+from optuna.distributions import CategoricalDistribution
+
+from benchmarks.search.table import PERCENT, Table
+from histsearch.search.candidates import Candidates, SearchSpace
+from histsearch.search.planner import Planner, TrialView
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+_OBSERVATIONS = 1000
+_LENGTHS = (12, 4, 1)  # epochs a trial
+
+
+def _views(table: Table, candidates: Candidates, length: int) -> list[TrialView]:
+    rng = np.random.default_rng(0)
+    views = []
+    for number in range(_OBSERVATIONS // length):
+        row = int(rng.integers(len(candidates.configurations)))
+        runs = table.recordings(table.row(candidates.configurations[row]))
+        run = runs[number % len(runs)]
+        recalls = tuple(float(PERCENT * recall) for recall in run.curve_E[:length])
+        seconds = tuple(float(one) for one in run.seconds_E[:length])
+        views.append(TrialView(row, recalls, seconds, resumable=length < table.epochs))
+    return views
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--table", type=Path, required=True)
+    parser.add_argument("--repeats", type=int, default=20)
+    options = parser.parse_args()
+    table = Table(options.table)
+    space = SearchSpace(
+        {name: CategoricalDistribution(values) for name, values in table.values.items()}
+    )
+    candidates = space.candidates((), (), np.random.default_rng(0))
+    places_GD, distances_D = candidates.places_GD, candidates.distances_D
+    for length in _LENGTHS:
+        views = _views(table, candidates, length)
+        fitted = Planner(places_GD, distances_D, table.epochs)
+        started = time.process_time()
+        fitted.refit(views)
+        fit = time.process_time() - started
+        decisions = []
+        for _ in range(options.repeats):
+            started = time.process_time()
+            Planner(places_GD, distances_D, table.epochs, fitted.fit).next(views)
+            decisions.append(time.process_time() - started)
+        print(
+            f"{len(views)} trials of {length} epochs: a decision takes "
+            f"{1e3 * statistics.median(decisions):.1f} ms (longest {1e3 * max(decisions):.1f}, "
+            f"n = {options.repeats}), a fit {1e3 * fit:.0f} ms"
+        )
+
+
+if __name__ == "__main__":
+    main()
