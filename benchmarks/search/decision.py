@@ -8,7 +8,6 @@ more epochs than at the last one, is timed by itself.
 """
 
 import argparse
-import os
 import statistics
 import time
 from pathlib import Path
@@ -19,9 +18,6 @@ from optuna.distributions import CategoricalDistribution
 from benchmarks.search.table import PERCENT, Table
 from histsearch.search.candidates import Candidates, SearchSpace
 from histsearch.search.planner import Planner, TrialView
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
 
 _OBSERVATIONS = 1000
 _LENGTHS = (12, 4, 1)  # epochs a trial

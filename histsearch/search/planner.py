@@ -15,10 +15,12 @@ luck of its seed is what is in doubt.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
+from threadpoolctl import ThreadpoolController
 
 from histsearch.search.curve_model import (
     Array,
@@ -133,7 +135,8 @@ class Planner:
     def fit_to(self, trials: Sequence[TrialView]) -> None:
         """Fit the model's settings."""
         curves = _curves(trials)
-        self.model.fit(curves, _FIT_ITERATIONS)
+        with _thread_pools().limit(limits=1, user_api="blas"):
+            self.model.fit(curves, _FIT_ITERATIONS)
         self._fitted_to = sum(len(curve.recalls) for curve in curves)
         self._last = None
 
@@ -142,7 +145,8 @@ class Planner:
         pending = [Pending(one.configuration, len(one.recalls)) for one in trials if one.running]
         key: _Key = (tuple(_curves(trials)), tuple(pending))
         if self._last is None or self._last[0] != key:
-            self._last = key, self.model.posterior(key[0], pending)
+            with _thread_pools().limit(limits=1, user_api="blas"):
+                self._last = key, self.model.posterior(key[0], pending)
         return self._last[1]
 
     def answer(self, trials: Sequence[TrialView]) -> Answer:
@@ -173,7 +177,8 @@ class Planner:
         options = self._options(trials, current, may_start)
         if len(options.configurations_A) == 0:
             return None
-        rates_A = _rates(self.posterior(trials), options)
+        with _thread_pools().limit(limits=1, user_api="blas"):
+            rates_A = _rates(self.posterior(trials), options)
         rates_A[np.isin(options.configurations_A, barred)] = 0.0
         best = int(rates_A.argmax())
         if rates_A[best] == 0.0:
@@ -208,6 +213,12 @@ class Planner:
             np.stack([rows, trials, np.full_like(rows, before), np.full_like(rows, after)])
             for after in _horizons(before, self.epochs)
         ]
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    """NumPy's threads, of which one is quickest here: the matrices are small, the cores shared."""
+    return ThreadpoolController()
 
 
 def _curves(trials: Sequence[TrialView]) -> list[Curve]:
