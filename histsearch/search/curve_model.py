@@ -677,18 +677,29 @@ class Posterior:
             ]
         )
 
-    def chance_of_better(self, delta: float, rng: np.random.Generator) -> float:
+    def chance_of_better(
+        self, delta: float, rng: np.random.Generator, barred: Sequence[int] = ()
+    ) -> float:
         """Probability that some configuration is better than the best one by more than ``delta``.
 
         By `_SAMPLES` samples of the configurations that may be.
+
+        Args:
+            delta: In points of R@1.
+            rng: Source of the samples.
+            barred: Configurations that don't count.
         """
-        hopes_G = self.mean_G + _HOPE * self.deviation_G
-        rows = np.unique([self.best, *np.argsort(-hopes_G)[:_HOPEFUL]])
+        allowed = np.setdiff1d(np.arange(len(self.mean_G)), barred)
+        if len(allowed) < 2:
+            return 0.0
+        best = int(allowed[self.mean_G[allowed].argmax()])
+        hopes = self.mean_G[allowed] + _HOPE * self.deviation_G[allowed]
+        rows = np.unique([best, *allowed[np.argsort(-hopes)[:_HOPEFUL]]])
         covariance_RR = self.covariance(rows)[0][:, rows]
         covariance_RR[np.diag_indices_from(covariance_RR)] += _JITTER
         factor_RR = np.linalg.cholesky(covariance_RR)
         f_RX = self.mean_G[rows, None] + factor_RR @ rng.normal(size=(len(rows), _SAMPLES))
-        ahead_X = f_RX.max(axis=0) - f_RX[int(np.flatnonzero(rows == self.best)[0])]
+        ahead_X = f_RX.max(axis=0) - f_RX[int(np.flatnonzero(rows == best)[0])]
         return float((ahead_X > delta).mean())
 
     def foresee(self, before: int, after: int) -> Array:

@@ -7,6 +7,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from typing_extensions import override
 
@@ -57,7 +58,16 @@ class HistSampler(BaseSampler):
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],
     ) -> dict[str, Any]:
-        """The configuration of a new trial, which agrees with what was enqueued for it."""
+        """The configuration of a new trial, which agrees with what was enqueued for it.
+
+        Raises:
+            ValueError: the study minimises.
+        """
+        if study.direction != StudyDirection.MAXIMIZE:
+            raise ValueError(
+                "found a study that minimises; HistSampler is for R@1, create it with "
+                'direction="maximize"'
+            )
         history, planner = self._look(study, but=trial.number)
         enqueued = trial.system_attrs.get("fixed_params", {})
         configurations = history.candidates.configurations

@@ -63,7 +63,11 @@ class Outlook:
         return -max(begun)[2] if begun else None
 
     def chance_of_better(self, delta: float) -> float:
-        """Probability that a configuration beats the best one by more than ``delta`` points."""
+        """Probability that a configuration beats the best one by more than ``delta`` points.
+
+        Those that failed or diverged don't count.
+        """
         views = [view._replace(running=False) for view in self.history.views]
         posterior = self.planner.posterior(views)
-        return posterior.chance_of_better(delta, np.random.default_rng(_SEED))
+        rng = np.random.default_rng(_SEED)
+        return posterior.chance_of_better(delta, rng, self.history.barred)

@@ -196,7 +196,7 @@ class Decided(BaseModel):
     ``delta`` points of R@1 has fallen below ``epsilon``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     delta: float = Field(0.5, gt=0, allow_inf_nan=False, description="a number > 0 (points of R@1)")
     epsilon: float = Field(0.05, gt=0, lt=1, description="a number between 0 and 1")
@@ -238,9 +238,7 @@ class Space(BaseModel):
     pruner: PrunerSettings = Field(
         default_factory=_usual_pruner, description="a pruner's name, or a table {name, ...}"
     )
-    gpu_hours: float | None = Field(
-        None, gt=0, allow_inf_nan=False, strict=False, description="a number > 0"
-    )
+    gpu_hours: float | None = Field(None, gt=0, allow_inf_nan=False, description="a number > 0")
     decided: Decided | None = Field(
         default_factory=_usually_decided, description="a table {delta, epsilon}, or false"
     )

@@ -169,6 +169,15 @@ def test_chance_that_another_is_better() -> None:
     assert one.posterior(many, []).chance_of_better(2.0, rng) < 0.05 < undecided
 
 
+def test_what_is_barred_has_no_chance() -> None:
+    one, rng = model(), np.random.default_rng(0)
+    posterior = one.posterior([Curve(0, (60.0,)), Curve(5, (65.0,))], [])
+    every = range(len(PLACES))
+    assert posterior.chance_of_better(0.5, rng) > 0.1
+    assert posterior.chance_of_better(0.5, rng, [row for row in every if row != 5]) == 0.0
+    assert posterior.chance_of_better(0.5, rng, [posterior.best]) > 0.1
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 200])
 def test_any_length_of_runs(epochs: int) -> None:
     one = CurveModel(PLACES, DISTANCES, epochs)

@@ -150,3 +150,9 @@ def test_a_trial_is_never_left_before_its_fewest_epochs_nor_the_winners() -> Non
     assert not HistPruner(FINITE, EPOCHS, min_epochs=2).prune(study, frozen)
     trial.set_user_attr("to_the_end", True)
     assert not HistPruner(FINITE, EPOCHS).prune(study, study.trials[-1])
+
+
+def test_a_study_that_minimises_is_refused() -> None:
+    study = optuna.create_study(direction="minimize", sampler=HistSampler(FINITE, EPOCHS))
+    with pytest.raises(ValueError, match="found a study that minimises; HistSampler is for R@1"):
+        study.ask(FINITE)

@@ -96,6 +96,11 @@ def test_the_projects_own_is_the_default() -> None:
             'allowed: with the sampler "hist" alone, not "tpe"',
         ),
         ({"gpu_hours": 0}, "gpu_hours: found 0, allowed: a number > 0"),
+        ({"gpu_hours": True}, "gpu_hours: found true, allowed: a number > 0"),
+        (
+            {"decided": {"delta": True}},
+            "decided.delta: found true, allowed: a number > 0 (points of R@1)",
+        ),
         (
             {"decided": {"epsilon": 1}},
             "decided.epsilon: found 1, allowed: a number between 0 and 1",
