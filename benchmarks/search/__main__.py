@@ -47,7 +47,14 @@ def main() -> None:
         if method in NEEDS_EARLIER and options.warm_start is None:
             sys.exit(f"--methods: found {method} without --warm-start TABLE.jsonl; add it")
     tasks = [
-        Task(table, method, options.workers, options.budget, repeat, options.warm_start)
+        Task(
+            table,
+            method,
+            options.workers,
+            options.budget,
+            repeat,
+            options.warm_start if method in NEEDS_EARLIER else None,
+        )
         for table in options.table
         for method in methods
         for repeat in range(options.repeats)

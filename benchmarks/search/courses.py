@@ -25,10 +25,11 @@ class Course(NamedTuple):
     repeat: int
     steps: list[Step]
     own_seconds: float
+    earlier: str | None = None
 
     @property
-    def key(self) -> tuple[str, str, int, int]:
-        return self.table, self.method, self.workers, self.repeat
+    def key(self) -> tuple[str, str, int, int, str | None]:
+        return self.table, self.method, self.workers, self.repeat, self.earlier
 
     def line(self) -> str:
         steps = [
@@ -39,7 +40,7 @@ class Course(NamedTuple):
         )
 
     @classmethod
-    def read(cls, path: Path) -> dict[tuple[str, str, int, int], Self]:
+    def read(cls, path: Path) -> dict[tuple[str, str, int, int, str | None], Self]:
         """All courses of a file."""
         courses = {}
         for line in path.read_text().splitlines():
@@ -76,6 +77,12 @@ class Task(NamedTuple):
     repeat: int
     earlier: Path | None = None
 
+    @property
+    def key(self) -> tuple[str, str, int, int, str | None]:
+        """That of its course."""
+        earlier = None if self.earlier is None else self.earlier.stem
+        return self.table.stem, self.method, self.workers, self.repeat, earlier
+
 
 @cache
 def _load(path: Path) -> Table:
@@ -103,6 +110,7 @@ def simulate(task: Task) -> Course:
         task.repeat,
         _changes(steps),
         time.process_time() - started,
+        None if earlier is None else earlier.name,
     )
 
 
@@ -117,12 +125,14 @@ def _changes(steps: list[Step]) -> list[Step]:
 
 
 def run(
-    tasks: Sequence[Task], processes: int, known: dict[tuple[str, str, int, int], Course]
+    tasks: Sequence[Task],
+    processes: int,
+    known: dict[tuple[str, str, int, int, str | None], Course],
 ) -> Iterator[Course]:
     """The courses of all tasks, those that are known first."""
     missing = []
     for task in tasks:
-        course = known.get((task.table.stem, task.method, task.workers, task.repeat))
+        course = known.get(task.key)
         if course is None:
             missing.append(task)
         else:

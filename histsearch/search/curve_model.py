@@ -581,7 +581,6 @@ class Posterior:
         pivots: V tried configurations that the model knows all others by.
         weights_2V: Of each of these in f and in d of any configuration, by the kernel between.
         own_G22: Covariance of f and d of each configuration.
-        deviation_G: Standard deviation of f less the best one's f.
     """
 
     def __init__(
@@ -658,9 +657,19 @@ class Posterior:
             covariance_of(1, 1, d_d),
         )
         self.own_G22 = np.array([[f_f_G, f_d_G], [f_d_G, d_d_G]]).transpose(2, 0, 1)
-        with_best_G = self.covariance([self.best])[0, 0]
-        variance_G = f_f_G - 2.0 * with_best_G + f_f_G[self.best]
-        self.deviation_G: Array = np.sqrt(np.maximum(variance_G, _JITTER))
+
+    def best_but(self, barred: Sequence[int]) -> int:
+        """The configuration with the highest mean of those that aren't barred."""
+        mean_G = self.mean_G.copy()
+        mean_G[list(barred)] = -np.inf
+        return int(mean_G.argmax())
+
+    def deviations_from(self, best: int) -> Array:
+        """(G,) standard deviation of each f less that of one configuration."""
+        f_f_G, with_best_G = self.own_G22[:, 0, 0], self.covariance([best])[0, 0]
+        variance_G = f_f_G - 2.0 * with_best_G + f_f_G[best]
+        deviations_G: Array = np.sqrt(np.maximum(variance_G, _JITTER))
+        return deviations_G
 
     def covariance(self, rows: Sequence[int] | Integers) -> Array:
         """(2, R, G) covariance of f of some configurations, with f and with d of all."""
@@ -692,9 +701,9 @@ class Posterior:
         allowed = np.setdiff1d(np.arange(len(self.mean_G)), barred)
         if len(allowed) < 2:
             return 0.0
-        best = int(allowed[self.mean_G[allowed].argmax()])
-        hopes = self.mean_G[allowed] + _HOPE * self.deviation_G[allowed]
-        rows = np.unique([best, *allowed[np.argsort(-hopes)[:_HOPEFUL]]])
+        best = self.best_but(barred)
+        hopes_G = self.mean_G + _HOPE * self.deviations_from(best)
+        rows = np.unique([best, *allowed[np.argsort(-hopes_G[allowed])[:_HOPEFUL]]])
         covariance_RR = self.covariance(rows)[0][:, rows]
         covariance_RR[np.diag_indices_from(covariance_RR)] += _JITTER
         factor_RR = np.linalg.cholesky(covariance_RR)

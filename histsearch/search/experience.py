@@ -26,8 +26,8 @@ class Experience(NamedTuple):
     Attributes:
         study: Its name.
         search_space: Its searched parameters.
-        usual: A value of each of them, for a later study that hasn't the parameter: that of the
-            best configuration.
+        usual: A value of each of them, for a later study that doesn't search the parameter: that of
+            the best configuration it tried, or the one the later study trains with.
         settings: The model's hyperparameters.
         configurations: The V tried ones that its model knows all others by.
         weights_2V: Of each in f and in d of any configuration, by the kernel between the two.
@@ -41,11 +41,11 @@ class Experience(NamedTuple):
     weights_2V: Array
 
     def expects(self, configurations: Sequence[Configuration]) -> Array:
-        """(G, 2) f and d of configurations of another study, in points of R@1.
+        """(G, 2) f and d of configurations of another study, in points above their average.
 
         Each is looked at as the nearest of this study's: a number as the nearest of its list or
         range, a parameter that the other study hasn't at its usual value. Where a word has no
-        counterpart here, nothing is expected.
+        counterpart here, the average is expected.
         """
         space = SearchSpace(self.search_space)
         placed = [space.nearest_places({**self.usual, **one}) for one in configurations]
@@ -57,7 +57,10 @@ class Experience(NamedTuple):
         rows = np.arange(len(places_GD))
         asked = len(configurations)
         kernel_GV = model.kernel(self.settings, rows[:asked], rows[asked:])
-        expected_G2: Array = (kernel_GV @ self.weights_2V.T) * known_G[:, None]
+        expected_G2: Array = kernel_GV @ self.weights_2V.T
+        if known_G.any():
+            expected_G2 -= expected_G2[known_G].mean(axis=0)
+        expected_G2[~known_G] = 0.0
         return expected_G2
 
     def with_usual(self, values: Mapping[str, Any]) -> Self:
@@ -101,6 +104,18 @@ def _rounded(values: Array) -> list[float]:
 def read_experiences(study: optuna.Study) -> list[Experience]:
     """The experiences a study began with."""
     return [Experience.from_json(entry) for entry in study.user_attrs.get(EXPERIENCES, [])]
+
+
+def favourites(
+    study: optuna.Study, search_space: Mapping[str, BaseDistribution]
+) -> list[Configuration]:
+    """The earlier studies' best configurations, those that the study's space has."""
+    space = SearchSpace(search_space)
+    found = [
+        {name: one.usual[name] for name in space.names if name in one.usual}
+        for one in read_experiences(study)
+    ]
+    return [configuration for configuration in found if space.holds(configuration)]
 
 
 def expected_by_all(

@@ -9,6 +9,7 @@ from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 from typing_extensions import override
 
+from histsearch.search.experience import favourites
 from histsearch.search.history import TO_THE_END, load_planner, read_history
 
 
@@ -48,7 +49,11 @@ class HistPruner(BasePruner):
             return False
         others = [one for one in study.get_trials(deepcopy=False) if one.number != trial.number]
         history = read_history(
-            [*others, trial], self._search_space, self._epochs, np.random.default_rng(trial.number)
+            [*others, trial],
+            self._search_space,
+            self._epochs,
+            np.random.default_rng(trial.number),
+            favourites(study, self._search_space),
         )
         at_hand = history.index(trial.number)
         if at_hand is None:

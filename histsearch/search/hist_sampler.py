@@ -11,6 +11,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from typing_extensions import override
 
+from histsearch.search.experience import favourites
 from histsearch.search.history import History, load_planner, read_history, store_fit
 from histsearch.search.planner import Planner
 
@@ -76,6 +77,7 @@ class HistSampler(BaseSampler):
         ]
         # In a range hardly any candidate has just the value that was enqueued; Optuna keeps it.
         possible = agreeing or list(range(len(configurations)))
+        possible = [row for row in possible if row not in history.barred] or possible
         if not any(view.recalls or view.running for view in history.views):
             return configurations[planner.first(possible, self._rng(study))]
         barred = {*range(len(configurations))} - {*possible} | {*history.barred}
@@ -115,7 +117,13 @@ class HistSampler(BaseSampler):
 
     def _look(self, study: optuna.Study, but: int | None = None) -> tuple[History, Planner]:
         trials = [trial for trial in study.get_trials(deepcopy=False) if trial.number != but]
-        history = read_history(trials, self._search_space, self._epochs, self._rng(study))
+        history = read_history(
+            trials,
+            self._search_space,
+            self._epochs,
+            self._rng(study),
+            favourites(study, self._search_space),
+        )
         planner = load_planner(study, history, self._epochs)
         before = planner.fit
         planner.refit(history.views)

@@ -9,7 +9,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from histsearch.search.candidates import Candidates, SearchSpace
+from histsearch.search.candidates import Candidates, Configuration, SearchSpace
 from histsearch.search.curve_model import Settings
 from histsearch.search.experience import Experience, expected_by_all, read_experiences
 from histsearch.search.planner import Fit, Planner, TrialView
@@ -56,6 +56,7 @@ def read_history(
     search_space: Mapping[str, BaseDistribution],
     epochs: int,
     rng: np.random.Generator,
+    favoured: Sequence[Configuration] = (),
 ) -> History:
     """Translate Optuna's trials; R@1 in [0, 1] becomes percent.
 
@@ -64,12 +65,15 @@ def read_history(
         search_space: The searched parameters.
         epochs: Epochs of a full run.
         rng: Source of the draw of candidates, in a large space.
+        favoured: Configurations that earlier studies favour.
     """
     space = SearchSpace(search_space)
     usable = [trial for trial in trials if space.holds(trial.params)]
     best = sorted(usable, key=_last_value, reverse=True)[:_BEST]
     candidates = space.candidates(
-        (trial.params for trial in usable), [trial.params for trial in best], rng
+        [*(trial.params for trial in usable), *favoured],
+        [*(trial.params for trial in best), *favoured],
+        rng,
     )
     views, numbers, barred = [], [], []
     for trial in usable:
@@ -136,7 +140,8 @@ def learn(
 ) -> Experience | None:
     """What a study teaches later ones; None if it has no epoch yet.
 
-    Its own experience isn't passed on: name the earlier studies beside it.
+    Configurations that failed or diverged teach nothing. Its own experience isn't passed on: name
+    the earlier studies beside it.
 
     Args:
         name: Its name.
@@ -146,7 +151,11 @@ def learn(
     """
     rng = np.random.default_rng(0)
     history = read_history(study.get_trials(deepcopy=False), search_space, epochs, rng)
-    views = [view._replace(running=False) for view in history.views if view.recalls]
+    views = [
+        view._replace(running=False)
+        for view in history.views
+        if view.recalls and view.configuration not in history.barred
+    ]
     return learn_from(name, search_space, history.candidates, views, epochs) if views else None
 
 
@@ -162,10 +171,11 @@ def learn_from(
     for _ in range(_FITS):
         planner.fit_to(views)
     posterior = planner.posterior(views)
+    best = max({view.configuration for view in views}, key=lambda row: float(posterior.mean_G[row]))
     return Experience(
         name,
         dict(search_space),
-        candidates.configurations[posterior.best],
+        candidates.configurations[best],
         planner.model.settings,
         [candidates.configurations[row] for row in posterior.pivots],
         posterior.weights_2V,

@@ -9,6 +9,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
+from histsearch.search.experience import favourites
 from histsearch.search.history import PERCENT, History, load_planner, read_history
 from histsearch.search.planner import Planner
 
@@ -34,7 +35,8 @@ class Outlook:
             epochs: Epochs of a full run.
         """
         rng = np.random.default_rng(_SEED)
-        history = read_history(study.get_trials(deepcopy=False), search_space, epochs, rng)
+        trials, favoured = study.get_trials(deepcopy=False), favourites(study, search_space)
+        history = read_history(trials, search_space, epochs, rng, favoured)
         return cls(history, load_planner(study, history, epochs))
 
     def expected(self, trial: FrozenTrial) -> float | None:
@@ -68,6 +70,5 @@ class Outlook:
         Those that failed or diverged don't count.
         """
         views = [view._replace(running=False) for view in self.history.views]
-        posterior = self.planner.posterior(views)
         rng = np.random.default_rng(_SEED)
-        return posterior.chance_of_better(delta, rng, self.history.barred)
+        return self.planner.chance_of_better(views, delta, rng, self.history.barred)

@@ -13,9 +13,11 @@ luck of its seed is what is in doubt.
 
 # G = configurations, A = actions, D = hyperparameters, R = configurations in question
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from threading import RLock
 from typing import NamedTuple
 
 import numpy as np
@@ -135,7 +137,7 @@ class Planner:
     def fit_to(self, trials: Sequence[TrialView]) -> None:
         """Fit the model's settings."""
         curves = _curves(trials)
-        with _thread_pools().limit(limits=1, user_api="blas"):
+        with _one_thread():
             self.model.fit(curves, _FIT_ITERATIONS)
         self._fitted_to = sum(len(curve.recalls) for curve in curves)
         self._last = None
@@ -145,7 +147,7 @@ class Planner:
         pending = [Pending(one.configuration, len(one.recalls)) for one in trials if one.running]
         key: _Key = (tuple(_curves(trials)), tuple(pending))
         if self._last is None or self._last[0] != key:
-            with _thread_pools().limit(limits=1, user_api="blas"):
+            with _one_thread():
                 self._last = key, self.model.posterior(key[0], pending)
         return self._last[1]
 
@@ -157,6 +159,24 @@ class Planner:
         else:
             posterior = self.posterior(trials)
         return Answer(posterior.best, float(posterior.mean_G[posterior.best]))
+
+    def chance_of_better(
+        self,
+        trials: Sequence[TrialView],
+        delta: float,
+        rng: np.random.Generator,
+        barred: Sequence[int] = (),
+    ) -> float:
+        """Probability that a candidate beats the best one by more than ``delta`` points of R@1.
+
+        Args:
+            trials: All trials of the study.
+            delta: In points of R@1.
+            rng: Source of the samples that it is counted in.
+            barred: Candidates that don't count.
+        """
+        with _one_thread():
+            return self.posterior(trials).chance_of_better(delta, rng, barred)
 
     def next(
         self,
@@ -174,11 +194,11 @@ class Planner:
             barred: Candidates that must not be trained.
             may_start: Whether new trials are allowed.
         """
-        options = self._options(trials, current, may_start)
-        if len(options.configurations_A) == 0:
-            return None
-        with _thread_pools().limit(limits=1, user_api="blas"):
-            rates_A = _rates(self.posterior(trials), options)
+        with _one_thread():
+            options = self._options(trials, current, may_start)
+            if len(options.configurations_A) == 0:
+                return None
+            rates_A = _rates(self.posterior(trials), options, barred)
         rates_A[np.isin(options.configurations_A, barred)] = 0.0
         best = int(rates_A.argmax())
         if rates_A[best] == 0.0:
@@ -217,8 +237,17 @@ class Planner:
 
 @cache
 def _thread_pools() -> ThreadpoolController:
-    """NumPy's threads, of which one is quickest here: the matrices are small, the cores shared."""
     return ThreadpoolController()
+
+
+_one_at_a_time = RLock()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Use one of NumPy's threads: the matrices are small, and other workers need the cores."""
+    with _one_at_a_time, _thread_pools().limit(limits=1, user_api="blas"):
+        yield
 
 
 def _curves(trials: Sequence[TrialView]) -> list[Curve]:
@@ -245,7 +274,7 @@ def _horizons(before: int, epochs: int) -> list[int]:
     return [*steps, epochs]
 
 
-def _rates(posterior: Posterior, options: _Options) -> Array:
+def _rates(posterior: Posterior, options: _Options, barred: Sequence[int]) -> Array:
     """(A,) what an action takes away of the doubts that matter, per second."""
     if len(posterior.mean_G) == 1:
         return 1.0 / options.seconds_A
@@ -256,27 +285,25 @@ def _rates(posterior: Posterior, options: _Options) -> Array:
     # N·(1 + Σ·N)⁻¹ is what the epochs bring to f and d beyond what is known.
     reached_A22 = np.eye(2) + precision_A22 @ posterior.own_G22[rows_A]
     gained_A22 = np.linalg.solve(reached_A22, precision_A22)
-    value_A = np.einsum("aij,aij->a", gained_A22, _questions(posterior)[rows_A])
+    value_A = np.einsum("aij,aij->a", gained_A22, _questions(posterior, barred)[rows_A])
     rates_A: Array = np.maximum(value_A, np.finfo(float).tiny) / options.seconds_A
     return rates_A
 
 
-def _questions(posterior: Posterior) -> Array:
+def _questions(posterior: Posterior, barred: Sequence[int]) -> Array:
     """(G, 2, 2) how a configuration's f and d bear on the doubts that matter.
 
     The sum over configurations in question of what their difference from the best one shares with f
     and d, as a part of its variance and weighed by its expected improvement.
     """
-    best = posterior.best
-    improvement_G = _expected_improvement(
-        posterior.mean_G - posterior.mean_G[best], posterior.deviation_G
-    )
-    improvement_G[best] = 0.0
-    rows_R = np.argsort(-improvement_G, kind="stable")[:_IN_QUESTION]
-    rows_R = rows_R[rows_R != best]
+    best = posterior.best_but(barred)
+    deviation_G = posterior.deviations_from(best)
+    improvement_G = _expected_improvement(posterior.mean_G - posterior.mean_G[best], deviation_G)
+    order_G = np.argsort(-improvement_G, kind="stable")
+    rows_R = order_G[~np.isin(order_G, [best, *barred])][:_IN_QUESTION]
     covariance_2RG = posterior.covariance([*rows_R, best])
     shared_2RG = covariance_2RG[:, :-1] - covariance_2RG[:, -1:]
-    weights_R = improvement_G[rows_R] / posterior.deviation_G[rows_R] ** 2
+    weights_R = improvement_G[rows_R] / deviation_G[rows_R] ** 2
     questions_G22: Array = np.einsum("irg,r,jrg->gij", shared_2RG, weights_R, shared_2RG)
     return questions_G22
 

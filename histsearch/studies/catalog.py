@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from pydantic import ValidationError
@@ -18,6 +19,8 @@ import histsearch
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts, optuna_trials
 from histsearch.exceptions import StudyError
+from histsearch.search.candidates import SearchSpace
+from histsearch.search.distributions import distributions
 from histsearch.search.experience import EXPERIENCES, Experience
 from histsearch.search.history import learn
 from histsearch.search.space import NAME_ALLOWED, NAME_PATTERN, Space
@@ -31,6 +34,7 @@ from histsearch.studies.study import (
     Study,
     selection,
 )
+from histsearch.training.hyperparameters import Hyperparameters
 
 METRIC = "R@1"
 
@@ -110,13 +114,23 @@ def _experience(storage: Storage, space: Space, earlier: str) -> Experience:
             f'found "{earlier}", which searched {", ".join(search_space)}; warm-start from a study '
             f"that searched one of {', '.join(space.search)}"
         )
-    experience = learn(earlier, study.optuna_study, search_space, study.definition.space.epochs)
+    try:
+        experience = learn(earlier, study.optuna_study, search_space, study.definition.space.epochs)
+    except KeyError:  # it was deleted a moment ago
+        raise StudyError(_no_such_study(storage, earlier)) from None
     if experience is None:
         raise StudyError(
             f'found no trained epoch in "{earlier}" to learn from; wait for its first, or leave it '
             "out"
         )
-    return experience.with_usual(space.fixed)
+    experience = experience.with_usual({**Hyperparameters().model_dump(), **space.fixed})
+    every = SearchSpace(distributions(space)).candidates((), (), np.random.default_rng(0))
+    if np.allclose(experience.expects(every.configurations), 0.0, atol=1e-6):
+        raise StudyError(
+            f'found nothing in "{earlier}" that tells this space\'s configurations apart: the two '
+            "share no value of a word, or one value alone; leave it out"
+        )
+    return experience
 
 
 def create_study(

@@ -7,11 +7,13 @@ from optuna.trial import TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
+from histsearch.search.experience import read_experiences
 from histsearch.search.space import Space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, delete_study, find_study
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.study import Study
+from histsearch.training.hyperparameters import Hyperparameters
 from tests.integration.claims import claimed
 from tests.integration.studies.small_search import small_space
 
@@ -74,11 +76,23 @@ def test_what_the_new_space_keeps_fixed_is_where_the_earlier_study_is_asked(
     assert claimed(study).trial.params == {"tau": 32}
 
 
+def test_what_is_neither_searched_nor_fixed_is_asked_for_as_it_will_be_trained(
+    storage: Storage,
+) -> None:
+    earlier_study(storage)
+    study = create_search(storage, hist_space("cub", {"tau": LATER["tau"]}), warm_start=["cars"])
+    (experience,) = read_experiences(study.optuna_study)
+    assert experience.usual == {"tau": 32, "batch_size": Hyperparameters().batch_size}
+
+
 def test_refusals_create_nothing(storage: Storage) -> None:
     earlier = earlier_study(storage)
     create_retraining(earlier, top=1, seeds=1)
     create_search(storage, hist_space("fresh"))
     create_search(storage, hist_space("other", {"alpha": [0.9, 1.0]}))
+    words = create_search(storage, hist_space("words", {"distance": ["cosine", "euclidean"]}))
+    claim = claimed(words)
+    claim.record({trial_record.BEST_EPOCH: 1}, {1: 0.5})
     refusals = {
         "carz": 'found no study "carz"; did you mean "cars"?',
         "fresh": 'found no trained epoch in "fresh" to learn from; wait for its first, or leave it '
@@ -97,5 +111,7 @@ def test_refusals_create_nothing(storage: Storage) -> None:
     assert str(refusal.value) == (
         'found the sampler "tpe" with a warm start, allowed: "hist"; leave one of the two out'
     )
+    with pytest.raises(StudyError, match='found nothing in "words" that tells this space'):
+        create_search(storage, hist_space("cub", {"distance": ["manhattan"]}), warm_start=["words"])
     with pytest.raises(StudyError, match='found no study "cub"'):
         find_study(storage, "cub")

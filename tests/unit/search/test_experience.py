@@ -10,11 +10,12 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
 )
+from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.search.candidates import Configuration, SearchSpace
 from histsearch.search.experience import EXPERIENCES, Experience
 from histsearch.search.hist_sampler import HistSampler
-from histsearch.search.history import learn, learn_from
+from histsearch.search.history import DIVERGED, learn, learn_from
 from histsearch.search.planner import Planner, TrialView
 
 EPOCHS = 4
@@ -50,6 +51,7 @@ def test_the_best_of_the_earlier_study_is_expected_most_of() -> None:
     f_G = learned.expects(every)[:, 0]
     assert every[int(f_G.argmax())] == configuration(16, 8)
     truth_G = np.array([recall(one) for one in every])
+    assert f_G.mean() == pytest.approx(0.0)
     assert np.ptp(f_G - truth_G) < 1.0, "differences are those of the earlier study, in points"
 
 
@@ -64,23 +66,29 @@ def test_a_study_remembers_it_as_json() -> None:
 
 def test_values_of_another_space_are_looked_at_as_the_nearest() -> None:
     learned = experience()
-    near, far = learned.expects([configuration(15, 8), configuration(1000, 8)])
-    np.testing.assert_allclose(near, learned.expects([configuration(16, 8)])[0])
-    np.testing.assert_allclose(far, learned.expects([configuration(32, 8)])[0])
+    asked = [configuration(tau, 8) for tau in (15, 16, 1000, 32)]
+    near, itself, far, last = learned.expects(asked)
+    np.testing.assert_allclose(near, itself)
+    np.testing.assert_allclose(far, last)
+    assert (itself != last).any()
 
 
 def test_a_parameter_that_is_not_searched_has_its_usual_value() -> None:
     learned = experience()
-    left_out = [{"tau": 16, "lr": 0.1}]
-    np.testing.assert_allclose(
-        learned.expects(left_out), learned.expects([configuration(16, 8, "adamw")])
-    )
+    left_out = {"tau": 16, "lr": 0.1}
+    usual, best, other = learned.expects([left_out, configuration(16, 8), configuration(16, 32)])
+    np.testing.assert_allclose(usual, best)
     fixed = learned.with_usual({"batch_size": 32, "epochs": 7})
-    np.testing.assert_allclose(fixed.expects(left_out), learned.expects([configuration(16, 32)]))
+    usual, best, other = fixed.expects([left_out, configuration(16, 8), configuration(16, 32)])
+    np.testing.assert_allclose(usual, other)
+    assert (best != other).any()
 
 
-def test_of_an_unknown_word_nothing_is_expected() -> None:
-    assert not experience().expects([configuration(16, 8, "sgd")]).any()
+def test_of_an_unknown_word_the_average_is_expected() -> None:
+    asked = [configuration(16, 8), configuration(4, 32), configuration(16, 8, "sgd")]
+    best, worst, unknown = experience().expects(asked)
+    np.testing.assert_allclose(best + worst, 0.0, atol=1e-9)
+    assert not unknown.any()
 
 
 def test_ranges_teach_lists() -> None:
@@ -111,21 +119,53 @@ def test_a_study_begins_with_what_the_earlier_one_favours() -> None:
     assert study.ask(SPACE).params == configuration(16, 8)
 
 
-@pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_right_or_wrong_the_best_is_found(sign: float) -> None:
-    learned = experience()
-    learned = learned._replace(weights_2V=sign * learned.weights_2V)
-    study, _ = hist_study(learned)
-    for number in range(14):
+def test_what_fails_before_its_first_epoch_is_not_begun_with_again() -> None:
+    study, _ = hist_study(experience())
+    tried = []
+    for _ in range(3):
         trial = study.ask(SPACE)
-        noise = np.random.default_rng(number).normal(scale=0.3, size=EPOCHS)
-        for epoch in range(1, EPOCHS + 1):
-            value = recall(trial.params) - 10 / epoch + noise[epoch - 1]
-            trial.report(value / 100, epoch)
-        study.tell(trial, value / 100)
-    taught = learn("later", study, SPACE, EPOCHS)
-    assert taught is not None
-    assert recall(taught.usual) >= recall(configuration(16, 8)) - 4.1
+        tried.append(tuple(trial.params.values()))
+        study.tell(trial, state=TrialState.FAIL)
+    assert len(set(tried)) == 3
+
+
+def test_in_a_large_space_the_favourite_is_among_the_candidates() -> None:
+    large: dict[str, BaseDistribution] = {
+        name: CategoricalDistribution(tuple(range(6))) for name in "abcdef"
+    }
+    candidates = SearchSpace(large).candidates((), (), np.random.default_rng(0))
+    views = [
+        TrialView(row, (50.0 + sum(one.values()),) * EPOCHS)
+        for row, one in enumerate(candidates.configurations[:60])
+    ]
+    learned = learn_from("cars", large, candidates, views, EPOCHS)
+    learned = learned.with_usual(dict.fromkeys("abcdef", 5))
+    sampler = HistSampler(large, EPOCHS)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.set_user_attr(EXPERIENCES, [learned.to_json()])
+    assert study.ask(large).params == dict.fromkeys("abcdef", 5)
+
+
+def test_what_failed_or_diverged_teaches_nothing() -> None:
+    study = optuna.create_study(direction="maximize")
+    for tau in (4, 8, 16):
+        study.add_trial(told(configuration(tau, 8), [60.0 + tau] * EPOCHS))
+    bad = told(configuration(32, 32), [90.0, 95.0])
+    bad.set_user_attr(DIVERGED, True)
+    study.add_trial(bad)
+    learned = learn("cars", study, SPACE, EPOCHS)
+    assert learned is not None
+    assert learned.usual == configuration(16, 8)
+    assert configuration(32, 32) not in learned.configurations
+
+
+def told(params: Configuration, recalls: list[float]) -> FrozenTrial:
+    return optuna.trial.create_trial(
+        params=params,
+        distributions=SPACE,
+        value=recalls[-1] / 100,
+        intermediate_values={number + 1: value / 100 for number, value in enumerate(recalls)},
+    )
 
 
 @pytest.mark.parametrize("sign", [1.0, 0.0, -1.0])

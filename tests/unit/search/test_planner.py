@@ -90,6 +90,20 @@ def test_what_is_barred_or_not_allowed_is_not_trained() -> None:
     assert one.next([trial(3, 50.0)], may_start=False) is None
 
 
+def test_what_is_barred_is_not_in_question() -> None:
+    line = Planner(np.arange(5)[:, None], [DISTANCES], EPOCHS)
+    trials = [
+        paused(0, 50.0, 54.0),
+        trial(1, *(58.0,) * EPOCHS),
+        paused(2, 62.0, 66.0),
+        trial(3),
+        trial(4),
+    ]
+    action = line.next(trials, barred=[3, 4])
+    assert action is not None
+    assert action.configuration in (0, 2), "not the one that is known, for the sake of its like"
+
+
 def test_a_trial_at_its_end_is_not_gone_on_with() -> None:
     one = planner(2)
     done = trial(12, 60.0, 61.0, resumable=True)
