@@ -20,12 +20,13 @@ configurations instead of observations, are what makes it cheap here.
 """
 
 # G = configurations, D = hyperparameters, T = epochs of a full run, U = configurations with data,
+# V = those of U that span all others, W = white values of f and d: 2 of V;
 # L = latent values: f of U, d of U, m of T; S = hyperparameters of the model; K = earlier studies
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -568,6 +569,77 @@ class _Problem:
         return Settings(values_S, settings.earlier)
 
 
+def _span(kernel_UU: Array) -> tuple[Integers, Array]:
+    """V configurations that span all others, and their kernel's lower factor.
+
+    On a grid there are far fewer of them than configurations: a pivoted Cholesky factorisation
+    ends when what is left of the kernel is below `_JITTER`.
+    """
+    if len(kernel_UU) == 0:
+        return np.zeros(0, dtype=np.int64), np.zeros((0, 0))
+    packed_UU, pivots_U, rank, _ = dpstrf(kernel_UU, lower=1, tol=_JITTER)
+    return pivots_U[:rank].astype(np.int64) - 1, np.tril(packed_UU[:rank, :rank])
+
+
+class _White(NamedTuple):
+    """The latent values as white ones times factors.
+
+    f and d of U are by factor_22 and spans_VU', and m is by factor_TT. V of the tried
+    configurations span all others.
+    """
+
+    pivots_V: Integers
+    factor_VV: Array
+    factor_22: Array
+    factor_TT: Array
+    spans_VG: Array
+    spans_VU: Array
+
+    @classmethod
+    def of(cls, model: CurveModel, tried: Integers, basis_T2: Array) -> Self:
+        """For the model's present settings."""
+        settings = model.settings
+        pivots_V, factor_VV = _span(model.kernel(settings, tried, tried))
+        every = np.arange(len(model.places_GD))
+        kernel_VG = model.kernel(settings, tried[pivots_V], every)
+        spans_VG = solve_triangular(factor_VV, kernel_VG, lower=True)
+        curve_TT = model.curve_covariance(basis_T2) + _JITTER * np.eye(model.epochs)
+        return cls(
+            pivots_V,
+            factor_VV,
+            np.linalg.cholesky(model.coupling(settings)),
+            np.linalg.cholesky(curve_TT),
+            spans_VG,
+            spans_VG[:, tried],
+        )
+
+    def precision(self, own_22U: Array) -> Array:
+        """(2V, 2V) of the white values of f and d, by prior and data."""
+        own_22U = np.einsum("ca,ceu,eb->abu", self.factor_22, own_22U, self.factor_22)
+        blocks = [[(self.spans_VU * own_U) @ self.spans_VU.T for own_U in row] for row in own_22U]
+        precision_WW: Array = np.block(blocks)
+        precision_WW[np.diag_indices_from(precision_WW)] += 1.0
+        return precision_WW
+
+    def mean(self, data: _Information) -> tuple[Array, Array]:
+        """(2, V) posterior mean of f and d in units of factor_VV, and (T,) of m's white values."""
+        size, epochs = 2 * len(self.pivots_V), len(self.factor_TT)
+        tried = self.spans_VU.shape[1]
+        shared_2UT = np.einsum("ab,aut->but", self.factor_22, data.shared_2UT)
+        shared_2VT = self.spans_VU @ shared_2UT @ self.factor_TT
+        inner_LL = np.eye(size + epochs)
+        inner_LL[:size, :size] = self.precision(data.own_22U)
+        inner_LL[:size, size:] = shared_2VT.reshape(size, epochs)
+        inner_LL[size:, :size] = inner_LL[:size, size:].T
+        inner_LL[size:, size:] += self.factor_TT.T @ data.curve_TT @ self.factor_TT
+        shift_2U = data.shift_L[: 2 * tried].reshape(2, tried)
+        shift_2V = self.factor_22.T @ shift_2U @ self.spans_VU.T
+        shift_T = self.factor_TT.T @ data.shift_L[2 * tried :]
+        shift_L = np.concatenate([shift_2V.ravel(), shift_T])
+        white_L = cho_solve(cho_factor(inner_LL, lower=True), shift_L)
+        return self.factor_22 @ white_L[:size].reshape(2, -1), white_L[size:]
+
+
 class Posterior:
     """What the data say of every configuration.
 
@@ -599,38 +671,12 @@ class Posterior:
         groups = _by_length(curves, row_of, model.means_G2)
         data = _inform(groups, len(tried), model.epochs, noise)
 
-        # Latent values are white ones times factors: f and d of U by factor_22 and spans_VU', V
-        # configurations spanning all others; m by factor_TT.
-        pivots_V, factor_VV = _span(model.kernel(settings, tried, tried))
-        self.pivots: Integers = tried[pivots_V]
-        every = np.arange(len(model.places_GD))
-        spans_VG = solve_triangular(
-            factor_VV, model.kernel(settings, self.pivots, every), lower=True
-        )
-        spans_VU = spans_VG[:, tried]
-        factor_22 = np.linalg.cholesky(model.coupling(settings))
-        factor_TT = np.linalg.cholesky(
-            model.curve_covariance(noise.basis_T2) + _JITTER * np.eye(model.epochs)
-        )
-        shared_2VT = spans_VU @ np.einsum("ab,aut->but", factor_22, data.shared_2UT) @ factor_TT
-        size = 2 * len(self.pivots)
-        inner_LL = np.eye(size + model.epochs)
-        inner_LL[:size, :size] = _whitened(data.own_22U, factor_22, spans_VU)
-        inner_LL[:size, size:] = shared_2VT.reshape(size, model.epochs)
-        inner_LL[size:, :size] = inner_LL[:size, size:].T
-        inner_LL[size:, size:] += factor_TT.T @ data.curve_TT @ factor_TT
-        shift_2U = data.shift_L[: 2 * len(tried)].reshape(2, -1)
-        shift_L = np.concatenate(
-            [
-                (factor_22.T @ shift_2U @ spans_VU.T).ravel(),
-                factor_TT.T @ data.shift_L[2 * len(tried) :],
-            ]
-        )
-        white_L = cho_solve(cho_factor(inner_LL, lower=True), shift_L)
-        white_2V = factor_22 @ white_L[:size].reshape(2, -1)
-        self.weights_2V = solve_triangular(factor_VV, white_2V.T, lower=True, trans="T").T
-        last = float(factor_TT[-1] @ white_L[size:])
-        self.mean_G: Array = model.means_G2[:, 0] + white_2V[0] @ spans_VG + last
+        white = _White.of(model, tried, noise.basis_T2)
+        self.pivots: Integers = tried[white.pivots_V]
+        white_2V, white_T = white.mean(data)
+        self.weights_2V = solve_triangular(white.factor_VV, white_2V.T, lower=True, trans="T").T
+        last = float(white.factor_TT[-1] @ white_T)
+        self.mean_G: Array = model.means_G2[:, 0] + white_2V[0] @ white.spans_VG + last
         self.best = int(self.mean_G.argmax())
 
         # Posterior = prior − white'·white + left'·left, white being the prior covariance with the
@@ -640,9 +686,11 @@ class Posterior:
             own_22U[:, :, row_of[one.configuration]] += self.foresee(
                 one.before, min(one.before + 1, model.epochs)
             )
-        inner_WW = np.linalg.cholesky(_whitened(own_22U, factor_22, spans_VU))
-        self._whites = [np.concatenate([a * spans_VG, b * spans_VG]) for a, b in factor_22]
-        self._lefts = [solve_triangular(inner_WW, white, lower=True) for white in self._whites]
+        inner_WW = np.linalg.cholesky(white.precision(own_22U))
+        self._whites = [
+            np.concatenate([a * white.spans_VG, b * white.spans_VG]) for a, b in white.factor_22
+        ]
+        self._lefts = [solve_triangular(inner_WW, one, lower=True) for one in self._whites]
         (f_f, f_d), (_, d_d) = model.coupling(settings)
         scale_G = model.variance(settings)
 
@@ -714,24 +762,3 @@ class Posterior:
     def foresee(self, before: int, after: int) -> Array:
         """(2, 2) precision of f and d that a trial's epochs ``before`` + 1 to ``after`` bring."""
         return self._luck.foresee(before, after)
-
-
-def _span(kernel_UU: Array) -> tuple[Integers, Array]:
-    """V configurations that span all others, and their kernel's lower factor.
-
-    On a grid there are far fewer of them than configurations: a pivoted Cholesky factorisation
-    ends when what is left of the kernel is below `_JITTER`.
-    """
-    if len(kernel_UU) == 0:
-        return np.zeros(0, dtype=np.int64), np.zeros((0, 0))
-    packed_UU, pivots_U, rank, _ = dpstrf(kernel_UU, lower=1, tol=_JITTER)
-    return pivots_U[:rank].astype(np.int64) - 1, np.tril(packed_UU[:rank, :rank])
-
-
-def _whitened(own_22U: Array, factor_22: Array, spans_VU: Array) -> Array:
-    """(2V, 2V) precision of the white values of f and d, of prior and data."""
-    own_22U = np.einsum("ca,ceu,eb->abu", factor_22, own_22U, factor_22)
-    blocks = [[(spans_VU * own_U) @ spans_VU.T for own_U in row] for row in own_22U]
-    precision_WW: Array = np.block(blocks)
-    precision_WW[np.diag_indices_from(precision_WW)] += 1.0
-    return precision_WW
