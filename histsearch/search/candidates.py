@@ -88,6 +88,14 @@ class _Axis:
             low, high, value = math.log(low), math.log(high), math.log(value)
         return float((value - low) / (high - low)) if high > low else 0.0
 
+    def holds(self, value: Any) -> bool:
+        """Whether a value is in the domain."""
+        try:
+            internal = self.distribution.to_internal_repr(value)
+        except ValueError:
+            return False
+        return self.distribution._contains(internal)
+
     def place(self, value: Any) -> int:
         """Row of the distances."""
         return round(self.position(value) * (len(self.distances_PP) - 1))
@@ -154,8 +162,7 @@ class SearchSpace:
     def holds(self, configuration: Mapping[str, Any]) -> bool:
         """Whether it is complete, and each value in its domain."""
         return all(
-            name in configuration
-            and axis.distribution._contains(axis.distribution.to_internal_repr(configuration[name]))
+            name in configuration and axis.holds(configuration[name])
             for name, axis in self._axes.items()
         )
 

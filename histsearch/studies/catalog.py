@@ -123,7 +123,10 @@ def _experience(storage: Storage, space: Space, earlier: str) -> Experience:
             f'found no trained epoch in "{earlier}" to learn from; wait for its first, or leave it '
             "out"
         )
-    experience = experience.with_usual({**Hyperparameters().model_dump(), **space.fixed})
+    trained_with = {**Hyperparameters().model_dump(), **space.fixed}
+    experience = experience.with_usual(
+        {name: value for name, value in trained_with.items() if name not in space.search}
+    )
     every = SearchSpace(distributions(space)).candidates((), (), np.random.default_rng(0))
     if np.allclose(experience.expects(every.configurations), 0.0, atol=1e-6):
         raise StudyError(

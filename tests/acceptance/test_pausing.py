@@ -63,8 +63,8 @@ def test_two_workers_pause_trials_and_bring_all_of_them_to_their_end(
     assert "it has learned from stripes" in created.stdout
     run("study", "delete", "stripes", "--yes")
     later = start("worker", "--device", "cpu", "--drain")
-    later.communicate()
-    assert later.returncode == 0
+    log, _ = later.communicate()
+    assert later.returncode == 0, log
     assert re.search(r"learned: +from stripes", run("study", "show", "later").stdout)
     (first,) = find_study(storage, "later").trials()
     assert first.state == TrialState.COMPLETE

@@ -43,7 +43,16 @@ def test_the_first_trial_is_what_the_earlier_study_favours(storage: Storage) -> 
     earlier_study(storage)
     study = create_search(storage, hist_space("cub"), warm_start=["cars", "cars"])
     assert study.warm_start == ["cars"]
+    (experience,) = read_experiences(study.optuna_study)
+    assert experience.usual == {"tau": 32, "batch_size": 8}
     assert claimed(study).trial.params == {"tau": 32, "batch_size": 8}
+
+
+def test_a_favourite_that_the_new_space_has_not_is_passed_over(storage: Storage) -> None:
+    earlier_study(storage)
+    space = hist_space("cub", {"tau": [4, 12], "batch_size": [4, 64]})
+    study = create_search(storage, space, warm_start=["cars"])
+    assert claimed(study).trial.params == {"tau": 12, "batch_size": 4}
 
 
 def test_it_needs_the_earlier_study_no_more(storage: Storage) -> None:

@@ -73,3 +73,13 @@ def test_every_value_of_a_range_in_steps_is_there_once() -> None:
     assert candidates.row({"batch_size": 55, "alpha": 0.3}) is not None
     other_rounding = {"batch_size": 8, "alpha": 0.1 + 0.2}
     assert space.candidates([other_rounding], (), RNG).row(other_rounding) is not None
+
+
+def test_what_is_outside_a_domain_is_not_held() -> None:
+    space = SearchSpace(
+        {"tau": CategoricalDistribution((4, 8)), "lr": FloatDistribution(1e-4, 1e-2)}
+    )
+    assert space.holds({"tau": 8, "lr": 1e-3, "alpha": 0.9})
+    for changed in ({"tau": 16}, {"lr": 1.0}, {"lr": "high"}):
+        assert not space.holds({"tau": 8, "lr": 1e-3, **changed})
+    assert not space.holds({"tau": 8})
