@@ -24,15 +24,17 @@ def draw(table: Table, courses: Sequence[Course], out: Path) -> None:
     )
     most = max(course.steps[-1].epochs for course in courses)
     costs = np.geomspace(table.epochs / 2, most, POINTS)
+    methods = list(dict.fromkeys(course.method for course in courses))
     for panel, count in zip(panels[0], workers, strict=True):
-        for method in dict.fromkeys(course.method for course in courses):
+        for number, method in enumerate(methods):
             some = [c for c in courses if (c.method, c.workers) == (method, count)]
             if not some:
                 continue
             regrets = np.array([[c.regret_at(cost, "epochs") for cost in costs] for c in some])
             low, median, high = np.quantile(regrets, (0.05, 0.5, 0.95), axis=0, method="nearest")
-            (line,) = panel.plot(costs / table.epochs, median, label=f"{method} (n = {len(some)})")
-            panel.fill_between(costs / table.epochs, low, high, alpha=0.12, color=line.get_color())
+            runs, color = costs / table.epochs, f"C{number}"
+            panel.plot(runs, median, color=color, label=f"{method} (n = {len(some)})")
+            panel.fill_between(runs, low, high, alpha=0.12, color=color)
         panel.set_xscale("log")
         panel.set_title(f"{table.name}, {count} worker{'s' if count > 1 else ''}")
         panel.set_xlabel(f"cost in full runs of {table.epochs} epochs")
