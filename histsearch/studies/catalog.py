@@ -28,7 +28,6 @@ from histsearch.studies.definition import StudyDefinition, new_key
 from histsearch.studies.study import (
     BUDGET,
     DEFINITION,
-    IMAGES,
     PAUSED,
     SELECTION,
     Study,
@@ -143,7 +142,6 @@ def create_study(
     *,
     budget: int,
     queue: list[QueuedTrial],
-    images: str | None = None,
     attributes: Mapping[str, Any] = MappingProxyType({}),
 ) -> Study:
     """Create a study with its definition, budget, first trials and other attributes.
@@ -171,8 +169,6 @@ def create_study(
     optuna_study.set_user_attr(BUDGET, budget)
     optuna_study.set_user_attr(SELECTION, selection(definition))
     optuna_study.set_user_attr(DEFINITION, definition.model_dump(mode="json"))
-    if images is not None:
-        optuna_study.set_user_attr(IMAGES, images)
     for key, value in attributes.items():
         optuna_study.set_user_attr(key, value)
     for trial in queue:

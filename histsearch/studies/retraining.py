@@ -80,7 +80,9 @@ def create_retraining(
         definition,
         budget=len(queue),
         queue=queue,
-        images=study.optuna_study.user_attrs.get(IMAGES),
+        attributes={
+            key: value for key, value in study.optuna_study.user_attrs.items() if key == IMAGES
+        },
     )
 
 
