@@ -12,7 +12,8 @@ from tests.chaos.storm import Storm, Weather, storm_space
 SHORT = Weather(
     workers=2,
     kill_every=4.0,
-    kills_between=1,
+    patience=2,
+    kills_between=2,
     restarts=1,
     outage=4.0,
     freeze=3.0,
@@ -37,8 +38,7 @@ def test_nothing_is_lost_in_a_short_storm(server: URL, tmp_path: Path) -> None:
     damage = Storm(storm_space(trials=4, epochs=3), SHORT, server, tmp_path).blow()
     print(damage)  # noqa: T201 - pytest shows it when something was lost
     assert damage.faults == []
-    # How much of the weather comes before the study is finished depends on the machine.
+    # How much more comes before the study is finished depends on the machine.
     assert damage.kills >= 2
-    assert damage.restarts + damage.outages + damage.freezes >= 1
-    assert damage.resumed >= 1
+    assert damage.restarts + damage.outages + damage.freezes + damage.truncated >= 1
     assert sum(damage.states.values()) == 4

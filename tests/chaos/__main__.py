@@ -12,6 +12,7 @@ from tests.chaos.storm import Storm, Weather, storm_space
 WEATHER = Weather(
     workers=4,
     kill_every=5.0,
+    patience=8,
     kills_between=4,
     restarts=3,
     outage=30.0,

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -64,6 +64,8 @@ class Weather:
     Attributes:
         workers: Worker processes, each started anew when it was killed.
         kill_every: Seconds between two kills.
+        patience: Epochs after which the next thing happens even before its time, so that on a fast
+            machine the study doesn't end before the weather came.
         kills_between: Kills between two of the other things that happen.
         restarts: How often PostgreSQL is stopped and started again at once.
         outage: Seconds for which it is stopped once.
@@ -76,6 +78,7 @@ class Weather:
 
     workers: int
     kill_every: float
+    patience: int
     kills_between: int
     restarts: int
     outage: float
@@ -135,7 +138,7 @@ class Storm:
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._logs: list[Path] = []
         self._log_of: dict[int, Path] = {}
-        self._others = [self._restart] * weather.restarts
+        self._others: list[Callable[[], bool]] = [self._restart] * weather.restarts
         self._others += [self._outage] if weather.outage else []
         self._others += [self._freeze] if weather.freeze else []
         self._others += [self._truncate] if weather.truncate else []
@@ -161,6 +164,7 @@ class Storm:
         deadline = time.monotonic() + self.weather.limit
         events = self._events()
         due, action = next(events)
+        epochs = 0
         while True:
             self._tend_workers()
             if not self._workers:
@@ -169,9 +173,14 @@ class Storm:
                 self.damage.faults.append(f"not finished after {self.weather.limit} s")
                 return
             # A worker that has drained says that the study is finished.
-            if time.monotonic() >= due and len(self._workers) == self.weather.workers:
-                action()
+            early = self._epochs_logged() >= epochs + self.weather.patience
+            if (
+                (early or time.monotonic() >= due)
+                and len(self._workers) == self.weather.workers
+                and action()
+            ):
                 due, action = next(events)
+                epochs = self._epochs_logged()
             time.sleep(_GLANCE_SECONDS)
 
     def _tend_workers(self) -> None:
@@ -212,8 +221,11 @@ class Storm:
             )
         self._log_of[self._workers[place].pid] = log
 
-    def _events(self) -> Iterator[tuple[float, Any]]:
-        """Times and actions: kills at their interval, now and then something else instead."""
+    def _events(self) -> Iterator[tuple[float, Callable[[], bool]]]:
+        """Times and actions: kills at their interval, now and then something else instead.
+
+        An action that can't be done yet, and says so, is tried again.
+        """
         self._random.shuffle(self._others)
         while True:
             for _ in range(self.weather.kills_between):
@@ -221,7 +233,7 @@ class Storm:
             if self._others:
                 yield time.monotonic() + self.weather.kill_every, self._others.pop()
 
-    def _kill(self) -> None:
+    def _kill(self) -> bool:
         """Kill any worker that has logged a line; on a busy machine that takes a while."""
         awake = [one for one in self._workers.values() if self._log_of[one.pid].stat().st_size]
         if awake:
@@ -229,8 +241,9 @@ class Storm:
             worker.kill()
             worker.wait()
             self.damage.kills += 1
+        return bool(awake)
 
-    def _truncate(self) -> None:
+    def _truncate(self) -> bool:
         """Kill a worker whose trial has two saved states, and cut the newer one short."""
         for _, worker in sorted(self._workers.items()):
             running = self._running_trial(worker.pid)
@@ -246,8 +259,8 @@ class Storm:
             content = states[-1].read_bytes()
             states[-1].write_bytes(content[: len(content) // 2])
             self.damage.truncated += 1
-            return
-        self._others.append(self._truncate)  # none has two states yet: later
+            return True
+        return False
 
     def _running_trial(self, process_id: int) -> int | None:
         mine = [line for line in _lines(self._log_of[process_id]) if line.get("event")]
@@ -255,18 +268,20 @@ class Storm:
             return None
         return int(mine[-1]["trial"])
 
-    def _restart(self) -> None:
+    def _restart(self) -> bool:
         embedded_postgres.stop()
         embedded_postgres.start()
         self.damage.restarts += 1
+        return True
 
-    def _outage(self) -> None:
+    def _outage(self) -> bool:
         embedded_postgres.stop()
-        self._wait_and_tend(self.weather.outage)
+        time.sleep(self.weather.outage)
         embedded_postgres.start()
         self.damage.outages += 1
+        return True
 
-    def _freeze(self) -> None:
+    def _freeze(self) -> bool:
         server = [
             process
             for process in psutil.process_iter(["name", "cmdline"])
@@ -276,15 +291,14 @@ class Storm:
         assert family
         for one in family:
             one.suspend()
-        self._wait_and_tend(self.weather.freeze)
+        time.sleep(self.weather.freeze)
         for one in family:
             one.resume()
         self.damage.freezes += 1
+        return True
 
-    def _wait_and_tend(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            time.sleep(_GLANCE_SECONDS)
+    def _epochs_logged(self) -> int:
+        return sum(line.get("event") == "epoch" for path in self._logs for line in _lines(path))
 
     def _read_logs(self) -> None:
         epochs: Counter[tuple[int, int]] = Counter()
