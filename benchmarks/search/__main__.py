@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.search.courses import Course, Task, run
-from benchmarks.search.methods import METHODS, NEEDS_EARLIER
+from benchmarks.search.methods import METHODS, NEEDS_EARLIER, missing_package
 from benchmarks.search.summary import summarize, write_text
 from benchmarks.search.table import Table
 
@@ -40,12 +40,24 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="file of courses to append to")
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     options = parser.parse_args()
+    tables = [*options.table, *([options.warm_start] if options.warm_start else [])]
+    for table in tables:
+        try:
+            Table(table)
+        except (OSError, ValueError) as error:
+            sys.exit(f"--table: {error}")
     methods = options.methods.split(",")
     for method in methods:
         if method not in METHODS:
             sys.exit(f"--methods: found {method}, allowed: {', '.join(METHODS)}")
         if method in NEEDS_EARLIER and options.warm_start is None:
             sys.exit(f"--methods: found {method} without --warm-start TABLE.jsonl; add it")
+        package = missing_package(method)
+        if package is not None:
+            sys.exit(
+                f"--methods: {method} needs the package {package}, which this environment hasn't; "
+                "run it in the one that benchmarks/search/peers.txt or peers-old.txt describes"
+            )
     tasks = [
         Task(
             table,

@@ -4,6 +4,7 @@
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -41,11 +42,15 @@ class Table:
     Attributes:
         values: The ascending distinct values of each parameter.
         epochs: Length of the longest curve.
+
+    Raises:
+        OSError: The file can't be read.
+        ValueError: It holds no run, or a line that isn't one.
     """
 
     def __init__(self, path: Path) -> None:
         self.name = path.stem
-        lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        lines = list(_lines(path))
         if not lines:
             raise ValueError(f"{path} holds no run")
         names = list(lines[0]["params"])
@@ -159,6 +164,26 @@ class Table:
     def grid_epochs(self) -> int:
         """Epochs of the whole grid, one run a configuration."""
         return len(self.grid) * self.epochs
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    names = None
+    for number, text in enumerate(path.read_text().splitlines(), start=1):
+        if not text.strip():
+            continue
+        try:
+            line = json.loads(text)
+            params, curve = line["params"], line["curve"]
+            good = isinstance(curve, list) and float(line["seconds"]) >= 0 and "seed" in line
+            names = names or set(params)
+        except (ValueError, KeyError, TypeError):
+            good = False
+        if not good or set(params) != names:
+            raise ValueError(
+                f"{path}, line {number}: found {text[:80]!r}, expected an object with params (the "
+                "same names in every line), seed, curve (R@1 after each epoch) and seconds"
+            )
+        yield line
 
 
 def _order(value: Value) -> tuple[str, float, str]:

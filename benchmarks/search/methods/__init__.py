@@ -30,8 +30,17 @@ NEEDS_EARLIER = ("hist-warm", "hist-misled")
 """Methods that begin with what they learned on another table."""
 
 
+def missing_package(method: str) -> str | None:
+    """The package that a method needs and this environment hasn't; None if it has all."""
+    try:
+        import_module(f"{__name__}.{METHODS[method]}")
+    except ModuleNotFoundError as error:
+        return error.name
+    return None
+
+
 def build(method: str, problem: Problem, seed: int) -> Search:
     """A search by a method, ready to begin."""
-    module = import_module(f"benchmarks.search.methods.{METHODS[method]}")
+    module = import_module(f"{__name__}.{METHODS[method]}")
     search: Search = module.build(method, problem, seed)
     return search

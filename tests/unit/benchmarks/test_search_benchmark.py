@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -48,6 +50,38 @@ def test_a_table_learns_its_space_from_its_lines(path: Path) -> None:
     runs = table.recordings(table.row({"tau": 4, "batch_size": 8}))
     assert [len(run.curve_E) for run in runs] == [EPOCHS, EPOCHS]
     assert runs[0].seconds_E.tolist() == [2.0] * EPOCHS
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "[]",
+        '{"params": {"tau": 4}, "seed": 0, "curve": [0.1], "seconds": 1}',
+        '{"params": {"tau": 4, "batch_size": 8}, "seed": 0, "curve": 0.1, "seconds": 1}',
+        '{"params": {"tau": 4, "batch_size": 8}, "seed": 0, "curve": [0.1]}',
+    ],
+)
+def test_a_line_that_is_no_run_is_refused_by_its_number(path: Path, line: str) -> None:
+    path.write_text(path.read_text() + f"\n\n{line}")
+    with pytest.raises(ValueError, match=r"small.jsonl, line 18: found .*, expected an object"):
+        Table(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (["--methods", "luck"], "--methods: found luck, allowed: hist, "),
+        (["--methods", "hist-warm"], "--methods: found hist-warm without --warm-start TABLE.jsonl"),
+        (["--table", "gone.jsonl"], "--table: [Errno 2] No such file or directory: 'gone.jsonl'"),
+    ],
+)
+def test_bad_options_get_one_line(path: Path, options: list[str], found: str) -> None:
+    command = [sys.executable, "-m", "benchmarks.search", "--table", str(path), *options]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith(found)
 
 
 def test_a_configuration_without_runs_is_replayed_by_its_neighbour(path: Path) -> None:
