@@ -1,14 +1,20 @@
 """What to train next: a new trial of any configuration, or a paused one for another epoch.
 
 In question is what might beat the best configuration: each one that might, by its expected
-improvement (Jones et al., 1998). An action, some epochs of one trial, takes away a part of the
-doubt between the best configuration and each of these, not only its own, for neighbours tell of one
-another. Its rate is the sum of these parts, weighed by the expected improvements, per second. So a
-search begins with short trials all over the grid, which teach the model most, and ends with the few
-that are still in question. An action looks 1, 2, 4, ... epochs ahead, so that a trial whose first
-epochs tell little is still seen for what its last ones would; but it is taken one epoch at a time,
-and after each the next one is chosen anew. A configuration is repeated, with another seed, when the
-luck of its seed is what is in doubt.
+improvement (Jones et al., 1998). Two rules choose what a free worker takes, in turns:
+
+- The most promising: the configuration with the most expected improvement gets one more epoch. This
+  keeps to what looks good, and so finds out soon whether it is; but by itself it may never leave a
+  corner of a large space.
+- The most telling: an action, some epochs of one trial, takes away a part of the doubt between
+  the best configuration and each of those in question, not only its own, for neighbours tell of one
+  another. Its rate is the sum of these parts, weighed by the expected improvements, per second.
+  This looks all over the space, but believes what the model says of neighbours. An action looks
+  1, 2, 4, ... epochs ahead, so that a trial whose first epochs tell little is still seen for what
+  its last ones would; but it is taken one epoch at a time.
+
+A trial at hand goes on for as long as nothing else tells more. A configuration is repeated, with
+another seed, when the luck of its seed is what is in doubt.
 """
 
 # G = configurations, A = actions, D = hyperparameters, R = configurations in question
@@ -39,6 +45,7 @@ _REFIT_GROWTH = 1.2  # the model's settings are fitted anew when the data have g
 _FIT_ITERATIONS = 12
 _SWITCH_EPOCHS = 0.2  # what it costs to leave a trial for another
 _IN_QUESTION = 128  # configurations, those with the most expected improvement
+_SLIGHTLY = 1e-6
 _SPAN = 1_000_000
 
 
@@ -186,11 +193,12 @@ class Planner:
         barred: Sequence[int] = (),
         may_start: bool = True,
     ) -> Action | None:
-        """The action with the best rate; None if there is nothing to do.
+        """The best action, by the rule whose turn it is; None if there is nothing to do.
 
         Args:
             trials: All trials of the study.
-            current: The one that a worker has at hand, which goes on without the cost of a switch.
+            current: The one that a worker has at hand, which goes on without the cost of a switch
+                and unless another action tells more.
             barred: Candidates that must not be trained.
             may_start: Whether new trials are allowed.
         """
@@ -198,10 +206,12 @@ class Planner:
             options = self._options(trials, current, may_start)
             if len(options.configurations_A) == 0:
                 return None
-            rates_A = _rates(self.posterior(trials), options, barred)
-        rates_A[np.isin(options.configurations_A, barred)] = 0.0
-        best = int(rates_A.argmax())
-        if rates_A[best] == 0.0:
+            begun = sum(len(trial.recalls) + trial.running for trial in trials)
+            value = _promise if current is None and begun % 2 else _information
+            value_A = value(self.posterior(trials), options, barred)
+        value_A[np.isin(options.configurations_A, barred)] = 0.0
+        best = int(value_A.argmax())
+        if value_A[best] == 0.0:
             return None
         trial = int(options.trials_A[best])
         return Action(int(options.configurations_A[best]), None if trial < 0 else trial)
@@ -274,7 +284,19 @@ def _horizons(before: int, epochs: int) -> list[int]:
     return [*steps, epochs]
 
 
-def _rates(posterior: Posterior, options: _Options, barred: Sequence[int]) -> Array:
+def _promise(posterior: Posterior, options: _Options, barred: Sequence[int]) -> Array:
+    """(A,) the expected improvement of the configuration, for an action of one epoch.
+
+    Of its trials the longest one is the first choice.
+    """
+    hope_G = posterior.mean_G - posterior.mean_G[posterior.best_but(barred)]
+    improvement_G = _expected_improvement(hope_G, np.sqrt(posterior.own_G22[:, 0, 0]))
+    one_epoch_A = options.after_A == options.before_A + 1
+    value_A: Array = improvement_G[options.configurations_A] * (1.0 + _SLIGHTLY * options.before_A)
+    return np.where(one_epoch_A, value_A, 0.0)
+
+
+def _information(posterior: Posterior, options: _Options, barred: Sequence[int]) -> Array:
     """(A,) what an action takes away of the doubts that matter, per second."""
     if len(posterior.mean_G) == 1:
         return 1.0 / options.seconds_A

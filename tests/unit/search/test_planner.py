@@ -57,6 +57,26 @@ def test_a_search_begins_all_over_the_grid() -> None:
     assert (np.ptp(places, axis=0) >= 3).all()
 
 
+def test_every_other_choice_is_what_promises_most_at_whatever_price() -> None:
+    one = planner()
+    corner = (18, 19, 23, 24)  # where R@1 is highest and an epoch takes longest
+    trials = [
+        trial(5 * x + y, 40.0 + 5 * x + 5 * y, seconds=2.0 ** (x + y), resumable=True)
+        for x in (0, 2, 4)
+        for y in (0, 2, 4)
+    ]
+    one.refit(trials)
+    promising = one.next(trials)
+    assert promising is not None
+    assert promising.configuration in corner
+    telling = one.next([*trials, trial(0, 40.0, resumable=True)])
+    assert telling is not None
+    assert telling.configuration not in corner
+    at_hand = one.next(trials, current=8)
+    assert at_hand is not None
+    assert at_hand.configuration not in corner, "whether a trial goes on is the other question"
+
+
 def test_workers_that_choose_one_after_another_choose_apart() -> None:
     one = planner()
     trials = [trial(12, 60.0)]
