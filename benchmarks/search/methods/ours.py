@@ -77,6 +77,11 @@ class HistSearch(Search):
         answer = self._planner.answer(self._trials)
         return self._candidates.configurations[answer.configuration]
 
+    def chance_of_better(self, delta: float, rng: np.random.Generator) -> float:
+        """Probability that a configuration beats the answer by more than ``delta`` points."""
+        ended = [trial._replace(running=False) for trial in self._trials]
+        return self._planner.chance_of_better(ended, delta, rng)
+
     def experience(self, name: str) -> Experience:
         """What this search teaches a later one."""
         return learn_from(name, self._search_space, self._candidates, self._trials, self._epochs)
