@@ -204,17 +204,28 @@ class Planner:
         """
         with _one_thread():
             options = self._options(trials, current, may_start)
-            if len(options.configurations_A) == 0:
+            allowed_A = ~np.isin(options.configurations_A, barred)
+            if not allowed_A.any():
                 return None
+            posterior = self.posterior(trials)
             begun = sum(len(trial.recalls) + trial.running for trial in trials)
-            value = _promise if current is None and begun % 2 else _information
-            value_A = value(self.posterior(trials), options, barred)
-        value_A[np.isin(options.configurations_A, barred)] = 0.0
+            value_A = np.zeros(len(allowed_A))
+            if current is None and begun % 2:
+                left = self._left_for_good(trials)
+                value_A = allowed_A * _promise(posterior, options, barred, left)
+            if not value_A.any():
+                value_A = allowed_A * _information(posterior, options, barred)
         best = int(value_A.argmax())
-        if value_A[best] == 0.0:
-            return None
         trial = int(options.trials_A[best])
         return Action(int(options.configurations_A[best]), None if trial < 0 else trial)
+
+    def _left_for_good(self, trials: Sequence[TrialView]) -> list[int]:
+        """Configurations of trials that were ended early, as they are where none can be paused."""
+        return [
+            trial.configuration
+            for trial in trials
+            if not (trial.running or trial.resumable or len(trial.recalls) == self.epochs)
+        ]
 
     def _options(
         self, trials: Sequence[TrialView], current: int | None, may_start: bool
@@ -284,16 +295,20 @@ def _horizons(before: int, epochs: int) -> list[int]:
     return [*steps, epochs]
 
 
-def _promise(posterior: Posterior, options: _Options, barred: Sequence[int]) -> Array:
+def _promise(
+    posterior: Posterior, options: _Options, barred: Sequence[int], left: Sequence[int]
+) -> Array:
     """(A,) the expected improvement of the configuration, for an action of one epoch.
 
-    Of its trials the longest one is the first choice.
+    Of its trials the longest one is the first choice. Those that were left for good aren't begun
+    anew.
     """
     hope_G = posterior.mean_G - posterior.mean_G[posterior.best_but(barred)]
     improvement_G = _expected_improvement(hope_G, np.sqrt(posterior.own_G22[:, 0, 0]))
-    one_epoch_A = options.after_A == options.before_A + 1
     value_A: Array = improvement_G[options.configurations_A] * (1.0 + _SLIGHTLY * options.before_A)
-    return np.where(one_epoch_A, value_A, 0.0)
+    one_epoch_A = options.after_A == options.before_A + 1
+    again_A = (options.trials_A < 0) & np.isin(options.configurations_A, left)
+    return np.where(one_epoch_A & ~again_A, value_A, 0.0)
 
 
 def _information(posterior: Posterior, options: _Options, barred: Sequence[int]) -> Array:

@@ -77,6 +77,17 @@ def test_every_other_choice_is_what_promises_most_at_whatever_price() -> None:
     assert at_hand.configuration not in corner, "whether a trial goes on is the other question"
 
 
+def test_what_was_left_for_good_is_not_begun_anew_for_what_it_promises() -> None:
+    line = Planner(np.arange(5)[:, None], [DISTANCES], EPOCHS)
+    ended = [trial(0, 50.0), trial(2, 60.0), trial(4, 90.0)]
+    line.refit(ended)
+    action = line.next(ended)
+    assert action is not None
+    assert action.configuration == 3, "the best one that wasn't left"
+    every = [trial(row, 50.0) for row in range(5)]
+    assert line.next(every) is not None
+
+
 def test_workers_that_choose_one_after_another_choose_apart() -> None:
     one = planner()
     trials = [trial(12, 60.0)]
