@@ -30,9 +30,10 @@ def draw(table: Table, courses: Sequence[Course], out: Path) -> None:
             some = [c for c in courses if (c.method, c.workers) == (method, count)]
             if not some:
                 continue
-            regrets = np.array([[c.regret_at(cost, "epochs") for cost in costs] for c in some])
+            spent = costs[costs <= min(course.steps[-1].epochs for course in some)]
+            regrets = np.array([[c.regret_at(cost, "epochs") for cost in spent] for c in some])
             low, median, high = np.quantile(regrets, (0.05, 0.5, 0.95), axis=0, method="nearest")
-            runs, color = costs / table.epochs, f"C{number}"
+            runs, color = spent / table.epochs, f"C{number}"
             panel.plot(runs, median, color=color, label=f"{method} (n = {len(some)})")
             panel.fill_between(runs, low, high, alpha=0.12, color=color)
         panel.set_xscale("log")
