@@ -174,8 +174,9 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         try:
             line = json.loads(text)
             params, curve = line["params"], line["curve"]
-            good = isinstance(curve, list) and float(line["seconds"]) >= 0 and "seed" in line
             names = names or set(params)
+            good = isinstance(params, dict) and isinstance(curve, list) and "seed" in line
+            good = good and float(line["seconds"]) >= 0
         except (ValueError, KeyError, TypeError):
             good = False
         if not good or set(params) != names:

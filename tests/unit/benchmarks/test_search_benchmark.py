@@ -58,6 +58,7 @@ def test_a_table_learns_its_space_from_its_lines(path: Path) -> None:
         "{",
         "[]",
         '{"params": {"tau": 4}, "seed": 0, "curve": [0.1], "seconds": 1}',
+        '{"params": ["tau", "batch_size"], "seed": 0, "curve": [0.1], "seconds": 1}',
         '{"params": {"tau": 4, "batch_size": 8}, "seed": 0, "curve": 0.1, "seconds": 1}',
         '{"params": {"tau": 4, "batch_size": 8}, "seed": 0, "curve": [0.1]}',
     ],
