@@ -63,7 +63,7 @@ class Weather:
 
     Attributes:
         workers: Worker processes, each started anew when it was killed.
-        kill_every: Seconds between two kills.
+        kill_every: Seconds between two kills, or more until an epoch was trained between them.
         patience: Epochs after which the next thing happens even before its time, so that on a fast
             machine the study doesn't end before the weather came.
         kills_between: Kills between two of the other things that happen.
@@ -173,14 +173,15 @@ class Storm:
                 self.damage.faults.append(f"not finished after {self.weather.limit} s")
                 return
             # A worker that has drained says that the study is finished.
-            early = self._epochs_logged() >= epochs + self.weather.patience
+            since = self._epochs_logged() - epochs
             if (
-                (early or time.monotonic() >= due)
+                since > 0
+                and (since >= self.weather.patience or time.monotonic() >= due)
                 and len(self._workers) == self.weather.workers
                 and action()
             ):
                 due, action = next(events)
-                epochs = self._epochs_logged()
+                epochs += since
             time.sleep(_GLANCE_SECONDS)
 
     def _tend_workers(self) -> None:
