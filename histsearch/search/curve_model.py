@@ -79,15 +79,17 @@ class Curve(NamedTuple):
 
 
 class Pending(NamedTuple):
-    """A trial whose next epoch is being trained.
+    """A trial that is being trained.
 
     Attributes:
         configuration: Its row among the candidates.
         before: Epochs it has run for.
+        after: The epoch that it is trained to.
     """
 
     configuration: int
     before: int
+    after: int
 
 
 @dataclass(frozen=True)
@@ -683,9 +685,7 @@ class Posterior:
         # latent values divided by the prior's factor, and left that divided by the inner factor.
         own_22U = data.own_22U.copy()
         for one in pending:
-            own_22U[:, :, row_of[one.configuration]] += self.foresee(
-                one.before, min(one.before + 1, model.epochs)
-            )
+            own_22U[:, :, row_of[one.configuration]] += self.foresee(one.before, one.after)
         inner_WW = np.linalg.cholesky(white.precision(own_22U))
         self._whites = [
             np.concatenate([a * white.spans_VG, b * white.spans_VG]) for a, b in white.factor_22

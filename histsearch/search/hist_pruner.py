@@ -22,7 +22,7 @@ class HistPruner(BasePruner):
     Args:
         search_space: The parameters that are searched.
         epochs: Epochs of a full run.
-        min_epochs: How long a trial runs at least.
+        min_epochs: How long a trial runs at least; the square root of ``epochs`` when left out.
         may_start: Whether a new trial could be started instead.
     """
 
@@ -31,7 +31,7 @@ class HistPruner(BasePruner):
         search_space: Mapping[str, BaseDistribution],
         epochs: int,
         *,
-        min_epochs: int = 1,
+        min_epochs: int | None = None,
         may_start: Callable[[], bool] = lambda: True,
     ) -> None:
         self._search_space = dict(search_space)
@@ -43,7 +43,7 @@ class HistPruner(BasePruner):
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Whether to leave the trial after its last reported epoch."""
         step = trial.last_step
-        if step is None or step < self._min_epochs or step >= self._epochs:
+        if step is None or step >= self._epochs:
             return False
         if trial.user_attrs.get(TO_THE_END):
             return False
@@ -62,7 +62,8 @@ class HistPruner(BasePruner):
             view._replace(running=view.running and number != trial.number)
             for number, view in zip(history.numbers, history.views, strict=True)
         ]
-        action = load_planner(study, history, self._epochs).next(
+        planner = load_planner(study, history, self._epochs, self._min_epochs)
+        action = planner.next(
             views, current=at_hand, barred=history.barred, may_start=self._may_start()
         )
         return action is not None and action.trial != at_hand

@@ -31,14 +31,21 @@ class HistSampler(BaseSampler):
         search_space: The parameters to search. Others are drawn at random.
         epochs: Epochs of a full run.
         seed: Fixes the choices.
+        min_epochs: How long a trial runs at least; as in the `HistPruner` that goes with it.
     """
 
     def __init__(
-        self, search_space: Mapping[str, BaseDistribution], epochs: int, *, seed: int = 0
+        self,
+        search_space: Mapping[str, BaseDistribution],
+        epochs: int,
+        *,
+        seed: int = 0,
+        min_epochs: int | None = None,
     ) -> None:
         self._search_space = dict(search_space)
         self._epochs = epochs
         self._seed = seed
+        self._min_epochs = min_epochs
         self._independent = RandomSampler(seed=seed)
 
     @override
@@ -124,7 +131,7 @@ class HistSampler(BaseSampler):
             self._rng(study),
             favourites(study, self._search_space),
         )
-        planner = load_planner(study, history, self._epochs)
+        planner = load_planner(study, history, self._epochs, self._min_epochs)
         before = planner.fit
         planner.refit(history.views)
         if planner.fit.epochs != before.epochs:

@@ -117,7 +117,9 @@ def _seconds(trial: FrozenTrial, epochs: int) -> tuple[float, ...]:
     return tuple(seconds)
 
 
-def load_planner(study: optuna.Study, history: History, epochs: int) -> Planner:
+def load_planner(
+    study: optuna.Study, history: History, epochs: int, min_epochs: int | None = None
+) -> Planner:
     """A planner with the fit that the study remembers, and the experience it began with."""
     candidates = history.candidates
     experiences = read_experiences(study)
@@ -132,6 +134,7 @@ def load_planner(study: optuna.Study, history: History, epochs: int) -> Planner:
         epochs,
         fit,
         expected_by_all(experiences, candidates.configurations),
+        min_epochs,
     )
 
 

@@ -13,12 +13,14 @@ improvement (Jones et al., 1998). Two rules choose what a free worker takes, in 
   1, 2, 4, ... epochs ahead, so that a trial whose first epochs tell little is still seen for what
   its last ones would; but it is taken one epoch at a time.
 
-A trial at hand goes on for as long as nothing else tells more. A configuration is repeated, with
-another seed, when the luck of its seed is what is in doubt.
+A new trial runs for some epochs before it may be left, for the first ones often rank
+configurations wrongly; after them a trial at hand goes on for as long as nothing else tells more. A
+configuration is repeated, with another seed, when the luck of its seed is what is in doubt.
 """
 
 # G = configurations, A = actions, D = hyperparameters, R = configurations in question
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from threading import RLock
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import ndtr
 from threadpoolctl import ThreadpoolController
 
@@ -39,6 +42,8 @@ from histsearch.search.curve_model import (
     Posterior,
     Settings,
 )
+
+Flags = npt.NDArray[np.bool_]
 
 _FEWEST_TO_FIT = 3  # epochs
 _REFIT_GROWTH = 1.2  # the model's settings are fitted anew when the data have grown so much
@@ -107,6 +112,8 @@ class Planner:
         epochs: Epochs of a full run.
         fit: An earlier fit to start from.
         earlier_KG2: What each earlier study expects of each candidate's f and d.
+        min_epochs: How long a trial runs at least before it is left. When left out, the square root
+            of ``epochs``: half of a run, as the logarithm of its epochs goes.
     """
 
     def __init__(
@@ -116,9 +123,12 @@ class Planner:
         epochs: int,
         fit: Fit | None = None,
         earlier_KG2: Array | None = None,
+        min_epochs: int | None = None,
     ) -> None:
         self.model = CurveModel(places_GD, distances_D, epochs, earlier_KG2)
         self.epochs = epochs
+        usual = max(1, round(math.sqrt(epochs)))
+        self._min_epochs = min(epochs, usual if min_epochs is None else min_epochs)
         self._fitted_to = 0
         if fit is not None and len(fit.settings.values_S) == len(self.model.settings.values_S):
             self.model.settings, self._fitted_to = fit.settings, fit.epochs
@@ -151,7 +161,11 @@ class Planner:
 
     def posterior(self, trials: Sequence[TrialView]) -> Posterior:
         """What the trials say of every candidate; the doubt is what running ones will leave."""
-        pending = [Pending(one.configuration, len(one.recalls)) for one in trials if one.running]
+        pending = [
+            Pending(one.configuration, len(one.recalls), self._next_stop(len(one.recalls)))
+            for one in trials
+            if one.running
+        ]
         key: _Key = (tuple(_curves(trials)), tuple(pending))
         if self._last is None or self._last[0] != key:
             with _one_thread():
@@ -197,11 +211,13 @@ class Planner:
 
         Args:
             trials: All trials of the study.
-            current: The one that a worker has at hand, which goes on without the cost of a switch
-                and unless another action tells more.
+            current: The one that a worker has at hand, which goes on without the cost of a switch,
+                until it has run for the fewest epochs and unless another action tells more.
             barred: Candidates that must not be trained.
             may_start: Whether new trials are allowed.
         """
+        if current is not None and len(trials[current].recalls) < self._min_epochs:
+            return Action(trials[current].configuration, current)
         with _one_thread():
             options = self._options(trials, current, may_start)
             allowed_A = ~np.isin(options.configurations_A, barred)
@@ -236,24 +252,30 @@ class Planner:
             for number, trial in enumerate(trials)
             if (trial.resumable or number == current) and len(trial.recalls) < self.epochs
         ]
-        parts: list[Integers] = [np.zeros((4, 0), dtype=np.int64)]
+        parts: list[Integers] = [np.zeros((5, 0), dtype=np.int64)]
         for before in sorted({before for before, _, _ in begun}):
             those = np.array([one[1:] for one in begun if one[0] == before])
             parts += self._ahead(those[:, 1], those[:, 0], before)
         if may_start:
             parts += self._ahead(every_G, np.full_like(every_G, -1), 0)
-        rows_A, trials_A, before_A, after_A = np.concatenate(parts, axis=1)
+        rows_A, trials_A, before_A, after_A, shortest_A = np.concatenate(parts, axis=1)
         switch_A = np.where(trials_A == (-2 if current is None else current), 0.0, _SWITCH_EPOCHS)
         costs = _Costs(self.model, trials)
         seconds_A = costs.of(rows_A, before_A, after_A, switch_A)
-        return _Options(rows_A, trials_A, before_A, after_A, seconds_A)
+        return _Options(rows_A, trials_A, before_A, after_A, shortest_A > 0, seconds_A)
 
     def _ahead(self, rows: Integers, trials: Integers, before: int) -> list[Integers]:
         """Columns of options for trials that have run for the same number of epochs."""
+        stop = self._next_stop(before)
+        columns = [(before, after, after == stop) for after in _horizons(before, stop, self.epochs)]
         return [
-            np.stack([rows, trials, np.full_like(rows, before), np.full_like(rows, after)])
-            for after in _horizons(before, self.epochs)
+            np.stack([rows, trials, *(np.full_like(rows, one) for one in column)])
+            for column in columns
         ]
+
+    def _next_stop(self, before: int) -> int:
+        """The epoch after which a trial that has run for so many may be left next."""
+        return min(max(before + 1, self._min_epochs), self.epochs)
 
 
 @cache
@@ -282,13 +304,14 @@ class _Options(NamedTuple):
     trials_A: Integers
     before_A: Integers
     after_A: Integers
+    shortest_A: Flags  # whether it ends at the trial's next stop
     seconds_A: Array
 
 
-def _horizons(before: int, epochs: int) -> list[int]:
-    """How far a trial may be thought to run: 1, 2, 4, ... epochs more, and to its end."""
+def _horizons(before: int, stop: int, epochs: int) -> list[int]:
+    """How far a trial may be thought to run: to its next stop, 2, 4, ... times as far, its end."""
     steps = []
-    ahead = 1
+    ahead = stop - before
     while before + ahead < epochs:
         steps.append(before + ahead)
         ahead *= 2
@@ -298,7 +321,7 @@ def _horizons(before: int, epochs: int) -> list[int]:
 def _promise(
     posterior: Posterior, options: _Options, barred: Sequence[int], left: Sequence[int]
 ) -> Array:
-    """(A,) the expected improvement of the configuration, for an action of one epoch.
+    """(A,) the expected improvement of the configuration, for the shortest actions.
 
     Of its trials the longest one is the first choice. Those that were left for good aren't begun
     anew.
@@ -306,9 +329,8 @@ def _promise(
     hope_G = posterior.mean_G - posterior.mean_G[posterior.best_but(barred)]
     improvement_G = _expected_improvement(hope_G, np.sqrt(posterior.own_G22[:, 0, 0]))
     value_A: Array = improvement_G[options.configurations_A] * (1.0 + _SLIGHTLY * options.before_A)
-    one_epoch_A = options.after_A == options.before_A + 1
     again_A = (options.trials_A < 0) & np.isin(options.configurations_A, left)
-    return np.where(one_epoch_A & ~again_A, value_A, 0.0)
+    return np.where(options.shortest_A & ~again_A, value_A, 0.0)
 
 
 def _information(posterior: Posterior, options: _Options, barred: Sequence[int]) -> Array:

@@ -12,6 +12,7 @@ from histsearch.search.space import Range, Space
 from histsearch.search.strategies import (
     GPSettings,
     GridSettings,
+    HistPrunerSettings,
     HistSamplerSettings,
     TPESettings,
 )
@@ -29,7 +30,13 @@ def build_sampler(space: Space, seed: int) -> BaseSampler:
     settings = space.sampler
     match settings:
         case HistSamplerSettings():
-            return HistSampler(distributions(space), space.epochs, seed=seed)
+            pruner = space.pruner
+            return HistSampler(
+                distributions(space),
+                space.epochs,
+                seed=seed,
+                min_epochs=pruner.min_epochs if isinstance(pruner, HistPrunerSettings) else None,
+            )
         case TPESettings():
             return TPESampler(
                 n_startup_trials=settings.startup_trials,

@@ -48,12 +48,12 @@ class RandomSettings(_Strategy):
 class HistPrunerSettings(_Strategy):
     """Pauses a trial when the hist sampler would rather train something else.
 
-    A trial isn't left before it has run for ``min_epochs`` epochs; raise it where saving and
-    loading a run's state takes long beside an epoch.
+    A trial isn't left before it has run for ``min_epochs`` epochs, the square root of a full run's
+    when left out; raise it where saving and loading a run's state takes long beside an epoch.
     """
 
     name: Literal["hist"] = "hist"
-    min_epochs: int = Field(1, ge=1, description=_COUNT)
+    min_epochs: int | None = Field(None, ge=1, description=_COUNT)
 
 
 class MedianSettings(_Strategy):

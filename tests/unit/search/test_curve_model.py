@@ -124,7 +124,7 @@ def test_seen_epochs_leave_less_doubt_and_pending_ones_count_as_seen() -> None:
     # One epoch of a configuration that wasn't tried.
     new = next(row for row in range(len(PLACES)) if all(row != c.configuration for c in curves))
     before = one.posterior(curves, [])
-    pending = one.posterior(curves, [Pending(new, 0)])
+    pending = one.posterior(curves, [Pending(new, 0, 1)])
     seen = one.posterior([*curves, Curve(new, (60.0,))], [])
     assert pending.own_G22[new, 0, 0] < before.own_G22[new, 0, 0]
     assert pending.own_G22[new, 0, 0] == pytest.approx(seen.own_G22[new, 0, 0], rel=1e-4)
@@ -184,6 +184,6 @@ def test_any_length_of_runs(epochs: int) -> None:
     one = CurveModel(PLACES, DISTANCES, epochs)
     curves = [Curve(row, (70.0,) * epochs) for row in range(4)] + [Curve(1, (70.0,))] * 50
     one.fit(curves, 5)
-    posterior = one.posterior(curves, [Pending(2, epochs - 1)])
+    posterior = one.posterior(curves, [Pending(2, epochs - 1, epochs)])
     assert np.isfinite(posterior.mean_G).all()
     assert (posterior.deviations_from(posterior.best) > 0).all()

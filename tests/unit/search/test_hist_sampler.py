@@ -146,10 +146,12 @@ def test_a_trial_is_never_left_before_its_fewest_epochs_nor_the_winners() -> Non
     trial = study.ask(FINITE)
     trial.report(0.2, 1)
     frozen = study.trials[-1]
-    assert HistPruner(FINITE, EPOCHS).prune(study, frozen)
-    assert not HistPruner(FINITE, EPOCHS, min_epochs=2).prune(study, frozen)
+    impatient = HistPruner(FINITE, EPOCHS, min_epochs=1)
+    assert impatient.prune(study, frozen)
+    assert not HistPruner(FINITE, EPOCHS).prune(study, frozen), "of 4 epochs, 2 are the fewest"
+    assert not HistPruner(FINITE, EPOCHS, min_epochs=3).prune(study, frozen)
     trial.set_user_attr("to_the_end", True)
-    assert not HistPruner(FINITE, EPOCHS).prune(study, study.trials[-1])
+    assert not impatient.prune(study, study.trials[-1])
 
 
 def test_a_study_that_minimises_is_refused() -> None:

@@ -7,9 +7,9 @@ EPOCHS = 6
 DISTANCES = np.abs(np.subtract.outer(np.arange(5), np.arange(5))) / 4
 
 
-def planner(epochs: int = EPOCHS) -> Planner:
+def planner(epochs: int = EPOCHS, min_epochs: int | None = None) -> Planner:
     places = np.array([[i, j] for i in range(5) for j in range(5)])
-    return Planner(places, [DISTANCES, DISTANCES], epochs)
+    return Planner(places, [DISTANCES, DISTANCES], epochs, min_epochs=min_epochs)
 
 
 def trial(row: int, *recalls: float, seconds: float = 1.0, **state: bool) -> TrialView:
@@ -29,6 +29,30 @@ def test_a_far_worse_trial_is_left() -> None:
     action = one.next(trials, current=5, may_start=False)
     assert action is not None
     assert action.trial != 5
+
+
+def test_a_trial_runs_for_some_epochs_before_it_is_left() -> None:
+    others = [paused(row, 50.0, 55.0) for row in (2, 10, 22)]
+    contenders = [paused(14, 69.0, 74.0), paused(12, 70.0, 75.0)]
+
+    def is_left(one: Planner, *recalls: float) -> bool:
+        trials = [*others, *contenders, trial(18, *recalls)]
+        one.refit(trials)
+        return one.next(trials, current=5, may_start=False) != (18, 5)
+
+    assert is_left(planner(9, min_epochs=1), 30.0)
+    assert not is_left(planner(9), 30.0), "of 9 epochs, 3 are the fewest"
+    assert not is_left(planner(9), 30.0, 35.0)
+    assert is_left(planner(9), 30.0, 35.0, 38.0)
+    assert not is_left(planner(9, min_epochs=4), 30.0, 35.0, 38.0)
+
+
+def test_workers_count_on_the_fewest_epochs_of_one_another() -> None:
+    trials = [paused(12, 60.0, 65.0, 70.0), trial(3, running=True)]
+    doubts = [
+        planner(9, min_epochs=fewest).posterior(trials).own_G22[3, 0, 0] for fewest in (1, 3, 6)
+    ]
+    assert doubts[0] > doubts[1] > doubts[2]
 
 
 def test_only_rivals_are_looked_at_when_nothing_else_is_left() -> None:
@@ -72,7 +96,7 @@ def test_every_other_choice_is_what_promises_most_at_whatever_price() -> None:
     telling = one.next([*trials, trial(0, 40.0, resumable=True)])
     assert telling is not None
     assert telling.configuration not in corner
-    at_hand = one.next(trials, current=8)
+    at_hand = planner(min_epochs=1).next(trials, current=8)
     assert at_hand is not None
     assert at_hand.configuration not in corner, "whether a trial goes on is the other question"
 
