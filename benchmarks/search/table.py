@@ -50,7 +50,7 @@ class Table:
 
     def __init__(self, path: Path) -> None:
         self.name = path.stem
-        lines = list(_lines(path))
+        lines = list(lines_of(path))
         if not lines:
             raise ValueError(f"{path} holds no run")
         names = list(lines[0]["params"])
@@ -106,7 +106,7 @@ class Table:
         return math.sqrt(float(np.mean(variances))) if variances else math.nan
 
     @cached_property
-    def _smooth_GE(self) -> Array:
+    def smooth_GE(self) -> Array:
         """R@1 in percent after each epoch, smoothed by a Gaussian process over the whole table.
 
         Matérn-5/2 on the index of each value, with a length scale a parameter and a noise of its
@@ -134,7 +134,7 @@ class Table:
     @cached_property
     def truth_G(self) -> Array:
         """What a configuration's last R@1 really is, in percent: its smoothed mean over seeds."""
-        return self._smooth_GE[:, -1]
+        return self.smooth_GE[:, -1]
 
     def replicate(self, row: int, rng: np.random.Generator) -> Recording:
         """A made-up run, for a search that repeats a configuration more often than the table did.
@@ -143,8 +143,8 @@ class Table:
         """
         donor = int(rng.choice(sorted(self._recordings)))
         runs = self._recordings[donor]
-        strays_E = runs[int(rng.integers(len(runs)))].curve_E - self._smooth_GE[donor] / PERCENT
-        curve_E = np.clip(self._smooth_GE[row] / PERCENT + strays_E, 0.0, 1.0)
+        strays_E = runs[int(rng.integers(len(runs)))].curve_E - self.smooth_GE[donor] / PERCENT
+        curve_E = np.clip(self.smooth_GE[row] / PERCENT + strays_E, 0.0, 1.0)
         return Recording(curve_E, self.recordings(row)[0].seconds_E)
 
     @cached_property
@@ -166,7 +166,8 @@ class Table:
         return len(self.grid) * self.epochs
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def lines_of(path: Path) -> Iterator[dict[str, Any]]:
+    """The runs of a file as they stand there; `Table` says what is refused."""
     names = None
     for number, text in enumerate(path.read_text().splitlines(), start=1):
         if not text.strip():

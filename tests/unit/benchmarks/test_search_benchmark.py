@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks.search.courses import Course, Task, simulate
+from benchmarks.search.quieter import quieter
 from benchmarks.search.simulator import Job, Search, Simulation, Step
 from benchmarks.search.summary import interval, summarize
 from benchmarks.search.table import Params, Table
@@ -95,6 +96,23 @@ def test_a_configuration_without_runs_is_replayed_by_its_neighbour(path: Path) -
     near = [table.recordings(table.row({"tau": 16, "batch_size": 8})),
             table.recordings(table.row({"tau": 32, "batch_size": 16}))]  # fmt: skip
     assert missing in near
+
+
+def test_a_quieter_table_has_one_run_each_nearer_to_the_smoothed_one(path: Path) -> None:
+    table = Table(path)
+    lines = [json.loads(line) for line in quieter(path, 0.25)]
+    assert len(lines) == len(table.grid)
+    for line in lines:
+        row = table.row(line["params"])
+        smooth_E = table.smooth_GE[row] / 100
+        first = next(
+            one
+            for one in map(json.loads, path.read_text().splitlines())
+            if one["params"] == line["params"]
+        )
+        expected = smooth_E + 0.25 * (np.array(first["curve"]) - smooth_E)
+        assert line["curve"] == pytest.approx(expected, abs=1e-4)
+        assert line["seconds"] == first["seconds"]
 
 
 class InTurn(Search):
