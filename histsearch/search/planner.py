@@ -10,8 +10,8 @@ improvement (Jones et al., 1998). Two rules choose what a free worker takes, in 
   the best configuration and each of those in question, not only its own, for neighbours tell of one
   another. Its rate is the sum of these parts, weighed by the expected improvements, per second.
   This looks all over the space, but believes what the model says of neighbours. An action looks
-  1, 2, 4, ... epochs ahead, so that a trial whose first epochs tell little is still seen for what
-  its last ones would; but it is taken one epoch at a time.
+  to where the trial may be left next and 2, 4, ... times as far, so that a trial whose first epochs
+  tell little is still seen for what its last ones would; but after each epoch it is asked anew.
 
 A new trial runs for some epochs before it may be left, for the first ones often rank
 configurations wrongly; after them a trial at hand goes on for as long as nothing else tells more. A

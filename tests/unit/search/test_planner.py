@@ -82,7 +82,7 @@ def test_a_search_begins_all_over_the_grid() -> None:
 
 
 def test_every_other_choice_is_what_promises_most_at_whatever_price() -> None:
-    one = planner()
+    one = planner(min_epochs=1)
     corner = (18, 19, 23, 24)  # where R@1 is highest and an epoch takes longest
     trials = [
         trial(5 * x + y, 40.0 + 5 * x + 5 * y, seconds=2.0 ** (x + y), resumable=True)
@@ -96,7 +96,7 @@ def test_every_other_choice_is_what_promises_most_at_whatever_price() -> None:
     telling = one.next([*trials, trial(0, 40.0, resumable=True)])
     assert telling is not None
     assert telling.configuration not in corner
-    at_hand = planner(min_epochs=1).next(trials, current=8)
+    at_hand = one.next(trials, current=8)
     assert at_hand is not None
     assert at_hand.configuration not in corner, "whether a trial goes on is the other question"
 
