@@ -33,6 +33,7 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.linalg.lapack import dpstrf
 from scipy.optimize import minimize
+from scipy.special import ndtr
 
 Array = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.int64]
@@ -651,7 +652,6 @@ class Posterior:
 
     Attributes:
         mean_G: Expected R@1 at the last epoch, in percent.
-        best: The configuration with the highest mean.
         pivots: V tried configurations that the model knows all others by.
         weights_2V: Of each of these in f and in d of any configuration, by the kernel between.
         own_G22: Covariance of f and d of each configuration.
@@ -679,7 +679,6 @@ class Posterior:
         self.weights_2V = solve_triangular(white.factor_VV, white_2V.T, lower=True, trans="T").T
         last = float(white.factor_TT[-1] @ white_T)
         self.mean_G: Array = model.means_G2[:, 0] + white_2V[0] @ white.spans_VG + last
-        self.best = int(self.mean_G.argmax())
 
         # Posterior = prior − white'·white + left'·left, white being the prior covariance with the
         # latent values divided by the prior's factor, and left that divided by the inner factor.
@@ -706,7 +705,7 @@ class Posterior:
         )
         self.own_G22 = np.array([[f_f_G, f_d_G], [f_d_G, d_d_G]]).transpose(2, 0, 1)
 
-    def best_but(self, barred: Sequence[int]) -> int:
+    def best_but(self, barred: Sequence[int] = ()) -> int:
         """The configuration with the highest mean of those that aren't barred."""
         mean_G = self.mean_G.copy()
         mean_G[list(barred)] = -np.inf
@@ -718,6 +717,11 @@ class Posterior:
         variance_G = f_f_G - 2.0 * with_best_G + f_f_G[best]
         deviations_G: Array = np.sqrt(np.maximum(variance_G, _JITTER))
         return deviations_G
+
+    def chance_of_beating(self, one: int) -> Array:
+        """(G,) probability that a configuration's f is above that of one."""
+        chances_G: Array = ndtr((self.mean_G - self.mean_G[one]) / self.deviations_from(one))
+        return chances_G
 
     def covariance(self, rows: Sequence[int] | Integers) -> Array:
         """(2, R, G) covariance of f of some configurations, with f and with d of all."""
@@ -735,13 +739,14 @@ class Posterior:
         )
 
     def chance_of_better(
-        self, delta: float, rng: np.random.Generator, barred: Sequence[int] = ()
+        self, answer: int, delta: float, rng: np.random.Generator, barred: Sequence[int] = ()
     ) -> float:
-        """Probability that some configuration is better than the best one by more than ``delta``.
+        """Probability that some configuration is better than one by more than ``delta``.
 
         By `_SAMPLES` samples of the configurations that may be.
 
         Args:
+            answer: That one.
             delta: In points of R@1.
             rng: Source of the samples.
             barred: Configurations that don't count.
@@ -749,14 +754,13 @@ class Posterior:
         allowed = np.setdiff1d(np.arange(len(self.mean_G)), barred)
         if len(allowed) < 2:
             return 0.0
-        best = self.best_but(barred)
-        hopes_G = self.mean_G + _HOPE * self.deviations_from(best)
-        rows = np.unique([best, *allowed[np.argsort(-hopes_G[allowed])[:_HOPEFUL]]])
+        hopes_G = self.mean_G + _HOPE * self.deviations_from(answer)
+        rows = np.unique([answer, *allowed[np.argsort(-hopes_G[allowed])[:_HOPEFUL]]])
         covariance_RR = self.covariance(rows)[0][:, rows]
         covariance_RR[np.diag_indices_from(covariance_RR)] += _JITTER
         factor_RR = np.linalg.cholesky(covariance_RR)
         f_RX = self.mean_G[rows, None] + factor_RR @ rng.normal(size=(len(rows), _SAMPLES))
-        ahead_X = f_RX.max(axis=0) - f_RX[int(np.flatnonzero(rows == best)[0])]
+        ahead_X = f_RX.max(axis=0) - f_RX[int(np.flatnonzero(rows == answer)[0])]
         return float((ahead_X > delta).mean())
 
     def foresee(self, before: int, after: int) -> Array:

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 from typing_extensions import override
 
 from histsearch.search.experience import favourites
-from histsearch.search.history import History, load_planner, read_history, store_fit
+from histsearch.search.history import History, load_planner, read_history, store_answer, store_fit
 from histsearch.search.planner import Planner
 
 
@@ -136,4 +136,5 @@ class HistSampler(BaseSampler):
         planner.refit(history.views)
         if planner.fit.epochs != before.epochs:
             store_fit(study, planner)
+        store_answer(study, planner, history)
         return history, planner

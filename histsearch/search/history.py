@@ -26,6 +26,9 @@ TO_THE_END = "to_the_end"
 FIT = "histsearch.fit"
 """Attribute of a study: the settings of the sampler's model, for any process to go on with."""
 
+ANSWER = "histsearch.answer"
+"""Attribute of a study: the configuration that stands as its best."""
+
 _FITS = 3  # rounds until a model's settings have settled
 _BEST = 8  # configurations around which a large space is looked at more closely
 
@@ -120,7 +123,7 @@ def _seconds(trial: FrozenTrial, epochs: int) -> tuple[float, ...]:
 def load_planner(
     study: optuna.Study, history: History, epochs: int, min_epochs: int | None = None
 ) -> Planner:
-    """A planner with the fit that the study remembers, and the experience it began with."""
+    """A planner with the fit and the answer that the study remembers, and its experience."""
     candidates = history.candidates
     experiences = read_experiences(study)
     stored = study.user_attrs.get(FIT)
@@ -128,7 +131,7 @@ def load_planner(
     if stored is not None:
         settings = Settings(np.array(stored["settings"]), len(experiences))
         fit = Fit(settings, int(stored["epochs"]))
-    return Planner(
+    planner = Planner(
         candidates.places_GD,
         candidates.distances_D,
         epochs,
@@ -136,6 +139,9 @@ def load_planner(
         expected_by_all(experiences, candidates.configurations),
         min_epochs,
     )
+    answer = study.user_attrs.get(ANSWER)
+    planner.standing = None if answer is None else candidates.row(answer)
+    return planner
 
 
 def learn(
@@ -190,3 +196,13 @@ def store_fit(study: optuna.Study, planner: Planner) -> None:
     fit = planner.fit
     values = [round(float(value), 6) for value in fit.settings.values_S]
     study.set_user_attr(FIT, {"settings": values, "epochs": fit.epochs})
+
+
+def store_answer(study: optuna.Study, planner: Planner, history: History) -> None:
+    """Have the study remember the answer, where it is another than before."""
+    if not any(view.recalls for view in history.views):
+        return
+    before = planner.standing
+    answer = planner.answer(history.views, history.barred)
+    if answer.configuration != before:
+        study.set_user_attr(ANSWER, history.candidates.configurations[answer.configuration])

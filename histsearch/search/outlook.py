@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 
 from histsearch.search.experience import favourites
 from histsearch.search.history import PERCENT, History, load_planner, read_history
-from histsearch.search.planner import Planner
+from histsearch.search.planner import Planner, TrialView
 
 _SEED = 0
 
@@ -39,33 +39,38 @@ class Outlook:
         history = read_history(trials, search_space, epochs, rng, favoured)
         return cls(history, load_planner(study, history, epochs))
 
-    def expected(self, trial: FrozenTrial) -> float | None:
-        """R@1 expected of a trial's configuration at the last epoch, in [0, 1].
+    def merit(self, trial: FrozenTrial) -> tuple[bool, float] | None:
+        """Whether a trial's configuration is the answer; R@1 expected of it at the last epoch.
 
         None for a trial that reported none itself.
         """
         index = self.history.index(trial.number)
         if index is None or not self.history.views[index].recalls:
             return None
-        row = self.history.views[index].configuration
-        return float(self.planner.posterior(self.history.views).mean_G[row]) / PERCENT
+        return self._merit(self.history.views[index])
 
     def winner(self, numbers: Collection[int]) -> int | None:
         """Number of the trial that is furthest of those of the best configuration.
 
+        That is the answer; where none of the trials is of it, the one with the best expectations.
+
         Args:
             numbers: The trials to look at; those of configurations that failed are passed over.
         """
-        mean_G = self.planner.posterior(self.history.views).mean_G
         begun = [
-            (float(mean_G[view.configuration]), len(view.recalls), -number)
+            (self._merit(view), len(view.recalls), -number)
             for view, number in zip(self.history.views, self.history.numbers, strict=True)
             if number in numbers and view.recalls and view.configuration not in self.history.barred
         ]
         return -max(begun)[2] if begun else None
 
+    def _merit(self, view: TrialView) -> tuple[bool, float]:
+        answer = self.planner.answer(self.history.views, self.history.barred).configuration
+        mean_G = self.planner.posterior(self.history.views).mean_G
+        return view.configuration == answer, float(mean_G[view.configuration]) / PERCENT
+
     def chance_of_better(self, delta: float) -> float:
-        """Probability that a configuration beats the best one by more than ``delta`` points.
+        """Probability that a configuration beats the answer by more than ``delta`` points.
 
         Those that failed or diverged don't count.
         """

@@ -50,6 +50,7 @@ _REFIT_GROWTH = 1.2  # the model's settings are fitted anew when the data have g
 _FIT_ITERATIONS = 12
 _SWITCH_EPOCHS = 0.2  # what it costs to leave a trial for another
 _IN_QUESTION = 128  # configurations, those with the most expected improvement
+_PROBABLY = 0.7  # how likely another must be better to become the answer
 _SLIGHTLY = 1e-6
 _SPAN = 1_000_000
 
@@ -114,6 +115,10 @@ class Planner:
         earlier_KG2: What each earlier study expects of each candidate's f and d.
         min_epochs: How long a trial runs at least before it is left. When left out, the square root
             of ``epochs``: half of a run, as the logarithm of its epochs goes.
+
+    Attributes:
+        model: The model of all curves.
+        standing: The answer that stands, if there is one.
     """
 
     def __init__(
@@ -129,6 +134,7 @@ class Planner:
         self.epochs = epochs
         usual = max(1, round(math.sqrt(epochs)))
         self._min_epochs = min(epochs, usual if min_epochs is None else min_epochs)
+        self.standing: int | None = None
         self._fitted_to = 0
         if fit is not None and len(fit.settings.values_S) == len(self.model.settings.values_S):
             self.model.settings, self._fitted_to = fit.settings, fit.epochs
@@ -172,14 +178,28 @@ class Planner:
                 self._last = key, self.model.posterior(key[0], pending)
         return self._last[1]
 
-    def answer(self, trials: Sequence[TrialView]) -> Answer:
-        """The candidate with the best posterior mean."""
-        # Which trials are running has no bearing on the means.
+    def answer(self, trials: Sequence[TrialView], barred: Sequence[int] = ()) -> Answer:
+        """The candidate to recommend: the one with the best posterior mean, or the one that stands.
+
+        Among near-equals the best mean goes to and fro with every epoch. So an answer stands until
+        another candidate is better with a probability of `_PROBABLY`.
+
+        Args:
+            trials: All trials of the study.
+            barred: Candidates that can't be it.
+        """
+        # Which trials are running has no bearing on the means, and little on the choice.
         if self._last is not None and self._last[0][0] == tuple(_curves(trials)):
             posterior = self._last[1]
         else:
             posterior = self.posterior(trials)
-        return Answer(posterior.best, float(posterior.mean_G[posterior.best]))
+        row, standing = posterior.best_but(barred), self.standing
+        if standing is not None and standing != row and standing not in barred:
+            with _one_thread():
+                chance = posterior.chance_of_beating(standing)[row]
+            row = standing if chance < _PROBABLY else row
+        self.standing = row
+        return Answer(row, float(posterior.mean_G[row]))
 
     def chance_of_better(
         self,
@@ -188,7 +208,7 @@ class Planner:
         rng: np.random.Generator,
         barred: Sequence[int] = (),
     ) -> float:
-        """Probability that a candidate beats the best one by more than ``delta`` points of R@1.
+        """Probability that a candidate beats the answer by more than ``delta`` points of R@1.
 
         Args:
             trials: All trials of the study.
@@ -196,8 +216,9 @@ class Planner:
             rng: Source of the samples that it is counted in.
             barred: Candidates that don't count.
         """
+        answer = self.answer(trials, barred).configuration
         with _one_thread():
-            return self.posterior(trials).chance_of_better(delta, rng, barred)
+            return self.posterior(trials).chance_of_better(answer, delta, rng, barred)
 
     def next(
         self,

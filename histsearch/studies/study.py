@@ -138,28 +138,28 @@ class Study:
     def best(self, number: int = 1) -> list[FrozenTrial]:
         """The best completed trials, one for each configuration, best first.
 
-        With the hist sampler the best are those whose configuration its model expects most of,
-        else those with the highest value.
+        With the hist sampler the first is the one whose configuration stands as the study's answer,
+        then come those whose configuration its model expects most of; else those with the highest
+        value.
         """
         complete = self.trials(TrialState.COMPLETE)
-        merits = {trial.number: trial.value or 0.0 for trial in complete}
+        merits = {trial.number: (False, trial.value or 0.0) for trial in complete}
         if self.definition.kind == "search" and self.definition.space.sampler.name == "hist":
-            merits |= self._expected(complete)
-        ranked = sorted(complete, key=lambda trial: (-merits[trial.number], trial.number))
+            merits |= self._merits(complete)
+        # The sort is stable, also in reverse: of equals the earlier one is first.
+        ranked = sorted(complete, key=lambda trial: merits[trial.number], reverse=True)
         distinct: dict[str, FrozenTrial] = {}
         for trial in ranked:
             distinct.setdefault(repr(sorted(trial.params.items())), trial)
         return list(distinct.values())[:number]
 
-    def _expected(self, trials: Sequence[FrozenTrial]) -> dict[int, float]:
-        """R@1 that the sampler's model expects of some trials' configurations, by number."""
+    def _merits(self, trials: Sequence[FrozenTrial]) -> dict[int, tuple[bool, float]]:
+        """What the sampler's model thinks of some trials' configurations, by number."""
         outlook = Outlook.of(
             self.optuna_study, self.definition.distributions(), self.definition.space.epochs
         )
         return {
-            trial.number: expected
-            for trial in trials
-            if (expected := outlook.expected(trial)) is not None
+            trial.number: merit for trial in trials if (merit := outlook.merit(trial)) is not None
         }
 
     def enqueue(self, configuration: Mapping[str, Value]) -> int:

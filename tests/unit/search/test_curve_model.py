@@ -163,10 +163,14 @@ def test_chance_that_another_is_better() -> None:
         for row in range(len(PLACES))
         for _ in range(5)
     ]
-    undecided = one.posterior(few, []).chance_of_better(0.5, rng)
-    assert one.posterior(few, []).chance_of_better(20.0, rng) < undecided
+    open_yet = one.posterior(few, [])
+    undecided = open_yet.chance_of_better(open_yet.best_but(), 0.5, rng)
+    assert open_yet.chance_of_better(open_yet.best_but(), 20.0, rng) < undecided
     one.fit(many, 50)
-    assert one.posterior(many, []).chance_of_better(2.0, rng) < 0.05 < undecided
+    decided = one.posterior(many, [])
+    assert decided.chance_of_better(decided.best_but(), 2.0, rng) < 0.05 < undecided
+    worst = int(decided.mean_G.argmin())
+    assert decided.chance_of_better(worst, 2.0, rng) > 0.95
 
 
 def test_what_is_barred_has_no_chance() -> None:
@@ -174,9 +178,18 @@ def test_what_is_barred_has_no_chance() -> None:
     row = CurveModel(np.arange(3)[:, None], [DISTANCES[0]], EPOCHS)
     known = [Curve(0, (60.0,) * EPOCHS)] * 9 + [Curve(1, (61.0,) * EPOCHS)] * 9
     posterior = row.posterior(known, [])
-    assert posterior.chance_of_better(0.5, rng) > 0.1, "the third was never tried"
-    assert posterior.chance_of_better(0.5, rng, [2]) < 0.05
-    assert posterior.chance_of_better(0.5, rng, [0, 2]) == 0.0
+    assert posterior.chance_of_better(1, 0.5, rng) > 0.1, "the third was never tried"
+    assert posterior.chance_of_better(1, 0.5, rng, [2]) < 0.05
+    assert posterior.chance_of_better(1, 0.5, rng, [0, 2]) == 0.0
+
+
+def test_chance_of_beating_one() -> None:
+    row = CurveModel(np.arange(3)[:, None], [DISTANCES[0]], EPOCHS)
+    known = [Curve(0, (60.0,) * EPOCHS)] * 9 + [Curve(1, (61.0,) * EPOCHS)] * 9
+    chances = row.posterior(known, []).chance_of_beating(1)
+    assert chances[0] < 0.05
+    assert chances[1] == 0.5
+    assert 0.1 < chances[2] < 0.9
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 200])
@@ -186,4 +199,4 @@ def test_any_length_of_runs(epochs: int) -> None:
     one.fit(curves, 5)
     posterior = one.posterior(curves, [Pending(2, epochs - 1, epochs)])
     assert np.isfinite(posterior.mean_G).all()
-    assert (posterior.deviations_from(posterior.best) > 0).all()
+    assert (posterior.deviations_from(posterior.best_but()) > 0).all()

@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from histsearch.search.hist_pruner import HistPruner
 from histsearch.search.hist_sampler import HistSampler
 from histsearch.search.history import DIVERGED, PAUSED
+from histsearch.search.outlook import Outlook
 
 EPOCHS = 4
 FINITE: dict[str, BaseDistribution] = {
@@ -89,6 +90,30 @@ def test_a_fit_is_kept_with_the_study_and_fit_for_a_database() -> None:
     stored = study.user_attrs["histsearch.fit"]
     assert json.loads(json.dumps(stored)) == stored
     assert stored["epochs"] > 3
+
+
+def test_the_answer_is_kept_with_the_study_and_stands() -> None:
+    space: dict[str, BaseDistribution] = {"tau": CategoricalDistribution((4, 32))}
+    sampler, pruner = HistSampler(space, EPOCHS), HistPruner(space, EPOCHS, min_epochs=1)
+    study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+
+    def run(tau: int, *values: float) -> None:
+        study.enqueue_trial({"tau": tau})
+        trial = study.ask(space)
+        for epoch, value in enumerate(values, start=1):
+            trial.report(value, epoch)
+            trial.should_prune()
+        study.tell(trial, values[-1])
+
+    assert "histsearch.answer" not in study.user_attrs
+    run(32, 0.60, 0.70)
+    assert study.user_attrs["histsearch.answer"] == {"tau": 32}
+    run(4, 0.605, 0.702)
+    assert study.user_attrs["histsearch.answer"] == {"tau": 32}
+    assert Outlook.of(study, space, EPOCHS).winner([0, 1]) == 0, "the other is hardly ahead"
+    for _ in range(6):
+        run(4, 0.7, 0.8)
+    assert study.user_attrs["histsearch.answer"] == {"tau": 4}
 
 
 def test_what_was_enqueued_is_kept_and_completed() -> None:

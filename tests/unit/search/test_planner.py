@@ -178,6 +178,45 @@ def test_the_answer_is_the_mean_of_many_not_the_luck_of_one() -> None:
     assert one.answer(trials).mean == pytest.approx(70.8, abs=0.6)
 
 
+def test_an_answer_stands_until_another_is_probably_better() -> None:
+    one = planner()
+    trials = [paused(row, value - 5.0, value) for row, value in ((0, 50.0), (12, 70.0), (24, 60.0))]
+    one.refit(trials)
+    assert one.answer(trials).configuration == 12
+    near = [*trials, *(paused(13, value - 5.0, value) for value in (70.2, 70.4))]
+    assert one.posterior(near).best_but() == 13
+    assert one.answer(near).configuration == 12, "a step ahead is no reason to change"
+    assert planner().answer(near).configuration == 13, "where no answer stands it is the best mean"
+    far = [*near, *(paused(13, value - 5.0, value) for value in (75.0, 76.0, 75.0, 76.0))]
+    assert one.answer(far).configuration == 13
+    assert one.standing == 13
+
+
+def test_an_answer_that_is_barred_stands_no_longer() -> None:
+    one = planner()
+    trials = [paused(12, 65.0, 70.0), paused(0, 45.0, 50.0)]
+    one.refit(trials)
+    first = one.answer(trials).configuration
+    assert one.answer(trials, barred=[first]).configuration != first
+
+
+def test_the_chance_of_better_is_that_of_beating_the_answer() -> None:
+    one = planner()
+    trials = [
+        trial(row, *(value + luck,) * EPOCHS)
+        for row, value in ((0, 70.0), (24, 70.2))
+        for luck in (-2.0, 0.0, 2.0)
+    ]
+    one.refit(trials)
+    others = [row for row in range(25) if row not in (0, 24)]
+
+    def chance(standing: int) -> float:
+        one.standing = standing
+        return one.chance_of_better(trials, 0.0, np.random.default_rng(0), others)
+
+    assert chance(24) < 0.5 < chance(0)
+
+
 def test_a_fit_is_taken_up_by_another_planner() -> None:
     one, other = planner(), planner()
     trials = [paused(row, 50.0 + row, 52.0 + row) for row in (0, 6, 12, 18, 24)]
