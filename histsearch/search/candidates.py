@@ -233,4 +233,6 @@ class Candidates:
 
     def row(self, configuration: Mapping[str, Any]) -> int | None:
         """A configuration's row; None if it isn't among them."""
+        if any(name not in configuration for name in self._space.names):
+            return None
         return self._row_of.get(self._space.key(configuration))

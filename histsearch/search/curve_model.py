@@ -705,7 +705,7 @@ class Posterior:
         )
         self.own_G22 = np.array([[f_f_G, f_d_G], [f_d_G, d_d_G]]).transpose(2, 0, 1)
 
-    def best_but(self, barred: Sequence[int] = ()) -> int:
+    def best_but(self, barred: Sequence[int]) -> int:
         """The configuration with the highest mean of those that aren't barred."""
         mean_G = self.mean_G.copy()
         mean_G[list(barred)] = -np.inf
@@ -751,11 +751,11 @@ class Posterior:
             rng: Source of the samples.
             barred: Configurations that don't count.
         """
-        allowed = np.setdiff1d(np.arange(len(self.mean_G)), barred)
-        if len(allowed) < 2:
+        rivals = np.setdiff1d(np.arange(len(self.mean_G)), [answer, *barred])
+        if len(rivals) == 0:
             return 0.0
         hopes_G = self.mean_G + _HOPE * self.deviations_from(answer)
-        rows = np.unique([answer, *allowed[np.argsort(-hopes_G[allowed])[:_HOPEFUL]]])
+        rows = np.unique([answer, *rivals[np.argsort(-hopes_G[rivals])[:_HOPEFUL]]])
         covariance_RR = self.covariance(rows)[0][:, rows]
         covariance_RR[np.diag_indices_from(covariance_RR)] += _JITTER
         factor_RR = np.linalg.cholesky(covariance_RR)

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 from typing_extensions import override
 
 from histsearch.search.experience import favourites
-from histsearch.search.history import TO_THE_END, load_planner, read_history, store_answer
+from histsearch.search.history import TO_THE_END, load_planner, read_history
 
 
 class HistPruner(BasePruner):
@@ -66,5 +66,4 @@ class HistPruner(BasePruner):
         action = planner.next(
             views, current=at_hand, barred=history.barred, may_start=self._may_start()
         )
-        store_answer(study, planner, history)
         return action is not None and action.trial != at_hand

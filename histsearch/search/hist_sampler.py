@@ -136,5 +136,5 @@ class HistSampler(BaseSampler):
         planner.refit(history.views)
         if planner.fit.epochs != before.epochs:
             store_fit(study, planner)
-        store_answer(study, planner, history)
+        store_answer(study, history, planner)
         return history, planner

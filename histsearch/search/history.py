@@ -27,7 +27,7 @@ FIT = "histsearch.fit"
 """Attribute of a study: the settings of the sampler's model, for any process to go on with."""
 
 ANSWER = "histsearch.answer"
-"""Attribute of a study: the configuration that stands as its best."""
+"""Attribute of a study: the configuration that stands as its winner."""
 
 _FITS = 3  # rounds until a model's settings have settled
 _BEST = 8  # configurations around which a large space is looked at more closely
@@ -41,13 +41,15 @@ class History:
         candidates: What to choose from, the trials' own configurations included.
         views: One for each trial with all its parameters.
         numbers: The trials' numbers, in the order of ``views``.
-        barred: Candidates that failed or diverged.
+        barred: Candidates that failed or diverged; they must not be trained again.
+        ruled_out: Those of them that no trial has run to its end; they can't win.
     """
 
     candidates: Candidates
     views: list[TrialView]
     numbers: list[int]
     barred: list[int]
+    ruled_out: list[int]
 
     def index(self, number: int) -> int | None:
         """Place of a trial in ``views``."""
@@ -86,7 +88,9 @@ def read_history(
             barred.append(row)
         views.append(_view(trial, row, epochs))
         numbers.append(trial.number)
-    return History(candidates, views, numbers, barred)
+    whole = {view.configuration for view in views if len(view.recalls) == epochs}
+    ruled_out = [row for row in barred if row not in whole]
+    return History(candidates, views, numbers, barred, ruled_out)
 
 
 def _last_value(trial: FrozenTrial) -> tuple[int, float]:
@@ -123,7 +127,7 @@ def _seconds(trial: FrozenTrial, epochs: int) -> tuple[float, ...]:
 def load_planner(
     study: optuna.Study, history: History, epochs: int, min_epochs: int | None = None
 ) -> Planner:
-    """A planner with the fit and the answer that the study remembers, and its experience."""
+    """A planner with the fit that the study remembers, and the experience it began with."""
     candidates = history.candidates
     experiences = read_experiences(study)
     stored = study.user_attrs.get(FIT)
@@ -131,7 +135,7 @@ def load_planner(
     if stored is not None:
         settings = Settings(np.array(stored["settings"]), len(experiences))
         fit = Fit(settings, int(stored["epochs"]))
-    planner = Planner(
+    return Planner(
         candidates.places_GD,
         candidates.distances_D,
         epochs,
@@ -139,9 +143,6 @@ def load_planner(
         expected_by_all(experiences, candidates.configurations),
         min_epochs,
     )
-    answer = study.user_attrs.get(ANSWER)
-    planner.standing = None if answer is None else candidates.row(answer)
-    return planner
 
 
 def learn(
@@ -198,11 +199,17 @@ def store_fit(study: optuna.Study, planner: Planner) -> None:
     study.set_user_attr(FIT, {"settings": values, "epochs": fit.epochs})
 
 
-def store_answer(study: optuna.Study, planner: Planner, history: History) -> None:
-    """Have the study remember the answer, where it is another than before."""
-    if not any(view.recalls for view in history.views):
-        return
-    before = planner.standing
-    answer = planner.answer(history.views, history.barred)
-    if answer.configuration != before:
-        study.set_user_attr(ANSWER, history.candidates.configurations[answer.configuration])
+def find_answer(study: optuna.Study, history: History, planner: Planner) -> int:
+    """Row of the study's answer, beginning with the one it remembers."""
+    remembered = study.user_attrs.get(ANSWER)
+    standing = None if remembered is None else history.candidates.row(remembered)
+    return planner.answer(history.views, standing, history.ruled_out).configuration
+
+
+def store_answer(study: optuna.Study, history: History, planner: Planner) -> None:
+    """Have the study remember its answer, where it is another than before."""
+    if any(view.recalls for view in history.views):
+        row = find_answer(study, history, planner)
+        answer = history.candidates.configurations[row]
+        if answer != study.user_attrs.get(ANSWER):
+            study.set_user_attr(ANSWER, answer)

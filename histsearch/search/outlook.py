@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from histsearch.search.experience import favourites
-from histsearch.search.history import PERCENT, History, load_planner, read_history
+from histsearch.search.history import PERCENT, History, find_answer, load_planner, read_history
 from histsearch.search.planner import Planner, TrialView
 
 _SEED = 0
@@ -18,10 +18,15 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Outlook:
-    """The model's view of a study at one moment."""
+    """The model's view of a study at one moment.
+
+    Attributes:
+        answer: Row of the configuration to recommend.
+    """
 
     history: History
     planner: Planner
+    answer: int
 
     @classmethod
     def of(
@@ -37,7 +42,8 @@ class Outlook:
         rng = np.random.default_rng(_SEED)
         trials, favoured = study.get_trials(deepcopy=False), favourites(study, search_space)
         history = read_history(trials, search_space, epochs, rng, favoured)
-        return cls(history, load_planner(study, history, epochs))
+        planner = load_planner(study, history, epochs)
+        return cls(history, planner, find_answer(study, history, planner))
 
     def merit(self, trial: FrozenTrial) -> tuple[bool, float] | None:
         """Whether a trial's configuration is the answer; R@1 expected of it at the last epoch.
@@ -55,19 +61,17 @@ class Outlook:
         That is the answer; where none of the trials is of it, the one with the best expectations.
 
         Args:
-            numbers: The trials to look at; those of configurations that failed are passed over.
+            numbers: The trials to look at; those of configurations that failed are passed over,
+                unless one ran to its end.
         """
         begun = [
             (self._merit(view), len(view.recalls), -number)
             for view, number in zip(self.history.views, self.history.numbers, strict=True)
-            if number in numbers and view.recalls and view.configuration not in self.history.barred
+            if number in numbers
+            and view.recalls
+            and view.configuration not in self.history.ruled_out
         ]
         return -max(begun)[2] if begun else None
-
-    def _merit(self, view: TrialView) -> tuple[bool, float]:
-        answer = self.planner.answer(self.history.views, self.history.barred).configuration
-        mean_G = self.planner.posterior(self.history.views).mean_G
-        return view.configuration == answer, float(mean_G[view.configuration]) / PERCENT
 
     def chance_of_better(self, delta: float) -> float:
         """Probability that a configuration beats the answer by more than ``delta`` points.
@@ -76,4 +80,8 @@ class Outlook:
         """
         views = [view._replace(running=False) for view in self.history.views]
         rng = np.random.default_rng(_SEED)
-        return self.planner.chance_of_better(views, delta, rng, self.history.barred)
+        return self.planner.chance_of_better(views, self.answer, delta, rng, self.history.barred)
+
+    def _merit(self, view: TrialView) -> tuple[bool, float]:
+        mean_G = self.planner.posterior(self.history.views).mean_G
+        return view.configuration == self.answer, float(mean_G[view.configuration]) / PERCENT

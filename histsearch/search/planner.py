@@ -115,10 +115,6 @@ class Planner:
         earlier_KG2: What each earlier study expects of each candidate's f and d.
         min_epochs: How long a trial runs at least before it is left. When left out, the square root
             of ``epochs``: half of a run, as the logarithm of its epochs goes.
-
-    Attributes:
-        model: The model of all curves.
-        standing: The answer that stands, if there is one.
     """
 
     def __init__(
@@ -134,7 +130,6 @@ class Planner:
         self.epochs = epochs
         usual = max(1, round(math.sqrt(epochs)))
         self._min_epochs = min(epochs, usual if min_epochs is None else min_epochs)
-        self.standing: int | None = None
         self._fitted_to = 0
         if fit is not None and len(fit.settings.values_S) == len(self.model.settings.values_S):
             self.model.settings, self._fitted_to = fit.settings, fit.epochs
@@ -178,32 +173,40 @@ class Planner:
                 self._last = key, self.model.posterior(key[0], pending)
         return self._last[1]
 
-    def answer(self, trials: Sequence[TrialView], barred: Sequence[int] = ()) -> Answer:
-        """The candidate to recommend: the one with the best posterior mean, or the one that stands.
+    def answer(
+        self,
+        trials: Sequence[TrialView],
+        standing: int | None = None,
+        ruled_out: Sequence[int] = (),
+    ) -> Answer:
+        """The candidate to recommend: of those that ran, the one with the best posterior mean.
 
-        Among near-equals the best mean goes to and fro with every epoch. So an answer stands until
-        another candidate is better with a probability of `_PROBABLY`.
+        Among near-equals that would be another after every epoch. So an answer stands until another
+        candidate is better with a probability of `_PROBABLY`.
 
         Args:
             trials: All trials of the study.
-            barred: Candidates that can't be it.
+            standing: The answer before.
+            ruled_out: Candidates that can't be it, unless there are no others.
         """
+        tried = {trial.configuration for trial in trials if trial.recalls}
+        among = sorted(tried.difference(ruled_out) or tried or range(len(self.model.places_GD)))
         # Which trials are running has no bearing on the means, and little on the choice.
         if self._last is not None and self._last[0][0] == tuple(_curves(trials)):
             posterior = self._last[1]
         else:
             posterior = self.posterior(trials)
-        row, standing = posterior.best_but(barred), self.standing
-        if standing is not None and standing != row and standing not in barred:
+        row = max(among, key=lambda one: float(posterior.mean_G[one]))
+        if standing in among and standing != row:
             with _one_thread():
-                chance = posterior.chance_of_beating(standing)[row]
+                chance = float(posterior.chance_of_beating(standing)[row])
             row = standing if chance < _PROBABLY else row
-        self.standing = row
         return Answer(row, float(posterior.mean_G[row]))
 
     def chance_of_better(
         self,
         trials: Sequence[TrialView],
+        answer: int,
         delta: float,
         rng: np.random.Generator,
         barred: Sequence[int] = (),
@@ -212,11 +215,11 @@ class Planner:
 
         Args:
             trials: All trials of the study.
+            answer: The candidate that would be recommended.
             delta: In points of R@1.
             rng: Source of the samples that it is counted in.
             barred: Candidates that don't count.
         """
-        answer = self.answer(trials, barred).configuration
         with _one_thread():
             return self.posterior(trials).chance_of_better(answer, delta, rng, barred)
 

@@ -138,13 +138,14 @@ class Study:
     def best(self, number: int = 1) -> list[FrozenTrial]:
         """The best completed trials, one for each configuration, best first.
 
-        With the hist sampler the first is the one whose configuration stands as the study's answer,
-        then come those whose configuration its model expects most of; else those with the highest
+        With the hist sampler first comes the configuration that stands as the winner, once a trial
+        of it is complete, then those that its model expects most of; else those with the highest
         value.
         """
         complete = self.trials(TrialState.COMPLETE)
         merits = {trial.number: (False, trial.value or 0.0) for trial in complete}
-        if self.definition.kind == "search" and self.definition.space.sampler.name == "hist":
+        searches = self.definition.kind == "search"
+        if complete and searches and self.definition.space.sampler.name == "hist":
             merits |= self._merits(complete)
         # The sort is stable, also in reverse: of equals the earlier one is first.
         ranked = sorted(complete, key=lambda trial: merits[trial.number], reverse=True)

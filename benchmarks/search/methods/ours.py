@@ -34,6 +34,7 @@ class HistSearch(Search):
         every = range(len(self._candidates.configurations))
         self._first = self._planner.first(every, rng)
         self._trials: list[TrialView] = []
+        self._answer: int | None = None
 
     def next(self) -> Job | None:
         if not self._trials:
@@ -74,13 +75,14 @@ class HistSearch(Search):
         return goes_on
 
     def recommend(self) -> Params:
-        answer = self._planner.answer(self._trials)
-        return self._candidates.configurations[answer.configuration]
+        self._answer = self._planner.answer(self._trials, self._answer).configuration
+        return self._candidates.configurations[self._answer]
 
     def chance_of_better(self, delta: float, rng: np.random.Generator) -> float:
         """Probability that a configuration beats the answer by more than ``delta`` points."""
         ended = [trial._replace(running=False) for trial in self._trials]
-        return self._planner.chance_of_better(ended, delta, rng)
+        answer = self._planner.answer(ended, self._answer).configuration
+        return self._planner.chance_of_better(ended, answer, delta, rng)
 
     def experience(self, name: str) -> Experience:
         """What this search teaches a later one."""

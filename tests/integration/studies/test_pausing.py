@@ -188,6 +188,32 @@ def test_the_best_is_what_the_model_expects_most_of_not_the_luckiest(storage: St
     assert retraining.trials()[0].system_attrs["fixed_params"]["tau"] == 32
 
 
+def test_a_winner_stands_until_another_is_probably_better(storage: Storage) -> None:
+    study = hist_study(storage, trials=20, search={"tau": [4, 32]}, decided=False)
+    study.enqueue({"tau": 4})
+    complete(study, 0.700)
+    other = claimed(study)
+    study.enqueue({"tau": 32})
+    complete(study, 0.702)
+    other.give_back()
+    assert find_study(storage, "small").best()[0].params == {"tau": 4}
+    for _ in range(4):
+        study.enqueue({"tau": 32})
+        complete(study, 0.8)
+    assert find_study(storage, "small").best()[0].params == {"tau": 32}
+
+
+def test_one_failure_does_not_take_the_place_of_a_configuration_that_ran(storage: Storage) -> None:
+    study = hist_study(storage, trials=20, search={"tau": [4, 32]}, decided=False)
+    for tau, value in ((32, 0.80), (4, 0.50), (32, 0.79)):
+        study.enqueue({"tau": tau})
+        complete(study, value)
+    for tau in (32, 4):
+        study.enqueue({"tau": tau})
+        claimed(study).tell(TrialState.FAIL)
+    assert study.best()[0].params == {"tau": 32}
+
+
 def test_a_study_made_before_samplers_had_settings_is_read(storage: Storage) -> None:
     study = hist_study(storage, sampler="tpe")
     stored = study.optuna_study.user_attrs["histsearch.definition"]

@@ -92,28 +92,59 @@ def test_a_fit_is_kept_with_the_study_and_fit_for_a_database() -> None:
     assert stored["epochs"] > 3
 
 
+TWO: dict[str, BaseDistribution] = {"tau": CategoricalDistribution((4, 32))}
+
+
+def told(study: optuna.Study, tau: int, *values: float) -> None:
+    study.enqueue_trial({"tau": tau})
+    trial = study.ask(TWO)
+    for epoch, value in enumerate(values, start=1):
+        trial.report(value, epoch)
+    study.tell(trial, values[-1])
+
+
 def test_the_answer_is_kept_with_the_study_and_stands() -> None:
-    space: dict[str, BaseDistribution] = {"tau": CategoricalDistribution((4, 32))}
-    sampler, pruner = HistSampler(space, EPOCHS), HistPruner(space, EPOCHS, min_epochs=1)
-    study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
-
-    def run(tau: int, *values: float) -> None:
-        study.enqueue_trial({"tau": tau})
-        trial = study.ask(space)
-        for epoch, value in enumerate(values, start=1):
-            trial.report(value, epoch)
-            trial.should_prune()
-        study.tell(trial, values[-1])
-
-    assert "histsearch.answer" not in study.user_attrs
-    run(32, 0.60, 0.70)
+    study = optuna.create_study(direction="maximize", sampler=HistSampler(TWO, EPOCHS))
+    told(study, 32, 0.60, 0.70)
+    study.ask(TWO)
+    told(study, 4, 0.605, 0.702)
+    study.ask(TWO)
     assert study.user_attrs["histsearch.answer"] == {"tau": 32}
-    run(4, 0.605, 0.702)
-    assert study.user_attrs["histsearch.answer"] == {"tau": 32}
-    assert Outlook.of(study, space, EPOCHS).winner([0, 1]) == 0, "the other is hardly ahead"
+    outlook = Outlook.of(study, TWO, EPOCHS)
+    standing, ahead = (outlook.merit(study.trials[number]) for number in (0, 2))
+    assert standing is not None
+    assert ahead is not None
+    assert standing > ahead, "although less is expected of it:"
+    assert standing[1] < ahead[1]
+    assert outlook.winner([0, 2]) == 0
     for _ in range(6):
-        run(4, 0.7, 0.8)
+        told(study, 32, 0.60, 0.70)
+        told(study, 4, 0.70, 0.80)
+    study.ask(TWO)
     assert study.user_attrs["histsearch.answer"] == {"tau": 4}
+    assert Outlook.of(study, TWO, EPOCHS).winner([0, 2]) == 2
+
+
+def test_an_answer_in_ranges_is_one_that_ran() -> None:
+    study = search(MIXED, 8)
+    study.ask(MIXED)
+    answer = study.user_attrs["histsearch.answer"]
+    assert answer in [trial.params for trial in study.trials[:8]]
+    assert json.loads(json.dumps(answer)) == answer
+
+
+def test_an_answer_of_fewer_parameters_is_passed_over() -> None:
+    study = optuna.create_study(direction="maximize", sampler=HistSampler(TWO, EPOCHS))
+    told(study, 32, 0.60, 0.70)
+    study.ask(TWO)
+    assert study.user_attrs["histsearch.answer"] == {"tau": 32}
+    more = TWO | {"batch_size": FINITE["batch_size"]}
+    study.sampler = HistSampler(more, EPOCHS)
+    for _ in range(2):
+        trial = study.ask(more)
+        trial.report(0.5, 1)
+        study.tell(trial, state=TrialState.PRUNED)
+    assert study.user_attrs["histsearch.answer"] == study.trials[2].params
 
 
 def test_what_was_enqueued_is_kept_and_completed() -> None:

@@ -184,20 +184,21 @@ def test_an_answer_stands_until_another_is_probably_better() -> None:
     one.refit(trials)
     assert one.answer(trials).configuration == 12
     near = [*trials, *(paused(13, value - 5.0, value) for value in (70.2, 70.4))]
-    assert one.posterior(near).best_but() == 13
-    assert one.answer(near).configuration == 12, "a step ahead is no reason to change"
-    assert planner().answer(near).configuration == 13, "where no answer stands it is the best mean"
+    assert one.answer(near).configuration == 13
+    assert one.answer(near, 12).configuration == 12, "a step ahead is no reason to change"
     far = [*near, *(paused(13, value - 5.0, value) for value in (75.0, 76.0, 75.0, 76.0))]
-    assert one.answer(far).configuration == 13
-    assert one.standing == 13
+    assert one.answer(far, 12).configuration == 13
 
 
-def test_an_answer_that_is_barred_stands_no_longer() -> None:
+def test_an_answer_has_run_and_is_not_ruled_out_where_there_is_another() -> None:
     one = planner()
-    trials = [paused(12, 65.0, 70.0), paused(0, 45.0, 50.0)]
+    trials = [paused(12, 65.0, 70.0), paused(0, 45.0, 50.0), trial(24, running=True)]
     one.refit(trials)
-    first = one.answer(trials).configuration
-    assert one.answer(trials, barred=[first]).configuration != first
+    assert one.posterior(trials).mean_G.argmax() not in (0, 12)
+    assert one.answer(trials, 24).configuration == 12, "what stood has not run"
+    assert one.answer(trials, 12, ruled_out=[12]).configuration == 0
+    assert one.answer(trials, ruled_out=range(25)).configuration == 12
+    assert one.answer([]).configuration in range(25)
 
 
 def test_the_chance_of_better_is_that_of_beating_the_answer() -> None:
@@ -209,12 +210,11 @@ def test_the_chance_of_better_is_that_of_beating_the_answer() -> None:
     ]
     one.refit(trials)
     others = [row for row in range(25) if row not in (0, 24)]
-
-    def chance(standing: int) -> float:
-        one.standing = standing
-        return one.chance_of_better(trials, 0.0, np.random.default_rng(0), others)
-
-    assert chance(24) < 0.5 < chance(0)
+    ahead, behind = (
+        one.chance_of_better(trials, answer, 0.0, np.random.default_rng(0), others)
+        for answer in (24, 0)
+    )
+    assert ahead < 0.5 < behind
 
 
 def test_a_fit_is_taken_up_by_another_planner() -> None:
