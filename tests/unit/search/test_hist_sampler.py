@@ -21,6 +21,7 @@ from histsearch.search.history import DIVERGED, PAUSED
 from histsearch.search.outlook import Outlook
 
 EPOCHS = 4
+TWO: dict[str, BaseDistribution] = {"tau": CategoricalDistribution((4, 32))}
 FINITE: dict[str, BaseDistribution] = {
     "tau": CategoricalDistribution((4, 8, 16, 32)),
     "batch_size": CategoricalDistribution((8, 16, 32)),
@@ -90,9 +91,6 @@ def test_a_fit_is_kept_with_the_study_and_fit_for_a_database() -> None:
     stored = study.user_attrs["histsearch.fit"]
     assert json.loads(json.dumps(stored)) == stored
     assert stored["epochs"] > 3
-
-
-TWO: dict[str, BaseDistribution] = {"tau": CategoricalDistribution((4, 32))}
 
 
 def told(study: optuna.Study, tau: int, *values: float) -> None:
