@@ -2,17 +2,20 @@
 
 R@1 of trial i of configuration x after epoch t, in percent:
 
-    y_i(t) = m(t) + f(x) + d(x)·h(t) + u_i + w_i·h(t) + e_i(t)
+    y_i(t) = m(t) + f(x) + d(x)·h(t) + b(x)·sin(πh(t)) + c(x)·sin(2πh(t)) + g_i(t) + e_i(t)
 
-m is a curve that all trials share, f what a configuration adds to it at the last epoch, d how much
-more it adds at the first one, u and w the same for the luck of one trial's seed, e white noise, and
-h falls from 1 at the first epoch to 0 at the last. So the first epochs of a trial already say
-something of where it would end, and of what its neighbours would, by as much as the data show.
+m is a curve that all trials share, f what a configuration adds to it at the last epoch, and d how
+much more it adds at the first one; h falls from 1 at the first epoch to 0 at the last. b and c are
+how its curve strays from that on the way: the first two terms of a Brownian bridge. g is what the
+luck of one trial's seed adds, u_i + v_i·h(t) and a drift, whose correlation falls with the
+logarithm of the ratio of two epochs, and e is white noise. So the first epochs of a trial already
+say something of where it would end, and of what its neighbours would, by as much as the data show;
+but no more than that, as some curves rise late.
 
-f and d vary over the configurations by an additive kernel: a Matérn-5/2 for each hyperparameter,
-and for each pair the product of both. What an earlier study expects of f and d is in part their
-mean before any data, and in part a linear component whose size the data decide: it helps as long as
-it is right, and is written off when it isn't.
+f, d, b and c vary over the configurations by an additive kernel: a Matérn-5/2 for each
+hyperparameter, and for each pair the product of both. What an earlier study expects of them is in
+part their mean before any data, and in part a linear component whose size the data decide: it helps
+as long as it is right, and is written off when it isn't.
 
 With freeze-thaw (Swersky et al., 2014) and DyHPO (Wistuba et al., NeurIPS 2022) this has the view
 that unfinished curves are data; seeds as random effects, and inference in the space of
@@ -20,23 +23,29 @@ configurations instead of observations, are what makes it cheap here.
 """
 
 # G = configurations, D = hyperparameters, T = epochs of a full run, U = configurations with data,
-# V = those of U that span all others, W = white values of f and d: 2 of V;
-# L = latent values: f of U, d of U, m of T; S = hyperparameters of the model; K = earlier studies
+# V = those of U that span all others, B = parts of what a configuration adds: f, d, b, c;
+# W = white values of these: B of V; L = latent values: B of U, m of T;
+# S = hyperparameters of the model; K = earlier studies
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations_with_replacement
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import block_diag, cho_factor, cho_solve, solve_triangular
 from scipy.linalg.lapack import dpstrf
 from scipy.optimize import minimize
+from scipy.sparse import block_array, csr_array, diags_array
 from scipy.special import ndtr
 
 Array = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.int64]
+
+PARTS = 4
+"""B: f, d, b and c, what a configuration adds to the shared curve."""
 
 _JITTER = 1e-6
 _TINY = 1e-8
@@ -52,8 +61,10 @@ _SHARED_PRIORS = {
     "length": (np.log(0.7), 0.4),
     "early_slope": (0.0, 0.5),  # d = early_slope · f + early_spread · (f's independent double)
     "early_spread": (np.log(1.0), 0.5),
+    "bow": (np.log(0.3), 0.7),  # b = bow · (another), c = half of bow · (another)
     "seed": (np.log(0.7), 0.8),
     "early_seed": (np.log(0.7), 0.6),
+    "drift": (np.log(0.7), 0.8),
     "noise": (np.log(1.0), 0.8),
     "bend": (0.0, 0.7),  # of h: -1 a straight line, 0 logarithmic, 1 like 1/t
 }
@@ -140,38 +151,45 @@ def matern(distances: Array) -> Array:
 class _Noise(NamedTuple):
     """What the luck of a trial does to its curve, for the settings at hand."""
 
-    basis_T2: Array  # 1 and h(t)
+    basis_TB: Array
     precisions: Sequence[Array]  # inverse covariance of the first t epochs
     log_determinants: Sequence[float]
 
 
 def basis(epochs: int, bend: float) -> Array:
-    """(T, 2): 1, and h(t) = (t^-bend − T^-bend) / (1 − T^-bend), which Box and Cox's family is."""
+    """(T, B): 1, h(t), sin(πh(t)) and sin(2πh(t)).
+
+    h(t) = (t^-bend − T^-bend) / (1 − T^-bend), which is Box and Cox's family.
+    """
     if epochs == 1:
-        return np.array([[1.0, 0.0]])
+        return np.array([[1.0, 0.0, 0.0, 0.0]])
     logs_T = np.log(np.arange(1, epochs + 1, dtype=float))
     bent_T = logs_T if abs(bend) < _TINY else -np.expm1(-bend * logs_T) / bend
-    return np.stack([np.ones(epochs), 1.0 - bent_T / bent_T[-1]], axis=1)
+    h_T = 1.0 - bent_T / bent_T[-1]
+    bows_2T = np.sin(np.pi * np.array([[1.0], [2.0]]) * h_T)
+    return np.stack([np.ones(epochs), h_T, *bows_2T], axis=1)
 
 
-def trial_covariance(settings: Settings, basis_T2: Array) -> Array:
+def trial_covariance(settings: Settings, basis_TB: Array) -> Array:
     """(T, T) covariance of what one trial's seed adds to the epochs of its curve."""
     spread_2 = np.exp(2.0 * np.array([settings.seed, settings.early_seed]))
-    noise_TT = np.exp(2.0 * settings.noise) * np.eye(len(basis_T2))
+    noise_TT = np.exp(2.0 * settings.noise) * np.eye(len(basis_TB))
+    noise_TT += np.exp(2.0 * settings.drift) * np.exp(-_times_apart(len(basis_TB)))
+    basis_T2 = basis_TB[:, :2]
     result: Array = (basis_T2 * spread_2) @ basis_T2.T + noise_TT
     return result
 
 
 def _noise(settings: Settings, epochs: int, most: int) -> _Noise:
-    basis_T2 = basis(epochs, settings.bend)
-    covariance_TT = trial_covariance(settings, basis_T2)
+    basis_TB = basis(epochs, settings.bend)
+    covariance_TT = trial_covariance(settings, basis_TB)
     factor_TT = np.linalg.cholesky(covariance_TT[:most, :most])
     # The factor of the first epochs is the first part of the factor, and so is its inverse.
     inverse_TT = solve_triangular(factor_TT, np.eye(most), lower=True)
     logs_T = np.concatenate([[0.0], 2.0 * np.cumsum(np.log(np.diag(factor_TT)))])
     precisions = [inverse_TT[:t, :t].T @ inverse_TT[:t, :t] for t in range(most + 1)]
     log_determinants = logs_T.tolist()
-    return _Noise(basis_T2, precisions, log_determinants)
+    return _Noise(basis_TB, precisions, log_determinants)
 
 
 class _Luck:
@@ -180,30 +198,39 @@ class _Luck:
     def __init__(self, settings: Settings, epochs: int) -> None:
         self.settings = settings
         self.noise = _noise(settings, epochs, epochs)
-        self._covariance_TT = trial_covariance(settings, self.noise.basis_T2)
+        self._covariance_TT = trial_covariance(settings, self.noise.basis_TB)
         self._foreseen: dict[tuple[int, int], Array] = {}
 
     def foresee(self, before: int, after: int) -> Array:
-        """(2, 2) precision of f and d that a trial's epochs ``before`` + 1 to ``after`` bring."""
+        """(B, B) precision that a trial's epochs ``before`` + 1 to ``after`` bring."""
         if (before, after) not in self._foreseen:
             self._foreseen[before, after] = self._foresee(slice(0, before), slice(before, after))
         return self._foreseen[before, after]
 
     def _foresee(self, past: slice, future: slice) -> Array:
-        basis_T2, covariance_TT = self.noise.basis_T2, self._covariance_TT
+        basis_TB, covariance_TT = self.noise.basis_TB, self._covariance_TT
         # Given its past, the trial's luck in the future is expected, and known the better.
         weights_kt = np.linalg.solve(covariance_TT[past, past], covariance_TT[past, future]).T
-        basis_k2 = basis_T2[future] - weights_kt @ basis_T2[past]
+        ahead_TB = basis_TB[future] - weights_kt @ basis_TB[past]
         noise_kk = covariance_TT[future, future] - weights_kt @ covariance_TT[past, future]
-        precision_22: Array = basis_k2.T @ np.linalg.solve(noise_kk, basis_k2)
-        return precision_22
+        precision_BB: Array = ahead_TB.T @ np.linalg.solve(noise_kk, ahead_TB)
+        return precision_BB
+
+
+def _coupling_factor(settings: Settings) -> Array:
+    """(B, B) lower factor of the covariance of f, d, b and c, in units of the kernel."""
+    early, bow = np.exp(settings.early_spread), np.exp(settings.bow)
+    factor_BB = np.diag([1.0, early, bow, 0.5 * bow])
+    factor_BB[1, 0] = settings.early_slope
+    return factor_BB
 
 
 @lru_cache(maxsize=8)
-def _shape_of_stray(epochs: int) -> Array:
-    steps_T = np.log(np.arange(1, epochs + 1, dtype=float))
-    distances_TT = np.abs(steps_T[:, None] - steps_T[None, :])
-    return _STRAY**2 * matern(distances_TT)
+def _times_apart(epochs: int) -> Array:
+    """(T, T) how many times as late one epoch is as another, in logarithms."""
+    logs_T = np.log(np.arange(1, epochs + 1, dtype=float))
+    distances_TT: Array = np.abs(logs_T[:, None] - logs_T[None, :])
+    return distances_TT
 
 
 class _Information(NamedTuple):
@@ -212,52 +239,51 @@ class _Information(NamedTuple):
     Trials of different configurations meet in the shared curve alone.
     """
 
-    own_22U: Array
-    shared_2UT: Array
+    own_BBU: Array
+    shared_BUT: Array
     curve_TT: Array
     shift_L: Array
     constant: float
 
-    def precision(self) -> Array:
+    def precision(self) -> csr_array:
         """(L, L), the whole matrix."""
-        tried, epochs = self.shared_2UT.shape[1:]
-        size = 2 * tried
-        whole_LL = np.zeros((size + epochs, size + epochs))
-        rows = np.arange(tried)
-        for i in range(2):
-            for j in range(2):
-                whole_LL[i * tried + rows, j * tried + rows] = self.own_22U[i, j]
-        whole_LL[:size, size:] = self.shared_2UT.reshape(size, epochs)
-        whole_LL[size:, :size] = whole_LL[:size, size:].T
-        whole_LL[size:, size:] = self.curve_TT
-        return whole_LL
+        tried, epochs = self.shared_BUT.shape[1:]
+        shared_LT = self.shared_BUT.reshape(PARTS * tried, epochs)
+        blocks: list[list[csr_array]] = [
+            [csr_array(diags_array(own_U)) for own_U in own_BU] for own_BU in self.own_BBU
+        ]
+        blocks = [
+            [csr_array(block_array(blocks)), csr_array(shared_LT)],
+            [csr_array(shared_LT.T), csr_array(self.curve_TT)],
+        ]
+        return csr_array(block_array(blocks))
 
     def times(self, weight_LL: Array) -> float:
         """Sum over all entries of the matrix, each times a symmetric weight."""
-        tried, epochs = self.shared_2UT.shape[1:]
-        size = 2 * tried
-        blocks = weight_LL[:size, :size].reshape(2, tried, 2, tried)
-        own = np.einsum("abi,aibi->", self.own_22U, blocks)
-        shared = (self.shared_2UT.reshape(size, epochs) * weight_LL[:size, size:]).sum()
+        tried, epochs = self.shared_BUT.shape[1:]
+        size = PARTS * tried
+        blocks = weight_LL[:size, :size].reshape(PARTS, tried, PARTS, tried)
+        own = np.einsum("abi,aibi->", self.own_BBU, blocks)
+        shared = (self.shared_BUT.reshape(size, epochs) * weight_LL[:size, size:]).sum()
         curve = (self.curve_TT * weight_LL[size:, size:]).sum()
         return float(own + 2.0 * shared + curve)
 
 
 class _SameLength(NamedTuple):
-    """The trials that have run for the same number of epochs, and the prior means of f and d."""
+    """The trials that have run for the same number of epochs, and what was expected of each."""
 
     rows_N: npt.NDArray[np.int64]
     recalls_Nt: Array
-    means_N2: Array
+    means_NB: Array
 
-    def above_prior(self, basis_t2: Array) -> Array:
+    def above_prior(self, seen_TB: Array) -> Array:
         """(N, t) the recalls less what was expected of them."""
-        y_Nt: Array = self.recalls_Nt - self.means_N2 @ basis_t2.T
+        y_Nt: Array = self.recalls_Nt - self.means_NB @ seen_TB.T
         return y_Nt
 
 
 def _by_length(
-    curves: Sequence[Curve], row_of: dict[int, int], means_G2: Array
+    curves: Sequence[Curve], row_of: dict[int, int], means_GB: Array
 ) -> list[_SameLength]:
     groups = []
     for length in sorted({len(curve.recalls) for curve in curves} - {0}):
@@ -266,34 +292,34 @@ def _by_length(
             _SameLength(
                 np.array([row_of[curve.configuration] for curve in those]),
                 np.array([curve.recalls for curve in those]),
-                means_G2[[curve.configuration for curve in those]],
+                means_GB[[curve.configuration for curve in those]],
             )
         )
     return groups
 
 
 def _inform(groups: Sequence[_SameLength], tried: int, epochs: int, noise: _Noise) -> _Information:
-    own_22U = np.zeros((2, 2, tried))
-    shared_2UT = np.zeros((2, tried, epochs))
+    own_BBU = np.zeros((PARTS, PARTS, tried))
+    shared_BUT = np.zeros((PARTS, tried, epochs))
     curve_TT = np.zeros((epochs, epochs))
-    shift_2U, shift_T = np.zeros((2, tried)), np.zeros(epochs)
+    shift_BU, shift_T = np.zeros((PARTS, tried)), np.zeros(epochs)
     constant = 0.0
     for group in groups:
         rows_N, t = group.rows_N, group.recalls_Nt.shape[1]
-        precision_tt, basis_t2 = noise.precisions[t], noise.basis_T2[:t]
-        y_Nt = group.above_prior(basis_t2)
-        weighed_t2 = precision_tt @ basis_t2
+        precision_tt, seen_TB = noise.precisions[t], noise.basis_TB[:t]
+        y_Nt = group.above_prior(seen_TB)
+        weighed_TB = precision_tt @ seen_TB
         count_U = np.bincount(rows_N, minlength=tried)
-        own_22U += (basis_t2.T @ weighed_t2)[:, :, None] * count_U
-        shared_2UT[:, :, :t] += weighed_t2.T[:, None, :] * count_U[:, None]
+        own_BBU += (seen_TB.T @ weighed_TB)[:, :, None] * count_U
+        shared_BUT[:, :, :t] += weighed_TB.T[:, None, :] * count_U[:, None]
         curve_TT[:t, :t] += len(rows_N) * precision_tt
         solved_Nt = y_Nt @ precision_tt
-        for which in range(2):
-            shift_2U[which] += np.bincount(rows_N, y_Nt @ weighed_t2[:, which], minlength=tried)
+        for which in range(PARTS):
+            shift_BU[which] += np.bincount(rows_N, y_Nt @ weighed_TB[:, which], minlength=tried)
         shift_T[:t] += solved_Nt.sum(axis=0)
         constant -= 0.5 * float((y_Nt * solved_Nt).sum() + len(rows_N) * noise.log_determinants[t])
-    shift_L = np.concatenate([shift_2U.ravel(), shift_T])
-    return _Information(own_22U, shared_2UT, curve_TT, shift_L, constant)
+    shift_L = np.concatenate([shift_BU.ravel(), shift_T])
+    return _Information(own_BBU, shared_BUT, curve_TT, shift_L, constant)
 
 
 class CurveModel:
@@ -303,11 +329,11 @@ class CurveModel:
         places_GD: Where each configuration stands in each hyperparameter: a row of its distances.
         distances_D: Of each hyperparameter, the (P, P) distances between its P places, in [0, 1].
         epochs: T, epochs of a full run.
-        earlier_KG2: What each earlier study expects of each configuration's f and d.
+        earlier_KGB: What each earlier study expects of each configuration's f, d, b and c.
 
     Attributes:
         settings: The model's hyperparameters; their prior's means before the first fit.
-        means_G2: f and d that are expected before any data.
+        means_GB: f, d, b and c that are expected before any data.
     """
 
     def __init__(
@@ -315,16 +341,16 @@ class CurveModel:
         places_GD: Integers,
         distances_D: Sequence[Array],
         epochs: int,
-        earlier_KG2: Array | None = None,
+        earlier_KGB: Array | None = None,
     ) -> None:
         self.places_GD = places_GD
         self.epochs = epochs
         self._distances_D = distances_D
-        if earlier_KG2 is None:
-            earlier_KG2 = np.zeros((0, len(places_GD), 2))
-        earlier = len(earlier_KG2)
-        self._earlier_f_KG = earlier_KG2[:, :, 0]
-        self.means_G2: Array = _TRUST * earlier_KG2.sum(axis=0) / max(1, earlier)
+        if earlier_KGB is None:
+            earlier_KGB = np.zeros((0, len(places_GD), PARTS))
+        earlier = len(earlier_KGB)
+        self._earlier_f_KG = earlier_KGB[:, :, 0]
+        self.means_GB: Array = _TRUST * earlier_KGB.sum(axis=0) / max(1, earlier)
         self._prior_means_S, self._prior_deviations_S = prior(len(distances_D), earlier)
         self.settings = Settings(self._prior_means_S, earlier)
         self._luck: _Luck | None = None
@@ -397,24 +423,25 @@ class CurveModel:
 
     @staticmethod
     def coupling(settings: Settings) -> Array:
-        """(2, 2) covariance of f and d, in units of the kernel over configurations."""
-        slope, spread = settings.early_slope, np.exp(settings.early_spread)
-        return np.array([[1.0, slope], [slope, slope**2 + spread**2]])
-
-    def curve_covariance(self, basis_T2: Array) -> Array:
-        """(T, T) covariance of the shared curve."""
-        scaled_T2 = basis_T2 * np.array([_LEVEL, _SLOPE])
-        result: Array = scaled_T2 @ scaled_T2.T + _shape_of_stray(self.epochs)
+        """(B, B) covariance of f, d, b and c, in units of the kernel over configurations."""
+        factor_BB = _coupling_factor(settings)
+        result: Array = factor_BB @ factor_BB.T
         return result
 
-    def prior_covariance(self, kernel_UU: Array, settings: Settings, basis_T2: Array) -> Array:
-        """(L, L) covariance of the latent values before any data."""
-        size = 2 * len(kernel_UU)
-        covariance_LL = np.zeros((size + self.epochs, size + self.epochs))
-        covariance_LL[:size, :size] = np.kron(self.coupling(settings), kernel_UU)
-        covariance_LL[size:, size:] = self.curve_covariance(basis_T2)
-        covariance_LL[np.diag_indices_from(covariance_LL)] += _JITTER
-        return covariance_LL
+    def curve_covariance(self, basis_TB: Array) -> Array:
+        """(T, T) covariance of the shared curve."""
+        scaled_TB = basis_TB[:, :2] * np.array([_LEVEL, _SLOPE])
+        result: Array = scaled_TB @ scaled_TB.T + _STRAY**2 * matern(_times_apart(self.epochs))
+        return result
+
+    def prior_factor(self, kernel_UU: Array, settings: Settings, basis_TB: Array) -> Array:
+        """(L, L) lower factor of the covariance of the latent values before any data."""
+        factor_UU, factor_TT = (
+            np.linalg.cholesky(one + _JITTER * np.eye(len(one)))
+            for one in (kernel_UU, self.curve_covariance(basis_TB))
+        )
+        result: Array = block_diag(np.kron(_coupling_factor(settings), factor_UU), factor_TT)
+        return result
 
     # Fitting.
 
@@ -475,7 +502,7 @@ class _Problem:
             sorted({curve.configuration for curve in curves if curve.recalls}), dtype=np.int64
         )
         row_of = {int(configuration): row for row, configuration in enumerate(self.tried)}
-        self.groups = _by_length(curves, row_of, model.means_G2)
+        self.groups = _by_length(curves, row_of, model.means_GB)
         self.most = max((group.recalls_Nt.shape[1] for group in self.groups), default=0)
 
     def information(self, settings: Settings) -> _Information:
@@ -485,34 +512,34 @@ class _Problem:
     def log_likelihood(self, settings: Settings) -> tuple[float, Array]:
         """The logarithm of the marginal likelihood, and its gradient (S,)."""
         model, tried = self.model, len(self.tried)
-        size = 2 * tried
+        size = PARTS * tried
         main_DUU, pairs_UU = model.parts(settings, self.tried, self.tried)
         earlier_KUU = model.earlier_parts(settings, self.tried, self.tried)
         kernel_UU = main_DUU.sum(axis=0) + pairs_UU + earlier_KUU.sum(axis=0)
-        basis_T2 = basis(model.epochs, settings.bend)
-        covariance_LL = model.prior_covariance(kernel_UU, settings, basis_T2)
+        basis_TB = basis(model.epochs, settings.bend)
+        factor_LL = model.prior_factor(kernel_UU, settings, basis_TB)
         data = self.information(settings)
-        factor_LL = np.linalg.cholesky(covariance_LL)
         precision_LL = data.precision()
-        inner_LL = factor_LL.T @ precision_LL @ factor_LL
+        inner_LL = factor_LL.T @ (precision_LL @ factor_LL)
         inner_LL[np.diag_indices_from(inner_LL)] += 1.0
-        inner_factor = cho_factor(inner_LL, lower=True)
-        whitened_L = cho_solve(inner_factor, factor_LL.T @ data.shift_L)
-        mean_L = factor_LL @ whitened_L
+        inner_factor_LL = np.linalg.cholesky(inner_LL)
+        half_LL = solve_triangular(inner_factor_LL, factor_LL.T, lower=True)
+        remaining_LL = half_LL.T @ half_LL
+        mean_L = remaining_LL @ data.shift_L
         value = (
             data.constant
             + 0.5 * float(data.shift_L @ mean_L)
-            - float(np.log(np.diag(inner_factor[0])).sum())
+            - float(np.log(np.diag(inner_factor_LL)).sum())
         )
         # d value / d covariance = ½(αα' − M), with α = P⁻¹ mean and M = (P + A⁻¹)⁻¹.
         alpha_L = data.shift_L - precision_LL @ mean_L
-        remaining_LL = factor_LL @ cho_solve(inner_factor, factor_LL.T)
-        middle_LL = precision_LL - precision_LL @ remaining_LL @ precision_LL
+        middle_LL = precision_LL.toarray() - (precision_LL @ remaining_LL) @ precision_LL
         slope_LL = 0.5 * (np.outer(alpha_L, alpha_L) - middle_LL)
-        own_22UU = slope_LL[:size, :size].reshape(2, tried, 2, tried).transpose(0, 2, 1, 3)
-        coupling_22 = model.coupling(settings)
-        over_kernel_UU = np.einsum("ab,abij->ij", coupling_22, own_22UU)
-        over_coupling_22 = np.einsum("abij,ij->ab", own_22UU, kernel_UU)
+        own_BBUU = slope_LL[:size, :size].reshape(PARTS, tried, PARTS, tried)
+        own_BBUU = own_BBUU.transpose(0, 2, 1, 3)
+        coupling_BB = model.coupling(settings)
+        over_kernel_UU = np.einsum("ab,abij->ij", coupling_BB, own_BBUU)
+        over_coupling_BB = np.einsum("abij,ij->ab", own_BBUU, kernel_UU)
 
         gradient_S = np.zeros_like(settings.values_S)
         earlier = settings.earlier
@@ -524,19 +551,19 @@ class _Problem:
         )
         shared = dict.fromkeys(_NAMES, 0.0)
         shared["interaction"] = float((pairs_UU * over_kernel_UU).sum())
-        slope, spread = settings.early_slope, np.exp(settings.early_spread)
-        shared["early_slope"] = float(
-            2.0 * over_coupling_22[0, 1] + 2.0 * slope * over_coupling_22[1, 1]
-        )
-        shared["early_spread"] = float(2.0 * spread**2 * over_coupling_22[1, 1])
+        over_factor_BB = 2.0 * over_coupling_BB @ _coupling_factor(settings)
+        shared["early_slope"] = float(over_factor_BB[1, 0])
+        shared["early_spread"] = float(over_factor_BB[1, 1] * np.exp(settings.early_spread))
+        over_bows = over_factor_BB[2, 2] + 0.5 * over_factor_BB[3, 3]
+        shared["bow"] = float(over_bows * np.exp(settings.bow))
         shared["length"] = self._over_length(settings, kernel_UU, over_kernel_UU)
         # What the data's side depends on, by differences: no further factorisation is needed.
         weight_LL: Array = np.outer(mean_L, mean_L) + remaining_LL
-        for name in ("seed", "early_seed", "noise", "bend"):
+        for name in ("seed", "early_seed", "drift", "noise", "bend"):
             shared[name] = self._over_data(settings, name, data, mean_L, weight_LL)
         step = 1e-5
-        bent_T2 = basis(model.epochs, settings.bend + step)
-        change_TT = (model.curve_covariance(bent_T2) - model.curve_covariance(basis_T2)) / step
+        bent_TB = basis(model.epochs, settings.bend + step)
+        change_TT = (model.curve_covariance(bent_TB) - model.curve_covariance(basis_TB)) / step
         shared["bend"] += float((slope_LL[size:, size:] * change_TT).sum())
         gradient_S[-len(_NAMES) :] = list(shared.values())
         return value, gradient_S
@@ -587,60 +614,74 @@ def _span(kernel_UU: Array) -> tuple[Integers, Array]:
 class _White(NamedTuple):
     """The latent values as white ones times factors.
 
-    f and d of U are by factor_22 and spans_VU', and m is by factor_TT. V of the tried
+    f, d, b and c of U are by factor_BB and spans_VU', and m is by factor_TT. V of the tried
     configurations span all others.
     """
 
     pivots_V: Integers
     factor_VV: Array
-    factor_22: Array
+    factor_BB: Array
     factor_TT: Array
     spans_VG: Array
     spans_VU: Array
 
     @classmethod
-    def of(cls, model: CurveModel, tried: Integers, basis_T2: Array) -> Self:
+    def of(cls, model: CurveModel, tried: Integers, basis_TB: Array) -> Self:
         """For the model's present settings."""
         settings = model.settings
         pivots_V, factor_VV = _span(model.kernel(settings, tried, tried))
         every = np.arange(len(model.places_GD))
         kernel_VG = model.kernel(settings, tried[pivots_V], every)
         spans_VG = solve_triangular(factor_VV, kernel_VG, lower=True)
-        curve_TT = model.curve_covariance(basis_T2) + _JITTER * np.eye(model.epochs)
+        curve_TT = model.curve_covariance(basis_TB) + _JITTER * np.eye(model.epochs)
         return cls(
             pivots_V,
             factor_VV,
-            np.linalg.cholesky(model.coupling(settings)),
+            _coupling_factor(settings)[:, ::-1],
             np.linalg.cholesky(curve_TT),
             spans_VG,
             spans_VG[:, tried],
         )
 
-    def precision(self, own_22U: Array) -> Array:
-        """(2V, 2V) of the white values of f and d, by prior and data."""
-        own_22U = np.einsum("ca,ceu,eb->abu", self.factor_22, own_22U, self.factor_22)
-        blocks = [[(self.spans_VU * own_U) @ self.spans_VU.T for own_U in row] for row in own_22U]
+    def precision(self, own_BBU: Array) -> Array:
+        """(W, W) of the white values, by prior and data."""
+        own_BBU = np.einsum("ca,ceu,eb->abu", self.factor_BB, own_BBU, self.factor_BB)
+        blocks = [[(self.spans_VU * own_U) @ self.spans_VU.T for own_U in row] for row in own_BBU]
         precision_WW: Array = np.block(blocks)
         precision_WW[np.diag_indices_from(precision_WW)] += 1.0
         return precision_WW
 
+    def divided_by(self, factor_WW: Array) -> list[Array]:
+        """Of f, d, ... the covariance with the white values, divided by a lower factor of W.
+
+        As the white values of f come last and those of d before them, the first rows of the result
+        are zeros for f, fewer for d, ...; they are left out.
+        """
+        lefts = []
+        for part, factors_B in enumerate(self.factor_BB):
+            first = PARTS - 1 - part
+            white_WG = np.concatenate([one * self.spans_VG for one in factors_B[first:]])
+            begin = first * len(self.pivots_V)
+            lefts.append(solve_triangular(factor_WW[begin:, begin:], white_WG, lower=True))
+        return lefts
+
     def mean(self, data: _Information) -> tuple[Array, Array]:
-        """(2, V) posterior mean of f and d in units of factor_VV, and (T,) of m's white values."""
-        size, epochs = 2 * len(self.pivots_V), len(self.factor_TT)
+        """(B, V) posterior mean in units of factor_VV, and (T,) of m's white values."""
+        size, epochs = PARTS * len(self.pivots_V), len(self.factor_TT)
         tried = self.spans_VU.shape[1]
-        shared_2UT = np.einsum("ab,aut->but", self.factor_22, data.shared_2UT)
-        shared_2VT = self.spans_VU @ shared_2UT @ self.factor_TT
+        shared_BUT = np.einsum("ab,aut->but", self.factor_BB, data.shared_BUT)
+        shared_BVT = self.spans_VU @ shared_BUT @ self.factor_TT
         inner_LL = np.eye(size + epochs)
-        inner_LL[:size, :size] = self.precision(data.own_22U)
-        inner_LL[:size, size:] = shared_2VT.reshape(size, epochs)
+        inner_LL[:size, :size] = self.precision(data.own_BBU)
+        inner_LL[:size, size:] = shared_BVT.reshape(size, epochs)
         inner_LL[size:, :size] = inner_LL[:size, size:].T
         inner_LL[size:, size:] += self.factor_TT.T @ data.curve_TT @ self.factor_TT
-        shift_2U = data.shift_L[: 2 * tried].reshape(2, tried)
-        shift_2V = self.factor_22.T @ shift_2U @ self.spans_VU.T
-        shift_T = self.factor_TT.T @ data.shift_L[2 * tried :]
-        shift_L = np.concatenate([shift_2V.ravel(), shift_T])
+        shift_BU = data.shift_L[: PARTS * tried].reshape(PARTS, tried)
+        shift_BV = self.factor_BB.T @ shift_BU @ self.spans_VU.T
+        shift_T = self.factor_TT.T @ data.shift_L[PARTS * tried :]
+        shift_L = np.concatenate([shift_BV.ravel(), shift_T])
         white_L = cho_solve(cho_factor(inner_LL, lower=True), shift_L)
-        return self.factor_22 @ white_L[:size].reshape(2, -1), white_L[size:]
+        return self.factor_BB @ white_L[:size].reshape(PARTS, -1), white_L[size:]
 
 
 class Posterior:
@@ -653,8 +694,8 @@ class Posterior:
     Attributes:
         mean_G: Expected R@1 at the last epoch, in percent.
         pivots: V tried configurations that the model knows all others by.
-        weights_2V: Of each of these in f and in d of any configuration, by the kernel between.
-        own_G22: Covariance of f and d of each configuration.
+        weights_BV: Of each of these in f, d, b and c of any configuration, by the kernel between.
+        own_GBB: Covariance of f, d, b and c of each configuration.
     """
 
     def __init__(
@@ -670,40 +711,30 @@ class Posterior:
         row_of = {int(configuration): row for row, configuration in enumerate(tried)}
         self._luck = model.luck()
         noise = self._luck.noise
-        groups = _by_length(curves, row_of, model.means_G2)
+        groups = _by_length(curves, row_of, model.means_GB)
         data = _inform(groups, len(tried), model.epochs, noise)
 
-        white = _White.of(model, tried, noise.basis_T2)
+        white = _White.of(model, tried, noise.basis_TB)
         self.pivots: Integers = tried[white.pivots_V]
-        white_2V, white_T = white.mean(data)
-        self.weights_2V = solve_triangular(white.factor_VV, white_2V.T, lower=True, trans="T").T
+        white_BV, white_T = white.mean(data)
+        self.weights_BV = solve_triangular(white.factor_VV, white_BV.T, lower=True, trans="T").T
         last = float(white.factor_TT[-1] @ white_T)
-        self.mean_G: Array = model.means_G2[:, 0] + white_2V[0] @ white.spans_VG + last
+        self.mean_G: Array = model.means_GB[:, 0] + white_BV[0] @ white.spans_VG + last
 
+        own_BBU = data.own_BBU.copy()
+        for trial in pending:
+            own_BBU[:, :, row_of[trial.configuration]] += self.foresee(trial.before, trial.after)
         # Posterior = prior − white'·white + left'·left, white being the prior covariance with the
         # latent values divided by the prior's factor, and left that divided by the inner factor.
-        own_22U = data.own_22U.copy()
-        for one in pending:
-            own_22U[:, :, row_of[one.configuration]] += self.foresee(one.before, one.after)
-        inner_WW = np.linalg.cholesky(white.precision(own_22U))
-        self._whites = [
-            np.concatenate([a * white.spans_VG, b * white.spans_VG]) for a, b in white.factor_22
-        ]
-        self._lefts = [solve_triangular(inner_WW, one, lower=True) for one in self._whites]
-        (f_f, f_d), (_, d_d) = model.coupling(settings)
-        scale_G = model.variance(settings)
-
-        def covariance_of(one: int, two: int, coupling: float) -> Array:
-            change_WG = self._lefts[one] * self._lefts[two] - self._whites[one] * self._whites[two]
-            covariance_G: Array = coupling * scale_G + change_WG.sum(axis=0)
-            return covariance_G
-
-        f_f_G, f_d_G, d_d_G = (
-            covariance_of(0, 0, f_f),
-            covariance_of(0, 1, f_d),
-            covariance_of(1, 1, d_d),
-        )
-        self.own_G22 = np.array([[f_f_G, f_d_G], [f_d_G, d_d_G]]).transpose(2, 0, 1)
+        self._spans_VG = white.spans_VG
+        self._lefts = white.divided_by(np.linalg.cholesky(white.precision(own_BBU)))
+        rest_G = model.variance(settings) - (white.spans_VG**2).sum(axis=0)
+        self.own_GBB: Array = rest_G[:, None, None] * model.coupling(settings)
+        for one, two in combinations_with_replacement(range(PARTS), 2):
+            shared = len(self._lefts[one])
+            left_G = np.einsum("wg,wg->g", self._lefts[one], self._lefts[two][-shared:])
+            self.own_GBB[:, one, two] += left_G
+            self.own_GBB[:, two, one] = self.own_GBB[:, one, two]
 
     def best_but(self, barred: Sequence[int]) -> int:
         """The configuration with the highest mean of those that aren't barred."""
@@ -713,7 +744,7 @@ class Posterior:
 
     def deviations_from(self, best: int) -> Array:
         """(G,) standard deviation of each f less that of one configuration."""
-        f_f_G, with_best_G = self.own_G22[:, 0, 0], self.covariance([best])[0, 0]
+        f_f_G, with_best_G = self.own_GBB[:, 0, 0], self.covariance([best])[0, 0]
         variance_G = f_f_G - 2.0 * with_best_G + f_f_G[best]
         deviations_G: Array = np.sqrt(np.maximum(variance_G, _JITTER))
         return deviations_G
@@ -724,16 +755,17 @@ class Posterior:
         return chances_G
 
     def covariance(self, rows: Sequence[int] | Integers) -> Array:
-        """(2, R, G) covariance of f of some configurations, with f and with d of all."""
+        """(B, R, G) covariance of f of some configurations, with f, d, b and c of all."""
         every, rows_R = np.arange(len(self.mean_G)), np.asarray(rows)
-        kernel_RG = self._model.kernel(self._settings, rows_R, every)
-        white_WR, left_WR = self._whites[0][:, rows_R], self._lefts[0][:, rows_R]
-        couplings = self._model.coupling(self._settings)[0]
+        spans_VG, left_VG = self._spans_VG, self._lefts[0]
+        rest_RG = self._model.kernel(self._settings, rows_R, every)
+        rest_RG -= spans_VG[:, rows_R].T @ spans_VG
+        left_RV = left_VG[:, rows_R].T
         return np.stack(
             [
-                coupling * kernel_RG - white_WR.T @ white_WG + left_WR.T @ left_WG
-                for coupling, white_WG, left_WG in zip(
-                    couplings, self._whites, self._lefts, strict=True
+                coupling * rest_RG + left_RV @ left_WG[-len(left_VG) :]
+                for coupling, left_WG in zip(
+                    self._model.coupling(self._settings)[0], self._lefts, strict=True
                 )
             ]
         )
@@ -764,5 +796,5 @@ class Posterior:
         return float((ahead_X > delta).mean())
 
     def foresee(self, before: int, after: int) -> Array:
-        """(2, 2) precision of f and d that a trial's epochs ``before`` + 1 to ``after`` bring."""
+        """(B, B) precision that a trial's epochs ``before`` + 1 to ``after`` bring."""
         return self._luck.foresee(before, after)

@@ -1,6 +1,7 @@
 """What earlier studies teach a new one: the R@1 that their models expect of its configurations."""
 
-# G = configurations asked about, V = those the earlier study knows others by, K = earlier studies
+# G = configurations asked about, V = those the earlier study knows others by, K = earlier studies,
+# B = parts of what a configuration adds to the shared curve
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
@@ -14,7 +15,7 @@ from optuna.distributions import (
 )
 
 from histsearch.search.candidates import Configuration, SearchSpace
-from histsearch.search.curve_model import Array, CurveModel, Settings
+from histsearch.search.curve_model import PARTS, Array, CurveModel, Settings
 
 EXPERIENCES = "histsearch.warm_start"
 """Attribute of a study: the experiences it began with."""
@@ -30,7 +31,7 @@ class Experience(NamedTuple):
             the best configuration it tried, or the one the later study trains with.
         settings: The model's hyperparameters.
         configurations: The V tried ones that its model knows all others by.
-        weights_2V: Of each in f and in d of any configuration, by the kernel between the two.
+        weights_BV: Of each in what any configuration adds, by the kernel between the two.
     """
 
     study: str
@@ -38,10 +39,10 @@ class Experience(NamedTuple):
     usual: Configuration
     settings: Settings
     configurations: Sequence[Configuration]
-    weights_2V: Array
+    weights_BV: Array
 
     def expects(self, configurations: Sequence[Configuration]) -> Array:
-        """(G, 2) f and d of configurations of another study, in points above their average.
+        """(G, B) what configurations of another study add, in points above their average.
 
         Each is looked at as the nearest of this study's: a number as the nearest of its list or
         range, a parameter that the other study hasn't at its usual value. Where a word has no
@@ -57,11 +58,11 @@ class Experience(NamedTuple):
         rows = np.arange(len(places_GD))
         asked = len(configurations)
         kernel_GV = model.kernel(self.settings, rows[:asked], rows[asked:])
-        expected_G2: Array = kernel_GV @ self.weights_2V.T
+        expected_GB: Array = kernel_GV @ self.weights_BV.T
         if known_G.any():
-            expected_G2 -= expected_G2[known_G].mean(axis=0)
-        expected_G2[~known_G] = 0.0
-        return expected_G2
+            expected_GB -= expected_GB[known_G].mean(axis=0)
+        expected_GB[~known_G] = 0.0
+        return expected_GB
 
     def with_usual(self, values: Mapping[str, Any]) -> Self:
         """The same, with other usual values where they are this study's parameters."""
@@ -80,7 +81,7 @@ class Experience(NamedTuple):
             "usual": self.usual,
             "settings": _rounded(self.settings.values_S),
             "configurations": [[one[name] for name in names] for one in self.configurations],
-            "weights": [_rounded(weights_V) for weights_V in self.weights_2V],
+            "weights": [_rounded(weights_V) for weights_V in self.weights_BV],
         }
 
     @classmethod
@@ -121,7 +122,7 @@ def favourites(
 def expected_by_all(
     experiences: Sequence[Experience], configurations: Sequence[Configuration]
 ) -> Array:
-    """(K, G, 2) what each experience expects of f and d."""
+    """(K, G, B) what each experience expects."""
     return np.array([one.expects(configurations) for one in experiences]).reshape(
-        len(experiences), len(configurations), 2
+        len(experiences), len(configurations), PARTS
     )

@@ -188,7 +188,7 @@ def learn_from(
         candidates.configurations[best],
         planner.model.settings,
         [candidates.configurations[row] for row in posterior.pivots],
-        posterior.weights_2V,
+        posterior.weights_BV,
     )
 
 

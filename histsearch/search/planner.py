@@ -18,7 +18,8 @@ configurations wrongly; after them a trial at hand goes on for as long as nothin
 configuration is repeated, with another seed, when the luck of its seed is what is in doubt.
 """
 
-# G = configurations, A = actions, D = hyperparameters, R = configurations in question
+# G = configurations, A = actions, D = hyperparameters, R = configurations in question,
+# B = parts of what a configuration adds to the shared curve
 
 import math
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,7 @@ from scipy.special import ndtr
 from threadpoolctl import ThreadpoolController
 
 from histsearch.search.curve_model import (
+    PARTS,
     Array,
     Curve,
     CurveModel,
@@ -112,7 +114,7 @@ class Planner:
         distances_D: Of each hyperparameter, the distances between its places.
         epochs: Epochs of a full run.
         fit: An earlier fit to start from.
-        earlier_KG2: What each earlier study expects of each candidate's f and d.
+        earlier_KGB: What each earlier study expects of each candidate's curve.
         min_epochs: How long a trial runs at least before it is left. When left out, the square root
             of ``epochs``: half of a run, as the logarithm of its epochs goes.
     """
@@ -123,10 +125,10 @@ class Planner:
         distances_D: Sequence[Array],
         epochs: int,
         fit: Fit | None = None,
-        earlier_KG2: Array | None = None,
+        earlier_KGB: Array | None = None,
         min_epochs: int | None = None,
     ) -> None:
-        self.model = CurveModel(places_GD, distances_D, epochs, earlier_KG2)
+        self.model = CurveModel(places_GD, distances_D, epochs, earlier_KGB)
         self.epochs = epochs
         usual = max(1, round(math.sqrt(epochs)))
         self._min_epochs = min(epochs, usual if min_epochs is None else min_epochs)
@@ -142,7 +144,7 @@ class Planner:
 
     def first(self, possible: Sequence[int], rng: np.random.Generator) -> int:
         """The candidate to begin a study with: any, or the one that earlier studies favour."""
-        expected = self.model.means_G2[list(possible), 0]
+        expected = self.model.means_GB[list(possible), 0]
         favoured = np.flatnonzero(expected == expected.max())
         return int(possible[int(rng.choice(favoured))])
 
@@ -351,7 +353,7 @@ def _promise(
     anew.
     """
     hope_G = posterior.mean_G - posterior.mean_G[posterior.best_but(barred)]
-    improvement_G = _expected_improvement(hope_G, np.sqrt(posterior.own_G22[:, 0, 0]))
+    improvement_G = _expected_improvement(hope_G, np.sqrt(posterior.own_GBB[:, 0, 0]))
     value_A: Array = improvement_G[options.configurations_A] * (1.0 + _SLIGHTLY * options.before_A)
     again_A = (options.trials_A < 0) & np.isin(options.configurations_A, left)
     return np.where(options.shortest_A & ~again_A, value_A, 0.0)
@@ -362,33 +364,33 @@ def _information(posterior: Posterior, options: _Options, barred: Sequence[int])
     if len(posterior.mean_G) == 1:
         return 1.0 / options.seconds_A
     spans, which_A = np.unique(options.before_A * _SPAN + options.after_A, return_inverse=True)
-    precision_X22 = np.array([posterior.foresee(*divmod(int(span), _SPAN)) for span in spans])
-    precision_A22 = precision_X22[which_A]
+    precision_XBB = np.array([posterior.foresee(*divmod(int(span), _SPAN)) for span in spans])
+    precision_ABB = precision_XBB[which_A]
     rows_A = options.configurations_A
-    # N·(1 + Σ·N)⁻¹ is what the epochs bring to f and d beyond what is known.
-    reached_A22 = np.eye(2) + precision_A22 @ posterior.own_G22[rows_A]
-    gained_A22 = np.linalg.solve(reached_A22, precision_A22)
-    value_A = np.einsum("aij,aij->a", gained_A22, _questions(posterior, barred)[rows_A])
+    # N·(1 + Σ·N)⁻¹ is what the epochs bring beyond what is known.
+    reached_ABB = np.eye(PARTS) + precision_ABB @ posterior.own_GBB[rows_A]
+    gained_ABB = np.linalg.solve(reached_ABB, precision_ABB)
+    value_A = np.einsum("aij,aij->a", gained_ABB, _questions(posterior, barred)[rows_A])
     rates_A: Array = np.maximum(value_A, np.finfo(float).tiny) / options.seconds_A
     return rates_A
 
 
 def _questions(posterior: Posterior, barred: Sequence[int]) -> Array:
-    """(G, 2, 2) how a configuration's f and d bear on the doubts that matter.
+    """(G, B, B) how the parts of a configuration's curve bear on the doubts that matter.
 
-    The sum over configurations in question of what their difference from the best one shares with f
-    and d, as a part of its variance and weighed by its expected improvement.
+    The sum over configurations in question of what their difference from the best one shares with
+    these parts, as a share of its variance and weighed by its expected improvement.
     """
     best = posterior.best_but(barred)
     deviation_G = posterior.deviations_from(best)
     improvement_G = _expected_improvement(posterior.mean_G - posterior.mean_G[best], deviation_G)
     order_G = np.argsort(-improvement_G, kind="stable")
     rows_R = order_G[~np.isin(order_G, [best, *barred])][:_IN_QUESTION]
-    covariance_2RG = posterior.covariance([*rows_R, best])
-    shared_2RG = covariance_2RG[:, :-1] - covariance_2RG[:, -1:]
-    weights_R = improvement_G[rows_R] / deviation_G[rows_R] ** 2
-    questions_G22: Array = np.einsum("irg,r,jrg->gij", shared_2RG, weights_R, shared_2RG)
-    return questions_G22
+    covariance_BRG = posterior.covariance([*rows_R, best])
+    shared_BRG = covariance_BRG[:, :-1] - covariance_BRG[:, -1:]
+    shared_BRG *= (np.sqrt(improvement_G[rows_R]) / deviation_G[rows_R])[:, None]
+    questions_GBB: Array = np.einsum("irg,jrg->gij", shared_BRG, shared_BRG)
+    return questions_GBB
 
 
 def _expected_improvement(behind: Array, deviation: Array) -> Array:

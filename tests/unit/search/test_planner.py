@@ -32,15 +32,15 @@ def test_a_far_worse_trial_is_left() -> None:
 
 
 def test_a_trial_runs_for_some_epochs_before_it_is_left() -> None:
-    others = [paused(row, 50.0, 55.0) for row in (2, 10, 22)]
-    contenders = [paused(14, 69.0, 74.0), paused(12, 70.0, 75.0)]
+    others = [paused(row, 50.0, 55.0, 58.0) for row in (2, 10, 22)]
+    contenders = [paused(14, 69.0, 74.0, 77.0, 79.0), paused(12, 70.0, 75.0, 78.0, 80.0)]
 
     def is_left(one: Planner, *recalls: float) -> bool:
         trials = [*others, *contenders, trial(18, *recalls)]
         one.refit(trials)
         return one.next(trials, current=5, may_start=False) != (18, 5)
 
-    assert is_left(planner(9, min_epochs=1), 30.0)
+    assert is_left(planner(9, min_epochs=1), 30.0, 35.0)
     assert not is_left(planner(9), 30.0), "of 9 epochs, 3 are the fewest"
     assert not is_left(planner(9), 30.0, 35.0)
     assert is_left(planner(9), 30.0, 35.0, 38.0)
@@ -50,7 +50,7 @@ def test_a_trial_runs_for_some_epochs_before_it_is_left() -> None:
 def test_workers_count_on_the_fewest_epochs_of_one_another() -> None:
     trials = [paused(12, 60.0, 65.0, 70.0), trial(3, running=True)]
     doubts = [
-        planner(9, min_epochs=fewest).posterior(trials).own_G22[3, 0, 0] for fewest in (1, 3, 6)
+        planner(9, min_epochs=fewest).posterior(trials).own_GBB[3, 0, 0] for fewest in (1, 3, 6)
     ]
     assert doubts[0] > doubts[1] > doubts[2]
 
@@ -226,3 +226,45 @@ def test_a_fit_is_taken_up_by_another_planner() -> None:
     np.testing.assert_array_equal(taken_up.posterior(trials).mean_G, one.posterior(trials).mean_G)
     taken_up.refit(trials)
     assert taken_up.fit.epochs == 10, "no new data, no new fit"
+
+
+def rising(end: float, pace: float, epochs: int) -> list[float]:
+    """A curve that has made most of its way after ``pace`` epochs."""
+    return [end * (1.0 - 0.6 * np.exp(-epoch / pace)) for epoch in range(1, epochs + 1)]
+
+
+def trials_of_a_search(one: Planner, curves: list[list[float]], epochs: int) -> list[TrialView]:
+    """Of one worker that trains for so many epochs."""
+    rng = np.random.default_rng(0)
+    trials, at_hand = [trial(12, running=True)], 0
+    for _ in range(epochs):
+        view = trials[at_hand]
+        curve = curves[view.configuration]
+        recall = curve[len(view.recalls)] + 0.2 * rng.normal()
+        whole = len(view.recalls) + 1 == len(curve)
+        trials[at_hand] = trial(view.configuration, *view.recalls, recall, resumable=not whole)
+        one.refit(trials)
+        if not whole and one.next(trials, current=at_hand) == (view.configuration, at_hand):
+            continue
+        action = one.next(trials)
+        assert action is not None
+        if action.trial is None:
+            trials.append(trial(action.configuration))
+        at_hand = len(trials) - 1 if action.trial is None else action.trial
+        trials[at_hand] = trials[at_hand]._replace(running=True, resumable=False)
+    return trials
+
+
+def test_what_rises_late_is_found_though_others_lead_early() -> None:
+    epochs = 20
+    one = planner(epochs)
+    curves = [
+        rising(75.0 - 1.5 * abs(x - 1) - abs(y - 2), 12.0 - 2.8 * x, epochs)
+        for x in range(5)
+        for y in range(5)
+    ]
+    ends = [curve[-1] for curve in curves]
+    first = [curve[4] for curve in curves]
+    assert max(ends) - ends[int(np.argmax(first))] > 1.0
+    trials = trials_of_a_search(one, curves, 5 * epochs)
+    assert max(ends) - ends[one.answer(trials).configuration] < 0.5
