@@ -18,10 +18,12 @@ from optuna.distributions import (
 from histsearch.search.curve_model import Array, Integers
 
 MOST = 1024
-"""Configurations that are looked at in one decision; of a larger space, a part drawn anew."""
+"""Configurations that are looked at in one decision; of a larger space, a part drawn anew, and more
+only when half as many were tried."""
 
 _PLACES = 65  # to which the values of a range are rounded when distances are taken
 _NEIGHBOURS = 256  # of a large space's candidates, those drawn around its best configurations
+_NEW = 512  # of a large space's candidates, those drawn at least
 _STEP = 0.15  # how far such a neighbour lies off in a range, as a part of it
 
 Configuration = dict[str, Any]
@@ -77,7 +79,9 @@ class _Axis:
             return tuple(range(int(low), int(high) + 1, int(step or 1)))
         assert self.size is not None
         assert step is not None
-        return tuple(float(f"{low + index * step:.12g}") for index in range(self.size))
+        # Without the digits that only binary fractions have, as in 0.1 + 2 · 0.1.
+        rounded = (float(f"{low + index * step:.15g}") for index in range(self.size))
+        return tuple(min(max(value, low), high) for value in rounded)
 
     def position(self, value: Any) -> float:
         """Where a value lies, from 0 to 1."""
@@ -159,6 +163,10 @@ class SearchSpace:
         """What tells a configuration from others."""
         return tuple(configuration[name] for name in self.names)
 
+    def part(self, params: Mapping[str, Any]) -> Configuration:
+        """The hyperparameters of this search among others."""
+        return {name: params[name] for name in self.names if name in params}
+
     def holds(self, configuration: Mapping[str, Any]) -> bool:
         """Whether it is complete, and each value in its domain."""
         return all(
@@ -186,8 +194,9 @@ class SearchSpace:
             known = {self.key(one): one for one in [*whole, *tried]}
             return Candidates(self, list(known.values()))
         distinct = {self.key(one): one for one in tried}
+        enough = max(MOST, len(distinct) + _NEW)
         for number in range(MOST):
-            if len(distinct) >= MOST:
+            if len(distinct) >= enough:
                 break
             if best and number < _NEIGHBOURS:
                 one = self._beside(best[number % len(best)], rng)

@@ -23,18 +23,14 @@ class GridSampler(BaseSampler):
     """
 
     def __init__(self, search_space: Mapping[str, Sequence[Any]]) -> None:
-        self._names = tuple(search_space)
-        self._grid = tuple(product(*search_space.values()))
+        self._values = {name: tuple(dict.fromkeys(values)) for name, values in search_space.items()}
 
     @override
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """All parameters, as one search space."""
-        return {
-            name: CategoricalDistribution(tuple(dict.fromkeys(values)))
-            for name, values in zip(self._names, zip(*self._grid, strict=True), strict=True)
-        }
+        return {name: CategoricalDistribution(values) for name, values in self._values.items()}
 
     @override
     def sample_relative(
@@ -46,20 +42,19 @@ class GridSampler(BaseSampler):
         """The next configuration, of those that agree with what was enqueued for this trial."""
         enqueued = trial.system_attrs.get("fixed_params", {})
         possible = [
-            configuration
-            for values in self._grid
-            if enqueued.items()
-            <= (configuration := dict(zip(self._names, values, strict=True))).items()
+            [value for value in values if value == enqueued.get(name, value)]
+            for name, values in self._values.items()
         ]
         taken = {self._key(other) for other in study.get_trials(deepcopy=False)}
-        free = (one for one in possible if tuple(one.values()) not in taken)
-        return next(free, possible[0])
+        free = (one for one in product(*possible) if one not in taken)
+        first = tuple(values[0] for values in possible)
+        return dict(zip(self._values, next(free, first), strict=True))
 
     def _key(self, trial: FrozenTrial) -> tuple[Any, ...]:
         enqueued = trial.system_attrs.get("fixed_params", {})
         waiting = trial.state == TrialState.WAITING
         params = {**enqueued, **trial.params} if waiting else trial.params
-        return tuple(params.get(name) for name in self._names)
+        return tuple(params.get(name) for name in self._values)
 
     @override
     def sample_independent(

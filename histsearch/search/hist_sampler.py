@@ -1,6 +1,6 @@
 """The project's sampler: the planner's choice, for Optuna and for studies with paused trials."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,12 +8,13 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
+from histsearch.search.candidates import SearchSpace
 from histsearch.search.experience import favourites
 from histsearch.search.history import History, load_planner, read_history, store_answer, store_fit
-from histsearch.search.planner import Planner
+from histsearch.search.planner import Planner, TrialView
 
 
 class HistSampler(BaseSampler):
@@ -77,7 +78,8 @@ class HistSampler(BaseSampler):
                 'direction="maximize"'
             )
         history, planner = self._look(study, but=trial.number)
-        enqueued = trial.system_attrs.get("fixed_params", {})
+        space = SearchSpace(self._search_space)
+        enqueued = space.part(trial.system_attrs.get("fixed_params", {}))
         configurations = history.candidates.configurations
         agreeing = [
             row for row, one in enumerate(configurations) if enqueued.items() <= one.items()
@@ -85,13 +87,31 @@ class HistSampler(BaseSampler):
         # In a range hardly any candidate has just the value that was enqueued; Optuna keeps it.
         possible = agreeing or list(range(len(configurations)))
         possible = [row for row in possible if row not in history.barred] or possible
-        if not any(view.recalls or view.running for view in history.views):
-            return configurations[planner.first(possible, self._rng(study))]
-        barred = {*range(len(configurations))} - {*possible} | {*history.barred}
-        new_only = [view._replace(resumable=False) for view in history.views]
-        action = planner.next(new_only, barred=sorted(barred))
-        row = possible[0] if action is None else action.configuration
-        return configurations[row]
+        barred = sorted({*range(len(configurations))} - {*possible} | {*history.barred})
+        views = [view._replace(resumable=False) for view in history.views]
+        # Where claims aren't in turn, others may be choosing at this moment: they go first.
+        choosing = [
+            other.number
+            for other in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+            if other.number < trial.number and not space.holds(other.params)
+        ]
+        for number in [*choosing, trial.number]:
+            row = self._next(planner, views, possible, barred, number)
+            views.append(TrialView(row, (), running=True))
+        return configurations[views[-1].configuration]
+
+    def _next(
+        self,
+        planner: Planner,
+        views: Sequence[TrialView],
+        possible: Sequence[int],
+        barred: Sequence[int],
+        number: int,
+    ) -> int:
+        if not any(view.recalls or view.running for view in views):
+            return planner.first(possible, np.random.default_rng((self._seed, number + 1)))
+        action = planner.next(views, barred=barred)
+        return possible[0] if action is None else action.configuration
 
     @override
     def sample_independent(

@@ -76,8 +76,8 @@ def read_history(
     usable = [trial for trial in trials if space.holds(trial.params)]
     best = sorted(usable, key=_last_value, reverse=True)[:_BEST]
     candidates = space.candidates(
-        [*(trial.params for trial in usable), *favoured],
-        [*(trial.params for trial in best), *favoured],
+        [*(space.part(trial.params) for trial in usable), *favoured],
+        [*(space.part(trial.params) for trial in best), *favoured],
         rng,
     )
     views, numbers, barred = [], [], []

@@ -9,6 +9,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
+from histsearch.search.candidates import Configuration
 from histsearch.search.experience import favourites
 from histsearch.search.history import PERCENT, History, find_answer, load_planner, read_history
 from histsearch.search.planner import Planner, TrialView
@@ -44,6 +45,11 @@ class Outlook:
         history = read_history(trials, search_space, epochs, rng, favoured)
         planner = load_planner(study, history, epochs)
         return cls(history, planner, find_answer(study, history, planner))
+
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration to recommend."""
+        return self.history.candidates.configurations[self.answer]
 
     def merit(self, trial: FrozenTrial) -> tuple[bool, float] | None:
         """Whether a trial's configuration is the answer; R@1 expected of it at the last epoch.

@@ -53,6 +53,7 @@ _FIT_ITERATIONS = 12
 _SWITCH_EPOCHS = 0.2  # what it costs to leave a trial for another
 _IN_QUESTION = 128  # configurations, those with the most expected improvement
 _PROBABLY = 0.7  # how likely another must be better to become the answer
+_FEWEST_TO_DECIDE = 3  # configurations that have run
 _SLIGHTLY = 1e-6
 _SPAN = 1_000_000
 
@@ -215,6 +216,9 @@ class Planner:
     ) -> float:
         """Probability that a candidate beats the answer by more than ``delta`` points of R@1.
 
+        It is 1 until three candidates have run, or all there are: before that it would be what
+        earlier studies say, and they may be wrong.
+
         Args:
             trials: All trials of the study.
             answer: The candidate that would be recommended.
@@ -222,6 +226,10 @@ class Planner:
             rng: Source of the samples that it is counted in.
             barred: Candidates that don't count.
         """
+        ran = {trial.configuration for trial in trials if trial.recalls}
+        others = set(range(len(self.model.places_GD))).difference(ran, barred)
+        if others and len(ran) < _FEWEST_TO_DECIDE:
+            return 1.0
         with _one_thread():
             return self.posterior(trials).chance_of_better(answer, delta, rng, barred)
 

@@ -145,6 +145,6 @@ def parse_strategy(key: str, entry: object, known: Mapping[str, type[BaseModel]]
         setting = str(problem["loc"][0])
         if problem["type"] == "extra_forbidden":
             others = ", ".join(model.model_fields)
-            raise StrategyError(f"{key}.{setting}", problem["input"], others) from None
+            raise StrategyError(key, setting, f"a table of {others}") from None
         description = model.model_fields[setting].description or ""
         raise StrategyError(f"{key}.{setting}", problem["input"], description) from None

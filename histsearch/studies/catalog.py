@@ -119,8 +119,8 @@ def _experience(storage: Storage, space: Space, earlier: str) -> Experience:
         raise StudyError(_no_such_study(storage, earlier)) from None
     if experience is None:
         raise StudyError(
-            f'found no trained epoch in "{earlier}" to learn from; wait for its first, or leave it '
-            "out"
+            f'found no epoch to learn from in "{earlier}" (trials that failed teach nothing); wait '
+            "for one, or leave it out"
         )
     trained_with = {**Hyperparameters().model_dump(), **space.fixed}
     experience = experience.with_usual(

@@ -104,8 +104,8 @@ def test_refusals_create_nothing(storage: Storage) -> None:
     claim.record({trial_record.BEST_EPOCH: 1}, {1: 0.5})
     refusals = {
         "carz": 'found no study "carz"; did you mean "cars"?',
-        "fresh": 'found no trained epoch in "fresh" to learn from; wait for its first, or leave it '
-        "out",
+        "fresh": 'found no epoch to learn from in "fresh" (trials that failed teach nothing); wait '
+        "for one, or leave it out",
         "other": 'found "other", which searched alpha; warm-start from a study that searched one '
         "of tau, batch_size",
         "cars-retrain": 'found "cars-retrain", a retraining of one configuration; warm-start from '

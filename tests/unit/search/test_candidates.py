@@ -83,3 +83,21 @@ def test_what_is_outside_a_domain_is_not_held() -> None:
     for changed in ({"tau": 16}, {"lr": 1.0}, {"lr": "high"}):
         assert not space.holds({"tau": 8, "lr": 1e-3, **changed})
     assert not space.holds({"tau": 8})
+
+
+def test_values_in_steps_stay_within_the_range() -> None:
+    low, high = 0.7853981633974483, 1.5707963267948966
+    space = SearchSpace({"alpha": FloatDistribution(low, high, step=low)})
+    values = [one["alpha"] for one in space.candidates((), (), RNG).configurations]
+    assert values == [low, high]
+    tenths = SearchSpace({"alpha": FloatDistribution(0.1, 0.4, step=0.1)})
+    values = [one["alpha"] for one in tenths.candidates((), (), RNG).configurations]
+    assert values == [0.1, 0.2, 0.3, 0.4]
+
+
+def test_a_large_space_is_drawn_from_however_many_were_tried() -> None:
+    space = SearchSpace({"lr": FloatDistribution(1e-5, 1e-1, log=True)})
+    tried = [{"lr": float(value)} for value in np.geomspace(1e-5, 1e-1, MOST + 100)]
+    candidates = space.candidates(tried, tried[:1], RNG).configurations
+    assert all(one in candidates for one in tried)
+    assert len(candidates) > len(tried) + MOST // 4

@@ -212,3 +212,41 @@ def test_a_study_that_minimises_is_refused() -> None:
     study = optuna.create_study(direction="minimize", sampler=HistSampler(FINITE, EPOCHS))
     with pytest.raises(ValueError, match="found a study that minimises; HistSampler is for R@1"):
         study.ask(FINITE)
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_those_that_choose_at_the_same_time_choose_apart(before: int) -> None:
+    study = search(FINITE, before)
+    asked = [study.ask() for _ in range(4)]
+    chosen = {
+        (
+            trial.suggest_categorical("tau", (4, 8, 16, 32)),
+            trial.suggest_categorical("batch_size", (8, 16, 32)),
+        )
+        for trial in asked
+    }
+    assert len(chosen) >= 3
+
+
+def test_a_parameter_beside_the_search_space_is_drawn_at_random() -> None:
+    study = optuna.create_study(direction="maximize", sampler=HistSampler(TWO, EPOCHS))
+    for _ in range(6):
+        trial = study.ask()
+        params = {
+            "tau": trial.suggest_categorical("tau", (4, 32)),
+            "dropout": trial.suggest_float("dropout", 0.0, 1.0),
+        }
+        for epoch in range(1, EPOCHS + 1):
+            trial.report(recall({"tau": params["tau"]}, epoch, trial.number), epoch)
+        study.tell(trial, 0.5)
+    assert len({trial.params["dropout"] for trial in study.trials}) == 6
+
+
+def test_what_is_enqueued_beside_the_search_space_rules_nothing_out() -> None:
+    study = optuna.create_study(direction="maximize", sampler=HistSampler(FINITE, EPOCHS))
+    study.enqueue_trial({"tau": 16, "note": 1})
+    trial = study.ask(FINITE)
+    study.tell(trial, state=TrialState.FAIL)
+    study.enqueue_trial({"tau": 16, "note": 1})
+    assert study.ask(FINITE).params["tau"] == 16
+    assert study.trials[1].params != study.trials[0].params, "that one failed"

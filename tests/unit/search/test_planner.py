@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from histsearch.search.curve_model import PARTS
 from histsearch.search.planner import Planner, TrialView
 
 EPOCHS = 6
@@ -215,6 +216,22 @@ def test_the_chance_of_better_is_that_of_beating_the_answer() -> None:
         for answer in (24, 0)
     )
     assert ahead < 0.5 < behind
+
+
+def test_nothing_is_decided_before_some_candidates_have_run() -> None:
+    favoured = np.zeros((1, 25, PARTS))
+    favoured[0, 12, 0] = 40.0
+    places = np.array([[i, j] for i in range(5) for j in range(5)])
+    one = Planner(places, [DISTANCES, DISTANCES], EPOCHS, earlier_KGB=favoured)
+    rng = np.random.default_rng(0)
+    trials = [trial(12, *(90.0,) * EPOCHS)]
+    assert one.chance_of_better(trials, 12, 0.5, rng) == 1.0
+    trials.append(trial(0, *(50.0,) * EPOCHS))
+    assert one.chance_of_better(trials, 12, 0.5, rng) == 1.0
+    others = [row for row in range(25) if row not in (0, 12)]
+    assert one.chance_of_better(trials, 12, 0.5, rng, others) < 1.0, "there are no more"
+    trials.append(trial(24, *(50.0,) * EPOCHS))
+    assert one.chance_of_better(trials, 12, 0.5, rng) < 1.0
 
 
 def test_a_fit_is_taken_up_by_another_planner() -> None:

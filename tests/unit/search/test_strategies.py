@@ -76,7 +76,7 @@ def test_the_projects_own_is_the_default() -> None:
         ),
         (
             {"sampler": {"name": "tpe", "start": 1}},
-            "sampler.start: found 1, allowed: name, startup_trials, multivariate",
+            'sampler: found "start", allowed: a table of name, startup_trials, multivariate',
         ),
         (
             {"pruner": {"name": "hist", "min_epochs": 1.5}},
@@ -116,3 +116,14 @@ def test_ends_are_read() -> None:
     space = small(gpu_hours=2, decided={"delta": 0.3})
     assert space.gpu_hours == 2.0
     assert space.decided == Decided(delta=0.3, epsilon=0.05)
+
+
+def test_a_grid_is_gone_through_without_listing_it() -> None:
+    values = list(range(1000))
+    grid = dict.fromkeys(("lambda_s", "alpha", "tau", "batch_size"), values)
+    study = optuna.create_study(direction="maximize", sampler=GridSampler(grid))
+    study.enqueue_trial({"alpha": 7})
+    taken = [study.ask() for _ in range(3)]
+    found = [{name: trial.suggest_categorical(name, values) for name in grid} for trial in taken]
+    first = dict.fromkeys(grid, 0)
+    assert found == [{**first, "alpha": 7}, first, {**first, "batch_size": 1}]
