@@ -61,7 +61,7 @@ _SHARED_PRIORS = {
     "length": (np.log(0.7), 0.4),
     "early_slope": (0.0, 0.5),  # d = early_slope · f + early_spread · (f's independent double)
     "early_spread": (np.log(1.0), 0.5),
-    "bow": (np.log(0.3), 0.7),  # b = bow · (another), c = half of bow · (another)
+    "bow": (np.log(0.1), 0.4),  # b = bow · (another), c = half of bow · (another)
     "seed": (np.log(0.7), 0.8),
     "early_seed": (np.log(0.7), 0.6),
     "drift": (np.log(0.7), 0.8),
