@@ -197,8 +197,7 @@ def _order(value: Value) -> tuple[str, float, str]:
 def _recording(line: dict[str, Any], epochs: int) -> Recording:
     curve = line["curve"] or [0.0]
     missing = epochs - len(curve)
-    seconds = line.get("epoch_seconds") or [line["seconds"] / len(curve)] * len(curve)
-    seconds = list(seconds[:1]) + list(seconds[1:])
+    seconds = list(line.get("epoch_seconds") or [line["seconds"] / len(curve)] * len(curve))
     seconds[0] += line.get("warmup_seconds", 0.0)
     # A run that diverged costs nothing more.
     return Recording(

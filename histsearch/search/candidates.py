@@ -140,10 +140,7 @@ class _Axis:
         """A value not far from one: the next in a list, any in a list without an order."""
         if self.values is None:
             return self._value(float(np.clip(self.position(value) + rng.normal() * _STEP, 0, 1)))
-        if (
-            self.distances_PP.max(initial=0.0) == 1.0
-            and np.count_nonzero(self.distances_PP[0] == 1.0) > 1
-        ):
+        if not self._ordered:
             return self.draw(rng)
         index = self.values.index(value) + int(rng.choice((-1, 1)))
         return self.values[min(max(index, 0), len(self.values) - 1)]

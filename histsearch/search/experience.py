@@ -46,8 +46,11 @@ class Experience(NamedTuple):
 
         Each is looked at as the nearest of this study's: a number as the nearest of its list or
         range, a parameter that the other study hasn't at its usual value. Where a word has no
-        counterpart here, the average is expected.
+        counterpart here, the average is expected, and everywhere where an earlier version of the
+        model learned it, whose curves had other parts.
         """
+        if len(self.weights_BV) != PARTS:
+            return np.zeros((len(configurations), PARTS))
         space = SearchSpace(self.search_space)
         placed = [space.nearest_places({**self.usual, **one}) for one in configurations]
         known_G = np.array([places is not None for places in placed])

@@ -13,7 +13,7 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.search.candidates import Configuration, SearchSpace
-from histsearch.search.experience import EXPERIENCES, Experience
+from histsearch.search.experience import EXPERIENCES, Experience, read_experiences
 from histsearch.search.hist_sampler import HistSampler
 from histsearch.search.history import DIVERGED, learn, learn_from
 from histsearch.search.planner import Planner, TrialView
@@ -144,6 +144,19 @@ def test_in_a_large_space_the_favourite_is_among_the_candidates() -> None:
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.set_user_attr(EXPERIENCES, [learned.to_json()])
     assert study.ask(large).params == dict.fromkeys("abcdef", 5)
+
+
+def test_what_an_earlier_version_learned_is_only_its_favourite() -> None:
+    entry = experience().to_json()
+    entry["weights"] = entry["weights"][:2]
+    sampler = HistSampler(SPACE, EPOCHS)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.set_user_attr(EXPERIENCES, [entry])
+    trial = study.ask(SPACE)
+    assert SearchSpace(SPACE).holds(trial.params)
+    (again,) = read_experiences(study)
+    assert again.usual == configuration(16, 8)
+    assert not again.expects([configuration(4, 32), configuration(16, 8)]).any()
 
 
 def test_what_failed_or_diverged_teaches_nothing() -> None:
