@@ -258,9 +258,8 @@ class Planner:
             if not allowed_A.any():
                 return None
             posterior = self.posterior(trials)
-            begun = sum(len(trial.recalls) + trial.running for trial in trials)
             value_A = np.zeros(len(allowed_A))
-            if current is None and begun % 2:
+            if current is None and self._steps_begun(trials) % 2:
                 left = self._left_for_good(trials)
                 value_A = allowed_A * _promise(posterior, options, barred, left)
             if not value_A.any():
@@ -268,6 +267,11 @@ class Planner:
         best = int(value_A.argmax())
         trial = int(options.trials_A[best])
         return Action(int(options.configurations_A[best]), None if trial < 0 else trial)
+
+    def _steps_begun(self, trials: Sequence[TrialView]) -> int:
+        """Of all trials, the fewest epochs that each runs for and every single one after them."""
+        epochs = (len(trial.recalls) + trial.running for trial in trials)
+        return sum(max(1, 1 + begun - self._min_epochs) for begun in epochs)
 
     def _left_for_good(self, trials: Sequence[TrialView]) -> list[int]:
         """Configurations of trials that were ended early, as they are where none can be paused."""

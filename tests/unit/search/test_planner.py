@@ -82,19 +82,21 @@ def test_a_search_begins_all_over_the_grid() -> None:
     assert (np.ptp(places, axis=0) >= 3).all()
 
 
-def test_every_other_choice_is_what_promises_most_at_whatever_price() -> None:
-    one = planner(min_epochs=1)
+@pytest.mark.parametrize("min_epochs", [1, 2])
+def test_every_other_choice_is_what_promises_most_at_whatever_price(min_epochs: int) -> None:
+    one = planner(min_epochs=min_epochs)
     corner = (18, 19, 23, 24)  # where R@1 is highest and an epoch takes longest
-    trials = [
-        trial(5 * x + y, 40.0 + 5 * x + 5 * y, seconds=2.0 ** (x + y), resumable=True)
-        for x in (0, 2, 4)
-        for y in (0, 2, 4)
-    ]
+
+    def begun(x: int, y: int) -> TrialView:
+        recalls = [40.0 + 5 * x + 5 * y] * min_epochs
+        return trial(5 * x + y, *recalls, seconds=2.0 ** (x + y), resumable=True)
+
+    trials = [begun(x, y) for x in (0, 2, 4) for y in (0, 2, 4)]
     one.refit(trials)
     promising = one.next(trials)
     assert promising is not None
     assert promising.configuration in corner
-    telling = one.next([*trials, trial(0, 40.0, resumable=True)])
+    telling = one.next([*trials, begun(0, 0)])
     assert telling is not None
     assert telling.configuration not in corner
     at_hand = one.next(trials, current=8)
