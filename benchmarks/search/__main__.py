@@ -4,16 +4,18 @@
         --repeats 50 --json
 
 Every repeat has its own seed, the same for all methods. With ``--out`` each repeat's course is
-appended to a file as it ends, and a second run goes on with those the file lacks.
+appended to a file as it ends, and a second run goes on with those that the file lacks, or has with
+a smaller budget only.
 """
 
 import argparse
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.search.courses import Course, Task, run
+from benchmarks.search.courses import Course, Key, Task, run
 from benchmarks.search.methods import METHODS, NEEDS_EARLIER, missing_package
 from benchmarks.search.summary import summarize, write_text
 from benchmarks.search.table import Table
@@ -23,6 +25,46 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 
 def main() -> None:
+    options = _parser().parse_args()
+    tables = {path: _table(path) for path in options.table}
+    if options.warm_start:
+        _table(options.warm_start)
+    methods = options.methods.split(",")
+    for method in methods:
+        _check_method(method, options)
+    tasks = [
+        Task(
+            path,
+            method,
+            options.workers,
+            options.budget,
+            repeat,
+            options.warm_start if method in NEEDS_EARLIER else None,
+        )
+        for path in tables
+        for method in methods
+        for repeat in range(options.repeats)
+    ]
+    known = _known(options, tables.values())
+    courses = []
+    for course in run(tasks, options.processes, known):
+        courses.append(course)
+        if options.out and course.key not in known:
+            with options.out.open("a") as file:
+                file.write(course.line() + "\n")
+    figures = [
+        summarize(
+            table,
+            [c for c in courses if (c.table, c.method) == (table.name, method)],
+            options.budget,
+        )
+        for table in tables.values()
+        for method in methods
+    ]
+    print(json.dumps(figures, indent=1) if options.json else write_text(figures))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.search", description=(__doc__ or "").partition("\n")[0]
     )
@@ -39,55 +81,42 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, help="file of courses to append to")
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
-    options = parser.parse_args()
-    tables = [*options.table, *([options.warm_start] if options.warm_start else [])]
-    for table in tables:
-        try:
-            Table(table)
-        except (OSError, ValueError) as error:
-            sys.exit(f"--table: {error}")
-    methods = options.methods.split(",")
-    for method in methods:
-        if method not in METHODS:
-            sys.exit(f"--methods: found {method}, allowed: {', '.join(METHODS)}")
-        if method in NEEDS_EARLIER and options.warm_start is None:
-            sys.exit(f"--methods: found {method} without --warm-start TABLE.jsonl; add it")
-        package = missing_package(method)
-        if package is not None:
-            sys.exit(
-                f"--methods: {method} needs the package {package}, which this environment hasn't; "
-                "run it in the one that benchmarks/search/peers.txt or peers-old.txt describes"
-            )
-    tasks = [
-        Task(
-            table,
-            method,
-            options.workers,
-            options.budget,
-            repeat,
-            options.warm_start if method in NEEDS_EARLIER else None,
+    return parser
+
+
+def _table(path: Path) -> Table:
+    try:
+        return Table(path)
+    except (OSError, ValueError) as error:
+        sys.exit(f"--table: {error}")
+
+
+def _check_method(method: str, options: argparse.Namespace) -> None:
+    if method not in METHODS:
+        sys.exit(f"--methods: found {method}, allowed: {', '.join(METHODS)}")
+    if method in NEEDS_EARLIER and options.warm_start is None:
+        sys.exit(f"--methods: found {method} without --warm-start TABLE.jsonl; add it")
+    package = missing_package(method)
+    if package is not None:
+        sys.exit(
+            f"--methods: {method} needs the package {package}, which this environment hasn't; "
+            "run it in the one that benchmarks/search/peers.txt or peers-old.txt describes"
         )
-        for table in options.table
-        for method in methods
-        for repeat in range(options.repeats)
-    ]
-    known = Course.read(options.out) if options.out and options.out.exists() else {}
-    courses = []
-    for course in run(tasks, options.processes, known):
-        courses.append(course)
-        if options.out and course.key not in known:
-            with options.out.open("a") as file:
-                file.write(course.line() + "\n")
-    figures = [
-        summarize(
-            Table(table),
-            [c for c in courses if (c.table, c.method) == (table.stem, method)],
-            options.budget,
-        )
-        for table in options.table
-        for method in methods
-    ]
-    print(json.dumps(figures, indent=1) if options.json else write_text(figures))
+
+
+def _known(options: argparse.Namespace, tables: Iterable[Table]) -> dict[Key, Course]:
+    """The courses in the file of ``--out`` that come as far as the budget."""
+    if not options.out or not options.out.exists():
+        return {}
+    costs = {
+        table.name: (options.budget * table.grid_epochs, options.budget * table.grid_seconds)
+        for table in tables
+    }
+    return {
+        key: course
+        for key, course in Course.read(options.out).items()
+        if course.table in costs and course.reaches(*costs[course.table])
+    }
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ from benchmarks.search.methods import build
 from benchmarks.search.simulator import Problem, Simulation, Step
 from benchmarks.search.table import Table
 
+Key = tuple[str, str, int, int, str | None]
+"""Table, method, workers, repeat, and the table that was searched before."""
+
 
 class Course(NamedTuple):
     """One repeat: the steps at which the recommendation's regret changed, and the last one."""
@@ -28,7 +31,7 @@ class Course(NamedTuple):
     earlier: str | None = None
 
     @property
-    def key(self) -> tuple[str, str, int, int, str | None]:
+    def key(self) -> Key:
         return self.table, self.method, self.workers, self.repeat, self.earlier
 
     def line(self) -> str:
@@ -40,7 +43,7 @@ class Course(NamedTuple):
         )
 
     @classmethod
-    def read(cls, path: Path) -> dict[tuple[str, str, int, int, str | None], Self]:
+    def read(cls, path: Path) -> dict[Key, Self]:
         """All courses of a file."""
         courses = {}
         for line in path.read_text().splitlines():
@@ -49,6 +52,15 @@ class Course(NamedTuple):
             course = cls(**fields)
             courses[course.key] = course
         return courses
+
+    def reaches(self, epochs: float, seconds: float) -> bool:
+        """Whether so many epochs and so many worker-seconds were spent."""
+        return self.steps[-1].epochs >= epochs and self.steps[-1].seconds >= seconds
+
+    def until(self, epochs: float, seconds: float) -> Self:
+        """The course as far as a smaller budget, which ends when both are spent."""
+        steps = [step for step in self.steps if step.epochs <= epochs or step.seconds <= seconds]
+        return self._replace(steps=steps)
 
     def cost_within(self, tolerance: float) -> tuple[float, float]:
         """Epochs and seconds until the regret is within a tolerance and stays; else infinite."""
@@ -78,7 +90,7 @@ class Task(NamedTuple):
     earlier: Path | None = None
 
     @property
-    def key(self) -> tuple[str, str, int, int, str | None]:
+    def key(self) -> Key:
         """That of its course."""
         earlier = None if self.earlier is None else self.earlier.stem
         return self.table.stem, self.method, self.workers, self.repeat, earlier
@@ -127,7 +139,7 @@ def _changes(steps: list[Step]) -> list[Step]:
 def run(
     tasks: Sequence[Task],
     processes: int,
-    known: dict[tuple[str, str, int, int, str | None], Course],
+    known: dict[Key, Course],
 ) -> Iterator[Course]:
     """The courses of all tasks, those that are known first."""
     missing = []

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.search.courses import Course
 from benchmarks.search.methods import METHODS
-from benchmarks.search.summary import PARTS, summarize
+from benchmarks.search.summary import PARTS, cell, summarize
 from benchmarks.search.table import Table
 
 HERE = Path(__file__).parent
@@ -43,20 +43,13 @@ def _row(figures: dict[str, Any]) -> str:
         str(figures["workers"]),
         str(figures["repeats"]),
         f"{nearer['reached']:.0%} / {near['reached']:.0%}",
-        _cell(nearer["full_runs"]),
-        _cell(near["full_runs"]),
-        _cell(near["full_runs_by_seconds"]),
-        *("" if regret is None else _cell(regret["epochs"]) for regret in regrets),
+        cell(nearer["full_runs"]),
+        cell(near["full_runs"]),
+        cell(near["full_runs_by_seconds"]),
+        *("" if regret is None else cell(regret["epochs"]) for regret in regrets),
         f"{figures['own_seconds_per_repeat']:.2g}",
     ]
     return f"| {' | '.join(cells)} |"
-
-
-def _cell(values: dict[str, float | None]) -> str:
-    median, low, high = (
-        "–" if values[name] is None else f"{values[name]:.3g}" for name in ("median", "low", "high")
-    )
-    return f"{median} ({low} to {high})"
 
 
 def main() -> None:

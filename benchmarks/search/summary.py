@@ -26,7 +26,9 @@ def interval(values: list[float]) -> dict[str, float | None]:
 
 
 def summarize(table: Table, courses: list[Course], budget: float) -> dict[str, Any]:
-    """The figures of one method on one table."""
+    """The figures of one method on one table, up to a budget: a part of the grid's full cost."""
+    full = table.grid_epochs, table.grid_seconds
+    courses = [course.until(*(budget * cost for cost in full)) for course in courses]
     run_seconds = table.grid_seconds / len(table.grid)
     costs: dict[str, Any] = {}
     for tolerance in TOLERANCES:
@@ -66,30 +68,31 @@ def write_text(figures: list[dict[str, Any]]) -> str:
     """The figures as a table for the terminal."""
     lines = [
         f"{'table':18} {'method':22} {'W':>2} {'n':>3}"
-        + "".join(f"{f'<{t} {unit}':>24}" for t in TOLERANCES for unit in ("epochs", "seconds"))
-        + "".join(f"{f'regret@{part:g}':>19}" for part in PARTS)
+        + "".join(f"{f'<{t} {unit}':>25}" for t in TOLERANCES for unit in ("epochs", "seconds"))
+        + "".join(f"{f'regret@{part:g}':>25}" for part in PARTS)
     ]
     for row in figures:
         cells = [
-            _cell(row[f"within_{tolerance}"][unit])
+            cell(row[f"within_{tolerance}"][unit])
             for tolerance in TOLERANCES
             for unit in ("epochs", "seconds")
         ]
         regrets = [
-            _cell(row[f"regret_at_{part:g}"]["epochs"])
+            cell(row[f"regret_at_{part:g}"]["epochs"])
             for part in PARTS
             if f"regret_at_{part:g}" in row
         ]
         lines.append(
             f"{row['table']:18} {row['method']:22} {row['workers']:2} {row['repeats']:3}"
-            + "".join(f"{cell:>24}" for cell in cells)
-            + "".join(f"{cell:>19}" for cell in regrets)
+            + "".join(f"{cell:>25}" for cell in cells)
+            + "".join(f"{cell:>25}" for cell in regrets)
         )
     return "\n".join(lines)
 
 
-def _cell(values: dict[str, float | None]) -> str:
+def cell(values: dict[str, float | None]) -> str:
+    """A median and its interval; a dash stands for more than the budget."""
     median, low, high = (
-        "-" if values[name] is None else f"{values[name]:.4g}" for name in ("median", "low", "high")
+        "–" if values[name] is None else f"{values[name]:.3g}" for name in ("median", "low", "high")
     )
-    return f"{median} ({low}-{high})"
+    return f"{median} ({low} to {high})"

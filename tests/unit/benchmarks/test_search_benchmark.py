@@ -189,6 +189,37 @@ def test_a_cost_counts_from_when_the_answer_stays_good() -> None:
     assert interval([1.0, 2.0, math.inf]) == {"median": 2.0, "low": 1.0, "high": None}
 
 
+def test_a_course_as_far_as_a_smaller_budget() -> None:
+    steps = [Step(1, 2.0, 3.0), Step(4, 8.0, 0.5), Step(6, 12.0, 2.0), Step(9, 18.0, 0.0)]
+    course = Course("t", "m", 1, 0, steps, 0.0)
+    assert course.reaches(9, 18.0)
+    assert not course.reaches(9, 19.0)
+    assert not course.reaches(10, 18.0)
+    assert course.until(5, 10.0).steps == steps[:2]
+    assert course.until(3, 13.0).steps == steps[:3], "both are spent"
+    assert course.until(5, 10.0).cost_within(1.0) == (4.0, 8.0)
+
+
+def test_kept_courses_are_taken_up_unless_their_budget_was_smaller(
+    path: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+
+    def lines_after(budget: str) -> list[str]:
+        options = ["--methods", "random", "--repeats", "2", "--processes", "1"]
+        files = ["--table", str(path), "--out", str(out), "--budget", budget]
+        command = [sys.executable, "-m", "benchmarks.search", *options, *files]
+        subprocess.run(command, capture_output=True, check=True)
+        return out.read_text().splitlines()
+
+    small = lines_after("0.25")
+    large = lines_after("1.0")
+    assert (len(small), len(large)) == (2, 4)
+    assert large[:2] == small
+    assert lines_after("0.5") == large
+    assert all(course.steps[-1].epochs >= 8 * EPOCHS for course in Course.read(out).values())
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_projects_own_method_is_repeatable_and_finds_the_best(path: Path, workers: int) -> None:
     task = Task(path, "hist", workers, 3.0, 0)
