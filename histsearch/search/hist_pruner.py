@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner
@@ -10,7 +9,7 @@ from optuna.trial import FrozenTrial
 from typing_extensions import override
 
 from histsearch.search.experience import favourites
-from histsearch.search.history import TO_THE_END, load_planner, read_history
+from histsearch.search.history import TO_THE_END, draw, load_planner, read_history
 
 
 class HistPruner(BasePruner):
@@ -48,11 +47,12 @@ class HistPruner(BasePruner):
         if trial.user_attrs.get(TO_THE_END):
             return False
         others = [one for one in study.get_trials(deepcopy=False) if one.number != trial.number]
+        trials = [*others, trial]
         history = read_history(
-            [*others, trial],
+            trials,
             self._search_space,
             self._epochs,
-            np.random.default_rng(trial.number),
+            draw(trial.number, trials),
             favourites(study, self._search_space),
         )
         at_hand = history.index(trial.number)

@@ -13,7 +13,14 @@ from typing_extensions import override
 
 from histsearch.search.candidates import SearchSpace
 from histsearch.search.experience import favourites
-from histsearch.search.history import History, load_planner, read_history, store_answer, store_fit
+from histsearch.search.history import (
+    History,
+    draw,
+    load_planner,
+    read_history,
+    store_answer,
+    store_fit,
+)
 from histsearch.search.planner import Planner, TrialView
 
 
@@ -139,16 +146,13 @@ class HistSampler(BaseSampler):
             return None
         return history.numbers[action.trial]
 
-    def _rng(self, study: optuna.Study) -> np.random.Generator:
-        return np.random.default_rng((self._seed, len(study.get_trials(deepcopy=False))))
-
     def _look(self, study: optuna.Study, but: int | None = None) -> tuple[History, Planner]:
         trials = [trial for trial in study.get_trials(deepcopy=False) if trial.number != but]
         history = read_history(
             trials,
             self._search_space,
             self._epochs,
-            self._rng(study),
+            draw(self._seed, trials),
             favourites(study, self._search_space),
         )
         planner = load_planner(study, history, self._epochs, self._min_epochs)

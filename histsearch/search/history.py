@@ -93,6 +93,12 @@ def read_history(
     return History(candidates, views, numbers, barred, ruled_out)
 
 
+def draw(seed: int, trials: Sequence[FrozenTrial]) -> np.random.Generator:
+    """Source of a draw of candidates: another one after every epoch, and every trial begun."""
+    epochs = sum(len(trial.intermediate_values) for trial in trials)
+    return np.random.default_rng((seed, len(trials), epochs))
+
+
 def _last_value(trial: FrozenTrial) -> tuple[int, float]:
     steps = trial.intermediate_values
     return (len(steps), steps[max(steps)]) if steps else (0, 0.0)

@@ -31,7 +31,11 @@ class Outlook:
 
     @classmethod
     def of(
-        cls, study: optuna.Study, search_space: Mapping[str, BaseDistribution], epochs: int
+        cls,
+        study: optuna.Study,
+        search_space: Mapping[str, BaseDistribution],
+        epochs: int,
+        min_epochs: int | None = None,
     ) -> Self:
         """Read a study as it stands.
 
@@ -39,11 +43,12 @@ class Outlook:
             study: The study.
             search_space: The searched parameters.
             epochs: Epochs of a full run.
+            min_epochs: How long a trial runs at least; as in the study's sampler.
         """
         rng = np.random.default_rng(_SEED)
         trials, favoured = study.get_trials(deepcopy=False), favourites(study, search_space)
         history = read_history(trials, search_space, epochs, rng, favoured)
-        planner = load_planner(study, history, epochs)
+        planner = load_planner(study, history, epochs, min_epochs)
         return cls(history, planner, find_answer(study, history, planner))
 
     @property

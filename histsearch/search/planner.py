@@ -216,8 +216,8 @@ class Planner:
     ) -> float:
         """Probability that a candidate beats the answer by more than ``delta`` points of R@1.
 
-        It is 1 until three candidates have run, or all there are: before that it would be what
-        earlier studies say, and they may be wrong.
+        It is 1 until three candidates that count have run, or all there are: before that it would
+        be what earlier studies say, and they may be wrong.
 
         Args:
             trials: All trials of the study.
@@ -226,9 +226,9 @@ class Planner:
             rng: Source of the samples that it is counted in.
             barred: Candidates that don't count.
         """
-        ran = {trial.configuration for trial in trials if trial.recalls}
-        others = set(range(len(self.model.places_GD))).difference(ran, barred)
-        if others and len(ran) < _FEWEST_TO_DECIDE:
+        count = set(range(len(self.model.places_GD))).difference(barred)
+        ran = count.intersection(trial.configuration for trial in trials if trial.recalls)
+        if len(ran) < min(_FEWEST_TO_DECIDE, len(count)):
             return 1.0
         with _one_thread():
             return self.posterior(trials).chance_of_better(answer, delta, rng, barred)

@@ -12,7 +12,6 @@ from histsearch.search.space import Range, Space
 from histsearch.search.strategies import (
     GPSettings,
     GridSettings,
-    HistPrunerSettings,
     HistSamplerSettings,
     TPESettings,
 )
@@ -30,12 +29,8 @@ def build_sampler(space: Space, seed: int) -> BaseSampler:
     settings = space.sampler
     match settings:
         case HistSamplerSettings():
-            pruner = space.pruner
             return HistSampler(
-                distributions(space),
-                space.epochs,
-                seed=seed,
-                min_epochs=pruner.min_epochs if isinstance(pruner, HistPrunerSettings) else None,
+                distributions(space), space.epochs, seed=seed, min_epochs=space.min_epochs
             )
         case TPESettings():
             return TPESampler(

@@ -29,6 +29,7 @@ from histsearch.search.strategies import (
     PRUNERS,
     SAMPLERS,
     USUAL_PRUNER,
+    HistPrunerSettings,
     HistSamplerSettings,
     PrunerSettings,
     SamplerSettings,
@@ -354,6 +355,11 @@ class Space(BaseModel):
             yield from (int(value) for value in domain)
         else:
             yield int(self.fixed.get(name, Hyperparameters.model_fields[name].default))
+
+    @property
+    def min_epochs(self) -> int | None:
+        """How long a trial runs at least before the hist pruner leaves it; None for its usual."""
+        return self.pruner.min_epochs if isinstance(self.pruner, HistPrunerSettings) else None
 
     def hyperparameters(self, configuration: Mapping[str, Value]) -> Hyperparameters:
         """The complete hyperparameters of a trial: ``configuration`` over ``[fixed]``."""

@@ -5,7 +5,6 @@ import logging
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import Connection
 
-from histsearch.search.outlook import Outlook
 from histsearch.studies import trial_record
 from histsearch.studies.claim import Claim, last_attempt
 from histsearch.studies.study import ENDED, Study
@@ -20,7 +19,8 @@ def end_if_due(study: Study) -> list[Claim]:
 
     With paused trials, the furthest one of the winner is then to run to its end, and so are those
     that were enqueued and never started. Once they have, the others that wait are pruned; should
-    the winner fail, the next best takes its place.
+    the winner fail, the next best takes its place; where there is none, a study that has hours and
+    trials left goes on.
 
     Returns:
         The last attempts at the trials that were pruned; their saved states are of no more use.
@@ -28,7 +28,7 @@ def end_if_due(study: Study) -> list[Claim]:
     space = study.definition.space
     if study.definition.kind != "search" or (space.gpu_hours is None and space.decided is None):
         return []
-    if study.paused or (study.ended is not None and not study.count(TrialState.WAITING)):
+    if study.paused or _is_closed(study):
         return []
     with study.storage.lock(study.id) as connection:
         if study.ended is None:
@@ -40,24 +40,26 @@ def end_if_due(study: Study) -> list[Claim]:
         return _close(study, connection) if space.pruner.name == "hist" else []
 
 
+def _is_closed(study: Study) -> bool:
+    """Whether it has ended, with a winner or one that may become it, and nothing waits."""
+    if study.ended is None or study.count(TrialState.WAITING):
+        return False
+    return study.count(TrialState.COMPLETE, TrialState.RUNNING) > 0
+
+
 def _reason(study: Study) -> str | None:
     space = study.definition.space
     if study.is_due:
         return f"{study.hours:.3g} hours are used, of {space.gpu_hours:g}"
     if space.decided is None or not any(trial.intermediate_values for trial in study.trials()):
         return None
-    chance = _outlook(study).chance_of_better(space.decided.delta)
+    chance = study.outlook().chance_of_better(space.decided.delta)
     if chance >= space.decided.epsilon:
         return None
     return (
         f"the winner is decided: that another is better by more than {space.decided.delta:g} "
         f"points has a probability under {space.decided.epsilon:g}"
     )
-
-
-def _outlook(study: Study) -> Outlook:
-    definition = study.definition
-    return Outlook.of(study.optuna_study, definition.distributions(), definition.space.epochs)
 
 
 def _close(study: Study, connection: Connection) -> list[Claim]:
@@ -72,7 +74,11 @@ def _close(study: Study, connection: Connection) -> list[Claim]:
         for trial in trials
     ):
         return []
-    winner = _outlook(study).winner([trial.number for trial in trials])
+    winner = study.outlook().winner([trial.number for trial in trials])
+    if winner is None and not study.is_due and study.count() < study.budget:
+        log.info("study %s goes on: no trial that was begun can win", study.name)
+        study.optuna_study.set_user_attr(ENDED, None)
+        return []
     for trial in trials:
         if trial.number == winner and trial.state != TrialState.COMPLETE:
             within.set_trial_user_attr(trial._trial_id, trial_record.TO_THE_END, True)

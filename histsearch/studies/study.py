@@ -156,12 +156,17 @@ class Study:
 
     def _merits(self, trials: Sequence[FrozenTrial]) -> dict[int, tuple[bool, float]]:
         """What the sampler's model thinks of some trials' configurations, by number."""
-        outlook = Outlook.of(
-            self.optuna_study, self.definition.distributions(), self.definition.space.epochs
-        )
+        outlook = self.outlook()
         return {
             trial.number: merit for trial in trials if (merit := outlook.merit(trial)) is not None
         }
+
+    def outlook(self) -> Outlook:
+        """What the model of the hist sampler thinks of it."""
+        space = self.definition.space
+        return Outlook.of(
+            self.optuna_study, self.definition.distributions(), space.epochs, space.min_epochs
+        )
 
     def enqueue(self, configuration: Mapping[str, Value]) -> int:
         """Queue a configuration; hyperparameters it leaves out are chosen by the sampler.

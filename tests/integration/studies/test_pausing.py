@@ -239,6 +239,28 @@ def test_a_winner_that_diverges_is_followed_by_the_next_best(storage: Storage) -
     assert claimed(study).trial.number == second.trial.number
 
 
+def test_a_decided_study_goes_on_when_all_that_was_begun_diverges(storage: Storage) -> None:
+    study = hist_study(storage, trials=9, decided={"delta": 50.0, "epsilon": 0.9})
+
+    def ended(study: Study) -> bool:
+        return study.ended is not None
+
+    for _ in range(3):
+        paused(study, 0.5)
+    end_if_due(study)
+    assert ended(study)
+    for _ in range(3):
+        winner = claimed(study)
+        winner.record({trial_record.DIVERGED: True})
+        winner.tell(TrialState.PRUNED)
+        end_if_due(study)
+    assert not ended(study)
+    configurations = [repr(trial.params) for trial in study.trials()]
+    end_if_due(study)
+    assert not ended(study), "those that diverged decide nothing"
+    assert repr(claimed(study).trial.params) not in configurations
+
+
 def test_a_winner_that_is_given_back_is_still_the_winner(storage: Storage) -> None:
     study = hist_study(storage, gpu_hours=0.5)
     paused(study, 0.5)

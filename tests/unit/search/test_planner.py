@@ -234,6 +234,7 @@ def test_nothing_is_decided_before_some_candidates_have_run() -> None:
     assert one.chance_of_better(trials, 12, 0.5, rng, others) < 1.0, "there are no more"
     trials.append(trial(24, *(50.0,) * EPOCHS))
     assert one.chance_of_better(trials, 12, 0.5, rng) < 1.0
+    assert one.chance_of_better(trials, 12, 0.5, rng, [24]) == 1.0, "it doesn't count"
 
 
 def test_a_fit_is_taken_up_by_another_planner() -> None:
