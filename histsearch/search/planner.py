@@ -1,7 +1,11 @@
 """What to train next: a new trial of any configuration, or a paused one for another epoch.
 
-In question is what might beat the best configuration: each one that might, by its expected
-improvement (Jones et al., 1998). Two rules choose what a free worker takes, in turns:
+The leader, of the configurations that ran the one with the best expectations, is brought to its
+end: until one of its trials is complete, the furthest has half of all epochs. Without that a model
+that believes first epochs too much would never see a last one.
+
+Beyond that, in question is what might beat the best configuration: each one that might, by its
+expected improvement (Jones et al., 1998). Two rules choose what a free worker takes, in turns:
 
 - The most promising: the configuration with the most expected improvement gets one more epoch. This
   keeps to what looks good, and so finds out soon whether it is; but by itself it may never leave a
@@ -52,6 +56,7 @@ _REFIT_GROWTH = 1.2  # the model's settings are fitted anew when the data have g
 _FIT_ITERATIONS = 12
 _SWITCH_EPOCHS = 0.2  # what it costs to leave a trial for another
 _IN_QUESTION = 128  # configurations, those with the most expected improvement
+_LEADERS_PART = 0.5  # of all epochs, until it is complete
 _PROBABLY = 0.7  # how likely another must be better to become the answer
 _FEWEST_TO_DECIDE = 3  # configurations that have run
 _SLIGHTLY = 1e-6
@@ -246,7 +251,8 @@ class Planner:
         Args:
             trials: All trials of the study.
             current: The one that a worker has at hand, which goes on without the cost of a switch,
-                until it has run for the fewest epochs and unless another action tells more.
+                until it has run for the fewest epochs and unless the leader needs its epochs or
+                another action tells more.
             barred: Candidates that must not be trained.
             may_start: Whether new trials are allowed.
         """
@@ -258,6 +264,9 @@ class Planner:
             if not allowed_A.any():
                 return None
             posterior = self.posterior(trials)
+            leading = self._leading(trials, posterior, current, barred)
+            if leading is not None:
+                return Action(trials[leading].configuration, leading)
             value_A = np.zeros(len(allowed_A))
             if current is None and self._steps_begun(trials) % 2:
                 left = self._left_for_good(trials)
@@ -267,6 +276,28 @@ class Planner:
         best = int(value_A.argmax())
         trial = int(options.trials_A[best])
         return Action(int(options.configurations_A[best]), None if trial < 0 else trial)
+
+    def _leading(
+        self,
+        trials: Sequence[TrialView],
+        posterior: Posterior,
+        current: int | None,
+        barred: Sequence[int],
+    ) -> int | None:
+        """The leader's furthest trial, if it should go on now."""
+        ran = {trial.configuration for trial in trials if trial.recalls}.difference(barred)
+        if not ran:
+            return None
+        leader = max(sorted(ran), key=lambda row: float(posterior.mean_G[row]))
+        its = [number for number, trial in enumerate(trials) if trial.configuration == leader]
+        if any(trials[one].running or len(trials[one].recalls) == self.epochs for one in its):
+            return None
+        able = [one for one in its if trials[one].resumable or one == current]
+        furthest = max(able, key=lambda one: len(trials[one].recalls), default=None)
+        epochs = sum(len(trial.recalls) for trial in trials)
+        if furthest is None or len(trials[furthest].recalls) >= _LEADERS_PART * epochs:
+            return None
+        return furthest
 
     def _steps_begun(self, trials: Sequence[TrialView]) -> int:
         """Of all trials, the fewest epochs that each runs for and every single one after them."""

@@ -92,16 +92,51 @@ def test_every_other_choice_is_what_promises_most_at_whatever_price(min_epochs: 
         return trial(5 * x + y, *recalls, seconds=2.0 ** (x + y), resumable=True)
 
     trials = [begun(x, y) for x in (0, 2, 4) for y in (0, 2, 4)]
+    trials[-1] = trials[-1]._replace(running=True, resumable=False)  # the leader: no more of it
     one.refit(trials)
-    promising = one.next(trials)
-    assert promising is not None
-    assert promising.configuration in corner
-    telling = one.next([*trials, begun(0, 0)])
+    telling = one.next(trials)
     assert telling is not None
     assert telling.configuration not in corner
-    at_hand = one.next(trials, current=8)
+    odd = [*trials, begun(0, 0)]
+    promising = one.next(odd)
+    assert promising is not None
+    assert promising.configuration in corner
+    at_hand = one.next(odd, current=0)
     assert at_hand is not None
     assert at_hand.configuration not in corner, "whether a trial goes on is the other question"
+
+
+def leader_goes_on(*trials: TrialView, current: int | None = None) -> bool:
+    one = planner(min_epochs=1)
+    one.refit(trials)
+    action = one.next(trials, current=current)
+    assert action is not None
+    return action.configuration == 12
+
+
+def test_half_of_all_epochs_are_the_leaders() -> None:
+    others = [paused(row, 40.0, 45.0) for row in (0, 4, 20, 24)]
+    for epochs in (1, 5):
+        assert leader_goes_on(*others, paused(12, *(80.0,) * epochs))
+    another = others[-1]._replace(resumable=False)
+    assert leader_goes_on(paused(12, 80.0), *others[:-1], another, current=4)
+    at_its_half = paused(12, *(80.0,) * 4)
+    assert not leader_goes_on(*others[:2], at_its_half)
+    assert not leader_goes_on(*others, trial(12, 80.0, running=True))
+    complete = [trial(12, *(80.0,) * EPOCHS) for _ in range(4)]
+    rivals = [paused(row, 78.0) for row in (1, 3, 9, 15, 21, 23)]
+    assert not leader_goes_on(*others, *rivals, *complete, paused(12, 80.0))
+
+
+def test_the_leaders_furthest_trial_that_can_goes_on() -> None:
+    one = planner(min_epochs=1)
+    others = [paused(row, 40.0, 45.0) for row in (0, 4, 20, 24)]
+    leaders = [trial(12, 80.0, 80.0, 80.0), paused(12, 80.0), paused(12, 80.0, 80.0)]
+    one.refit([*others, *leaders])
+    assert one.next([*others, *leaders]) == (12, 6)
+    barred = one.next([*others, *leaders], barred=[12])
+    assert barred is not None
+    assert barred.configuration != 12
 
 
 def test_what_was_left_for_good_is_not_begun_anew_for_what_it_promises() -> None:
