@@ -1,6 +1,7 @@
 """A table of learning curves: what a benchmark of searches replays instead of training."""
 
-# G = configurations of the grid, S = seeds, E = epochs, D = parameters
+# G = configurations of the grid, S = seeds, E = epochs, D = parameters,
+# N = configurations that were trained
 
 import json
 import math
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,15 @@ class Recording:
 
     curve_E: Array
     seconds_E: Array
+
+
+class _Smoothing(NamedTuple):
+    """A Gaussian process over a table: N configurations' mean curves, and their covariances."""
+
+    means_NE: Array
+    shared_GN: Array
+    kernel_NN: Array
+    variance: float
 
 
 class Table:
@@ -106,12 +116,7 @@ class Table:
         return math.sqrt(float(np.mean(variances))) if variances else math.nan
 
     @cached_property
-    def smooth_GE(self) -> Array:
-        """R@1 in percent after each epoch, smoothed by a Gaussian process over the whole table.
-
-        Matérn-5/2 on the index of each value, with a length scale a parameter and a noise of its
-        own, all of them fitted by marginal likelihood to the last epoch's means over seeds.
-        """
+    def _smoothing(self) -> "_Smoothing":
         rows = np.array(sorted(self._recordings))
         if len(rows) > _MOST_FOR_TRUTH:
             rows = np.random.default_rng(0).choice(rows, _MOST_FOR_TRUTH, replace=False)
@@ -126,9 +131,23 @@ class Table:
         )
         model.fit(self.places_GD[rows], means_NE[:, -1])
         fitted = model.kernel_
+        return _Smoothing(
+            means_NE,
+            fitted.k1(self.places_GD, self.places_GD[rows]),
+            fitted(self.places_GD[rows]),
+            float(fitted.k1.k1.constant_value),
+        )
+
+    @cached_property
+    def smooth_GE(self) -> Array:
+        """R@1 in percent after each epoch, smoothed by a Gaussian process over the whole table.
+
+        Matérn-5/2 on the index of each value, with a length scale a parameter and a noise of its
+        own, all of them fitted by marginal likelihood to the last epoch's means over seeds.
+        """
+        means_NE, shared_GN, kernel_NN, _ = self._smoothing
         centre_E = means_NE.mean(axis=0)
-        solved_NE = np.linalg.solve(fitted(self.places_GD[rows]), means_NE - centre_E)
-        smooth_GE: Array = centre_E + fitted.k1(self.places_GD, self.places_GD[rows]) @ solved_NE
+        smooth_GE: Array = centre_E + shared_GN @ np.linalg.solve(kernel_NN, means_NE - centre_E)
         return smooth_GE
 
     @cached_property
@@ -146,6 +165,15 @@ class Table:
         strays_E = runs[int(rng.integers(len(runs)))].curve_E - self.smooth_GE[donor] / PERCENT
         curve_E = np.clip(self.smooth_GE[row] / PERCENT + strays_E, 0.0, 1.0)
         return Recording(curve_E, self.recordings(row)[0].seconds_E)
+
+    @cached_property
+    def best_deviation(self) -> float:
+        """Standard deviation of the best truth, in points, as the smoothing sees it."""
+        means_NE, shared_GN, kernel_NN, variance = self._smoothing
+        shared_N = shared_GN[int(self.truth_G.argmax())]
+        # The kernel is that of last R@1s scaled to a variance of one.
+        left = variance - float(shared_N @ np.linalg.solve(kernel_NN, shared_N))
+        return float(np.std(means_NE[:, -1])) * math.sqrt(max(left, 0.0))
 
     @cached_property
     def best(self) -> float:

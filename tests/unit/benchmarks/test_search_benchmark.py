@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks.search.courses import Course, Task, simulate
+from benchmarks.search.describe import describe, spreads
 from benchmarks.search.made_up import KINDS, made_up
 from benchmarks.search.quieter import quieter
 from benchmarks.search.simulator import Job, Search, Simulation, Step
@@ -114,6 +115,17 @@ def test_a_quieter_table_has_one_run_each_nearer_to_the_smoothed_one(path: Path)
         expected = smooth_E + 0.25 * (np.array(first["curve"]) - smooth_E)
         assert line["curve"] == pytest.approx(expected, abs=1e-4)
         assert line["seconds"] == first["seconds"]
+
+
+def test_a_table_is_described_by_what_matters_in_it(path: Path) -> None:
+    table = Table(path)
+    found = spreads(table)
+    assert 2.0 < found["batch_size"] < 4.0
+    assert 6.0 < found["tau"] < 10.0
+    assert 0.0 < table.best_deviation < 2.0
+    cells = [cell.strip() for cell in describe(table).split("|")]
+    assert cells[1:3] == ["`small`", "8"]
+    assert cells[6] == "1 / 1"
 
 
 @pytest.mark.parametrize("name", KINDS)
