@@ -30,7 +30,8 @@ ANSWER = "histsearch.answer"
 """Attribute of a study: the configuration that stands as its winner."""
 
 _FITS = 3  # rounds until a model's settings have settled
-_BEST = 8  # configurations around which a large space is looked at more closely
+BEST = 8
+"""Configurations around which a large space is looked at more closely."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def read_history(
     """
     space = SearchSpace(search_space)
     usable = [trial for trial in trials if space.holds(trial.params)]
-    best = sorted(usable, key=_last_value, reverse=True)[:_BEST]
+    best = sorted(usable, key=_last_value, reverse=True)[:BEST]
     candidates = space.candidates(
         [*(space.part(trial.params) for trial in usable), *favoured],
         [*(space.part(trial.params) for trial in best), *favoured],

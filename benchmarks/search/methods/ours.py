@@ -1,5 +1,6 @@
 """The project's own sampler and pruner."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,10 +8,10 @@ from optuna.distributions import CategoricalDistribution
 
 from benchmarks.search.simulator import Job, Problem, Search, Simulation
 from benchmarks.search.table import PERCENT, Params, Table
-from histsearch.search.candidates import SearchSpace
+from histsearch.search.candidates import MOST, SearchSpace
 from histsearch.search.experience import Experience, expected_by_all
-from histsearch.search.history import learn_from
-from histsearch.search.planner import Planner, TrialView
+from histsearch.search.history import BEST, learn_from
+from histsearch.search.planner import Fit, Planner, TrialView
 
 _EARLIER_BUDGET = 0.05  # part of the earlier grid's cost that was spent there
 
@@ -23,22 +24,44 @@ class HistSearch(Search):
         self._search_space = {
             name: CategoricalDistribution(values) for name, values in problem.values.items()
         }
-        rng = np.random.default_rng(seed)
-        self._candidates = SearchSpace(self._search_space).candidates((), (), rng)
-        self._planner = Planner(
-            self._candidates.places_GD,
-            self._candidates.distances_D,
-            problem.epochs,
-            earlier_KGB=expected_by_all(experiences, self._candidates.configurations),
-        )
+        self._is_large = math.prod(map(len, problem.values.values())) > MOST
+        self._experiences = experiences
+        self._rng = np.random.default_rng(seed)
+        self._candidates = SearchSpace(self._search_space).candidates((), (), self._rng)
+        self._planner = self._plan()
         every = range(len(self._candidates.configurations))
-        self._first = self._planner.first(every, rng)
+        self._first = self._planner.first(every, self._rng)
         self._trials: list[TrialView] = []
         self._answer: int | None = None
+
+    def _plan(self, fit: Fit | None = None) -> Planner:
+        expected_KGB = expected_by_all(self._experiences, self._candidates.configurations)
+        places_GD, distances_D = self._candidates.places_GD, self._candidates.distances_D
+        return Planner(places_GD, distances_D, self._epochs, fit, expected_KGB)
+
+    def _draw_anew(self) -> None:
+        """Choose from another draw of a space too large to look at whole, as the sampler does."""
+        if not self._is_large:
+            return
+        before = self._candidates.configurations
+        tried = [before[trial.configuration] for trial in self._trials]
+        furthest = sorted(self._trials, key=lambda one: (len(one.recalls), one.recalls[-1:]))
+        best = [before[trial.configuration] for trial in furthest[-BEST:]]
+        self._candidates = SearchSpace(self._search_space).candidates(tried, best, self._rng)
+        rows = [self._candidates.row(one) for one in tried]
+        self._trials = [
+            trial._replace(configuration=row)
+            for trial, row in zip(self._trials, rows, strict=True)
+            if row is not None
+        ]
+        if self._answer is not None:
+            self._answer = self._candidates.row(before[self._answer])
+        self._planner = self._plan(self._planner.fit)
 
     def next(self) -> Job | None:
         if not self._trials:
             return self._start(self._first)
+        self._draw_anew()
         action = self._planner.next(self._trials)
         if action is None:
             return None
@@ -65,6 +88,8 @@ class HistSearch(Search):
             resumable=epoch < self._epochs,
         )
         self._trials[trial] = known
+        self._draw_anew()
+        known = self._trials[trial]
         self._planner.refit(self._trials)
         if not known.resumable:
             return False

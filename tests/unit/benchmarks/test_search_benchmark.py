@@ -13,10 +13,12 @@ import pytest
 from benchmarks.search.courses import Course, Task, simulate
 from benchmarks.search.describe import describe, spreads
 from benchmarks.search.made_up import KINDS, made_up
+from benchmarks.search.methods import ours
 from benchmarks.search.quieter import quieter
-from benchmarks.search.simulator import Job, Search, Simulation, Step
+from benchmarks.search.simulator import Job, Problem, Search, Simulation, Step
 from benchmarks.search.summary import interval, summarize
 from benchmarks.search.table import Params, Table
+from histsearch.search import candidates
 
 EPOCHS = 3
 
@@ -241,6 +243,23 @@ def test_the_projects_own_method_is_repeatable_and_finds_the_best(path: Path, wo
     figures = summarize(Table(path), [course], 1.0)
     assert figures["within_1.0"]["reached"] == 1.0
     assert Course.read(_written(path.parent, course))[course.key].steps[-1].epochs > 0
+
+
+def test_of_a_large_grid_another_part_is_looked_at_after_every_epoch(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ours, "MOST", 3)
+    monkeypatch.setattr(candidates, "MOST", 3)
+    table = Table(path)
+    search = ours.HistSearch(Problem(table.values, table.epochs, 1), 0)
+    tried = set()
+    for _ in range(12):
+        job = search.next()
+        assert job is not None
+        tried.add(table.row(job.params))
+        search.report(job.trial, EPOCHS, float(table.truth_G[table.row(job.params)]) / 100, 1.0)
+    assert len(tried) > 3
+    assert table.truth_G[table.row(search.recommend())] == max(table.truth_G[sorted(tried)])
 
 
 def test_a_search_begins_with_what_it_learned_on_another_table(path: Path) -> None:
