@@ -5,7 +5,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -202,18 +202,25 @@ def lines_of(path: Path) -> Iterator[dict[str, Any]]:
             continue
         try:
             line = json.loads(text)
-            params, curve = line["params"], line["curve"]
-            names = names or set(params)
-            good = isinstance(params, dict) and isinstance(curve, list) and "seed" in line
-            good = good and float(line["seconds"]) >= 0
+            good = _is_run(line)
         except (ValueError, KeyError, TypeError):
             good = False
-        if not good or set(params) != names:
+        if not good or set(line["params"]) != (names or set(line["params"])):
             raise ValueError(
                 f"{path}, line {number}: found {text[:80]!r}, expected an object with params (the "
-                "same names in every line), seed, curve (R@1 after each epoch) and seconds"
+                "same names in every line), seed, curve (R@1 in [0, 1] after each epoch) and "
+                "seconds (more than 0)"
             )
+        names = set(line["params"])
         yield line
+
+
+def _is_run(line: Mapping[str, Any]) -> bool:
+    params, curve, seconds = line["params"], line["curve"], float(line["seconds"])
+    if not (isinstance(params, dict) and isinstance(curve, list) and "seed" in line):
+        return False
+    # A run that diverged at once has no curve, and may have taken no time.
+    return seconds >= 0 and all(0 <= recall <= 1 for recall in curve) and (seconds > 0 or not curve)
 
 
 def _order(value: Value) -> tuple[str, float, str]:

@@ -66,6 +66,10 @@ def test_a_table_learns_its_space_from_its_lines(path: Path) -> None:
         '{"params": ["tau", "batch_size"], "seed": 0, "curve": [0.1], "seconds": 1}',
         '{"params": {"tau": 4, "batch_size": 8}, "seed": 0, "curve": 0.1, "seconds": 1}',
         '{"params": {"tau": 4, "batch_size": 8}, "seed": 0, "curve": [0.1]}',
+        '{"params": {"tau": 4, "batch_size": 8}, "seed": 0, "curve": [0.1], "seconds": 0}',
+        '{"params": {"tau": 4, "batch_size": 8}, "seed": 0, "curve": [55.3], "seconds": 1}',
+        '{"params": {"tau": 4, "batch_size": 8}, "seed": 0, "curve": [null], "seconds": 1}',
+        '{"params": {"tau": 4, "batch_size": 8}, "seed": 0, "curve": [NaN], "seconds": 1}',
     ],
 )
 def test_a_line_that_is_no_run_is_refused_by_its_number(path: Path, line: str) -> None:
