@@ -9,14 +9,14 @@ from typing import Any
 
 from benchmarks.search.courses import Course
 from benchmarks.search.methods import METHODS
-from benchmarks.search.summary import PARTS, cell, summarize
+from benchmarks.search.summary import SHARES, cell, summarize
 from benchmarks.search.table import Table
 
 HERE = Path(__file__).parent
 COLUMNS = (
     *("method", "workers", "n", "within 0.3 / 1.0 at the end"),
     *("cost to 0.3", "cost to 1.0", "the same by seconds"),
-    *(f"regret at {part:.0%}" for part in PARTS),
+    *(f"regret at {part:.0%}" for part in SHARES),
     "own s",
 )
 
@@ -37,7 +37,7 @@ def spent(table: Table, courses: Sequence[Course]) -> float:
 
 def _row(figures: dict[str, Any]) -> str:
     near, nearer = figures["within_1.0"], figures["within_0.3"]
-    regrets = [figures.get(f"regret_at_{part:g}") for part in PARTS]
+    regrets = [figures.get(f"regret_at_{part:g}") for part in SHARES]
     cells = [
         f"`{figures['method']}`",
         str(figures["workers"]),

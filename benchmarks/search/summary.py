@@ -10,7 +10,7 @@ from benchmarks.search.table import Table
 
 TOLERANCES = (0.3, 1.0)
 """Points of R@1 under the grid's best that count as having found it."""
-PARTS = (0.02, 0.05, 0.10, 0.20)
+SHARES = (0.02, 0.05, 0.10, 0.20)
 """Parts of the grid's full cost at which the regret is read."""
 
 
@@ -47,7 +47,7 @@ def summarize(table: Table, courses: list[Course], budget: float) -> dict[str, A
                 [c.regret_at(part * table.grid_seconds, "seconds") for c in courses]
             ),
         }
-        for part in PARTS
+        for part in SHARES
         if part <= budget
     }
     return {
@@ -69,7 +69,7 @@ def write_text(figures: list[dict[str, Any]]) -> str:
     lines = [
         f"{'table':18} {'method':22} {'W':>2} {'n':>3}"
         + "".join(f"{f'<{t} {unit}':>25}" for t in TOLERANCES for unit in ("epochs", "seconds"))
-        + "".join(f"{f'regret@{part:g}':>25}" for part in PARTS)
+        + "".join(f"{f'regret@{part:g}':>25}" for part in SHARES)
     ]
     for row in figures:
         cells = [
@@ -79,7 +79,7 @@ def write_text(figures: list[dict[str, Any]]) -> str:
         ]
         regrets = [
             cell(row[f"regret_at_{part:g}"]["epochs"])
-            for part in PARTS
+            for part in SHARES
             if f"regret_at_{part:g}" in row
         ]
         lines.append(
