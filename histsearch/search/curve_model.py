@@ -493,6 +493,15 @@ def _longest(curves: Sequence[Curve]) -> list[Curve]:
     return [curve for curve in curves if curve.configuration in chosen]
 
 
+class _Kernels(NamedTuple):
+    """Covariances of f between the configurations that were tried, and their sum."""
+
+    main_DUU: Array
+    pairs_UU: Array
+    earlier_KUU: Array
+    all_UU: Array
+
+
 class _Problem:
     """The marginal likelihood of the settings for one set of data."""
 
@@ -511,13 +520,10 @@ class _Problem:
 
     def log_likelihood(self, settings: Settings) -> tuple[float, Array]:
         """The logarithm of the marginal likelihood, and its gradient (S,)."""
-        model, tried = self.model, len(self.tried)
-        size = PARTS * tried
-        main_DUU, pairs_UU = model.parts(settings, self.tried, self.tried)
-        earlier_KUU = model.earlier_parts(settings, self.tried, self.tried)
-        kernel_UU = main_DUU.sum(axis=0) + pairs_UU + earlier_KUU.sum(axis=0)
+        model = self.model
+        kernels = self._kernels(settings)
         basis_TB = basis(model.epochs, settings.bend)
-        factor_LL = model.prior_factor(kernel_UU, settings, basis_TB)
+        factor_LL = model.prior_factor(kernels.all_UU, settings, basis_TB)
         data = self.information(settings)
         precision_LL = data.precision()
         inner_LL = factor_LL.T @ (precision_LL @ factor_LL)
@@ -535,38 +541,55 @@ class _Problem:
         alpha_L = data.shift_L - precision_LL @ mean_L
         middle_LL = precision_LL.toarray() - (precision_LL @ remaining_LL) @ precision_LL
         slope_LL = 0.5 * (np.outer(alpha_L, alpha_L) - middle_LL)
-        own_BBUU = slope_LL[:size, :size].reshape(PARTS, tried, PARTS, tried)
-        own_BBUU = own_BBUU.transpose(0, 2, 1, 3)
-        coupling_BB = model.coupling(settings)
-        over_kernel_UU = np.einsum("ab,abij->ij", coupling_BB, own_BBUU)
-        over_coupling_BB = np.einsum("abij,ij->ab", own_BBUU, kernel_UU)
-
-        gradient_S = np.zeros_like(settings.values_S)
-        earlier = settings.earlier
-        gradient_S[:earlier] = 2.0 * np.einsum("kij,ij->k", earlier_KUU, over_kernel_UU)
-        scaled_DUU = main_DUU * np.exp(-settings.main_D)[:, None, None]
-        others_DUU = np.exp(settings.interaction) * (scaled_DUU.sum(axis=0) - scaled_DUU)
-        gradient_S[earlier : -len(_NAMES)] = np.einsum(
-            "dij,ij->d", 2.0 * main_DUU + scaled_DUU * others_DUU, over_kernel_UU
-        )
-        shared = dict.fromkeys(_NAMES, 0.0)
-        shared["interaction"] = float((pairs_UU * over_kernel_UU).sum())
-        over_factor_BB = 2.0 * over_coupling_BB @ _coupling_factor(settings)
-        shared["early_slope"] = float(over_factor_BB[1, 0])
-        shared["early_spread"] = float(over_factor_BB[1, 1] * np.exp(settings.early_spread))
-        over_bows = over_factor_BB[2, 2] + 0.5 * over_factor_BB[3, 3]
-        shared["bow"] = float(over_bows * np.exp(settings.bow))
-        shared["length"] = self._over_length(settings, kernel_UU, over_kernel_UU)
+        over_each_S, shared = self._over_configurations(settings, kernels, slope_LL)
         # What the data's side depends on, by differences: no further factorisation is needed.
         weight_LL: Array = np.outer(mean_L, mean_L) + remaining_LL
         for name in ("seed", "early_seed", "drift", "noise", "bend"):
             shared[name] = self._over_data(settings, name, data, mean_L, weight_LL)
-        step = 1e-5
-        bent_TB = basis(model.epochs, settings.bend + step)
-        change_TT = (model.curve_covariance(bent_TB) - model.curve_covariance(basis_TB)) / step
-        shared["bend"] += float((slope_LL[size:, size:] * change_TT).sum())
-        gradient_S[-len(_NAMES) :] = list(shared.values())
-        return value, gradient_S
+        shared["bend"] += self._over_shared_curve(settings, basis_TB, slope_LL)
+        return value, np.append(over_each_S, [shared[name] for name in _NAMES])
+
+    def _kernels(self, settings: Settings) -> "_Kernels":
+        main_DUU, pairs_UU = self.model.parts(settings, self.tried, self.tried)
+        earlier_KUU = self.model.earlier_parts(settings, self.tried, self.tried)
+        all_UU: Array = main_DUU.sum(axis=0) + pairs_UU + earlier_KUU.sum(axis=0)
+        return _Kernels(main_DUU, pairs_UU, earlier_KUU, all_UU)
+
+    def _over_configurations(
+        self, settings: Settings, kernels: "_Kernels", slope_LL: Array
+    ) -> tuple[Array, dict[str, float]]:
+        """The gradient over what the configurations' covariance depends on.
+
+        Returns:
+            That over the earlier studies' weights and the hyperparameters' effects, and those over
+            the shared settings by name.
+        """
+        tried = len(self.tried)
+        size = PARTS * tried
+        own_BBUU = slope_LL[:size, :size].reshape(PARTS, tried, PARTS, tried).transpose(0, 2, 1, 3)
+        over_kernel_UU = np.einsum("ab,abij->ij", self.model.coupling(settings), own_BBUU)
+        over_coupling_BB = np.einsum("abij,ij->ab", own_BBUU, kernels.all_UU)
+        over_earlier_K = 2.0 * np.einsum("kij,ij->k", kernels.earlier_KUU, over_kernel_UU)
+        scaled_DUU = kernels.main_DUU * np.exp(-settings.main_D)[:, None, None]
+        others_DUU = np.exp(settings.interaction) * (scaled_DUU.sum(axis=0) - scaled_DUU)
+        over_main_D = np.einsum(
+            "dij,ij->d", 2.0 * kernels.main_DUU + scaled_DUU * others_DUU, over_kernel_UU
+        )
+        over_factor_BB = 2.0 * over_coupling_BB @ _coupling_factor(settings)
+        over_bows = over_factor_BB[2, 2] + 0.5 * over_factor_BB[3, 3]
+        return np.append(over_earlier_K, over_main_D), {
+            "interaction": float((kernels.pairs_UU * over_kernel_UU).sum()),
+            "early_slope": float(over_factor_BB[1, 0]),
+            "early_spread": float(over_factor_BB[1, 1] * np.exp(settings.early_spread)),
+            "bow": float(over_bows * np.exp(settings.bow)),
+            "length": self._over_length(settings, kernels.all_UU, over_kernel_UU),
+        }
+
+    def _over_shared_curve(self, settings: Settings, basis_TB: Array, slope_LL: Array) -> float:
+        step, size = 1e-5, PARTS * len(self.tried)
+        bent_TB = basis(self.model.epochs, settings.bend + step)
+        before_TT, after_TT = (self.model.curve_covariance(one) for one in (basis_TB, bent_TB))
+        return float((slope_LL[size:, size:] * (after_TT - before_TT)).sum()) / step
 
     def _over_length(self, settings: Settings, kernel_UU: Array, slope_UU: Array) -> float:
         step = 1e-5
