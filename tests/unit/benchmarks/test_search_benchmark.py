@@ -12,9 +12,9 @@ import pytest
 
 from benchmarks.search.courses import Course, Task, simulate
 from benchmarks.search.describe import describe, spreads
+from benchmarks.search.luck import change_luck
 from benchmarks.search.made_up import KINDS, made_up
 from benchmarks.search.methods import ours
-from benchmarks.search.quieter import quieter
 from benchmarks.search.simulator import Job, Problem, Search, Simulation, Step
 from benchmarks.search.summary import interval, summarize
 from benchmarks.search.table import Params, Table
@@ -108,7 +108,7 @@ def test_a_configuration_without_runs_is_replayed_by_its_neighbour(path: Path) -
 
 def test_a_quieter_table_has_one_run_each_nearer_to_the_smoothed_one(path: Path) -> None:
     table = Table(path)
-    lines = [json.loads(line) for line in quieter(path, 0.25)]
+    lines = [json.loads(line) for line in change_luck(path, 0.25)]
     assert len(lines) == len(table.grid)
     for line in lines:
         row = table.row(line["params"])
@@ -121,6 +121,19 @@ def test_a_quieter_table_has_one_run_each_nearer_to_the_smoothed_one(path: Path)
         expected = smooth_E + 0.25 * (np.array(first["curve"]) - smooth_E)
         assert line["curve"] == pytest.approx(expected, abs=1e-4)
         assert line["seconds"] == first["seconds"]
+
+
+def test_runs_exchange_their_luck(path: Path, tmp_path: Path) -> None:
+    table, other = Table(path), tmp_path / "other.jsonl"
+    once, twice = ("\n".join(change_luck(path, 1.0, shuffle=1)) for _ in range(2))
+    assert once == twice
+    other.write_text(once)
+    before_GE, after_GE = (
+        np.array([of.recordings(row)[-1].curve_E for row in range(8)]) - table.smooth_GE / 100
+        for of in (table, Table(other))
+    )
+    assert np.sort(before_GE[:, -1]) == pytest.approx(np.sort(after_GE[:, -1]), abs=1e-4)
+    assert before_GE[:, -1] != pytest.approx(after_GE[:, -1], abs=1e-3)
 
 
 def test_a_table_is_described_by_what_matters_in_it(path: Path) -> None:
