@@ -48,12 +48,10 @@ class HistSearch(Search):
         furthest = sorted(self._trials, key=lambda one: (len(one.recalls), one.recalls[-1:]))
         best = [before[trial.configuration] for trial in furthest[-BEST:]]
         self._candidates = SearchSpace(self._search_space).candidates(tried, best, self._rng)
-        rows = [self._candidates.row(one) for one in tried]
-        self._trials = [
-            trial._replace(configuration=row)
-            for trial, row in zip(self._trials, rows, strict=True)
-            if row is not None
-        ]
+        for number, (trial, params) in enumerate(zip(self._trials, tried, strict=True)):
+            row = self._candidates.row(params)
+            assert row is not None
+            self._trials[number] = trial._replace(configuration=row)
         if self._answer is not None:
             self._answer = self._candidates.row(before[self._answer])
         self._planner = self._plan(self._planner.fit)
