@@ -1,10 +1,13 @@
-"""Tables of made-up curves whose first epochs mislead: what rises fastest ends lower.
+"""Tables of made-up curves, to see what a search does where things are hard for it.
 
     python -m benchmarks.search.made_up crossing > crossing.jsonl
 
-`crossing` has 375 configurations of 20 epochs, whose learning rate decides how fast R@1 rises;
-`late` has 450 of 60 epochs, where the batch size does, and a large τ makes it fall in the end. The
-curves are formulas and luck, not what the search takes them for.
+Two whose first epochs mislead, for what rises fastest ends lower: `crossing` has 375 configurations
+of 20 epochs, whose learning rate decides how fast R@1 rises; `late` has 450 of 60 epochs, where the
+batch size does, and a large τ makes it fall in the end. Two in which a search may be sure too soon:
+of the 108 configurations of `cliff` those with a learning rate beyond the best collapse; `few` has
+12, which differ by less than two seeds of one do. The curves are formulas and luck, not what the
+search takes them for.
 """
 
 # G = configurations, D = parameters, E = epochs
@@ -24,7 +27,7 @@ class Kind(NamedTuple):
     """What a table is made of.
 
     Attributes:
-        values: Of each parameter; the last one is the batch size.
+        values: Of each parameter.
         epochs: Of each run.
         luck: Standard deviation between seeds, in points of R@1.
         seeds: Runs of each configuration.
@@ -59,6 +62,23 @@ KINDS = {
         luck=0.5,
         seeds=2,
     ),
+    "cliff": Kind(
+        {
+            "lr": (1e-5, 1e-4, 1e-3, 1e-2),
+            "tau": (16, 24, 32),
+            "lambda_s": (0.5, 1.0, 1.5),
+            "batch_size": (16, 32, 64),
+        },
+        epochs=12,
+        luck=1.0,
+        seeds=3,
+    ),
+    "few": Kind(
+        {"tau": (4, 8, 16, 32), "lambda_s": (0.5, 1, 2)},
+        epochs=10,
+        luck=3.0,
+        seeds=40,
+    ),
 }
 
 
@@ -85,7 +105,21 @@ def _late(places_GD: Array) -> _Shape:
     return _Shape(ends_G, 4.0 + 8.0 * batch_G, 2.0 * np.maximum(0.0, tau_G - 0.5))
 
 
-_SHAPES = {"crossing": _crossing, "late": _late}
+def _cliff(places_GD: Array) -> _Shape:
+    lr_G, tau_G, lambda_G, batch_G = places_GD.T
+    ends_G = 54.0 + 18.0 * lr_G - 6.0 * batch_G
+    ends_G -= 4.0 * np.abs(tau_G - 0.5) + 4.0 * np.abs(lambda_G - 0.5)
+    ends_G = np.where(lr_G > 0.5, 2.0, ends_G)
+    return _Shape(ends_G, np.full_like(ends_G, 4.0), np.zeros_like(ends_G))
+
+
+def _few(places_GD: Array) -> _Shape:
+    tau_G, lambda_G = places_GD.T
+    ends_G = 64.0 - 9.0 * (tau_G - 0.33) ** 2 - 0.5 * lambda_G
+    return _Shape(ends_G, np.full_like(ends_G, 3.0), np.zeros_like(ends_G))
+
+
+_SHAPES = {"crossing": _crossing, "late": _late, "cliff": _cliff, "few": _few}
 
 
 def made_up(name: str) -> Iterator[str]:
@@ -107,12 +141,13 @@ def made_up(name: str) -> Iterator[str]:
             risen_E = 1.0 - 0.6 * np.exp(-epochs_E / pace)
             curve_E = (end + kind.luck * rng.normal()) * risen_E - decline * in_second_half_E
             curve_E += 0.4 * kind.luck * rng.normal(size=kind.epochs)
+            curve_E = np.clip(curve_E, 0.0, PERCENT)
             yield json.dumps(
                 {
                     "params": params,
                     "seed": seed,
                     "curve": (curve_E / PERCENT).round(5).tolist(),
-                    "seconds": kind.epochs * (1.0 + 64.0 / params["batch_size"]),
+                    "seconds": kind.epochs * (1.0 + 64.0 / params.get("batch_size", 64)),
                 }
             )
 

@@ -27,7 +27,7 @@ def retrain(
         typer.Option(
             "--baseline",
             help="Also retrain the first configuration of the search, for as many epochs as the "
-            "best one.",
+            "best one, unless it is among the best itself.",
         ),
     ] = False,
     name: Annotated[
@@ -38,14 +38,20 @@ def retrain(
     """Queue the best configurations for retraining on the full training half.
 
     They form a study of their own, whose trials workers pull like any others; each is tested on
-    the test classes once, at its end.
+    the test classes once, at its end. A configuration is trained for as many epochs as it was at
+    its best after in the search, by the mean curve of its completed trials.
     """
     from histsearch.studies.catalog import find_study
     from histsearch.studies.retraining import create_retraining
+    from histsearch.studies.trial_record import BASELINE, EPOCHS, ROLE
 
     search = find_study(open_storage(storage), study)
     retraining = create_retraining(search, name=name, top=top, seeds=seeds, baseline=baseline)
-    typer.echo(f'created study "{retraining.name}": {retraining.budget} trials')
+    runs = [trial.user_attrs for trial in retraining.trials()]
+    epochs = ", ".join(dict.fromkeys(str(run[EPOCHS]) for run in runs))
+    typer.echo(f'created study "{retraining.name}": {len(runs)} trials of {epochs} epochs')
+    if baseline and all(run[ROLE] != BASELINE for run in runs):
+        typer.echo("note: the baseline is among the best configurations itself")
     if not search.is_finished:
         typer.echo(f'note: "{study}" has not finished yet; its best trial may still change')
     typer.echo(workers_hint(retraining.name))
@@ -78,10 +84,7 @@ def _print_results(report: "Report") -> None:
     from histsearch.reports.markdown import configuration_text, gain_sentence, percent
 
     best = report.best
-    typer.echo(
-        f"{report.study}: best of the search is trial {best.number}, validation R@1 "
-        f"{best.recall_at_1:.1%} at epoch {best.epoch}"
-    )
+    typer.echo(f"{report.study}: best of the search is trial {best.number}, validation {best}")
     if report.on_test_classes:
         typer.echo(f"warning: selected on the {report.selection}", err=True)
     if report.unfinished_retrainings:

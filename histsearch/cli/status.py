@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from histsearch.workers.registry import RegisteredWorker
 
 _STUDY_COLUMNS = (
-    *("study", "state", "trials", "running", "failed", "retries", "best R@1", "hours", "ETA"),
+    *("study", "state", "trials", "running", "failed", "retries", "winner's R@1", "hours", "ETA"),
 )
 _WORKER_COLUMNS = (
     *("worker", "host", "device", "does", "epoch", "images/s", "memory", "heartbeat"),

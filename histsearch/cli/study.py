@@ -17,6 +17,7 @@ from histsearch.cli.options import (
 from histsearch.exceptions import StudyError
 
 if TYPE_CHECKING:
+    from histsearch.reports.report import BestTrial
     from histsearch.studies.study import Study
 
 app = typer.Typer(help="Create studies and look after them.", no_args_is_help=True)
@@ -90,13 +91,13 @@ def list_(storage: StorageOption = None) -> None:
         "backbone",
         "trials",
         "running",
-        "best R@1",
+        "winner's R@1",
         "state",
     ):
         table.add_column(column, no_wrap=True)
     for study in studies:
-        summary = _summary(study)
-        best = "" if summary["best"] is None else f"{summary['best']['value']:.1%}"
+        winner = _winner(study)
+        summary = _summary(study, winner)
         table.add_row(
             study.name,
             summary["kind"],
@@ -104,7 +105,7 @@ def list_(storage: StorageOption = None) -> None:
             summary["backbone"],
             f"{summary['finished']}/{summary['budget']}",
             str(summary["trials"].get("RUNNING", 0)),
-            best,
+            "" if winner is None else f"{winner.recall_at_1:.1%}",
             summary["state"],
         )
     print_table(table)
@@ -120,7 +121,8 @@ def show(
     from histsearch.studies.catalog import find_study
 
     study = find_study(open_storage(storage), name)
-    summary = _summary(study)
+    winner = _winner(study)
+    summary = _summary(study, winner)
     if as_json:
         typer.echo(json.dumps(summary, indent=2))
         return
@@ -135,7 +137,7 @@ def show(
         "trials": f"{summary['finished']} of {study.budget} finished ({counts or 'none yet'})",
         **({"learned": f"from {', '.join(study.warm_start)}"} if study.warm_start else {}),
         **({"ended": summary["ended"]} if summary["ended"] else {}),
-        "best": "see histsearch report" if study.definition.source else _best_line(summary["best"]),
+        "best": "see histsearch report" if study.definition.source else _best_line(winner),
     }
     for label, text in lines.items():
         typer.echo(f"{label + ':':<11}{text}")
@@ -149,36 +151,43 @@ def _domain(domain: object) -> str:
 
 @app.command()
 def best(name: StudyArgument, storage: StorageOption = None) -> None:
-    """Print the best trial and its configuration."""
+    """Print the best configuration and a completed trial of it.
+
+    With the hist sampler that is the one its model expects most of, not the one whose trial was
+    the luckiest.
+    """
     from histsearch.studies.catalog import find_study
 
-    summary = _summary(find_study(open_storage(storage), name))
-    if summary["kind"] == "retrain":
+    study = find_study(open_storage(storage), name)
+    if study.definition.kind == "retrain":
         raise StudyError(
             f'found "{name}", a retraining, whose result is a mean over seeds: histsearch report '
             f"{name} --out DIR"
         )
-    typer.echo(_best_line(summary["best"]))
+    typer.echo(_best_line(_winner(study)))
 
 
-def _best_line(trial: dict[str, Any] | None) -> str:
-    if trial is None:
+def _best_line(best: "BestTrial | None") -> str:
+    if best is None:
         return "no completed trial yet"
-    configuration = ", ".join(f"{name} = {value}" for name, value in trial["params"].items())
-    epoch = "" if trial["epoch"] is None else f" at epoch {trial['epoch']}"
-    return f"trial {trial['number']}, R@1 {trial['value']:.1%}{epoch}: {configuration}"
+    configuration = ", ".join(f"{name} = {value}" for name, value in best.parameters.items())
+    return f"trial {best.number}, {best}: {configuration}"
 
 
-def _summary(study: "Study") -> dict[str, Any]:
+def _winner(study: "Study") -> "BestTrial | None":
+    """The winner of a search; the luckiest seed of a retraining is no result."""
+    from histsearch.reports.collect import best_trial
+
+    return best_trial(study) if study.definition.kind == "search" else None
+
+
+def _summary(study: "Study", best: "BestTrial | None") -> dict[str, Any]:
     from optuna.trial import TrialState
 
     from histsearch.reports.status import study_state
     from histsearch.studies.study import selection
-    from histsearch.studies.trial_record import BEST_EPOCH
 
     counts = {state.name: study.count(state) for state in TrialState}
-    # The luckiest seed of a retraining is no result: its report has the mean.
-    best = next(iter(study.best()), None) if study.definition.kind == "search" else None
     return {
         "study": study.name,
         "kind": study.definition.kind,
@@ -195,9 +204,11 @@ def _summary(study: "Study") -> dict[str, Any]:
         "best": best
         and {
             "number": best.number,
-            "value": best.value,
-            "epoch": best.user_attrs.get(BEST_EPOCH),
-            "params": best.params,
+            "value": best.recall_at_1,
+            "epoch": best.epoch,
+            "params": best.parameters,
+            "trials": best.trials,
+            "mean": best.mean_recall_at_1,
         },
         "space": study.definition.space.model_dump(mode="json"),
     }
@@ -221,7 +232,7 @@ def enqueue(
 
 @app.command()
 def pause(name: StudyArgument, storage: StorageOption = None) -> None:
-    """Start no more trials of a study; those running finish."""
+    """Start no more trials of a study; those running finish, or are paused after an epoch."""
     from histsearch.studies.catalog import find_study
 
     find_study(open_storage(storage), name).pause()

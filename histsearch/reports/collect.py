@@ -32,7 +32,12 @@ def build_report(storage: Storage, name: str) -> Report:
     study = find_study(storage, name)
     if study.definition.source is not None:
         study = find_study(storage, study.definition.source)
-    best = _best_trial(study)
+    best = best_trial(study)
+    if best is None:
+        raise StudyError(
+            f'found no completed trial in "{study.name}"; run histsearch worker --study '
+            f"{study.name} first"
+        )
     retrainings = [
         other for other in list_studies(storage) if other.definition.source == study.name
     ]
@@ -69,16 +74,20 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     return as_json, as_markdown
 
 
-def _best_trial(study: Study) -> BestTrial:
-    ranked = study.best()
-    if not ranked:
-        raise StudyError(
-            f'found no completed trial in "{study.name}"; run histsearch worker --study '
-            f"{study.name} first"
-        )
-    best = ranked[0]
-    assert best.value is not None
-    return BestTrial(best.number, best.params, best.value, best.user_attrs[trial_record.BEST_EPOCH])
+def best_trial(study: Study) -> BestTrial | None:
+    """The winner of a search so far; None before a trial is complete."""
+    best = next(iter(study.best()), None)
+    if best is None:
+        return None
+    values = [trial.value or 0.0 for trial in study.complete_like(best)]
+    return BestTrial(
+        best.number,
+        best.params,
+        best.value or 0.0,
+        best.user_attrs.get(trial_record.BEST_EPOCH),
+        len(values),
+        sum(values) / len(values),
+    )
 
 
 def _failures(retraining: Study) -> list[str]:

@@ -70,8 +70,8 @@ def _best(report: Report) -> str:
     best = report.best
     return (
         "## Best configuration\n\n"
-        f"Trial {best.number}: {configuration_text(best.parameters)}. R@1 "
-        f"{best.recall_at_1:.1%} at epoch {best.epoch}, on the classes it was selected on."
+        f"Trial {best.number}: {configuration_text(best.parameters)}. {best}, on the classes it "
+        "was selected on."
     )
 
 

@@ -9,12 +9,31 @@ from histsearch.reports.statistics import Estimate
 
 @dataclass(frozen=True)
 class BestTrial:
-    """The search's winner on the classes it was selected on."""
+    """The search's winner on the classes it was selected on.
+
+    Attributes:
+        number: A completed trial of the winning configuration.
+        parameters: That configuration.
+        recall_at_1: The trial's best R@1, in [0, 1].
+        epoch: When that was; None if it reported no epoch.
+        trials: How many trials of the configuration are complete.
+        mean_recall_at_1: The mean of what `recall_at_1` is, over these.
+    """
 
     number: int
     parameters: dict[str, Any]
     recall_at_1: float
-    epoch: int
+    epoch: int | None
+    trials: int
+    mean_recall_at_1: float
+
+    def __str__(self) -> str:
+        """Its R@1 in words; where there are several, that of one trial is luck in part."""
+        epoch = "" if self.epoch is None else f" at epoch {self.epoch}"
+        text = f"R@1 {self.recall_at_1:.1%}{epoch}"
+        if self.trials == 1:
+            return text
+        return f"{text} (mean of its {self.trials} completed trials {self.mean_recall_at_1:.1%})"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from histsearch.search.curve_model import Array, Integers
+from histsearch.search.curve_model import Array, Integers, matern
 
 MOST = 1024
 """Configurations that are looked at in one decision; of a larger space, a part drawn anew, and more
@@ -25,6 +25,7 @@ _PLACES = 65  # to which the values of a range are rounded when distances are ta
 _NEIGHBOURS = 256  # of a large space's candidates, those drawn around its best configurations
 _NEW = 512  # of a large space's candidates, those drawn at least
 _STEP = 0.15  # how far such a neighbour lies off in a range, as a part of it
+_ALIKE = 0.15  # how far in a range, as a part of it, what a value does is told by another
 
 Configuration = dict[str, Any]
 
@@ -56,6 +57,13 @@ class _Axis:
         else:
             places_P = np.arange(_PLACES)
             self.distances_PP = np.abs(np.subtract.outer(places_P, places_P)) / (_PLACES - 1)
+
+    @property
+    def alike_PP(self) -> Array:
+        """(P, P) in [0, 1], how alike places are: in a list equal ones, in a range near ones."""
+        if self.values is not None:
+            return np.eye(len(self.values))
+        return matern(self.distances_PP / _ALIKE)
 
     @property
     def size(self) -> int | None:
@@ -153,6 +161,7 @@ class SearchSpace:
         self.names = tuple(distributions)
         self._axes = {name: _Axis(distribution) for name, distribution in distributions.items()}
         self.distances_D = [axis.distances_PP for axis in self._axes.values()]
+        self.alike_D = [axis.alike_PP for axis in self._axes.values()]
         sizes = [axis.size for axis in self._axes.values()]
         self._size = None if None in sizes else math.prod(size for size in sizes if size)
 
@@ -192,7 +201,7 @@ class SearchSpace:
             return Candidates(self, list(known.values()))
         distinct = {self.key(one): one for one in tried}
         enough = max(MOST, len(distinct) + _NEW)
-        for number in range(MOST):
+        for number in range(2 * MOST):
             if len(distinct) >= enough:
                 break
             if best and number < _NEIGHBOURS:
@@ -236,6 +245,25 @@ class Candidates:
         self.places_GD = space.places(configurations)
         self.distances_D: Sequence[Array] = space.distances_D
         self._row_of = {space.key(one): row for row, one in enumerate(configurations)}
+
+    def chances_of_running(self, ran: Sequence[int], failed: Sequence[int]) -> Array:
+        """(G,) how likely a trial of each configuration is not to fail, by its riskiest value.
+
+        A value with r trials that ran and f that failed lets the next one run with the probability
+        (r + 1) / (r + f + 1); values near it in a range count in part.
+
+        Args:
+            ran: Rows of trials that ran; a row may occur several times.
+            failed: Rows of trials that failed.
+        """
+        chances_G = np.ones(len(self.configurations))
+        for places_G, alike_PP in zip(self.places_GD.T, self._space.alike_D, strict=True):
+            ran_P, failed_P = (
+                alike_PP[:, places_G[list(rows)]].sum(axis=1) for rows in (ran, failed)
+            )
+            chances_P = (ran_P + 1.0) / (ran_P + failed_P + 1.0)
+            chances_G = np.minimum(chances_G, chances_P[places_G])
+        return chances_G
 
     def row(self, configuration: Mapping[str, Any]) -> int | None:
         """A configuration's row; None if it isn't among them."""

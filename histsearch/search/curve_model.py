@@ -25,9 +25,10 @@ configurations instead of observations, are what makes it cheap here.
 # G = configurations, D = hyperparameters, T = epochs of a full run, U = configurations with data,
 # V = those of U that span all others, B = parts of what a configuration adds: f, d, b, c;
 # W = white values of these: B of V; L = latent values: B of U, m of T;
-# S = hyperparameters of the model; K = earlier studies
+# S = hyperparameters of the model; K = earlier studies; X = draws
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations_with_replacement
@@ -50,6 +51,10 @@ PARTS = 4
 _JITTER = 1e-6
 _TINY = 1e-8
 _MOST_TO_FIT = 200
+_MOST_SPANNING = 160
+_FARTHEST = 4.0  # standard deviations of the prior that a fit may go to
+_MODE_ITERATIONS = 40
+_STEP = 0.01  # of the standardised settings, to see how the likelihood bends
 _SAMPLES = 1000
 _HOPEFUL = 256  # configurations that samples are drawn of: those whose hope is highest,
 _HOPE = 2.0  # their mean and so many standard deviations
@@ -450,6 +455,59 @@ class CurveModel:
 
         Of more than `_MOST_TO_FIT` configurations, those with the longest curves are looked at.
         """
+        bounds = list(
+            zip(
+                self._prior_means_S - _FARTHEST * self._prior_deviations_S,
+                self._prior_means_S + _FARTHEST * self._prior_deviations_S,
+                strict=True,
+            )
+        )
+        found = minimize(
+            self._objective(curves),
+            self.settings.values_S,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": iterations, "maxfun": 2 * iterations},
+        )
+        self.settings = Settings(found.x, self.settings.earlier)
+
+    def draws(
+        self, curves: Sequence[Curve], number: int, rng: np.random.Generator
+    ) -> list[tuple[float, Self]]:
+        """The model with settings drawn from their posterior; weights, whose sum is 1, and models.
+
+        They are drawn by Laplace's approximation, a normal distribution around the mode whose
+        precision is the curvature there, and weighed by what the posterior is above it. A
+        direction in which the data seem to know less than the prior counts as known by the prior.
+        """
+        mode = copy(self)
+        mode.fit(curves, _MODE_ITERATIONS)
+        objective, mode_S = mode._objective(curves), mode.settings.values_S
+        scale_S = self._prior_deviations_S
+        steps_SS = _STEP * np.diag(scale_S)
+        slopes_SS = np.array([objective(mode_S + step_S)[1] for step_S in steps_SS])
+        curvature_SS = scale_S * (slopes_SS - objective(mode_S)[1]) / _STEP
+        precisions_S, axes_SS = np.linalg.eigh(0.5 * (curvature_SS + curvature_SS.T))
+        factor_SS = scale_S[:, None] * axes_SS / np.sqrt(np.maximum(precisions_S, 1.0))
+        white_XS = rng.normal(size=(number, len(mode_S)))
+        farthest_S = _FARTHEST * scale_S
+        drawn_XS = np.clip(
+            mode_S + white_XS @ factor_SS.T,
+            self._prior_means_S - farthest_S,
+            self._prior_means_S + farthest_S,
+        )
+        logs_X = np.array([-objective(drawn_S)[0] for drawn_S in drawn_XS])
+        logs_X += 0.5 * (white_XS**2).sum(axis=1)
+        weights_X = np.exp(logs_X - logs_X.max())
+        weights_X /= weights_X.sum()
+        models = [copy(self) for _ in drawn_XS]
+        for model, drawn_S in zip(models, drawn_XS, strict=True):
+            model.settings = Settings(drawn_S, self.settings.earlier)
+        return list(zip(weights_X.tolist(), models, strict=True))
+
+    def _objective(self, curves: Sequence[Curve]) -> Callable[[Array], tuple[float, Array]]:
+        """The negative logarithm of the settings' posterior, and its gradient (S,)."""
         problem = _Problem(self, _longest(curves))
         earlier = self.settings.earlier
 
@@ -459,22 +517,7 @@ class CurveModel:
             value -= 0.5 * float(standard_S @ standard_S)
             return -value, standard_S / self._prior_deviations_S - gradient_S
 
-        bounds = list(
-            zip(
-                self._prior_means_S - 4.0 * self._prior_deviations_S,
-                self._prior_means_S + 4.0 * self._prior_deviations_S,
-                strict=True,
-            )
-        )
-        found = minimize(
-            negative,
-            self.settings.values_S,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options={"maxiter": iterations, "maxfun": 2 * iterations},
-        )
-        self.settings = Settings(found.x, earlier)
+        return negative
 
     def posterior(self, curves: Sequence[Curve], pending: Sequence[Pending]) -> "Posterior":
         """What the data say of every configuration.
@@ -626,11 +669,13 @@ def _span(kernel_UU: Array) -> tuple[Integers, Array]:
     """V configurations that span all others, and their kernel's lower factor.
 
     On a grid there are far fewer of them than configurations: a pivoted Cholesky factorisation
-    ends when what is left of the kernel is below `_JITTER`.
+    ends when what is left of the kernel is below `_JITTER`. Where there are ranges it may not end;
+    the first `_MOST_SPANNING` then stand for all, and the others' data for what these explain.
     """
     if len(kernel_UU) == 0:
         return np.zeros(0, dtype=np.int64), np.zeros((0, 0))
     packed_UU, pivots_U, rank, _ = dpstrf(kernel_UU, lower=1, tol=_JITTER)
+    rank = min(rank, _MOST_SPANNING)
     return pivots_U[:rank].astype(np.int64) - 1, np.tril(packed_UU[:rank, :rank])
 
 

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 from typing_extensions import override
 
 from histsearch.search.experience import favourites
-from histsearch.search.history import TO_THE_END, draw, load_planner, read_history
+from histsearch.search.history import TO_THE_END, draw, load_planner, read_history, refit
 
 
 class HistPruner(BasePruner):
@@ -63,6 +63,7 @@ class HistPruner(BasePruner):
             for number, view in zip(history.numbers, history.views, strict=True)
         ]
         planner = load_planner(study, history, self._epochs, self._min_epochs)
+        refit(study, history, planner)
         action = planner.next(
             views, current=at_hand, barred=history.barred, may_start=self._may_start()
         )

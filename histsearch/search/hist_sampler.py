@@ -18,8 +18,8 @@ from histsearch.search.history import (
     draw,
     load_planner,
     read_history,
+    refit,
     store_answer,
-    store_fit,
 )
 from histsearch.search.planner import Planner, TrialView
 
@@ -156,9 +156,6 @@ class HistSampler(BaseSampler):
             favourites(study, self._search_space),
         )
         planner = load_planner(study, history, self._epochs, self._min_epochs)
-        before = planner.fit
-        planner.refit(history.views)
-        if planner.fit.epochs != before.epochs:
-            store_fit(study, planner)
+        refit(study, history, planner)
         store_answer(study, history, planner)
         return history, planner

@@ -29,6 +29,7 @@ FIT = "histsearch.fit"
 ANSWER = "histsearch.answer"
 """Attribute of a study: the configuration that stands as its winner."""
 
+_HOPELESS = 0.25  # chance of running: three trials with a value failed, and none ran
 _FITS = 3  # rounds until a model's settings have settled
 BEST = 8
 """Configurations around which a large space is looked at more closely."""
@@ -42,8 +43,10 @@ class History:
         candidates: What to choose from, the trials' own configurations included.
         views: One for each trial with all its parameters.
         numbers: The trials' numbers, in the order of ``views``.
-        barred: Candidates that failed or diverged; they must not be trained again.
-        ruled_out: Those of them that no trial has run to its end; they can't win.
+        barred: Candidates that must not be trained: they failed or diverged, or have a value with
+            which hardly a trial runs.
+        ruled_out: Those that failed or diverged and that no trial has run to its end; they can't
+            win.
     """
 
     candidates: Candidates
@@ -81,17 +84,34 @@ def read_history(
         [*(space.part(trial.params) for trial in best), *favoured],
         rng,
     )
-    views, numbers, barred = [], [], []
+    views, numbers, failed = [], [], []
     for trial in usable:
         row = candidates.row(trial.params)
         assert row is not None
         if trial.state == TrialState.FAIL or trial.user_attrs.get(DIVERGED):
-            barred.append(row)
+            failed.append(row)
         views.append(_view(trial, row, epochs))
         numbers.append(trial.number)
     whole = {view.configuration for view in views if len(view.recalls) == epochs}
-    ruled_out = [row for row in barred if row not in whole]
+    ruled_out = [row for row in failed if row not in whole]
+    barred = failed + _hopeless(candidates, views, failed)
     return History(candidates, views, numbers, barred, ruled_out)
+
+
+def _hopeless(
+    candidates: Candidates, views: Sequence[TrialView], failed: Sequence[int]
+) -> list[int]:
+    """Candidates that wouldn't run, as others with one of their values didn't.
+
+    No epoch would ever tell the model so: what needs too much memory would stay unknown, and
+    therefore worth a look, in every neighbour.
+    """
+    if not failed:
+        return []
+    ran = [view.configuration for view in views if view.recalls]
+    ran = [row for row in ran if row not in failed]
+    hopeless = np.flatnonzero(candidates.chances_of_running(ran, failed) <= _HOPELESS)
+    return [int(row) for row in np.setdiff1d(hopeless, [*ran, *failed])]
 
 
 def draw(seed: int, trials: Sequence[FrozenTrial]) -> np.random.Generator:
@@ -199,9 +219,13 @@ def learn_from(
     )
 
 
-def store_fit(study: optuna.Study, planner: Planner) -> None:
-    """Have the study remember a planner's fit."""
+def refit(study: optuna.Study, history: History, planner: Planner) -> None:
+    """Fit a planner's model anew if it is time, and have the study remember that."""
+    before = planner.fit
+    planner.refit(history.views)
     fit = planner.fit
+    if fit.epochs == before.epochs:
+        return
     values = [round(float(value), 6) for value in fit.settings.values_S]
     study.set_user_attr(FIT, {"settings": values, "epochs": fit.epochs})
 

@@ -49,6 +49,7 @@ class Outlook:
         trials, favoured = study.get_trials(deepcopy=False), favourites(study, search_space)
         history = read_history(trials, search_space, epochs, rng, favoured)
         planner = load_planner(study, history, epochs, min_epochs)
+        planner.refit(history.views)
         return cls(history, planner, find_answer(study, history, planner))
 
     @property
@@ -84,14 +85,18 @@ class Outlook:
         ]
         return -max(begun)[2] if begun else None
 
-    def chance_of_better(self, delta: float) -> float:
-        """Probability that a configuration beats the answer by more than ``delta`` points.
+    def is_decided(self, delta: float, epsilon: float) -> bool:
+        """Whether hardly a configuration may still be better than the answer.
 
         Those that failed or diverged don't count.
+
+        Args:
+            delta: By more than so many points of R@1.
+            epsilon: With less than this probability.
         """
         views = [view._replace(running=False) for view in self.history.views]
         rng = np.random.default_rng(_SEED)
-        return self.planner.chance_of_better(views, self.answer, delta, rng, self.history.barred)
+        return self.planner.is_decided(views, self.answer, delta, epsilon, rng, self.history.barred)
 
     def _merit(self, view: TrialView) -> tuple[bool, float]:
         mean_G = self.planner.posterior(self.history.views).mean_G

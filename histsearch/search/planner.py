@@ -26,7 +26,7 @@ configuration is repeated, with another seed, when the luck of its seed is what 
 # B = parts of what a configuration adds to the shared curve
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -59,6 +59,8 @@ _IN_QUESTION = 128  # configurations, those with the most expected improvement
 _LEADERS_PART = 0.5  # of all epochs, until it is complete
 _PROBABLY = 0.7  # how likely another must be better to become the answer
 _FEWEST_TO_DECIDE = 3  # configurations that have run
+_DRAWS = 48  # of the model's settings, to be sure that a study is decided
+_NEAR = 0.125  # of a hyperparameter's whole range: values that speak for one another
 _SLIGHTLY = 1e-6
 _SPAN = 1_000_000
 
@@ -136,6 +138,7 @@ class Planner:
     ) -> None:
         self.model = CurveModel(places_GD, distances_D, epochs, earlier_KGB)
         self.epochs = epochs
+        self._distances_D = distances_D
         usual = max(1, round(math.sqrt(epochs)))
         self._min_epochs = min(epochs, usual if min_epochs is None else min_epochs)
         self._fitted_to = 0
@@ -211,32 +214,53 @@ class Planner:
             row = standing if chance < _PROBABLY else row
         return Answer(row, float(posterior.mean_G[row]))
 
-    def chance_of_better(
+    def is_decided(
         self,
         trials: Sequence[TrialView],
         answer: int,
         delta: float,
+        epsilon: float,
         rng: np.random.Generator,
         barred: Sequence[int] = (),
-    ) -> float:
-        """Probability that a candidate beats the answer by more than ``delta`` points of R@1.
+    ) -> bool:
+        """Whether a candidate beats the answer by more than ``delta`` with less than ``epsilon``.
 
-        It is 1 until three candidates that count have run, or all there are: before that it would
-        be what earlier studies say, and they may be wrong.
+        Never before three candidates that count have run, or all there are, and every value has, or
+        one near it: a model that was shown one side of a cliff doesn't expect the other, and what
+        earlier studies say may be wrong. Few data also leave it open how much a hyperparameter
+        matters, and how much is luck; so the probability is a mean over draws of the model's
+        settings. As these take a second, the settings at hand are asked first.
 
         Args:
             trials: All trials of the study.
             answer: The candidate that would be recommended.
             delta: In points of R@1.
+            epsilon: A probability.
             rng: Source of the samples that it is counted in.
             barred: Candidates that don't count.
         """
         count = set(range(len(self.model.places_GD))).difference(barred)
         ran = count.intersection(trial.configuration for trial in trials if trial.recalls)
-        if len(ran) < min(_FEWEST_TO_DECIDE, len(count)):
-            return 1.0
+        if len(ran) < min(_FEWEST_TO_DECIDE, len(count)) or not self._have_seen(ran, count):
+            return False
         with _one_thread():
-            return self.posterior(trials).chance_of_better(answer, delta, rng, barred)
+            chance = self.posterior(trials).chance_of_better(answer, delta, rng, barred)
+            if chance >= epsilon:
+                return False
+            curves = _curves(trials)
+            chance = sum(
+                weight * model.posterior(curves, ()).chance_of_better(answer, delta, rng, barred)
+                for weight, model in self.model.draws(curves, _DRAWS, rng)
+            )
+        return chance < epsilon
+
+    def _have_seen(self, ran: Collection[int], count: Collection[int]) -> bool:
+        """Whether all values among some candidates are near those of the ones that ran."""
+        ran_RD, count_CD = (self.model.places_GD[sorted(rows)] for rows in (ran, count))
+        return all(
+            bool((distances_PP[count_CD[:, which]][:, ran_RD[:, which]].min(axis=1) < _NEAR).all())
+            for which, distances_PP in enumerate(self._distances_D)
+        )
 
     def next(
         self,

@@ -64,7 +64,7 @@ def _next_trial(study: Study, within: BaseStorage) -> int | None:
     waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
     paused = [trial for trial in waiting if trial.user_attrs.get(trial_record.PAUSED)]
     begun = len(trials) - len(waiting) + len(paused)
-    sampler = optuna_study.sampler = build_sampler(space, space.protocol.seed + begun)
+    sampler = optuna_study.sampler = build_sampler(space, (space.protocol.seed + begun) % _SEEDS)
     urgent = [trial for trial in waiting if trial not in paused]
     if urgent:
         if study.ended is not None and not urgent[0].intermediate_values:
@@ -211,6 +211,7 @@ def _lock_attempt(connection: Connection, attempt_id: int) -> int | None:
 
 
 # Running trials of histsearch's studies, each with its attempt and worker where it has them.
+_SEEDS = 2**32  # what Optuna's samplers take
 _RUNNING = (
     optuna_trials.join(
         optuna_study_attributes,

@@ -1,6 +1,5 @@
 """Retraining: the chosen configurations over several seeds, as a study of their own."""
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from optuna.trial import FrozenTrial
@@ -14,7 +13,6 @@ from histsearch.studies.definition import StudyDefinition, new_key
 from histsearch.studies.study import IMAGES, Study
 from histsearch.studies.trial_record import (
     BASELINE,
-    BEST_EPOCH,
     EPOCHS,
     ROLE,
     SEED,
@@ -34,15 +32,16 @@ def create_retraining(
 ) -> Study:
     """Create the study that retrains a search's best configurations on the full training half.
 
-    Its trials are configurations x seeds, each for the number of epochs at which the search saw
-    that configuration at its best.
+    Its trials are configurations x seeds, each for the number of epochs after which the search saw
+    that configuration at its best (`Study.best_epoch`).
 
     Args:
         name: The new study's name; the search's with ``-retrain`` when left out.
         top: How many of the best configurations.
         seeds: Runs of each.
         baseline: Also retrain the search's first trial (the first configuration its space
-            enqueued), for as many epochs as the best configuration.
+            enqueued), for as many epochs as the best configuration; unless it is among the best,
+            and so is retrained anyway.
 
     Raises:
         StudyError: the study is itself a retraining, has too few completed trials or no
@@ -61,10 +60,10 @@ def create_retraining(
             f'found {len(chosen)} distinct completed configurations in "{study.name}", needed: '
             f"{top}; run histsearch worker first, or give a smaller --top"
         )
-    queue = _runs(chosen, TUNED, seeds)
-    if baseline:
-        first = _baseline(study, chosen)
-        queue += _runs([first], BASELINE, seeds, epochs=chosen[0].user_attrs[BEST_EPOCH])
+    queue = [run for one in chosen for run in _runs(one, TUNED, seeds, study.best_epoch(one))]
+    first = _baseline(study) if baseline else None
+    if first is not None and all(one.params != first.params for one in chosen):
+        queue += _runs(first, BASELINE, seeds, study.best_epoch(chosen[0]))
         chosen = [*chosen, first]
     definition = StudyDefinition(
         kind="retrain",
@@ -86,34 +85,21 @@ def create_retraining(
     )
 
 
-def _baseline(study: Study, chosen: Sequence[FrozenTrial]) -> FrozenTrial:
+def _baseline(study: Study) -> FrozenTrial:
     if not study.definition.space.enqueue:
         raise StudyError(
             f'found no [[enqueue]] in the space of "{study.name}", so its first trial is no '
             "baseline; leave out --baseline"
         )
-    first = study.trials()[0]
-    if any(trial.params == first.params for trial in chosen):
-        raise StudyError(
-            f'the baseline, trial {first.number} of "{study.name}", is itself among the best; '
-            "leave out --baseline"
-        )
-    return first
+    return study.trials()[0]
 
 
-def _runs(
-    trials: Iterable[FrozenTrial], role: str, seeds: int, epochs: int | None = None
-) -> list[QueuedTrial]:
+def _runs(trial: FrozenTrial, role: str, seeds: int, epochs: int) -> list[QueuedTrial]:
     return [
         QueuedTrial(
             params={**trial.params, SEED: seed},
-            user_attrs={
-                ROLE: role,
-                SOURCE_TRIAL: trial.number,
-                EPOCHS: epochs or trial.user_attrs[BEST_EPOCH],
-            },
+            user_attrs={ROLE: role, SOURCE_TRIAL: trial.number, EPOCHS: epochs},
         )
-        for trial in trials
         for seed in range(seeds)
     ]
 

@@ -30,9 +30,10 @@ def end_if_due(study: Study) -> list[Claim]:
         return []
     if study.paused or _is_closed(study):
         return []
+    # Without the lock, for it may take seconds; what others begin meanwhile is closed all the same.
+    reason = _reason(study) if study.ended is None else None
     with study.storage.lock(study.id) as connection:
         if study.ended is None:
-            reason = _reason(study)
             if reason is None:
                 return []
             log.info("study %s ends: %s", study.name, reason, extra={"study": study.name})
@@ -53,8 +54,7 @@ def _reason(study: Study) -> str | None:
         return f"{study.hours:.3g} hours are used, of {space.gpu_hours:g}"
     if space.decided is None or not any(trial.intermediate_values for trial in study.trials()):
         return None
-    chance = study.outlook().chance_of_better(space.decided.delta)
-    if chance >= space.decided.epsilon:
+    if not study.outlook().is_decided(space.decided.delta, space.decided.epsilon):
         return None
     return (
         f"the winner is decided: that another is better by more than {space.decided.delta:g} "

@@ -91,12 +91,23 @@ class Study:
         """Whether a worker could start a trial now."""
         if self.paused:
             return False
-        return self.count(TrialState.WAITING) > 0 or self.may_start
+        return self.count(TrialState.WAITING) > 0 or self.may_start or self.has_no_winner
 
     @property
     def may_start(self) -> bool:
         """Whether its budget allows of a new trial."""
         return self.ended is None and self.count() < self.budget
+
+    @property
+    def has_no_winner(self) -> bool:
+        """Whether it ended, all that was begun failed after that, and it has trials left to begin.
+
+        Only with the hist pruner, which ends a study before its winner is complete.
+        """
+        if self.ended is None or self.definition.space.pruner.name != "hist":
+            return False
+        left = self.count(TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
+        return left == 0 and self.count() < self.budget and not self.is_due
 
     @property
     def hours(self) -> float:
@@ -113,8 +124,9 @@ class Study:
     @property
     def is_finished(self) -> bool:
         """Whether its budget is used up or it has ended before, and no trial waits or runs."""
-        unfinished = self.count(TrialState.WAITING, TrialState.RUNNING)
-        return unfinished == 0 and (self.ended is not None or self.count() >= self.budget)
+        if self.count(TrialState.WAITING, TrialState.RUNNING) or self.has_no_winner:
+            return False
+        return self.ended is not None or self.count() >= self.budget
 
     def check_images(self, fingerprint: str) -> None:
         """Make sure that all workers of a study, and of its retrainings, see the same images.
@@ -153,6 +165,24 @@ class Study:
         for trial in ranked:
             distinct.setdefault(repr(sorted(trial.params.items())), trial)
         return list(distinct.values())[:number]
+
+    def complete_like(self, trial: FrozenTrial) -> list[FrozenTrial]:
+        """The completed trials of a trial's configuration, itself included, by number."""
+        return [one for one in self.trials(TrialState.COMPLETE) if one.params == trial.params]
+
+    def best_epoch(self, trial: FrozenTrial) -> int:
+        """The epoch after which a completed trial's configuration is at its best, from 1 on.
+
+        By the mean R@1 of all its completed trials: the peak of a single one is luck for the most
+        part. Where no epoch was reported, the last one.
+        """
+        curves = [one.intermediate_values for one in self.complete_like(trial)]
+        means = {
+            epoch: sum(curve[epoch] for curve in curves) / len(curves)
+            for epoch in sorted(set.intersection(*map(set, curves)))
+        }
+        # max() takes the first of equals.
+        return max(means, key=lambda epoch: means[epoch], default=self.definition.space.epochs)
 
     def _merits(self, trials: Sequence[FrozenTrial]) -> dict[int, tuple[bool, float]]:
         """What the sampler's model thinks of some trials' configurations, by number."""

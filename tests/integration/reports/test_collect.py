@@ -1,4 +1,5 @@
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from optuna.trial import TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
-from histsearch.reports.collect import build_report, write_report
+from histsearch.reports.collect import best_trial, build_report, write_report
 from histsearch.reports.report import BestTrial
 from histsearch.reports.statistics import Estimate
 from histsearch.search.space import load_space
@@ -30,10 +31,11 @@ def _tell(
     study: Study,
     value: float | None,
     state: TrialState = TrialState.COMPLETE,
+    curve: Mapping[int, float] | None = None,
     **attributes: Any,
 ) -> None:
     claim = claimed(study)
-    claim.record(attributes)
+    claim.record(attributes, curve)
     claim.tell(state, value)
 
 
@@ -48,7 +50,15 @@ def search(storage: Storage) -> Study:
     study = create_search(storage, load_space(SPACE), trials=3)
     _tell(study, 0.85, best_epoch=44, seconds=7200, device="H200", accelerated=True)
     study.enqueue(TUNED)
-    _tell(study, 0.875, best_epoch=31, seconds=5400, device="V100", accelerated=True)
+    _tell(
+        study,
+        0.875,
+        curve={30: 0.86, 31: 0.875, 32: 0.87},
+        best_epoch=31,
+        seconds=5400,
+        device="V100",
+        accelerated=True,
+    )
     _tell(study, None, TrialState.PRUNED, seconds=600, epoch_seconds=[100.0] * 5, accelerated=True)
     return study
 
@@ -78,7 +88,14 @@ def test_search_alone_has_its_best_trial_and_the_published_rows(search: Study) -
     assert (report.study, report.space) == (SPACE, SPACE)
     assert (report.dataset, report.backbone) == ("cars196", "resnet50")
     assert report.trials == {"COMPLETE": 2, "PRUNED": 1}
-    assert report.best == BestTrial(number=1, parameters=TUNED, recall_at_1=0.875, epoch=31)
+    assert report.best == BestTrial(
+        number=1,
+        parameters=TUNED,
+        recall_at_1=0.875,
+        epoch=31,
+        trials=1,
+        mean_recall_at_1=0.875,
+    )
     assert (report.selection, report.on_test_classes) == (HELD_OUT_SELECTION, False)
     assert report.published["tuned"] == {"R@1": 90.2, "R@2": 94.5, "R@4": 96.8, "NMI": 75.8}
     assert report.published["reproduced"]["R@1"] == 89.8
@@ -86,6 +103,19 @@ def test_search_alone_has_its_best_trial_and_the_published_rows(search: Study) -
     assert report.gain_over_baseline is None
     assert report.retraining_cost is None
     assert report.unfinished_retrainings == []
+
+
+def test_the_best_configuration_has_the_mean_of_its_trials(storage: Storage) -> None:
+    study = create_search(storage, load_space(SPACE), trials=3)
+    _tell(study, 0.80, best_epoch=44)
+    for value in (0.875, 0.855):
+        study.enqueue(TUNED)
+        _tell(study, value, best_epoch=31)
+    best = best_trial(study)
+    assert best is not None
+    assert (best.number, best.trials) == (1, 2)
+    assert best.mean_recall_at_1 == pytest.approx(0.865)
+    assert str(best) == "R@1 87.5% at epoch 31 (mean of its 2 completed trials 86.5%)"
 
 
 def test_figures_are_means_with_intervals_over_seeds(retraining: Study) -> None:

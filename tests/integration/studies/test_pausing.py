@@ -9,7 +9,7 @@ from histsearch.studies.catalog import create_search, find_study
 from histsearch.studies.claim import Claim
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.stopping import end_if_due
-from histsearch.studies.study import Study
+from histsearch.studies.study import ENDED, Study
 from tests.integration.claims import claim_next, claimed
 from tests.integration.studies.small_search import small_space
 
@@ -36,9 +36,10 @@ def paused(study: Study, *recalls: float, hours: float = 0.0) -> Claim:
     return claim
 
 
-def complete(study: Study, value: float) -> Claim:
+def complete(study: Study, value: float, *before: float) -> Claim:
+    """Run a trial to its end; its epochs before that have the same value when left out."""
     claim = claimed(study)
-    run_epochs(claim, *[value] * EPOCHS)
+    run_epochs(claim, *(before or [value] * (EPOCHS - 1)), value)
     claim.tell(TrialState.COMPLETE, value)
     return claim
 
@@ -191,10 +192,10 @@ def test_the_best_is_what_the_model_expects_most_of_not_the_luckiest(storage: St
 def test_a_winner_stands_until_another_is_probably_better(storage: Storage) -> None:
     study = hist_study(storage, trials=20, search={"tau": [4, 32]}, decided=False)
     study.enqueue({"tau": 4})
-    complete(study, 0.700)
+    complete(study, 0.700, 0.68, 0.71, 0.69)
     other = claimed(study)
     study.enqueue({"tau": 32})
-    complete(study, 0.702)
+    complete(study, 0.702, 0.69, 0.68, 0.71)
     other.give_back()
     assert find_study(storage, "small").best()[0].params == {"tau": 4}
     for _ in range(4):
@@ -245,11 +246,12 @@ def test_a_decided_study_goes_on_when_all_that_was_begun_diverges(storage: Stora
     def ended(study: Study) -> bool:
         return study.ended is not None
 
-    for _ in range(3):
+    for tau, batch_size in ((4, 8), (8, 16), (16, 32), (32, 8)):
+        study.enqueue({"tau": tau, "batch_size": batch_size})
         paused(study, 0.5)
     end_if_due(study)
     assert ended(study)
-    for _ in range(3):
+    for _ in range(4):
         winner = claimed(study)
         winner.record({trial_record.DIVERGED: True})
         winner.tell(TrialState.PRUNED)
@@ -259,6 +261,45 @@ def test_a_decided_study_goes_on_when_all_that_was_begun_diverges(storage: Stora
     end_if_due(study)
     assert not ended(study), "those that diverged decide nothing"
     assert repr(claimed(study).trial.params) not in configurations
+
+
+def test_a_worker_goes_on_when_all_that_was_begun_failed_after_the_end(storage: Storage) -> None:
+    study = hist_study(storage, trials=9, decided={"delta": 50.0, "epsilon": 0.9})
+    paused(study, 0.5)
+    study.optuna_study.set_user_attr(ENDED, "the winner is decided")
+    end_if_due(study)
+    claimed(study).tell(TrialState.FAIL)
+    assert study.is_open
+    assert not study.is_finished
+    end_if_due(study)
+    assert study.ended is None
+    assert claimed(study).trial.number == 1
+
+
+def test_values_with_which_no_trial_runs_are_left_alone(storage: Storage) -> None:
+    """As when a batch is too large for the memory: no epoch would ever tell the model so."""
+    study = hist_study(storage, trials=40, decided=False, search={**LISTS, "alpha": [0.9, 1.0]})
+    failed = 0
+    for _ in range(12):
+        claim = claimed(study)
+        if claim.trial.params["batch_size"] == 32:
+            claim.tell(TrialState.FAIL)
+            failed += 1
+        else:
+            run_epochs(claim, *[0.5] * EPOCHS)
+            claim.tell(TrialState.COMPLETE, 0.5)
+    assert failed == 3
+
+
+def test_a_study_is_ended_by_what_the_data_say_now(storage: Storage) -> None:
+    """A fit to a few poor trials alone would be sure that none is better."""
+    study = hist_study(storage, trials=40, decided={"delta": 0.5, "epsilon": 0.05})
+    for value in (0.01, 0.011, 0.5):
+        complete(study, value)
+    outlook = study.outlook()
+    assert outlook.planner.fit.epochs == 3 * EPOCHS
+    end_if_due(study)
+    assert study.ended is None
 
 
 def test_a_winner_that_is_given_back_is_still_the_winner(storage: Storage) -> None:

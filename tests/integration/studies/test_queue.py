@@ -1,3 +1,4 @@
+import pytest
 from optuna.trial import TrialState
 from sqlalchemy.engine import URL
 
@@ -72,6 +73,14 @@ def _complete_all(database: URL, name: str) -> list[int]:
         one.tell(TrialState.COMPLETE, one.trial.params["alpha"])
         told.append(one.trial.number)
     return told
+
+
+@pytest.mark.parametrize("sampler", ["hist", "tpe", "gp", "random"])
+def test_the_largest_seed_serves_every_trial(storage: Storage, sampler: str) -> None:
+    study = create_search(
+        storage, small_space(sampler=sampler, protocol={"seed": 2**32 - 1}, enqueue=[]), trials=3
+    )
+    assert [claimed(study).trial.number for _ in range(3)] == [0, 1, 2]
 
 
 def test_seed_fixes_what_a_search_with_one_worker_chooses(storage: Storage) -> None:

@@ -1,3 +1,4 @@
+import optuna
 import pytest
 from optuna.trial import TrialState
 
@@ -53,11 +54,33 @@ def test_baseline_is_the_first_trial_run_as_long_as_the_best(search: Study) -> N
     ]
 
 
-def test_baseline_that_is_the_best_itself_is_refused(storage: Storage) -> None:
+def test_baseline_that_is_the_best_itself_is_retrained_once(storage: Storage) -> None:
     search = create_search(storage, small_space())
     complete_next(search, 0.5, best_epoch=3)
-    with pytest.raises(StudyError, match=r"the baseline, trial 0 .* is itself among the best"):
-        create_retraining(search, seeds=1, baseline=True)
+    retraining = create_retraining(search, seeds=1, baseline=True)
+    assert _claimed_runs(retraining) == [
+        ({**ENQUEUED, "seed": 0}, {ROLE: TUNED, SOURCE_TRIAL: 0, EPOCHS: 3}),
+    ]
+
+
+def test_the_best_epoch_is_that_of_the_mean_curve(storage: Storage) -> None:
+    search = create_search(storage, small_space(enqueue=[BEST, BEST, BEST], trials=3))
+    lucky = complete_next(search, 0.71, best_epoch=1)
+    for _ in range(2):
+        complete_next(search, 0.70, best_epoch=8)
+    assert search.best() == [lucky]
+    assert search.best_epoch(lucky) == 8
+    assert [run[EPOCHS] for _, run in _claimed_runs(create_retraining(search, seeds=1))] == [8]
+
+
+def test_a_trial_added_without_epochs_is_retrained_for_all(storage: Storage) -> None:
+    search = create_search(storage, small_space())
+    distributions = search.definition.distributions()
+    search.optuna_study.add_trial(
+        optuna.trial.create_trial(params=BEST, distributions=distributions, value=0.9)
+    )
+    retraining = create_retraining(search, seeds=1)
+    assert [run[EPOCHS] for _, run in _claimed_runs(retraining)] == [10]
 
 
 def test_baseline_needs_a_configuration_the_space_enqueued(storage: Storage) -> None:

@@ -147,21 +147,48 @@ def test_a_table_is_described_by_what_matters_in_it(path: Path) -> None:
     assert cells[6] == "1 / 1"
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_in_a_made_up_table_the_first_epochs_mislead(name: str, tmp_path: Path) -> None:
-    path = tmp_path / f"{name}.jsonl"
+def made_up_table(name: str, folder: Path) -> Table:
+    path = folder / f"{name}.jsonl"
     path.write_text("\n".join(made_up(name)))
-    assert path.read_text() == "\n".join(made_up(name))
-    table = Table(path)
-    assert table.epochs == KINDS[name].epochs
-    curves = np.array(
+    return Table(path)
+
+
+def mean_curves(table: Table) -> np.ndarray:
+    return np.array(
         [
             np.mean([run.curve_E for run in table.recordings(row)], axis=0)
             for row in range(len(table.grid))
         ]
     )
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_made_up_table_is_the_same_every_time(name: str, tmp_path: Path) -> None:
+    table = made_up_table(name, tmp_path)
+    assert (tmp_path / f"{name}.jsonl").read_text() == "\n".join(made_up(name))
+    assert table.epochs == KINDS[name].epochs
+
+
+@pytest.mark.parametrize("name", ["crossing", "late"])
+def test_in_some_made_up_tables_the_first_epochs_mislead(name: str, tmp_path: Path) -> None:
+    table = made_up_table(name, tmp_path)
+    curves = mean_curves(table)
     leader = curves[:, table.epochs // 10].argmax()
     assert curves[:, -1].max() - curves[leader, -1] > 0.01
+
+
+def test_beside_the_best_of_a_cliff_all_collapse(tmp_path: Path) -> None:
+    table = made_up_table("cliff", tmp_path)
+    ends = mean_curves(table)[:, -1]
+    lr = np.array([params["lr"] for params in table.grid])
+    assert table.grid[int(ends.argmax())]["lr"] == 1e-4
+    assert ends[lr > 1e-4].max() < 0.1 < 0.4 < ends[lr <= 1e-4].min()
+
+
+def test_few_differ_by_less_than_two_seeds(tmp_path: Path) -> None:
+    table = made_up_table("few", tmp_path)
+    assert np.ptp(table.truth_G) < 2.0 * table.seed_deviation
+    assert table.seed_deviation == pytest.approx(3.0, rel=0.2)
 
 
 class InTurn(Search):

@@ -1,7 +1,9 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
-from histsearch.search.curve_model import PARTS
+from histsearch.search.curve_model import PARTS, Curve
 from histsearch.search.planner import Planner, TrialView
 
 EPOCHS = 6
@@ -239,37 +241,64 @@ def test_an_answer_has_run_and_is_not_ruled_out_where_there_is_another() -> None
     assert one.answer([]).configuration in range(25)
 
 
-def test_the_chance_of_better_is_that_of_beating_the_answer() -> None:
+def is_decided(
+    one: Planner, trials: list[TrialView], answer: int, delta: float, barred: Sequence[int] = ()
+) -> bool:
+    return one.is_decided(trials, answer, delta, 0.05, np.random.default_rng(0), barred)
+
+
+DIAGONAL = (0, 6, 12, 18, 24)
+
+
+def test_a_study_is_decided_for_the_best_and_not_for_another() -> None:
     one = planner()
     trials = [
         trial(row, *(value + luck,) * EPOCHS)
-        for row, value in ((0, 70.0), (24, 70.2))
-        for luck in (-2.0, 0.0, 2.0)
+        for row, value in zip(DIAGONAL, (40.0, 50.0, 70.0, 50.0, 40.0), strict=True)
+        for luck in (-0.5, 0.0, 0.5)
     ]
-    one.refit(trials)
-    others = [row for row in range(25) if row not in (0, 24)]
-    ahead, behind = (
-        one.chance_of_better(trials, answer, 0.0, np.random.default_rng(0), others)
-        for answer in (24, 0)
-    )
-    assert ahead < 0.5 < behind
+    one.fit_to(trials)
+    others = [row for row in range(25) if row not in DIAGONAL]
+    assert is_decided(one, trials, 12, 1.0, others)
+    assert not is_decided(one, trials, 6, 1.0, others)
+    assert is_decided(one, trials, 6, 30.0, others), "none is so much better"
 
 
-def test_nothing_is_decided_before_some_candidates_have_run() -> None:
+def test_nothing_is_decided_before_every_value_was_seen() -> None:
     favoured = np.zeros((1, 25, PARTS))
     favoured[0, 12, 0] = 40.0
     places = np.array([[i, j] for i in range(5) for j in range(5)])
     one = Planner(places, [DISTANCES, DISTANCES], EPOCHS, earlier_KGB=favoured)
-    rng = np.random.default_rng(0)
     trials = [trial(12, *(90.0,) * EPOCHS)]
-    assert one.chance_of_better(trials, 12, 0.5, rng) == 1.0
-    trials.append(trial(0, *(50.0,) * EPOCHS))
-    assert one.chance_of_better(trials, 12, 0.5, rng) == 1.0
-    others = [row for row in range(25) if row not in (0, 12)]
-    assert one.chance_of_better(trials, 12, 0.5, rng, others) < 1.0, "there are no more"
-    trials.append(trial(24, *(50.0,) * EPOCHS))
-    assert one.chance_of_better(trials, 12, 0.5, rng) < 1.0
-    assert one.chance_of_better(trials, 12, 0.5, rng, [24]) == 1.0, "it doesn't count"
+    assert not is_decided(one, trials, 12, 50.0)
+    trials += [trial(row, *(50.0,) * EPOCHS) for row in (0, 24, 6)]
+    assert not is_decided(one, trials, 12, 50.0), "nothing of row 3 and column 3"
+    unseen = [row for row in range(25) if 3 in divmod(row, 5)]
+    assert is_decided(one, trials, 12, 50.0, unseen), "they don't count"
+    trials.append(trial(18, *(50.0,) * EPOCHS))
+    assert is_decided(one, trials, 12, 50.0)
+
+
+def test_two_candidates_that_differ_in_all_decide_nothing_yet() -> None:
+    one = Planner(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), [1.0 - np.eye(2)] * 2, EPOCHS)
+    trials = [trial(row, *(value,) * EPOCHS) for row, value in ((0, 90.0), (3, 50.0))]
+    assert not is_decided(one, trials, 0, 50.0)
+
+
+def test_few_data_decide_less_than_the_best_settings_for_them_say() -> None:
+    """Settings that take all differences for luck, or none, fit three runs equally well."""
+    one = Planner(np.arange(5)[:, None], [DISTANCES], EPOCHS)
+    trials = [trial(row, *(60.0 + luck,) * EPOCHS) for row, luck in enumerate((0.0, 0.3, 0.1))]
+    one.fit_to(trials)
+    rng = np.random.default_rng(0)
+    curves = [Curve(view.configuration, view.recalls) for view in trials]
+    alone = one.posterior(trials).chance_of_better(1, 0.5, rng)
+    weights, models = zip(*one.model.draws(curves, 32, rng), strict=True)
+    drawn = [model.posterior(curves, ()).chance_of_better(1, 0.5, rng) for model in models]
+    assert sum(weights) == pytest.approx(1.0)
+    assert max(weights) < 0.5
+    assert np.dot(weights, drawn) > alone
+    assert np.std(drawn) > 0.05
 
 
 def test_a_fit_is_taken_up_by_another_planner() -> None:
