@@ -293,6 +293,12 @@ class Space(BaseModel):
                     _show(self.fixed[name]),
                     "each hyperparameter in [search] or [fixed] once",
                 )
+        if self.weights == "pretrained" and not find_backbone(self.backbone).pretrained:
+            raise _Refused(
+                "weights",
+                '"pretrained"',
+                f'"none" or a weights file, as there are none for {self.backbone}',
+            )
         self._check_strategies()
         self.check_budget(self.trials)
         for number, configuration in enumerate(self.enqueue):
@@ -307,6 +313,13 @@ class Space(BaseModel):
         if self.sampler.name != "hist" and self.pruner.name == "hist":
             raise _Refused(
                 "pruner", '"hist"', f'another pruner, as the sampler is "{self.sampler.name}"'
+            )
+        fewest = getattr(self.pruner, "min_epochs", None) or 1
+        if fewest > self.epochs:
+            raise _Refused(
+                "pruner.min_epochs",
+                _show(fewest),
+                f"a whole number from 1 to epochs, {self.epochs}",
             )
         if self.sampler.name != "hist" and self.decided is not None:
             raise _Refused(

@@ -58,6 +58,16 @@ class CheckpointStore:
         """Path or URI of a key."""
         return f"{self._root}/{self._prefix}{key}"
 
+    def check(self, key: str) -> None:
+        """Write a content under a key that nobody uses, and remove it.
+
+        Raises:
+            StoreFullError: The disk or a quota is used up.
+            CheckpointError: It can't be written or removed for another reason.
+        """
+        self.write(key, b"")
+        self.remove(key)
+
     def write(self, key: str, content: bytes) -> None:
         """Write a content that is complete or not there; one of that key is replaced at once.
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from uuid import uuid4
 
 import torch
 from optuna.trial import TrialState
@@ -109,10 +110,13 @@ class Worker:
         Raises:
             StudyError: a named study doesn't exist, or is another version's.
             StorageError: the database has been away for too long.
-            StoreFullError: there is no room for the states of runs.
+            CheckpointError: the states of runs can't be kept where they should be.
+            StoreFullError: there is no room for them.
             DeviceFaultError: the device can't be used by this process any more.
             HistsearchError: a study lacks something on this machine, and no other work is left.
         """
+        # Without a place for states nothing could be paused, resumed or kept.
+        self._checkpoints.check(f"check-{uuid4().hex}")
         signed_on = patiently(self._sign_on, self._settings.patience_seconds, self._stop)
         if signed_on is None:
             return

@@ -6,6 +6,7 @@ from pathlib import Path
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from optuna.trial import TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.studies import trial_record
@@ -81,9 +82,9 @@ def test_a_bucket_that_does_not_exist_is_told_and_costs_no_trial(
     environment |= {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}
     run("study", "create", str(stripes_file), "--trials", "1")
     arguments = ("--device", "cpu", "--drain", "--checkpoints", "s3://nowhere")
-    log = run("worker", *arguments).stderr
+    log = run("worker", *arguments, code=2).stderr
     assert "The checkpoint s3://nowhere/" in log
-    assert "The run goes on without this checkpoint" in log
+    assert "or name another place with --checkpoints" in log
     assert "Traceback" not in log
-    (trial,) = find_study(storage, "stripes").trials()
-    assert trial.state.name == "COMPLETE"
+    study = find_study(storage, "stripes")
+    assert study.count(TrialState.WAITING) == study.count()

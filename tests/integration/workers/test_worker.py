@@ -16,7 +16,13 @@ from sqlalchemy.engine import Connection
 
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts, workers
-from histsearch.exceptions import DataError, StoreFullError, StudyError, WeightsError
+from histsearch.exceptions import (
+    CheckpointError,
+    DataError,
+    StoreFullError,
+    StudyError,
+    WeightsError,
+)
 from histsearch.search.space import parse_space
 from histsearch.studies.catalog import create_search, delete_study
 from histsearch.studies.claim import Claim
@@ -213,14 +219,28 @@ def test_a_full_disk_gives_the_trial_back_and_ends_the_worker_with_a_message(
     data_dir: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def nearly_full(path: Path, content: bytes) -> None:
+        if content:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        path.touch()
 
-    monkeypatch.setattr(checkpoint_store, "write_whole", full)
+    monkeypatch.setattr(checkpoint_store, "write_whole", nearly_full)
     study = create(storage, stripes, trials=1)
     with pytest.raises(StoreFullError, match=r"No space left on device.*free space"):
         Worker(storage, settings(data_dir), StopRequest()).run()
     assert study.trials()[0].state == TrialState.WAITING
+
+
+def test_a_worker_that_could_keep_no_state_begins_nothing(
+    storage: Storage, stripes: dict[str, Any], data_dir: Path, tmp_path: Path
+) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.touch()
+    study = create(storage, stripes, trials=1)
+    elsewhere = replace(settings(data_dir), checkpoints=str(in_the_way))
+    with pytest.raises(CheckpointError, match=r"file/check-.* can't be written .*--checkpoints"):
+        Worker(storage, elsewhere, StopRequest()).run()
+    assert study.count(TrialState.WAITING) == study.count()
 
 
 def test_a_draining_worker_waits_for_a_sign_of_life_and_takes_over_without_one(

@@ -101,3 +101,33 @@ def test_a_large_space_is_drawn_from_however_many_were_tried() -> None:
     candidates = space.candidates(tried, tried[:1], RNG).configurations
     assert all(one in candidates for one in tried)
     assert len(candidates) > len(tried) + MOST // 4
+
+
+def test_the_chance_of_running_is_that_of_the_riskiest_value() -> None:
+    space = SearchSpace(
+        {
+            "batch_size": CategoricalDistribution([16, 32, 64]),
+            "tau": CategoricalDistribution([4, 8]),
+        }
+    )
+    candidates = space.candidates((), (), np.random.default_rng(0))
+    row = {tuple(one.values()): row for row, one in enumerate(candidates.configurations)}
+    chances = candidates.chances_of_running(
+        [row[16, 4], row[32, 8]], [row[64, 4], row[64, 4], row[64, 8]]
+    )
+    assert chances[row[64, 8]] == chances[row[64, 4]] == 1 / 4
+    assert chances[row[16, 4]] == chances[row[32, 4]] == 2 / 4, "of two with tau 4 that failed"
+    assert chances[row[16, 8]] == 2 / 3
+
+
+def test_failures_in_a_range_speak_for_what_is_near() -> None:
+    space = SearchSpace({"lr": FloatDistribution(0.0, 1.0)})
+    tried = [{"lr": value} for value in (0.1, 0.5, 0.9, 0.92, 0.94)]
+    wanted = [{"lr": 0.93}, {"lr": 0.3}]
+    candidates = space.candidates([*tried, *wanted], (), np.random.default_rng(0))
+    rows = [candidates.row(one) for one in tried]
+    known = [one for one in rows if one is not None]
+    near, far = (candidates.row(one) for one in wanted)
+    chances = candidates.chances_of_running(known[:2], known[2:])
+    assert chances[near] < 0.3
+    assert chances[far] > 0.9

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
+from histsearch.search import curve_model
 from histsearch.search.curve_model import (
     PARTS,
     Curve,
@@ -203,3 +204,20 @@ def test_any_length_of_runs(epochs: int) -> None:
     posterior = one.posterior(curves, [Pending(2, epochs - 1, epochs)])
     assert np.isfinite(posterior.mean_G).all()
     assert (posterior.deviations_from(0) > 0).all()
+
+
+def test_where_there_are_ranges_some_configurations_stand_for_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As many as there may be; what they say of the others is hardly less."""
+    places = np.arange(60)[:, None]
+    distances = np.abs(np.subtract.outer(np.arange(60), np.arange(60))) / 59
+    one = CurveModel(places, [distances], 4)
+    ends = 50.0 + 10.0 * np.sin(places[:, 0] / 10.0)
+    curves = [Curve(row, (ends[row] - 5.0, ends[row] - 2.0, ends[row])) for row in range(0, 60, 2)]
+    whole = one.posterior(curves, [])
+    monkeypatch.setattr(curve_model, "_MOST_SPANNING", 12)
+    spanned = one.posterior(curves, [])
+    assert len(spanned.pivots) == 12 < len(whole.pivots)
+    assert np.abs(spanned.mean_G - whole.mean_G).max() < 1.0
+    assert spanned.own_GBB[:, 0, 0].min() > 0.0

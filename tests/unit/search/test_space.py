@@ -165,6 +165,11 @@ def test_weights_left_out_are_those_usual_for_the_backbone(backbone: str, weight
         ),
         ({"backbone": ["conv4"]}, 'backbone: found ["conv4"], allowed: a backbone\'s name'),
         (
+            {"backbone": "conv4", "weights": "pretrained"},
+            'weights: found "pretrained", allowed: "none" or a weights file, as there are none for '
+            "conv4",
+        ),
+        (
             {"weights": ""},
             'weights: found "", allowed: "pretrained", "none" (random initialisation) or a weights '
             "file",

@@ -98,6 +98,14 @@ def test_the_projects_own_is_the_default() -> None:
         ({"gpu_hours": 0}, "gpu_hours: found 0, allowed: a number > 0"),
         ({"gpu_hours": True}, "gpu_hours: found true, allowed: a number > 0"),
         (
+            {"epochs": 4, "pruner": {"name": "hist", "min_epochs": 5}},
+            "pruner.min_epochs: found 5, allowed: a whole number from 1 to epochs, 4",
+        ),
+        (
+            {"epochs": 4, "sampler": "tpe", "pruner": {"name": "halving", "min_epochs": 5}},
+            "pruner.min_epochs: found 5, allowed: a whole number from 1 to epochs, 4",
+        ),
+        (
             {"decided": {"delta": True}},
             "decided.delta: found true, allowed: a number > 0 (points of R@1)",
         ),
