@@ -24,7 +24,7 @@ StorageOption = Annotated[
         "--storage",
         metavar="URL",
         help="PostgreSQL of the studies, postgresql://USER:PASSWORD@HOST:5432/DATABASE. Left out: "
-        "HISTSEARCH_STORAGE, else an embedded PostgreSQL in your data folder.",
+        "HISTSEARCH_STORAGE, else an embedded PostgreSQL in HISTSEARCH_HOME.",
     ),
 ]
 StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study.")]
