@@ -13,6 +13,7 @@ METHODS = {
     "hist-warm": "ours",
     "hist-misled": "ours",
     "random": "optuna_methods",
+    "random-hist": "ours",
     "tpe-median": "optuna_methods",
     "tpe-hyperband": "optuna_methods",
     "gp-halving": "optuna_methods",

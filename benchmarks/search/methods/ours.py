@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from optuna.distributions import CategoricalDistribution
+from typing_extensions import override
 
 from benchmarks.search.simulator import Job, Problem, Search, Simulation
 from benchmarks.search.table import PERCENT, Params, Table
@@ -112,6 +113,41 @@ class HistSearch(Search):
         return learn_from(name, self._search_space, self._candidates, self._trials, self._epochs)
 
 
+class RandomTrials(HistSearch):
+    """Full runs of configurations drawn at random, and the answer that our model gives to them.
+
+    What it lacks to `HistSearch` is the choice of trials alone; what it has beyond plain random
+    search, the answer.
+    """
+
+    def __init__(self, problem: Problem, seed: int) -> None:
+        super().__init__(problem, seed)
+        self._ended = 0
+        self._order = self._rng.permutation(len(self._candidates.configurations)).tolist()
+
+    @override
+    def next(self) -> Job | None:
+        return self._start(self._order.pop()) if self._order else None
+
+    @override
+    def report(self, trial: int, epoch: int, recall: float, seconds: float) -> bool:
+        known = self._trials[trial]
+        self._trials[trial] = known._replace(
+            recalls=(*known.recalls, PERCENT * recall), running=epoch < self._epochs
+        )
+        return True
+
+    @override
+    def recommend(self) -> Params:
+        """Looked at anew when a trial has ended."""
+        ended = [trial for trial in self._trials if not trial.running]
+        if len(ended) > self._ended or self._answer is None:
+            self._ended = len(ended)
+            self._planner.refit(self._trials)
+            return super().recommend()
+        return self._candidates.configurations[self._answer]
+
+
 def _search_before(table: Table, seed: int) -> Experience:
     search = HistSearch(Problem(table.values, table.epochs, 1), seed)
     Simulation(table, search, workers=1, budget=_EARLIER_BUDGET, seed=seed).run()
@@ -119,10 +155,13 @@ def _search_before(table: Table, seed: int) -> Experience:
 
 
 def build(method: str, problem: Problem, seed: int) -> Search:
-    """The method "hist"; "hist-warm" has searched another table before, "hist-misled" too.
+    """The method "hist", or "random-hist" for `RandomTrials`.
 
-    The latter takes the other table's good configurations for bad, and the bad for good.
+    "hist-warm" is hist after a search of another table, and so is "hist-misled", which takes that
+    table's good configurations for bad, and the bad for good.
     """
+    if method == "random-hist":
+        return RandomTrials(problem, seed)
     if problem.earlier is None or method == "hist":
         return HistSearch(problem, seed)
     experience = _search_before(problem.earlier, seed)

@@ -289,6 +289,21 @@ def test_the_projects_own_method_is_repeatable_and_finds_the_best(path: Path, wo
     assert Course.read(_written(path.parent, course))[course.key].steps[-1].epochs > 0
 
 
+def test_random_trials_with_our_answer_run_to_their_ends_and_never_again(path: Path) -> None:
+    table = Table(path)
+    search = ours.build("random-hist", Problem(table.values, table.epochs, 1), 0)
+    begun = []
+    while (job := search.next()) is not None:
+        begun.append(job.params)
+        recording = table.recordings(table.row(job.params))[0]
+        for epoch, recall in enumerate(recording.curve_E, 1):
+            assert search.report(job.trial, epoch, recall, 1.0)
+            answer = search.recommend()
+            assert answer in begun
+    assert sorted(map(table.row, begun)) == list(range(len(table.grid)))
+    assert table.truth_G.max() - table.truth_G[table.row(answer)] < 1.0
+
+
 def test_of_a_large_grid_another_part_is_looked_at_after_every_epoch(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
