@@ -270,7 +270,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     storage: StorageOption = None,
 ) -> None:
-    """Delete a study and all its trials."""
+    """Delete a study and all its trials; the models of its runs stay where checkpoints lie."""
     from histsearch.studies.catalog import delete_study
 
     opened = open_storage(storage)

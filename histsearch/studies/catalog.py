@@ -229,7 +229,7 @@ def delete_study(storage: Storage, name: str) -> None:
     """Delete a study with all its trials; also one of another version, or half created.
 
     Raises:
-        StudyError: there is none of that name.
+        StudyError: there is none of that name, or retrainings of it are left.
     """
     try:
         optuna_study = optuna.load_study(study_name=name, storage=storage.optuna)
@@ -237,6 +237,12 @@ def delete_study(storage: Storage, name: str) -> None:
         raise StudyError(_no_such_study(storage, name)) from None
     if optuna_study.trials and DEFINITION not in optuna_study.user_attrs:
         raise StudyError(f'found "{name}", an Optuna study that histsearch didn\'t create')
+    left = [study.name for study in list_studies(storage) if study.definition.source == name]
+    if left:
+        raise StudyError(
+            f'found retrainings of "{name}", whose reports need it: {", ".join(left)}; delete them '
+            "first"
+        )
     study_id = optuna_study._study_id
     with storage.lock(study_id) as connection:
         # A worker that is writing about a trial ends first; from then on it can't any more.

@@ -343,7 +343,8 @@ class Worker:
         if not self._settle():
             outcome, text = "untold", f"{text}, which the database can't be told now"
         elif self._reporter.lost:
-            outcome, text = "lost", "another worker has it now: this copy is dropped"
+            outcome = "lost"
+            text = "another worker has it now, or its study is gone: this copy is dropped"
             metrics.TAKEN_OVER.inc()
         self._log_end(claimed, outcome, text)
         self._reporter.check()

@@ -4,7 +4,7 @@ from optuna.trial import TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
-from histsearch.studies.catalog import create_search, find_study, list_studies
+from histsearch.studies.catalog import create_search, delete_study, find_study, list_studies
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.study import RETRAIN_SELECTION, SELECTION, Study
 from histsearch.studies.trial_record import BASELINE, EPOCHS, ROLE, SOURCE_TRIAL, TUNED
@@ -145,3 +145,12 @@ def test_second_retraining_needs_another_name(search: Study) -> None:
     with pytest.raises(StudyError, match=r'named "small-retrain" already.*--name'):
         create_retraining(search)
     assert create_retraining(search, name="again").is_open
+
+
+def test_a_search_is_deleted_after_its_retrainings(search: Study) -> None:
+    create_retraining(search)
+    with pytest.raises(StudyError, match=r'retrainings of "small", .* small-retrain; delete them'):
+        delete_study(search.storage, "small")
+    for name in ("small-retrain", "small"):
+        delete_study(search.storage, name)
+    assert list_studies(search.storage) == []
