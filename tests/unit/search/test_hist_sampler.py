@@ -197,6 +197,7 @@ def test_a_trial_is_never_left_before_its_fewest_epochs_nor_the_winners() -> Non
     study = optuna.create_study(direction="maximize")
     for _ in range(3):
         study.add_trial(left(0.9, 16, 1, 2, 3, state=TrialState.PRUNED))
+    study.enqueue_trial({"tau": 4, "batch_size": 8})
     trial = study.ask(FINITE)
     trial.report(0.2, 1)
     frozen = study.trials[-1]
