@@ -1,5 +1,6 @@
 """The project's sampler: the planner's choice, for Optuna and for studies with paused trials."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -155,7 +156,19 @@ class HistSampler(BaseSampler):
             draw(self._seed, trials),
             favourites(study, self._search_space),
         )
+        if not any(view.recalls for view in history.views):
+            _warn_of_silence(trials)
         planner = load_planner(study, history, self._epochs, self._min_epochs)
         refit(study, history, planner)
         store_answer(study, history, planner)
         return history, planner
+
+
+def _warn_of_silence(trials: Sequence[FrozenTrial]) -> None:
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    if complete:
+        warnings.warn(
+            f"found {len(complete)} complete trials that reported no R@1 after epoch 1, 2, ...; "
+            "HistSampler learns from these alone: call trial.report(recall, epoch)",
+            stacklevel=2,
+        )
