@@ -250,7 +250,8 @@ class Candidates:
         """(G,) how likely a trial of each configuration is not to fail, by its riskiest value.
 
         A value with r trials that ran and f that failed lets the next one run with the probability
-        (r + 1) / (r + f + 1); values near it in a range count in part.
+        (r + 1) / (r + f + 1); values near it in a range count in part. One that all configurations
+        share tells nothing.
 
         Args:
             ran: Rows of trials that ran; a row may occur several times.
@@ -258,6 +259,8 @@ class Candidates:
         """
         chances_G = np.ones(len(self.configurations))
         for places_G, alike_PP in zip(self.places_GD.T, self._space.alike_D, strict=True):
+            if np.ptp(places_G) == 0:
+                continue
             ran_P, failed_P = (
                 alike_PP[:, places_G[list(rows)]].sum(axis=1) for rows in (ran, failed)
             )

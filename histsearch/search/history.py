@@ -104,14 +104,16 @@ def _hopeless(
     """Candidates that wouldn't run, as others with one of their values didn't.
 
     No epoch would ever tell the model so: what needs too much memory would stay unknown, and
-    therefore worth a look, in every neighbour.
+    therefore worth a look, in every neighbour. None are, when none would be left.
     """
     if not failed:
         return []
     ran = [view.configuration for view in views if view.recalls]
     ran = [row for row in ran if row not in failed]
     hopeless = np.flatnonzero(candidates.chances_of_running(ran, failed) <= _HOPELESS)
-    return [int(row) for row in np.setdiff1d(hopeless, [*ran, *failed])]
+    barred = np.setdiff1d(hopeless, [*ran, *failed])
+    left = len(candidates.configurations) - len({*failed}) - len(barred)
+    return barred.tolist() if left else []
 
 
 def draw(seed: int, trials: Sequence[FrozenTrial]) -> np.random.Generator:

@@ -291,6 +291,14 @@ def test_values_with_which_no_trial_runs_are_left_alone(storage: Storage) -> Non
     assert failed == 3
 
 
+def test_failures_of_all_values_bar_no_more_than_their_configurations(storage: Storage) -> None:
+    lists = {"tau": [4, 8, 16], "batch_size": [8], "alpha": [0.9, 1.0]}
+    study = hist_study(storage, trials=6, decided=False, search=lists)
+    for _ in range(6):
+        claimed(study).tell(TrialState.FAIL)
+    assert len({repr(trial.params) for trial in study.trials()}) == 6
+
+
 def test_a_study_is_ended_by_what_the_data_say_now(storage: Storage) -> None:
     """A fit to a few poor trials alone would be sure that none is better."""
     study = hist_study(storage, trials=40, decided={"delta": 0.5, "epsilon": 0.05})
