@@ -270,14 +270,7 @@ def test_a_trial_that_was_taken_over_is_dropped_without_a_crash(
 
     def take_over_then_train(trainer: Trainer, images: Any, labels: Any) -> Any:
         if not successors:
-            judge = signed_on(storage)
-            with storage.begin() as connection:
-                (victim,) = connection.execute(select(attempts.c.worker_id)).one()
-                set_silent(connection, victim, judge)
-            requeue_abandoned(storage, judge)
-            successor = claim(study, judge)
-            assert successor is not None
-            successors.append(successor)
+            successors.append(taken_over(study))
         return train_batch(trainer, images, labels)
 
     monkeypatch.setattr(Trainer, "_train_batch", take_over_then_train)
@@ -289,6 +282,22 @@ def test_a_trial_that_was_taken_over_is_dropped_without_a_crash(
         run.result(timeout=WAIT_SECONDS)
     assert study.trials()[0].value == 0.125
     assert study.trials()[0].intermediate_values == {}
+
+
+def taken_over(study: Study) -> Claim:
+    """The study's only trial, taken over as soon as its worker doesn't write at that moment."""
+    judge = signed_on(study.storage)
+    with study.storage.begin() as connection:
+        victim = connection.execute(select(attempts.c.worker_id)).scalar_one()
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        with study.storage.begin() as connection:
+            set_silent(connection, victim, judge)
+        requeue_abandoned(study.storage, judge)
+        successor = claim(study, judge)
+        if successor is not None:
+            return successor
+    raise AssertionError("the trial could not be taken over")
 
 
 def set_silent(connection: Connection, victim: int, judge: int) -> None:
