@@ -33,7 +33,7 @@ class StoppingSearch(HistSearch):
     @override
     def report(self, trial: int, epoch: int, recall: float, seconds: float) -> bool:
         goes_on = super().report(trial, epoch, recall, seconds)
-        self.decided = self.is_decided(self._delta, self._epsilon, self._rng)
+        self.decided = self.doubt(self._delta, self._epsilon, self._rng) < self._epsilon
         return goes_on and not self.decided
 
 

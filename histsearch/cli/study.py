@@ -137,10 +137,23 @@ def show(
         "trials": f"{summary['finished']} of {study.budget} finished ({counts or 'none yet'})",
         **({"learned": f"from {', '.join(study.warm_start)}"} if study.warm_start else {}),
         **({"ended": summary["ended"]} if summary["ended"] else {}),
+        **({"in doubt": doubt} if (doubt := _doubt_line(study)) else {}),
         "best": "see histsearch report" if study.definition.source else _best_line(winner),
     }
     for label, text in lines.items():
         typer.echo(f"{label + ':':<11}{text}")
+
+
+def _doubt_line(study: "Study") -> str | None:
+    """How far the search is from being decided; None where that isn't asked, or not any more."""
+    decided, doubt = study.definition.space.decided, study.doubt
+    if decided is None or doubt is None or study.ended:
+        return None
+    return (
+        f"another is better than the winner by more than {decided.delta:g} points with a "
+        f"probability of {doubt:.0%} (100% until every value has run); the search ends below "
+        f"{decided.epsilon:.0%}"
+    )
 
 
 def _domain(domain: object) -> str:
@@ -198,6 +211,7 @@ def _summary(study: "Study", best: "BestTrial | None") -> dict[str, Any]:
         "state": study_state(study),
         "warm_start": study.warm_start,
         "ended": study.ended,
+        "doubt": study.doubt,
         "budget": study.budget,
         "finished": sum(counts[state.name] for state in TrialState if state.is_finished()),
         "trials": {state: count for state, count in counts.items() if count},

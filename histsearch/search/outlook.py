@@ -85,18 +85,18 @@ class Outlook:
         ]
         return -max(begun)[2] if begun else None
 
-    def is_decided(self, delta: float, epsilon: float) -> bool:
-        """Whether hardly a configuration may still be better than the answer.
+    def doubt(self, delta: float, epsilon: float) -> float:
+        """The probability that another configuration is better than the answer.
 
         Those that failed or diverged don't count.
 
         Args:
             delta: By more than so many points of R@1.
-            epsilon: With less than this probability.
+            epsilon: Below this probability it is worked out with more care.
         """
         views = [view._replace(running=False) for view in self.history.views]
         rng = np.random.default_rng(_SEED)
-        return self.planner.is_decided(views, self.answer, delta, epsilon, rng, self.history.barred)
+        return self.planner.doubt(views, self.answer, delta, epsilon, rng, self.history.barred)
 
     def _merit(self, view: TrialView) -> tuple[bool, float]:
         mean_G = self.planner.posterior(self.history.views).mean_G

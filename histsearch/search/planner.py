@@ -214,7 +214,7 @@ class Planner:
             row = standing if chance < _PROBABLY else row
         return Answer(row, float(posterior.mean_G[row]))
 
-    def is_decided(
+    def doubt(
         self,
         trials: Sequence[TrialView],
         answer: int,
@@ -222,37 +222,37 @@ class Planner:
         epsilon: float,
         rng: np.random.Generator,
         barred: Sequence[int] = (),
-    ) -> bool:
-        """Whether a candidate beats the answer by more than ``delta`` with less than ``epsilon``.
+    ) -> float:
+        """The probability that a candidate beats the answer by more than ``delta``.
 
-        Never before three candidates that count have run, or all there are, and every value has, or
-        one near it: a model that was shown one side of a cliff doesn't expect the other, and what
-        earlier studies say may be wrong. Few data also leave it open how much a hyperparameter
+        It is 1 until three candidates that count have run, or all there are, and every value has,
+        or one near it: a model that was shown one side of a cliff doesn't expect the other, and
+        what earlier studies say may be wrong. Few data also leave it open how much a hyperparameter
         matters, and how much is luck; so the probability is a mean over draws of the model's
-        settings. As these take a second, the settings at hand are asked first.
+        settings. As these take a second, the settings at hand are asked first, and have the word
+        where they doubt it already.
 
         Args:
             trials: All trials of the study.
             answer: The candidate that would be recommended.
             delta: In points of R@1.
-            epsilon: A probability.
+            epsilon: From this probability on the settings at hand suffice.
             rng: Source of the samples that it is counted in.
             barred: Candidates that don't count.
         """
         count = set(range(len(self.model.places_GD))).difference(barred)
         ran = count.intersection(trial.configuration for trial in trials if trial.recalls)
         if len(ran) < min(_FEWEST_TO_DECIDE, len(count)) or not self._have_seen(ran, count):
-            return False
+            return 1.0
         with _one_thread():
             chance = self.posterior(trials).chance_of_better(answer, delta, rng, barred)
             if chance >= epsilon:
-                return False
+                return chance
             curves = _curves(trials)
-            chance = sum(
+            return sum(
                 weight * model.posterior(curves, ()).chance_of_better(answer, delta, rng, barred)
                 for weight, model in self.model.draws(curves, _DRAWS, rng)
             )
-        return chance < epsilon
 
     def _have_seen(self, ran: Collection[int], count: Collection[int]) -> bool:
         """Whether all values among some candidates are near those of the ones that ran."""

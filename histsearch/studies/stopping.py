@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 
 from histsearch.studies import trial_record
 from histsearch.studies.claim import Claim, last_attempt
-from histsearch.studies.study import ENDED, Study
+from histsearch.studies.study import DOUBT, ENDED, Study
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,10 @@ def _reason(study: Study) -> str | None:
         return f"{study.hours:.3g} hours are used, of {space.gpu_hours:g}"
     if space.decided is None or not any(trial.intermediate_values for trial in study.trials()):
         return None
-    if not study.outlook().is_decided(space.decided.delta, space.decided.epsilon):
+    doubt = study.outlook().doubt(space.decided.delta, space.decided.epsilon)
+    if doubt != study.doubt:
+        study.optuna_study.set_user_attr(DOUBT, doubt)
+    if doubt >= space.decided.epsilon:
         return None
     return (
         f"the winner is decided: that another is better by more than {space.decided.delta:g} "

@@ -20,6 +20,7 @@ PAUSED = "histsearch.paused"
 IMAGES = "histsearch.images"
 SELECTION = "histsearch.selection"
 ENDED = "histsearch.ended"
+DOUBT = "histsearch.doubt"
 
 _SECONDS_PER_HOUR = 3600.0
 
@@ -64,6 +65,15 @@ class Study:
         """Why it ended before its budget of trials was used up; None if it didn't."""
         reason: str | None = self.optuna_study.user_attrs.get(ENDED)
         return reason
+
+    @property
+    def doubt(self) -> float | None:
+        """How probable it was, when workers last asked, that another beats the winner by delta.
+
+        1.0 until every value was seen; None where they haven't asked, or the space doesn't.
+        """
+        doubt: float | None = self.optuna_study.user_attrs.get(DOUBT)
+        return doubt
 
     @property
     def warm_start(self) -> list[str]:

@@ -102,11 +102,11 @@ class HistSearch(Search):
         self._answer = self._planner.answer(self._trials, self._answer).configuration
         return self._candidates.configurations[self._answer]
 
-    def is_decided(self, delta: float, epsilon: float, rng: np.random.Generator) -> bool:
-        """Whether hardly a configuration is better than the answer by more than ``delta``."""
+    def doubt(self, delta: float, epsilon: float, rng: np.random.Generator) -> float:
+        """The probability that one is better than the answer by more than ``delta``."""
         ended = [trial._replace(running=False) for trial in self._trials]
         answer = self._planner.answer(ended, self._answer).configuration
-        return self._planner.is_decided(ended, answer, delta, epsilon, rng)
+        return self._planner.doubt(ended, answer, delta, epsilon, rng)
 
     def experience(self, name: str) -> Experience:
         """What this search teaches a later one."""

@@ -157,8 +157,10 @@ def test_a_study_ends_when_its_winner_is_decided(storage: Storage) -> None:
         storage, trials=60, search={"tau": [4, 8]}, decided={"delta": 1.0, "epsilon": 0.05}
     )
     values = {4: 0.5, 8: 0.8}
+    doubts = []
     for _ in range(60):
         end_if_due(study)
+        doubts.append(study.doubt)
         claim = claim_next(study)
         if claim is None:
             break
@@ -167,6 +169,10 @@ def test_a_study_ends_when_its_winner_is_decided(storage: Storage) -> None:
     assert study.is_finished
     assert study.ended is not None
     assert study.ended.startswith("the winner is decided")
+    asked = [doubt for doubt in doubts if doubt is not None]
+    assert asked[0] == 1.0, "only one value has run"
+    assert asked[-1] < 0.05
+    assert all(doubt >= 0.05 for doubt in asked[:-1])
     assert study.count() < 20
     assert study.best()[0].params == {"tau": 8}
 
@@ -177,6 +183,8 @@ def test_an_undecided_study_goes_on(storage: Storage) -> None:
         complete(study, value)
         end_if_due(study)
     assert study.ended is None
+    assert study.doubt is not None
+    assert study.doubt >= 0.01
 
 
 def test_the_best_is_what_the_model_expects_most_of_not_the_luckiest(storage: Storage) -> None:

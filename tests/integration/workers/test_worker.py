@@ -30,7 +30,7 @@ from histsearch.studies.queue import claim, requeue_abandoned
 from histsearch.studies.study import DEFINITION, Study
 from histsearch.training import checkpoint_store
 from histsearch.training.trainer import Trainer
-from histsearch.workers.registry import Identity
+from histsearch.workers.registry import Identity, list_workers
 from histsearch.workers.stop_request import StopRequest
 from histsearch.workers.worker import DeviceFaultError, Worker, WorkerSettings
 from tests.integration.claims import signed_on
@@ -394,6 +394,20 @@ def test_an_idle_worker_picks_up_new_work_until_stopped(
     monkeypatch.setattr(stop, "wait", create_work_then_stop)
     Worker(storage, settings(data_dir, drain=False), stop).run()
     assert storage.optuna.get_n_trials(1, TrialState.COMPLETE) == 1
+
+
+def test_an_idle_worker_shows_which_studies_it_cannot_serve(
+    storage: Storage, stripes: dict[str, Any], data_dir: Path
+) -> None:
+    create(storage, stripes, weights="nowhere.pth")
+    stop = StopRequest()
+    quick = replace(settings(data_dir, drain=False), heartbeat_seconds=0.1)
+    with ThreadPoolExecutor() as pool:
+        run = pool.submit(Worker(storage, quick, stop).run)
+        shown = "idle; can't serve stripes (its log says why)"
+        wait_until(lambda: [one.activity.word for one in list_workers(storage)] == [shown])
+        stop._requested = True
+        run.result(timeout=WAIT_SECONDS)
 
 
 def test_a_missing_weights_file_costs_no_trial(

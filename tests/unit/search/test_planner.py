@@ -244,7 +244,7 @@ def test_an_answer_has_run_and_is_not_ruled_out_where_there_is_another() -> None
 def is_decided(
     one: Planner, trials: list[TrialView], answer: int, delta: float, barred: Sequence[int] = ()
 ) -> bool:
-    return one.is_decided(trials, answer, delta, 0.05, np.random.default_rng(0), barred)
+    return one.doubt(trials, answer, delta, 0.05, np.random.default_rng(0), barred) < 0.05
 
 
 DIAGONAL = (0, 6, 12, 18, 24)
