@@ -134,6 +134,7 @@ def show(
         "selection": summary["selection"],
         "searched": "; ".join(f"{key} in {_domain(value)}" for key, value in space.search.items()),
         "fixed": ", ".join(f"{key} = {value}" for key, value in space.fixed.items()) or "defaults",
+        "ends by": _limits_line(study),
         "trials": f"{summary['finished']} of {study.budget} finished ({counts or 'none yet'})",
         **({"learned": f"from {', '.join(study.warm_start)}"} if study.warm_start else {}),
         **({"ended": summary["ended"]} if summary["ended"] else {}),
@@ -242,6 +243,37 @@ def enqueue(
     values = assignments(configuration)
     budget = find_study(open_storage(storage), name).enqueue(values)
     typer.echo(f'queued in "{name}", whose budget is {budget} trials')
+
+
+@app.command("set")
+def set_(
+    name: StudyArgument,
+    limits: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="KEY=VALUE...",
+            help="trials=100, gpu_hours=48 or false, decided=false or 'decided={delta = 0.3}'.",
+        ),
+    ],
+    storage: StorageOption = None,
+) -> None:
+    """Change when a search ends; one that has ended goes on if the new limits allow."""
+    from histsearch.studies.catalog import find_study
+    from histsearch.studies.limits import change_limits
+
+    opened = open_storage(storage)
+    change_limits(find_study(opened, name), assignments(limits))
+    typer.echo(f'"{name}" ends by: {_limits_line(find_study(opened, name))}')
+
+
+def _limits_line(study: "Study") -> str:
+    space = study.definition.space
+    decided = space.decided
+    rule = (
+        "false" if decided is None else f"{{delta = {decided.delta}, epsilon = {decided.epsilon}}}"
+    )
+    hours = "false" if space.gpu_hours is None else f"{space.gpu_hours:g}"
+    return f"trials = {study.budget}, gpu_hours = {hours}, decided = {rule}"
 
 
 @app.command()

@@ -239,7 +239,9 @@ class Space(BaseModel):
     pruner: PrunerSettings = Field(
         default_factory=_usual_pruner, description="a pruner's name, or a table {name, ...}"
     )
-    gpu_hours: float | None = Field(None, gt=0, allow_inf_nan=False, description="a number > 0")
+    gpu_hours: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="a number > 0, or false"
+    )
     decided: Decided | None = Field(
         default_factory=_usually_decided, description="a table {delta, epsilon}, or false"
     )
@@ -263,9 +265,9 @@ class Space(BaseModel):
         except StrategyError as error:
             raise _Refused(error.key, _show(error.found), error.allowed) from None
 
-    @field_validator("decided", mode="before")
+    @field_validator("gpu_hours", "decided", mode="before")
     @classmethod
-    def _parse_decided(cls, entry: object) -> object:
+    def _parse_limit(cls, entry: object) -> object:
         return None if entry is False else entry
 
     @field_validator("search", mode="before")

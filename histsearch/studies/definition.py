@@ -24,7 +24,7 @@ def _release_line(version: str) -> str:
 
 
 class StudyDefinition(BaseModel):
-    """The unchanging part of a study.
+    """The part of a study that doesn't change, but for when a search ends.
 
     Attributes:
         kind: "search", or "retrain" for chosen configurations on the full training half.

@@ -95,8 +95,8 @@ def test_the_projects_own_is_the_default() -> None:
             "decided: found {delta = 1.0, epsilon = 0.1}, "
             'allowed: with the sampler "hist" alone, not "tpe"',
         ),
-        ({"gpu_hours": 0}, "gpu_hours: found 0, allowed: a number > 0"),
-        ({"gpu_hours": True}, "gpu_hours: found true, allowed: a number > 0"),
+        ({"gpu_hours": 0}, "gpu_hours: found 0, allowed: a number > 0, or false"),
+        ({"gpu_hours": True}, "gpu_hours: found true, allowed: a number > 0, or false"),
         (
             {"epochs": 4, "pruner": {"name": "hist", "min_epochs": 5}},
             "pruner.min_epochs: found 5, allowed: a whole number from 1 to epochs, 4",

@@ -12,11 +12,15 @@ from tests.integration.claims import claimed
 from tests.integration.studies.small_search import small_space
 
 
-def shown(storage: Storage, *options: str) -> str:
+def invoke(storage: Storage, command: str, *arguments: str) -> str:
     url = storage.url.render_as_string(hide_password=False)
-    done = CliRunner().invoke(app, ["study", "show", "small", *options, "--storage", url])
+    done = CliRunner().invoke(app, ["study", command, "small", *arguments, "--storage", url])
     assert done.exit_code == 0, done.output
     return done.stdout
+
+
+def shown(storage: Storage, *options: str) -> str:
+    return invoke(storage, "show", *options)
 
 
 def test_a_search_tells_how_far_it_is_from_being_decided(storage: Storage) -> None:
@@ -40,3 +44,14 @@ def test_a_search_tells_how_far_it_is_from_being_decided(storage: Storage) -> No
         "100% (100% until every value has run); the search ends below 5%"
     ) in shown(storage)
     assert json.loads(shown(storage, "--json"))["doubt"] == 1.0
+
+
+def test_what_ends_a_search_is_set_and_shown(storage: Storage) -> None:
+    create_search(storage, small_space(sampler="hist", search={"tau": [4, 8]}, enqueue=[]))
+    limits = "trials = 9, gpu_hours = 1.5, decided = {delta = 0.25, epsilon = 0.05}"
+    done = invoke(storage, "set", "trials=9", "gpu_hours=1.5", "decided={delta = 0.25}")
+    assert done == f'"small" ends by: {limits}\n'
+    assert f"ends by:   {limits}\n" in shown(storage)
+    assert "gpu_hours = false, decided = false" in invoke(
+        storage, "set", "gpu_hours=false", "decided=false"
+    )
