@@ -22,6 +22,7 @@ Params = dict[str, Value]
 Array = npt.NDArray[np.float64]
 
 PERCENT = 100.0
+_JITTER = 1e-6  # square points, for the Cholesky factor
 _MOST_FOR_TRUTH = 1500  # configurations that the model of the truth is fitted to
 
 
@@ -34,12 +35,23 @@ class Recording:
 
 
 class _Smoothing(NamedTuple):
-    """A Gaussian process over a table: N configurations' mean curves, and their covariances."""
+    """A Gaussian process over a table: N configurations' mean curves, and their covariances.
+
+    The covariances are those of last R@1s that are scaled to a variance of one.
+    """
 
     means_NE: Array
+    prior_GG: Array
     shared_GN: Array
     kernel_NN: Array
-    variance: float
+
+    @property
+    def left_GG(self) -> Array:
+        """Covariance of the truths, given the runs, in square points."""
+        shared_GN, kernel_NN = self.shared_GN, self.kernel_NN
+        left_GG = self.prior_GG - shared_GN @ np.linalg.solve(kernel_NN, shared_GN.T)
+        scaled_GG: Array = left_GG * float(np.var(self.means_NE[:, -1]))
+        return scaled_GG
 
 
 class Table:
@@ -133,9 +145,9 @@ class Table:
         fitted = model.kernel_
         return _Smoothing(
             means_NE,
+            fitted.k1(self.places_GD),
             fitted.k1(self.places_GD, self.places_GD[rows]),
             fitted(self.places_GD[rows]),
-            float(fitted.k1.k1.constant_value),
         )
 
     @cached_property
@@ -145,7 +157,7 @@ class Table:
         Matérn-5/2 on the index of each value, with a length scale a parameter and a noise of its
         own, all of them fitted by marginal likelihood to the last epoch's means over seeds.
         """
-        means_NE, shared_GN, kernel_NN, _ = self._smoothing
+        means_NE, _, shared_GN, kernel_NN = self._smoothing
         centre_E = means_NE.mean(axis=0)
         smooth_GE: Array = centre_E + shared_GN @ np.linalg.solve(kernel_NN, means_NE - centre_E)
         return smooth_GE
@@ -169,11 +181,18 @@ class Table:
     @cached_property
     def best_deviation(self) -> float:
         """Standard deviation of the best truth, in points, as the smoothing sees it."""
-        means_NE, shared_GN, kernel_NN, variance = self._smoothing
-        shared_N = shared_GN[int(self.truth_G.argmax())]
-        # The kernel is that of last R@1s scaled to a variance of one.
-        left = variance - float(shared_N @ np.linalg.solve(kernel_NN, shared_N))
-        return float(np.std(means_NE[:, -1])) * math.sqrt(max(left, 0.0))
+        best = int(self.truth_G.argmax())
+        return math.sqrt(max(float(self._smoothing.left_GG[best, best]), 0.0))
+
+    def draw_truths(self, draws: int, rng: np.random.Generator) -> Array:
+        """(G, X) Truths as they may be as well, by what the smoothing leaves open."""
+        left_GG = self._smoothing.left_GG
+        left_GG[np.diag_indices_from(left_GG)] += _JITTER
+        factor_GG = np.linalg.cholesky(left_GG)
+        truths_GX: Array = self.truth_G[:, None] + factor_GG @ rng.normal(
+            size=(len(self.grid), draws)
+        )
+        return truths_GX
 
     @cached_property
     def best(self) -> float:

@@ -15,6 +15,7 @@ METHODS = {
     "random": "optuna_methods",
     "random-hist": "ours",
     "tpe-median": "optuna_methods",
+    "tpe-multivariate": "optuna_methods",
     "tpe-hyperband": "optuna_methods",
     "gp-halving": "optuna_methods",
     "smac": "smac_methods",

@@ -2,7 +2,8 @@
 
 The values of a parameter are given as a categorical distribution, as its users give a finite list.
 GPSampler, which takes such values for words without an order, gets their places as integers: it is
-stronger with them. TPE isn't (README, failings).
+stronger with them. TPE isn't (README, failings). Samplers and pruners are as Optuna's defaults have
+them, but for ``tpe-multivariate``, which has the settings of a space's ``sampler = "tpe"`` here.
 """
 
 from typing import Any
@@ -42,7 +43,7 @@ def _sampler(method: str, seed: int) -> BaseSampler:
     if method == "gp-halving":
         return GPSampler(seed=seed, deterministic_objective=False)
     # Since 5.0, constant_liar, which is advised for several workers, is on by default.
-    return TPESampler(seed=seed)
+    return TPESampler(seed=seed, multivariate=method == "tpe-multivariate")
 
 
 def _pruner(method: str, epochs: int) -> BasePruner:
@@ -52,6 +53,8 @@ def _pruner(method: str, epochs: int) -> BasePruner:
         return SuccessiveHalvingPruner()
     if method == "tpe-hyperband":
         return HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
+    if method == "tpe-multivariate":
+        return MedianPruner(n_warmup_steps=max(1, epochs // 5))
     return MedianPruner()
 
 
