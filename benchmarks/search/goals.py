@@ -81,14 +81,14 @@ def against_random(found: Sequence[Rival]) -> str:
     (random,) = (rival for rival in found if rival.method == BASELINE)
     if math.isfinite(random.cost):
         return f"{random.ratio:.2f}"
-    return f"< {random.ours / random.horizon:.2f}" if math.isfinite(random.ours) else "?"
+    return f"< {random.ours / random.horizon:.2f}" if math.isfinite(random.ours) else "neither arrives"
 
 
 def against_best(found: Sequence[Rival]) -> str:
     """hist's cost as a part of the cheapest peer's."""
     arrived = [rival for rival in found if rival.method != BASELINE and math.isfinite(rival.cost)]
     if not arrived:
-        return "?"
+        return "no peer arrives"
     best = min(arrived, key=lambda rival: rival.cost)
     return f"{best.ratio:.2f} of {best.method}'s"
 

@@ -74,6 +74,12 @@ def test_the_cheapest_peer_counts_and_not_random_trials_with_our_answer(table: T
     assert judged(1, table, ours + others) == ["0.25 of asha's", "0.25 of asha's"]
 
 
+def test_where_no_peer_arrives_there_is_no_cheapest(table: Table) -> None:
+    ours = several("hist", until=6, right_after=1)
+    never = several("asha", until=6, right_after=8)
+    assert judged(1, table, ours + never) == ["no peer arrives"] * 2
+
+
 @pytest.mark.parametrize(
     ("until", "right_after", "verdict"),
     [
