@@ -41,9 +41,13 @@ class Rival(NamedTuple):
     ours_high: float
 
     @property
-    def ratio(self) -> float:
-        """hist's cost as a part of its own; NaN where neither arrives."""
-        return self.ours / self.cost if math.isfinite(self.ours) else math.nan
+    def ratio(self) -> str:
+        """hist's cost as a part of its own, or a bound where it doesn't arrive."""
+        if not math.isfinite(self.ours):
+            return "hist doesn't arrive"
+        if not math.isfinite(self.cost):
+            return f"< {self.ours / self.horizon:.2f}"
+        return f"{self.ours / self.cost:.2f}"
 
 
 def rivals(table: Table, courses: Sequence[Course], workers: int, unit: str) -> list[Rival]:
@@ -61,6 +65,8 @@ def rivals(table: Table, courses: Sequence[Course], workers: int, unit: str) -> 
 def _rival(table: Table, ours: list[Course], theirs: list[Course], unit: str) -> Rival:
     part = spent(table, theirs)
     limits = part * table.grid_epochs, part * table.grid_seconds
+    if unit == "seconds":
+        part = min(course.steps[-1].seconds for course in theirs) / table.grid_seconds
     return Rival(
         theirs[0].method,
         part * len(table.grid),
@@ -78,10 +84,7 @@ def _cost(table: Table, courses: Sequence[Course], unit: str, quantile: float) -
 
 def against_random(found: Sequence[Rival]) -> str:
     """hist's cost as a part of random search's."""
-    (random,) = (rival for rival in found if rival.method == BASELINE)
-    if math.isfinite(random.cost):
-        return f"{random.ratio:.2f}"
-    return f"< {random.ours / random.horizon:.2f}" if math.isfinite(random.ours) else "neither arrives"
+    return "".join(rival.ratio for rival in found if rival.method == BASELINE)
 
 
 def against_best(found: Sequence[Rival]) -> str:
@@ -90,7 +93,7 @@ def against_best(found: Sequence[Rival]) -> str:
     if not arrived:
         return "no peer arrives"
     best = min(arrived, key=lambda rival: rival.cost)
-    return f"{best.ratio:.2f} of {best.method}'s"
+    return f"{best.ratio} of {best.method}'s" if math.isfinite(best.ours) else best.ratio
 
 
 def is_under_all(found: Sequence[Rival]) -> str:

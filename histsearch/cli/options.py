@@ -104,7 +104,7 @@ def assignments(texts: Sequence[str]) -> dict[str, Any]:
 def _assignment(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not (key and equals and value):
-        raise SpaceError(f'found "{text}", allowed: KEY=VALUE, for instance tau=24')
+        raise SpaceError(f'found "{text}", allowed: KEY=VALUE, for instance tau=24 or trials=60')
     literal = value.strip().lower() if value.strip().lower() in ("true", "false") else value
     for text_of_value in (literal, f"0{literal}"):  # TOML wants 0.1 where people write .1
         try:

@@ -107,7 +107,12 @@ def _screen(taken: "Status") -> "RenderableType":
             _WORKER_COLUMNS,
             [_worker_row(worker) for worker in taken.workers],
         )
-    return Group(studies, "", workers)
+    left = [
+        f"{study.name} is left by {worker}: {reason}"
+        for study in taken.studies
+        for worker, reason in study.left_by.items()
+    ]
+    return Group(studies, *left, "", workers)
 
 
 def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> "RenderableType":

@@ -134,9 +134,10 @@ def show(
         "selection": summary["selection"],
         "searched": "; ".join(f"{key} in {_domain(value)}" for key, value in space.search.items()),
         "fixed": ", ".join(f"{key} = {value}" for key, value in space.fixed.items()) or "defaults",
-        "ends by": _limits_line(study),
+        **({} if study.definition.source else {"ends by": _limits_line(study)}),
         "trials": f"{summary['finished']} of {study.budget} finished ({counts or 'none yet'})",
         **({"learned": f"from {', '.join(study.warm_start)}"} if study.warm_start else {}),
+        **{f"left by {worker}": reason for worker, reason in study.left_by.items()},
         **({"ended": summary["ended"]} if summary["ended"] else {}),
         **({"in doubt": doubt} if (doubt := _doubt_line(study)) else {}),
         "best": "see histsearch report" if study.definition.source else _best_line(winner),
@@ -147,13 +148,13 @@ def show(
 
 def _doubt_line(study: "Study") -> str | None:
     """How far the search is from being decided; None where that isn't asked, or not any more."""
-    decided, doubt = study.definition.space.decided, study.doubt
-    if decided is None or doubt is None or study.ended:
+    decided, doubt = study.limits.decided, study.doubt
+    if decided is None or doubt is None or study.ended or study.is_finished:
         return None
     return (
         f"another is better than the winner by more than {decided.delta:g} points with a "
-        f"probability of {doubt:.0%} (100% until every value has run); the search ends below "
-        f"{decided.epsilon:.0%}"
+        f"probability of {doubt:.0%} (100% until three configurations and every value have run); "
+        f"the search ends below {100 * decided.epsilon:g}%"
     )
 
 
@@ -213,6 +214,8 @@ def _summary(study: "Study", best: "BestTrial | None") -> dict[str, Any]:
         "warm_start": study.warm_start,
         "ended": study.ended,
         "doubt": study.doubt,
+        "limits": study.limits.to_json(),
+        "left_by": study.left_by,
         "budget": study.budget,
         "finished": sum(counts[state.name] for state in TrialState if state.is_finished()),
         "trials": {state: count for state, count in counts.items() if count},
@@ -261,18 +264,17 @@ def set_(
     from histsearch.studies.catalog import find_study
     from histsearch.studies.limits import change_limits
 
-    opened = open_storage(storage)
-    change_limits(find_study(opened, name), assignments(limits))
-    typer.echo(f'"{name}" ends by: {_limits_line(find_study(opened, name))}')
+    study = find_study(open_storage(storage), name)
+    change_limits(study, assignments(limits))
+    typer.echo(f'"{name}" ends by: {_limits_line(study)}')
 
 
 def _limits_line(study: "Study") -> str:
-    space = study.definition.space
-    decided = space.decided
+    gpu_hours, decided = study.limits
     rule = (
         "false" if decided is None else f"{{delta = {decided.delta}, epsilon = {decided.epsilon}}}"
     )
-    hours = "false" if space.gpu_hours is None else f"{space.gpu_hours:g}"
+    hours = "false" if gpu_hours is None else f"{gpu_hours:g}"
     return f"trials = {study.budget}, gpu_hours = {hours}, decided = {rule}"
 
 

@@ -35,6 +35,8 @@ class StudyStatus:
         hours_unit: What the hours are hours of.
         eta_seconds: Time until it is finished at today's pace; None while nobody works on it or
             no trial has ended.
+        left_by: Workers that could not serve it when they last tried, and why; empty once it is
+            finished.
     """
 
     name: str
@@ -47,6 +49,7 @@ class StudyStatus:
     hours: float
     hours_unit: str
     eta_seconds: float | None
+    left_by: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ def _study_status(study: Study, workers: Sequence[RegisteredWorker]) -> StudySta
         hours=spent.hours_spent,
         hours_unit=spent.unit,
         eta_seconds=_eta(study.budget, finished, _progress(study.name, workers)),
+        left_by=study.left_by,
     )
 
 

@@ -24,7 +24,7 @@ def _release_line(version: str) -> str:
 
 
 class StudyDefinition(BaseModel):
-    """The part of a study that doesn't change, but for when a search ends.
+    """The unchanging part of a study.
 
     Attributes:
         kind: "search", or "retrain" for chosen configurations on the full training half.

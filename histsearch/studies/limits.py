@@ -5,9 +5,9 @@ from typing import Any
 
 from histsearch.exceptions import StudyError
 from histsearch.search.space import parse_space
-from histsearch.studies.study import BUDGET, DEFINITION, ENDED, Study
+from histsearch.studies.study import BUDGET, DOUBT, ENDED, LIMITS, Limits, Study
 
-LIMITS = ("trials", "gpu_hours", "decided")
+KEYS = ("trials", *Limits._fields)
 
 
 def change_limits(study: Study, changes: Mapping[str, Any]) -> None:
@@ -16,33 +16,49 @@ def change_limits(study: Study, changes: Mapping[str, Any]) -> None:
     One that has ended goes on, unless its workers find it due by the new limits as well.
 
     Args:
-        study: The search; load it anew afterwards.
-        changes: New values of `LIMITS`, as a space has them.
+        study: The search.
+        changes: New values of `KEYS`, as a space has them.
 
     Raises:
         SpaceError: a value isn't allowed.
-        StudyError: the study is a retraining, another key was given, or more trials were begun
-            than the new budget holds.
+        StudyError: the study is a retraining or was deleted, another key was given, or more trials
+            were begun than the new budget holds.
     """
     name = study.name
     if study.definition.kind == "retrain":
-        raise StudyError(f'found "{name}", a retraining, which ends with its seeds; set a search')
+        raise StudyError(
+            f'found "{name}", a retraining, which ends with its seeds; set a search such as '
+            f'"{study.definition.source}"'
+        )
     for key in changes:
-        if key not in LIMITS:
+        if key not in KEYS:
             raise StudyError(
-                f'found the key "{key}", allowed: {", ".join(LIMITS)}; for anything else create a '
+                f'found the key "{key}", allowed: {", ".join(KEYS)}; for anything else create a '
                 f"study anew, with --warm-start {name}"
             )
-    with study.storage.lock(study.id):
-        definition, begun = study.definition, study.count()
-        table = {**definition.space.model_dump(), "trials": study.budget, **changes}
-        space = parse_space(table, source=f'"{name}"')
-        if space.trials < begun:
+    try:
+        _change(study, changes)
+    except KeyError:
+        raise StudyError(f'found no study "{name}" any more; it was deleted just now') from None
+
+
+def _change(study: Study, changes: Mapping[str, Any]) -> None:
+    with study.storage.lock(study.id) as connection:
+        begun = study.count()
+        known = study.definition.space.model_dump() | study.limits._asdict()
+        space = parse_space({**known, **changes}, source=f'"{study.name}"')
+        budget = changes.get("trials", study.budget)
+        if budget < begun:
             raise StudyError(
-                f"found trials = {space.trials}, allowed: at least {begun}, as so many have begun "
-                f"or are queued; histsearch study pause {name} starts no more"
+                f"found trials = {budget}, allowed: at least {begun}, as so many have begun or are "
+                f"queued; histsearch study pause {study.name} starts no more"
             )
-        changed = definition.model_copy(update={"space": space})
-        study.optuna_study.set_user_attr(DEFINITION, changed.model_dump(mode="json"))
-        study.optuna_study.set_user_attr(BUDGET, space.trials)
-        study.optuna_study.set_user_attr(ENDED, None)
+        within = study.storage.optuna_within(connection)
+        limits = Limits(space.gpu_hours, space.decided)
+        for attribute, value in (
+            (BUDGET, budget),
+            (LIMITS, limits.to_json()),
+            (ENDED, None),
+            (DOUBT, None),
+        ):
+            within.set_study_user_attr(study.id, attribute, value)

@@ -7,10 +7,11 @@ from sqlalchemy.engine import Connection
 
 from histsearch.studies import trial_record
 from histsearch.studies.claim import Claim, last_attempt
-from histsearch.studies.study import DOUBT, ENDED, Study
+from histsearch.studies.study import DOUBT, ENDED, Limits, Study
 
 log = logging.getLogger(__name__)
 
+_NONE = Limits(gpu_hours=None, decided=None)
 _LOST = (TrialState.FAIL, TrialState.PRUNED)
 
 
@@ -25,20 +26,21 @@ def end_if_due(study: Study) -> list[Claim]:
     Returns:
         The last attempts at the trials that were pruned; their saved states are of no more use.
     """
-    space = study.definition.space
-    if study.definition.kind != "search" or (space.gpu_hours is None and space.decided is None):
+    if study.definition.kind != "search":
         return []
-    if study.paused or _is_closed(study):
+    limits = study.limits
+    if (limits == _NONE and study.ended is None) or study.paused or _is_closed(study):
         return []
     # Without the lock, for it may take seconds; what others begin meanwhile is closed all the same.
-    reason = _reason(study) if study.ended is None else None
+    reason = _reason(study, limits) if study.ended is None else None
     with study.storage.lock(study.id) as connection:
         if study.ended is None:
-            if reason is None:
+            if reason is None or study.limits != limits:
                 return []
             log.info("study %s ends: %s", study.name, reason, extra={"study": study.name})
             study.optuna_study.set_user_attr(ENDED, reason)
-        return _close(study, connection) if space.pruner.name == "hist" else []
+        pauses = study.definition.space.pruner.name == "hist"
+        return _close(study, connection) if pauses else []
 
 
 def _is_closed(study: Study) -> bool:
@@ -48,21 +50,28 @@ def _is_closed(study: Study) -> bool:
     return study.count(TrialState.COMPLETE, TrialState.RUNNING) > 0
 
 
-def _reason(study: Study) -> str | None:
-    space = study.definition.space
-    if study.is_due:
-        return f"{study.hours:.3g} hours are used, of {space.gpu_hours:g}"
-    if space.decided is None or not any(trial.intermediate_values for trial in study.trials()):
+def _reason(study: Study, limits: Limits) -> str | None:
+    gpu_hours, decided = limits
+    if gpu_hours is not None and study.hours >= gpu_hours:
+        return f"{study.hours:.3g} hours are used, of {gpu_hours:g}"
+    if decided is None or not any(trial.intermediate_values for trial in study.trials()):
         return None
-    doubt = study.outlook().doubt(space.decided.delta, space.decided.epsilon)
-    if doubt != study.doubt:
-        study.optuna_study.set_user_attr(DOUBT, doubt)
-    if doubt >= space.decided.epsilon:
+    doubt = study.outlook().doubt(decided.delta, decided.epsilon)
+    _note_doubt(study, limits, doubt)
+    if doubt >= decided.epsilon:
         return None
     return (
-        f"the winner is decided: that another is better by more than {space.decided.delta:g} "
-        f"points has a probability under {space.decided.epsilon:g}"
+        f"the winner is decided: that another is better by more than {decided.delta:g} "
+        f"points has a probability under {decided.epsilon:g}"
     )
+
+
+def _note_doubt(study: Study, limits: Limits, doubt: float) -> None:
+    if doubt == study.doubt:
+        return
+    with study.storage.lock(study.id) as connection:
+        if study.limits == limits:
+            study.storage.optuna_within(connection).set_study_user_attr(study.id, DOUBT, doubt)
 
 
 def _close(study: Study, connection: Connection) -> list[Claim]:

@@ -1,6 +1,7 @@
 """One study: an ordinary Optuna study with a definition, a trial budget and a pause switch."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -10,6 +11,7 @@ from histsearch.exceptions import DataError, StudyError
 from histsearch.search.experience import read_experiences
 from histsearch.search.outlook import Outlook
 from histsearch.search.pruner import build_pruner
+from histsearch.search.space import Decided
 from histsearch.studies import trial_record
 from histsearch.studies.definition import StudyDefinition
 from histsearch.training.hyperparameters import Value
@@ -21,12 +23,37 @@ IMAGES = "histsearch.images"
 SELECTION = "histsearch.selection"
 ENDED = "histsearch.ended"
 DOUBT = "histsearch.doubt"
+LIMITS = "histsearch.limits"
+LEFT_BY = "histsearch.left_by."
 
 _SECONDS_PER_HOUR = 3600.0
 
 HELD_OUT_SELECTION = "validation classes held out of the training half"
 TEST_SELECTION = "TEST CLASSES (the paper's protocol): its scores are not a fair estimate"
 RETRAIN_SELECTION = "none: trained on the full training half, tested once at the end"
+
+
+class Limits(NamedTuple):
+    """What ends a search beside its budget of trials.
+
+    Attributes:
+        gpu_hours: Hours that its trials may take together; None for no limit.
+        decided: The rule for its winner; None for none.
+    """
+
+    gpu_hours: float | None
+    decided: Decided | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is kept with a study."""
+        decided = None if self.decided is None else self.decided.model_dump()
+        return {"gpu_hours": self.gpu_hours, "decided": decided}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Self:
+        """As `to_json` wrote it."""
+        decided = kept["decided"]
+        return cls(kept["gpu_hours"], None if decided is None else Decided(**decided))
 
 
 class Study:
@@ -67,10 +94,33 @@ class Study:
         return reason
 
     @property
+    def limits(self) -> Limits:
+        """What ends it: as its space has it, unless that was changed since."""
+        kept = self.optuna_study.user_attrs.get(LIMITS)
+        if kept is not None:
+            return Limits.from_json(kept)
+        return Limits(self.definition.space.gpu_hours, self.definition.space.decided)
+
+    @property
+    def left_by(self) -> dict[str, str]:
+        """Workers that could not serve it when they last tried, and why; none of a finished one."""
+        attributes = {} if self.is_finished else self.optuna_study.user_attrs
+        return {
+            key.removeprefix(LEFT_BY): reason
+            for key, reason in sorted(attributes.items())
+            if key.startswith(LEFT_BY) and reason
+        }
+
+    def note_left(self, worker: str, reason: str | None) -> None:
+        """Note why a worker can't serve it, or that it can."""
+        if self.optuna_study.user_attrs.get(LEFT_BY + worker) != reason:
+            self.optuna_study.set_user_attr(LEFT_BY + worker, reason)
+
+    @property
     def doubt(self) -> float | None:
         """How probable it was, when workers last asked, that another beats the winner by delta.
 
-        1.0 until every value was seen; None where they haven't asked, or the space doesn't.
+        1.0 until three configurations and every value were seen; None where they haven't asked.
         """
         doubt: float | None = self.optuna_study.user_attrs.get(DOUBT)
         return doubt
@@ -128,7 +178,7 @@ class Study:
     @property
     def is_due(self) -> bool:
         """Whether its hours are used up."""
-        limit = self.definition.space.gpu_hours
+        limit = self.limits.gpu_hours
         return limit is not None and self.definition.kind == "search" and self.hours >= limit
 
     @property

@@ -173,8 +173,8 @@ class Worker:
         self._idle_since = self._idle_since or database_time(self._storage)
         if self._settings.drain and not self._may_get_work(self._idle_since):
             return True
-        self._reporter.show(Activity(self._idleness()))
         if has_just_begun:
+            self._reporter.show(Activity("idle"))
             log.info("waiting for work")
         self._stop.wait(IDLE_SECONDS)
         return False
@@ -239,6 +239,7 @@ class Worker:
             if not self._stop():
                 raise
             return None
+        study.note_left(self._settings.identity.name, None)
         return dataset
 
     def _dataset(self, space: Space) -> Dataset:
@@ -253,11 +254,7 @@ class Worker:
     def _leave(self, study: Study, error: HistsearchError) -> None:
         log.error("leaving study %s to other workers until restarted: %s", study.name, error)
         self._unusable[study.name] = error
-
-    def _idleness(self) -> str:
-        if not self._unusable:
-            return "idle"
-        return f"idle; can't serve {', '.join(sorted(self._unusable))} (its log says why)"
+        study.note_left(self._settings.identity.name, str(error))
 
     def _check_usable(self) -> None:
         """Don't idle, or end well, over studies that this machine can't serve."""

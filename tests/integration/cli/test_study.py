@@ -8,6 +8,7 @@ from histsearch.database.storage import Storage
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
 from histsearch.studies.stopping import end_if_due
+from histsearch.studies.study import ENDED
 from tests.integration.claims import claimed
 from tests.integration.studies.small_search import small_space
 
@@ -41,9 +42,11 @@ def test_a_search_tells_how_far_it_is_from_being_decided(storage: Storage) -> No
     end_if_due(study)
     assert (
         "in doubt:  another is better than the winner by more than 1 points with a probability of "
-        "100% (100% until every value has run); the search ends below 5%"
+        "100% (100% until three configurations and every value have run); the search ends below 5%"
     ) in shown(storage)
     assert json.loads(shown(storage, "--json"))["doubt"] == 1.0
+    study.optuna_study.set_user_attr(ENDED, "for a reason")
+    assert "in doubt" not in shown(storage)
 
 
 def test_what_ends_a_search_is_set_and_shown(storage: Storage) -> None:

@@ -3,12 +3,14 @@ from optuna.trial import TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import SpaceError, StudyError
+from histsearch.search.outlook import Outlook
+from histsearch.search.space import Decided
 from histsearch.studies import trial_record
-from histsearch.studies.catalog import create_search, find_study
+from histsearch.studies.catalog import create_search, delete_study, find_study
 from histsearch.studies.limits import change_limits
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.stopping import end_if_due
-from histsearch.studies.study import Study
+from histsearch.studies.study import ENDED, LIMITS, Limits, Study
 from tests.integration.claims import claim_next, claimed
 from tests.integration.studies.small_search import small_space
 
@@ -63,16 +65,90 @@ def test_a_search_that_is_due_by_its_new_limits_too_ends_again(storage: Storage)
     assert study.is_finished
 
 
-def test_the_rule_for_the_winner_changes_alone(storage: Storage) -> None:
-    study = search(storage)
-    before = study.definition.space
-    change_limits(study, {"decided": {"delta": 0.25}})
-    after = find_study(storage, "small").definition.space
-    assert after.decided is not None
-    assert (after.decided.delta, after.decided.epsilon) == (0.25, 0.05)
-    assert after.model_copy(update={"decided": before.decided}) == before
+def test_each_limit_changes_alone(storage: Storage) -> None:
+    study = search(storage, trials=9)
+    stale = find_study(storage, "small")
+    change_limits(study, {"trials": 10})
+    change_limits(study, {"gpu_hours": 3})
+    change_limits(stale, {"decided": {"delta": 0.25}})
+    for known in (study, stale, find_study(storage, "small")):
+        assert known.limits == Limits(3.0, Decided(delta=0.25, epsilon=0.05))
+        assert known.budget == 10
     change_limits(study, {"decided": False})
-    assert find_study(storage, "small").definition.space.decided is None
+    assert study.limits == Limits(3.0, None)
+    assert study.definition == find_study(storage, "small").definition
+
+
+def test_a_running_trial_sees_the_new_hours(storage: Storage) -> None:
+    study = search(storage, trials=9, gpu_hours=1, decided=False)
+    claim = claimed(study)
+    claim.record({trial_record.SECONDS: 5400.0, trial_record.BEST_EPOCH: 1}, {1: 0.5})
+    dues = [claim.study.is_due]
+    for hours in (2, 1):
+        change_limits(study, {"gpu_hours": hours})
+        dues.append(claim.study.is_due)
+    assert dues == [True, False, True]
+
+
+def test_a_verdict_by_the_old_limits_is_dropped(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = search(storage, trials=9, decided={"delta": 50.0, "epsilon": 0.9})
+    complete(study, 0.5)
+    complete(study, 0.5)
+
+    def change_meanwhile(*_: object) -> float:
+        change_limits(study, {"decided": {"delta": 1.0}})
+        return 0.0
+
+    monkeypatch.setattr(Outlook, "doubt", change_meanwhile)
+    end_if_due(find_study(storage, "small"))
+    assert study.ended is None
+    assert study.doubt is None
+    monkeypatch.undo()
+    end_if_due(study)
+    assert study.doubt is not None, "asked anew"
+
+
+def test_what_was_doubted_by_another_rule_is_forgotten(storage: Storage) -> None:
+    study = search(storage, trials=9)
+    complete(study, 0.5)
+    end_if_due(study)
+    assert study.doubt == 1.0
+    change_limits(study, {"decided": False})
+    assert study.doubt is None
+
+
+def test_an_ended_search_is_closed_though_its_limits_are_gone(storage: Storage) -> None:
+    study = search(storage, trials=9, gpu_hours=1, decided=False)
+    claim = claimed(study)
+    claim.record({trial_record.SECONDS: 5400.0, trial_record.BEST_EPOCH: 1}, {1: 0.5})
+    claim.pause()
+    other = claimed(study)
+    other.record({trial_record.BEST_EPOCH: 1}, {1: 0.9})
+    other.tell(TrialState.COMPLETE, 0.9)
+    study.optuna_study.set_user_attr(ENDED, "by hours that were taken off just then")
+    study.optuna_study.set_user_attr(LIMITS, Limits(None, None).to_json())
+    end_if_due(study)
+    assert study.is_finished
+
+
+def test_the_hours_of_a_grid_change_though_more_was_enqueued(storage: Storage) -> None:
+    study = search(storage, sampler="grid", pruner="none", gpu_hours=5)
+    complete(study, 0.5)
+    complete(study, 0.5)
+    study.enqueue({"tau": 4})
+    change_limits(study, {"gpu_hours": 48})
+    assert (study.budget, study.limits.gpu_hours) == (3, 48.0)
+    with pytest.raises(SpaceError, match="at most 2, the points of the grid"):
+        change_limits(study, {"trials": 4})
+
+
+def test_a_study_that_was_deleted_meanwhile_is_named(storage: Storage) -> None:
+    study = search(storage)
+    delete_study(storage, "small")
+    with pytest.raises(StudyError, match=r'found no study "small" any more'):
+        change_limits(study, {"trials": 9})
 
 
 @pytest.mark.parametrize(
@@ -91,9 +167,10 @@ def test_what_is_not_allowed_changes_nothing(
     study = search(storage)
     complete(study, 0.5)
     claimed(study)
+    before = study.limits
     with pytest.raises(error, match=sentence):
         change_limits(study, changes)
-    assert find_study(storage, "small").definition == study.definition
+    assert study.limits == before
     assert study.budget == 2
 
 
@@ -101,5 +178,5 @@ def test_a_retraining_has_no_limits_to_change(storage: Storage) -> None:
     study = search(storage)
     complete(study, 0.5)
     retraining = create_retraining(study, seeds=1)
-    with pytest.raises(StudyError, match="a retraining, which ends with its seeds"):
+    with pytest.raises(StudyError, match=r'ends with its seeds; set a search such as "small"'):
         change_limits(retraining, {"trials": 9})

@@ -23,14 +23,15 @@ from histsearch.exceptions import (
     StudyError,
     WeightsError,
 )
+from histsearch.reports.status import take_status
 from histsearch.search.space import parse_space
 from histsearch.studies.catalog import create_search, delete_study
 from histsearch.studies.claim import Claim
 from histsearch.studies.queue import claim, requeue_abandoned
-from histsearch.studies.study import DEFINITION, Study
+from histsearch.studies.study import DEFINITION, LEFT_BY, Study
 from histsearch.training import checkpoint_store
 from histsearch.training.trainer import Trainer
-from histsearch.workers.registry import Identity, list_workers
+from histsearch.workers.registry import Identity
 from histsearch.workers.stop_request import StopRequest
 from histsearch.workers.worker import DeviceFaultError, Worker, WorkerSettings
 from tests.integration.claims import signed_on
@@ -396,18 +397,16 @@ def test_an_idle_worker_picks_up_new_work_until_stopped(
     assert storage.optuna.get_n_trials(1, TrialState.COMPLETE) == 1
 
 
-def test_an_idle_worker_shows_which_studies_it_cannot_serve(
-    storage: Storage, stripes: dict[str, Any], data_dir: Path
+def test_a_study_says_which_worker_left_it_and_why_until_that_one_serves_it(
+    storage: Storage, stripes: dict[str, Any], data_dir: Path, tmp_path: Path
 ) -> None:
-    create(storage, stripes, weights="nowhere.pth")
-    stop = StopRequest()
-    quick = replace(settings(data_dir, drain=False), heartbeat_seconds=0.1)
-    with ThreadPoolExecutor() as pool:
-        run = pool.submit(Worker(storage, quick, stop).run)
-        shown = "idle; can't serve stripes (its log says why)"
-        wait_until(lambda: [one.activity.word for one in list_workers(storage)] == [shown])
-        stop._requested = True
-        run.result(timeout=WAIT_SECONDS)
+    study = create(storage, stripes, trials=1)
+    with pytest.raises(DataError) as refused:
+        Worker(storage, settings(tmp_path), StopRequest()).run()
+    assert study.left_by == {"tester": str(refused.value)}
+    assert take_status(storage).studies[0].left_by == study.left_by
+    Worker(storage, settings(data_dir), StopRequest()).run()
+    assert study.optuna_study.user_attrs[f"{LEFT_BY}tester"] is None
 
 
 def test_a_missing_weights_file_costs_no_trial(

@@ -70,6 +70,7 @@ def test_random_search_that_never_arrives_bounds_the_ratio(table: Table) -> None
 def test_the_cheapest_peer_counts_and_not_random_trials_with_our_answer(table: Table) -> None:
     ours = several("hist", until=6, right_after=1)
     others = several("random-hist", until=6, right_after=0.5)
+    others += several("hist-warm", until=6, right_after=0.5)
     others += several("asha", until=6, right_after=4) + several("bohb", until=6, right_after=5)
     assert judged(1, table, ours + others) == ["0.25 of asha's", "0.25 of asha's"]
 
@@ -97,12 +98,47 @@ def test_a_peer_that_ended_too_soon_leaves_the_bound_open(
     assert judged(2, table, ours + peer) == [verdict, verdict]
 
 
+def test_of_our_repeats_the_slow_ones_count_in_the_bound(table: Table) -> None:
+    ours = [
+        course("hist", repeat, until=6, right_after=after, pace=1.0)
+        for repeat, after in enumerate((1, 1, 1, 5))
+    ]
+    assert judged(2, table, ours + several("asha", until=6, right_after=4)) == ["no", "no"]
+
+
+def test_both_are_looked_at_as_far_as_the_peers_shortest_repeat(table: Table) -> None:
+    wavers = Step(50, 50.0, 9.0), Step(60, 60.0, 0.0), Step(80, 80.0, 0.0)
+    ours = [
+        one._replace(steps=[*one.steps[:2], *wavers])
+        for one in several("hist", until=4, right_after=1)
+    ]
+    peer = several("asha", until=4, right_after=2)
+    assert judged(1, table, ours + peer) == ["0.50 of asha's"] * 2
+    longer = several("asha", until=8, right_after=6)
+    assert judged(1, table, [*ours, peer[0], *longer[1:]]) == ["no peer arrives"] * 2
+
+
+def test_a_peer_that_ended_sooner_by_seconds_leaves_their_bound_open(table: Table) -> None:
+    ours = several("hist", until=6, right_after=4)
+    peer = several("asha", until=6, right_after=8, pace=0.5)
+    assert judged(2, table, ours + peer) == ["yes", "open (asha ended before)"]
+
+
+def test_where_we_do_not_arrive_there_is_no_ratio(table: Table) -> None:
+    ours = several("hist", until=6, right_after=8)
+    others = several("random", until=6, right_after=4) + several("asha", until=6, right_after=4)
+    for goal in (0, 1):
+        assert judged(goal, table, ours + others) == ["hist doesn't arrive"] * 2
+
+
 def test_drawn_truths_scatter_about_the_smoothed_one_as_far_as_it_is_known(table: Table) -> None:
     truths_GX = table.draw_truths(4000, np.random.default_rng(0))
     best = int(table.truth_G.argmax())
     assert truths_GX.shape == (CONFIGURATIONS, 4000)
     assert np.allclose(truths_GX.mean(axis=1), table.truth_G, atol=0.1)
     assert truths_GX[best].std() == pytest.approx(table.best_deviation, rel=0.1)
+    beside = table.row({"tau": 64, "batch_size": table.grid[best]["batch_size"]})
+    assert np.corrcoef(truths_GX[best], truths_GX[beside])[0, 1] > 0.15, "near ones go together"
 
 
 def test_an_answer_is_as_good_as_the_draws_say(table: Table) -> None:
