@@ -28,7 +28,7 @@ def test_importing_the_command_line_loads_nothing_heavy() -> None:
     ("group", "commands"),
     [
         ([], "worker status train retrain report evaluate export dashboard study data db"),
-        (["study"], "create list show best enqueue pause resume export delete"),
+        (["study"], "create list show best enqueue set pause resume export delete"),
         (["data"], "prepare verify list"),
         (["db"], "url start stop status"),
     ],
