@@ -108,9 +108,9 @@ def _screen(taken: "Status") -> "RenderableType":
             [_worker_row(worker) for worker in taken.workers],
         )
     left = [
-        f"{study.name} is left by {worker}: {reason}"
+        f"{study.name} is left by workers on {host}: {reason}"
         for study in taken.studies
-        for worker, reason in study.left_by.items()
+        for host, reason in study.left_by.items()
     ]
     return Group(studies, *left, "", workers)
 

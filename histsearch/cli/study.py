@@ -137,13 +137,17 @@ def show(
         **({} if study.definition.source else {"ends by": _limits_line(study)}),
         "trials": f"{summary['finished']} of {study.budget} finished ({counts or 'none yet'})",
         **({"learned": f"from {', '.join(study.warm_start)}"} if study.warm_start else {}),
-        **{f"left by {worker}": reason for worker, reason in study.left_by.items()},
+        **({"left by": left} if (left := _left_line(study)) else {}),
         **({"ended": summary["ended"]} if summary["ended"] else {}),
         **({"in doubt": doubt} if (doubt := _doubt_line(study)) else {}),
         "best": "see histsearch report" if study.definition.source else _best_line(winner),
     }
     for label, text in lines.items():
         typer.echo(f"{label + ':':<11}{text}")
+
+
+def _left_line(study: "Study") -> str:
+    return " ".join(f"workers on {host}: {reason}" for host, reason in study.left_by.items())
 
 
 def _doubt_line(study: "Study") -> str | None:

@@ -35,8 +35,7 @@ class StudyStatus:
         hours_unit: What the hours are hours of.
         eta_seconds: Time until it is finished at today's pace; None while nobody works on it or
             no trial has ended.
-        left_by: Workers that could not serve it when they last tried, and why; empty once it is
-            finished.
+        left_by: Hosts whose last worker could not serve it, and why; none of a finished study.
     """
 
     name: str

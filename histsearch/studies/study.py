@@ -103,7 +103,7 @@ class Study:
 
     @property
     def left_by(self) -> dict[str, str]:
-        """Workers that could not serve it when they last tried, and why; none of a finished one."""
+        """Hosts whose last worker could not serve it, and why; none of a finished study."""
         attributes = {} if self.is_finished else self.optuna_study.user_attrs
         return {
             key.removeprefix(LEFT_BY): reason
@@ -111,10 +111,10 @@ class Study:
             if key.startswith(LEFT_BY) and reason
         }
 
-    def note_left(self, worker: str, reason: str | None) -> None:
-        """Note why a worker can't serve it, or that it can."""
-        if self.optuna_study.user_attrs.get(LEFT_BY + worker) != reason:
-            self.optuna_study.set_user_attr(LEFT_BY + worker, reason)
+    def note_left(self, host: str, reason: str | None) -> None:
+        """Note why a worker of this host can't serve it, or that it can."""
+        if self.optuna_study.user_attrs.get(LEFT_BY + host) != reason:
+            self.optuna_study.set_user_attr(LEFT_BY + host, reason)
 
     @property
     def doubt(self) -> float | None:

@@ -239,7 +239,7 @@ class Worker:
             if not self._stop():
                 raise
             return None
-        study.note_left(self._settings.identity.name, None)
+        study.note_left(self._settings.identity.host, None)
         return dataset
 
     def _dataset(self, space: Space) -> Dataset:
@@ -254,7 +254,7 @@ class Worker:
     def _leave(self, study: Study, error: HistsearchError) -> None:
         log.error("leaving study %s to other workers until restarted: %s", study.name, error)
         self._unusable[study.name] = error
-        study.note_left(self._settings.identity.name, str(error))
+        study.note_left(self._settings.identity.host, str(error))
 
     def _check_usable(self) -> None:
         """Don't idle, or end well, over studies that this machine can't serve."""

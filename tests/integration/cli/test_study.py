@@ -36,6 +36,8 @@ def test_a_search_tells_how_far_it_is_from_being_decided(storage: Storage) -> No
         ),
     )
     assert "in doubt" not in shown(storage)
+    study.note_left("node7", "There is no folder /data.")
+    assert "left by:   workers on node7: There is no folder /data.\n" in shown(storage)
     claim = claimed(study)
     claim.record({trial_record.BEST_EPOCH: 1}, {1: 0.5})
     claim.tell(TrialState.COMPLETE, 0.5)

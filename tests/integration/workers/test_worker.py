@@ -403,10 +403,10 @@ def test_a_study_says_which_worker_left_it_and_why_until_that_one_serves_it(
     study = create(storage, stripes, trials=1)
     with pytest.raises(DataError) as refused:
         Worker(storage, settings(tmp_path), StopRequest()).run()
-    assert study.left_by == {"tester": str(refused.value)}
+    assert study.left_by == {"localhost": str(refused.value)}
     assert take_status(storage).studies[0].left_by == study.left_by
     Worker(storage, settings(data_dir), StopRequest()).run()
-    assert study.optuna_study.user_attrs[f"{LEFT_BY}tester"] is None
+    assert study.optuna_study.user_attrs[f"{LEFT_BY}localhost"] is None
 
 
 def test_a_missing_weights_file_costs_no_trial(
