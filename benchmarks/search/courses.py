@@ -15,8 +15,8 @@ from benchmarks.search.methods import build
 from benchmarks.search.simulator import Problem, Simulation, Step
 from benchmarks.search.table import Table
 
-Key = tuple[str, str, int, int, str | None]
-"""Table, method, workers, repeat, and the table that was searched before."""
+Key = tuple[str, str, int, int, str | None, int | None]
+"""Table, method, workers, repeat, the table that was searched before, and the limit of trials."""
 
 
 class Course(NamedTuple):
@@ -29,10 +29,14 @@ class Course(NamedTuple):
     steps: list[Step]
     own_seconds: float
     earlier: str | None = None
+    trials: int | None = None
 
     @property
     def key(self) -> Key:
-        return self.table, self.method, self.workers, self.repeat, self.earlier
+        return (
+            *(self.table, self.method, self.workers, self.repeat),
+            *(self.earlier, self.trials),
+        )
 
     def line(self) -> str:
         steps = [
@@ -88,12 +92,13 @@ class Task(NamedTuple):
     budget: float
     repeat: int
     earlier: Path | None = None
+    trials: int | None = None
 
     @property
     def key(self) -> Key:
         """That of its course."""
         earlier = None if self.earlier is None else self.earlier.stem
-        return self.table.stem, self.method, self.workers, self.repeat, earlier
+        return self.table.stem, self.method, self.workers, self.repeat, earlier, self.trials
 
 
 @cache
@@ -109,7 +114,7 @@ def simulate(task: Task) -> Course:
     warnings.filterwarnings("ignore")
     table = _load(task.table)
     earlier = None if task.earlier is None else _load(task.earlier)
-    problem = Problem(table.values, table.epochs, task.workers, earlier)
+    problem = Problem(table.values, table.epochs, task.workers, earlier, task.trials)
     search = build(task.method, problem, task.repeat)
     started = time.process_time()
     steps = Simulation(
@@ -123,6 +128,7 @@ def simulate(task: Task) -> Course:
         _changes(steps),
         time.process_time() - started,
         None if earlier is None else earlier.name,
+        task.trials,
     )
 
 

@@ -19,12 +19,14 @@ class Problem(NamedTuple):
         epochs: Epochs of a full run.
         workers: How many run trials at once.
         earlier: Another table, which a method may have searched before.
+        trials: How many trials it may begin; None for any number.
     """
 
     values: dict[str, tuple[Value, ...]]
     epochs: int
     workers: int
     earlier: Table | None = None
+    trials: int | None = None
 
 
 class Job(NamedTuple):

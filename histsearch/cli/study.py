@@ -152,14 +152,26 @@ def _left_line(study: "Study") -> str:
 
 def _doubt_line(study: "Study") -> str | None:
     """How far the search is from being decided; None where that isn't asked, or not any more."""
+    from histsearch.search.space import Decided
+
     decided, doubt = study.limits.decided, study.doubt
-    if decided is None or doubt is None or study.ended or study.is_finished:
+    if doubt is None or study.ended or (decided is None and study.may_start):
         return None
+    rule = decided or Decided()
+    rivals = "another configuration beats" if study.may_start else "a paused trial overtakes"
     return (
-        f"another is better than the winner by more than {decided.delta:g} points with a "
-        f"probability of {doubt:.0%} (100% until three configurations and every value have run); "
-        f"the search ends below {100 * decided.epsilon:g}%"
+        f"{doubt:.0%} chance that {rivals} the winner by more than {rule.delta:g} points; the "
+        f"search ends below {100 * rule.epsilon:g}%{_unseen(study) if study.may_start else ''}"
     )
+
+
+def _unseen(study: "Study") -> str:
+    """Which values must run before the search can be decided; empty if all have."""
+    unseen = [
+        f"{name} = {values[0]}" if len(values) == 1 else f"{name} from {values[0]} to {values[-1]}"
+        for name, values in study.outlook().unseen().items()
+    ]
+    return f", once trials have run with {' and '.join(unseen)}" if unseen else ""
 
 
 def _domain(domain: object) -> str:

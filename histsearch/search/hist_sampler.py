@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from typing_extensions import override
 from histsearch.search.candidates import SearchSpace
 from histsearch.search.experience import favourites
 from histsearch.search.history import (
+    PAUSED,
     History,
     draw,
     load_planner,
@@ -85,7 +87,9 @@ class HistSampler(BaseSampler):
                 "found a study that minimises; HistSampler is for R@1, create it with "
                 'direction="maximize"'
             )
-        history, planner = self._look(study, but=trial.number)
+        others = study.get_trials(deepcopy=False)
+        history, planner = self._look(study, [one for one in others if one.number != trial.number])
+        store_answer(study, history, planner)
         space = SearchSpace(self._search_space)
         enqueued = space.part(trial.system_attrs.get("fixed_params", {}))
         configurations = history.candidates.configurations
@@ -100,8 +104,10 @@ class HistSampler(BaseSampler):
         # Where claims aren't in turn, others may be choosing at this moment: they go first.
         choosing = [
             other.number
-            for other in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-            if other.number < trial.number and not space.holds(other.params)
+            for other in others
+            if other.state == TrialState.RUNNING
+            and other.number < trial.number
+            and not space.holds(other.params)
         ]
         for number in [*choosing, trial.number]:
             row = self._next(planner, views, possible, barred, number)
@@ -139,7 +145,27 @@ class HistSampler(BaseSampler):
             study: The study, whose paused trials wait and carry the attribute `history.PAUSED`.
             may_start: Whether a new trial could be started instead.
         """
-        history, planner = self._look(study)
+        history, planner = self._look(study, study.get_trials(deepcopy=False))
+        store_answer(study, history, planner)
+        return self._paused_choice(history, planner, may_start=may_start)
+
+    def would_resume(self, study: optuna.Study, trial: FrozenTrial, *, may_start: bool) -> bool:
+        """Whether `resume` would choose a running trial, were it paused after its last epoch.
+
+        Args:
+            study: The study.
+            trial: The trial, with the epochs that count.
+            may_start: Whether a new trial could be started instead.
+        """
+        left = copy(trial)
+        left.state = TrialState.WAITING
+        left.user_attrs = {**trial.user_attrs, PAUSED: True}
+        trials = study.get_trials(deepcopy=False)
+        trials = [left if one.number == trial.number else one for one in trials]
+        history, planner = self._look(study, trials)
+        return self._paused_choice(history, planner, may_start=may_start) == trial.number
+
+    def _paused_choice(self, history: History, planner: Planner, *, may_start: bool) -> int | None:
         if not any(view.resumable for view in history.views):
             return None
         action = planner.next(history.views, barred=history.barred, may_start=may_start)
@@ -147,8 +173,7 @@ class HistSampler(BaseSampler):
             return None
         return history.numbers[action.trial]
 
-    def _look(self, study: optuna.Study, but: int | None = None) -> tuple[History, Planner]:
-        trials = [trial for trial in study.get_trials(deepcopy=False) if trial.number != but]
+    def _look(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> tuple[History, Planner]:
         history = read_history(
             trials,
             self._search_space,
@@ -160,7 +185,6 @@ class HistSampler(BaseSampler):
             _warn_of_silence(trials)
         planner = load_planner(study, history, self._epochs, self._min_epochs)
         refit(study, history, planner)
-        store_answer(study, history, planner)
         return history, planner
 
 

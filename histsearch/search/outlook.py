@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import optuna
@@ -67,21 +67,22 @@ class Outlook:
             return None
         return self._merit(self.history.views[index])
 
-    def winner(self, numbers: Collection[int]) -> int | None:
+    def winner(self, numbers: Collection[int], *, any_will_do: bool = False) -> int | None:
         """Number of the trial that is furthest of those of the best configuration.
 
         That is the answer; where none of the trials is of it, the one with the best expectations.
 
         Args:
-            numbers: The trials to look at; those of configurations that failed are passed over,
-                unless one ran to its end.
+            numbers: The trials to look at.
+            any_will_do: Whether configurations count of which a trial failed and none ran to its
+                end.
         """
         begun = [
             (self._merit(view), len(view.recalls), -number)
             for view, number in zip(self.history.views, self.history.numbers, strict=True)
             if number in numbers
             and view.recalls
-            and view.configuration not in self.history.ruled_out
+            and (any_will_do or view.configuration not in self.history.ruled_out)
         ]
         return -max(begun)[2] if begun else None
 
@@ -97,6 +98,30 @@ class Outlook:
         views = [view._replace(running=False) for view in self.history.views]
         rng = np.random.default_rng(_SEED)
         return self.planner.doubt(views, self.answer, delta, epsilon, rng, self.history.barred)
+
+    def chance_of_overtaking(self, delta: float, epsilon: float) -> float:
+        """The probability that running or paused trials, run to their ends, change the answer.
+
+        Those of configurations that failed or diverged don't count.
+
+        Args:
+            delta: By more than so many points of R@1.
+            epsilon: Below this probability it is worked out with more care.
+        """
+        rng = np.random.default_rng(_SEED)
+        return self.planner.chance_of_overtaking(
+            self.history.views, self.answer, delta, epsilon, rng, self.history.barred
+        )
+
+    def unseen(self) -> dict[str, list[Any]]:
+        """The values of each hyperparameter that neither ran nor one near them, in order."""
+        configurations = self.history.candidates.configurations
+        rows_D = self.planner.unseen(self.history.views, self.history.barred)
+        return {
+            name: list(dict.fromkeys(sorted(configurations[row][name] for row in rows)))
+            for name, rows in zip(configurations[0], rows_D, strict=False)
+            if rows
+        }
 
     def _merit(self, view: TrialView) -> tuple[bool, float]:
         mean_G = self.planner.posterior(self.history.views).mean_G

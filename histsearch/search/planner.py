@@ -242,7 +242,7 @@ class Planner:
         """
         count = set(range(len(self.model.places_GD))).difference(barred)
         ran = count.intersection(trial.configuration for trial in trials if trial.recalls)
-        if len(ran) < min(_FEWEST_TO_DECIDE, len(count)) or not self._have_seen(ran, count):
+        if len(ran) < min(_FEWEST_TO_DECIDE, len(count)) or any(self._unseen_D(ran, count)):
             return 1.0
         with _one_thread():
             chance = self.posterior(trials).chance_of_better(answer, delta, rng, barred)
@@ -254,13 +254,63 @@ class Planner:
                 for weight, model in self.model.draws(curves, _DRAWS, rng)
             )
 
-    def _have_seen(self, ran: Collection[int], count: Collection[int]) -> bool:
-        """Whether all values among some candidates are near those of the ones that ran."""
-        ran_RD, count_CD = (self.model.places_GD[sorted(rows)] for rows in (ran, count))
-        return all(
-            bool((distances_PP[count_CD[:, which]][:, ran_RD[:, which]].min(axis=1) < _NEAR).all())
+    def chance_of_overtaking(
+        self,
+        trials: Sequence[TrialView],
+        answer: int,
+        delta: float,
+        epsilon: float,
+        rng: np.random.Generator,
+        barred: Sequence[int] = (),
+    ) -> float:
+        """The probability that trials that were begun, run to their ends, change the answer.
+
+        That is, that the posterior mean of another configuration among them then exceeds that of
+        the answer by more than ``delta``. Doubts that these trials can't settle don't count.
+
+        Args:
+            trials: All trials of the study; running and resumable ones are the begun ones.
+            answer: The candidate that would be recommended.
+            delta: In points of R@1.
+            epsilon: From this probability on the settings at hand suffice; as for `doubt`.
+            rng: Source of the samples that it is counted in.
+            barred: Candidates that don't count.
+        """
+        pending = [
+            Pending(trial.configuration, len(trial.recalls), self.epochs)
+            for trial in trials
+            if (trial.running or trial.resumable) and trial.configuration not in barred
+        ]
+        rivals = sorted({one.configuration for one in pending}.difference([answer]))
+        if not rivals:
+            return 0.0
+        curves = _curves(trials)
+
+        def chance_by(model: CurveModel) -> float:
+            now, later = model.posterior(curves, ()), model.posterior(curves, pending)
+            return now.chance_of_overtaking(later, answer, rivals, delta, rng)
+
+        with _one_thread():
+            chance = chance_by(self.model)
+            if chance >= epsilon:
+                return chance
+            draws = self.model.draws(curves, _DRAWS, rng)
+            return sum(weight * chance_by(model) for weight, model in draws)
+
+    def unseen(self, trials: Sequence[TrialView], barred: Sequence[int] = ()) -> list[list[int]]:
+        """Of each hyperparameter, the candidates whose value neither ran nor one near it."""
+        count = set(range(len(self.model.places_GD))).difference(barred)
+        ran = count.intersection(trial.configuration for trial in trials if trial.recalls)
+        return self._unseen_D(ran, count) if ran else []
+
+    def _unseen_D(self, ran: Collection[int], count: Collection[int]) -> list[list[int]]:
+        rows_C = np.array(sorted(count))
+        ran_RD, count_CD = self.model.places_GD[sorted(ran)], self.model.places_GD[rows_C]
+        nearest_DC = [
+            distances_PP[count_CD[:, which]][:, ran_RD[:, which]].min(axis=1)
             for which, distances_PP in enumerate(self._distances_D)
-        )
+        ]
+        return [rows_C[nearest_C >= _NEAR].tolist() for nearest_C in nearest_DC]
 
     def next(
         self,

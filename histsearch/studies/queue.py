@@ -58,14 +58,10 @@ def claim(study: Study, worker_id: int) -> Claim | None:
 
 def _next_trial(study: Study, within: BaseStorage) -> int | None:
     """Start a trial, all its parameters set; its key, or None when there is none to start."""
-    space = study.definition.space
     optuna_study = optuna.load_study(study_name=study.name, storage=within)
     trials = optuna_study.get_trials(deepcopy=False)
-    waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
-    paused = [trial for trial in waiting if trial.user_attrs.get(trial_record.PAUSED)]
-    begun = len(trials) - len(waiting) + len(paused)
-    sampler = optuna_study.sampler = build_sampler(space, (space.protocol.seed + begun) % _SEEDS)
-    urgent = [trial for trial in waiting if trial not in paused]
+    paused, urgent = _waiting(trials)
+    sampler = optuna_study.sampler = _sampler(study, trials)
     if urgent:
         if study.ended is not None and not urgent[0].intermediate_values:
             within.set_trial_user_attr(urgent[0]._trial_id, trial_record.TO_THE_END, True)
@@ -79,6 +75,39 @@ def _next_trial(study: Study, within: BaseStorage) -> int | None:
     return _start(optuna_study, study.definition, new)
 
 
+def _waiting(trials: Sequence[FrozenTrial]) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+    """The paused trials, and those that wait for no choice."""
+    waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
+    paused = [trial for trial in waiting if trial.user_attrs.get(trial_record.PAUSED)]
+    return paused, [trial for trial in waiting if trial not in paused]
+
+
+def _sampler(study: Study, trials: Sequence[FrozenTrial]) -> BaseSampler:
+    """The sampler of the next claim, whose seed follows from how many trials have begun."""
+    space = study.definition.space
+    begun = len(trials) - len(_waiting(trials)[1])
+    return build_sampler(space, (space.protocol.seed + begun) % _SEEDS)
+
+
+def goes_straight_on(study: Study, trial: FrozenTrial) -> bool:
+    """Whether a worker that left its trial now would be given the same one at once.
+
+    It then need not save the trial, claim it again, and build its network anew.
+
+    Args:
+        study: The study.
+        trial: The running trial, with the epochs that count.
+    """
+    trials = study.trials()
+    paused, urgent = _waiting(trials)
+    if urgent or any(one.user_attrs.get(trial_record.TO_THE_END) for one in paused):
+        return False
+    sampler = _sampler(study, trials)
+    return isinstance(sampler, HistSampler) and sampler.would_resume(
+        study.optuna_study, trial, may_start=study.may_start
+    )
+
+
 def _worth_resuming(
     study: Study, optuna_study: optuna.Study, sampler: BaseSampler, paused: Sequence[FrozenTrial]
 ) -> int | None:
@@ -88,10 +117,7 @@ def _worth_resuming(
             return trial.number
     if not paused or study.ended is not None or not isinstance(sampler, HistSampler):
         return None
-    number = sampler.resume(optuna_study, may_start=study.may_start)
-    if number is None and not study.may_start:
-        return paused[0].number  # others of its configuration failed, but it is all there is
-    return number
+    return sampler.resume(optuna_study, may_start=study.may_start)
 
 
 def _start(study: optuna.Study, definition: StudyDefinition, trial_id: int) -> int:

@@ -5,6 +5,7 @@ import logging
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import Connection
 
+from histsearch.search.space import Decided
 from histsearch.studies import trial_record
 from histsearch.studies.claim import Claim, last_attempt
 from histsearch.studies.study import DOUBT, ENDED, Limits, Study
@@ -16,7 +17,9 @@ _LOST = (TrialState.FAIL, TrialState.PRUNED)
 
 
 def end_if_due(study: Study) -> list[Claim]:
-    """End a study whose hours are used up or whose winner is decided.
+    """End a study whose hours are used up, whose winner is decided, or whose trials have begun.
+
+    In the last case, as soon as no paused or running trial is likely to overtake the winner.
 
     With paused trials, the furthest one of the winner is then to run to its end, and so are those
     that were enqueued and never started. Once they have, the others that wait are pruned; should
@@ -29,18 +32,19 @@ def end_if_due(study: Study) -> list[Claim]:
     if study.definition.kind != "search":
         return []
     limits = study.limits
-    if (limits == _NONE and study.ended is None) or study.paused or _is_closed(study):
+    has_begun_all = study.pauses and not study.may_start
+    may_end = limits != _NONE or has_begun_all or study.ended is not None
+    if study.paused or not may_end or _is_closed(study):
         return []
     # Without the lock, for it may take seconds; what others begin meanwhile is closed all the same.
     reason = _reason(study, limits) if study.ended is None else None
     with study.storage.lock(study.id) as connection:
         if study.ended is None:
-            if reason is None or study.limits != limits:
+            if reason is None or study.limits != limits or (has_begun_all and study.may_start):
                 return []
             log.info("study %s ends: %s", study.name, reason, extra={"study": study.name})
             study.optuna_study.set_user_attr(ENDED, reason)
-        pauses = study.definition.space.pruner.name == "hist"
-        return _close(study, connection) if pauses else []
+        return _close(study, connection) if study.pauses else []
 
 
 def _is_closed(study: Study) -> bool:
@@ -54,7 +58,11 @@ def _reason(study: Study, limits: Limits) -> str | None:
     gpu_hours, decided = limits
     if gpu_hours is not None and study.hours >= gpu_hours:
         return f"{study.hours:.3g} hours are used, of {gpu_hours:g}"
-    if decided is None or not any(trial.intermediate_values for trial in study.trials()):
+    if not any(trial.intermediate_values for trial in study.trials()):
+        return None
+    if study.pauses and not study.may_start:
+        return _no_trial_overtakes(study, limits)
+    if decided is None:
         return None
     doubt = study.outlook().doubt(decided.delta, decided.epsilon)
     _note_doubt(study, limits, doubt)
@@ -63,6 +71,22 @@ def _reason(study: Study, limits: Limits) -> str | None:
     return (
         f"the winner is decided: that another is better by more than {decided.delta:g} "
         f"points has a probability under {decided.epsilon:g}"
+    )
+
+
+def _no_trial_overtakes(study: Study, limits: Limits) -> str | None:
+    """Why a study whose trials have all begun ends now; None if a trial may change its winner."""
+    waiting = study.trials(TrialState.WAITING)
+    if not all(trial.user_attrs.get(trial_record.PAUSED) for trial in waiting):
+        return None
+    decided = limits.decided or Decided()
+    doubt = study.outlook().chance_of_overtaking(decided.delta, decided.epsilon)
+    _note_doubt(study, limits, doubt)
+    if doubt >= decided.epsilon:
+        return None
+    return (
+        f"no new trial may start, and the chance that a paused one overtakes the winner by more "
+        f"than {decided.delta:g} points is under {decided.epsilon:.0%}"
     )
 
 
@@ -86,11 +110,14 @@ def _close(study: Study, connection: Connection) -> list[Claim]:
         for trial in trials
     ):
         return []
-    winner = study.outlook().winner([trial.number for trial in trials])
+    numbers, outlook = [trial.number for trial in trials], study.outlook()
+    winner = outlook.winner(numbers)
     if winner is None and not study.is_due and study.count() < study.budget:
         log.info("study %s goes on: no trial that was begun can win", study.name)
         study.optuna_study.set_user_attr(ENDED, None)
         return []
+    if winner is None:
+        winner = outlook.winner(numbers, any_will_do=True)
     for trial in trials:
         if trial.number == winner and trial.state != TrialState.COMPLETE:
             within.set_trial_user_attr(trial._trial_id, trial_record.TO_THE_END, True)

@@ -89,7 +89,14 @@ class Study:
 
     @property
     def ended(self) -> str | None:
-        """Why it ended before its budget of trials was used up; None if it didn't."""
+        """Why it ended; None while it goes on."""
+        if self._ended_early is None and self.is_finished:
+            return f"all {self.budget} trials have run" if self.budget > 1 else "its trial has run"
+        return self._ended_early
+
+    @property
+    def _ended_early(self) -> str | None:
+        """Why it ended before all trials of its budget were begun and run to their ends."""
         reason: str | None = self.optuna_study.user_attrs.get(ENDED)
         return reason
 
@@ -120,7 +127,9 @@ class Study:
     def doubt(self) -> float | None:
         """How probable it was, when workers last asked, that another beats the winner by delta.
 
-        1.0 until three configurations and every value were seen; None where they haven't asked.
+        While new trials may start, any other configuration: 1.0 until three configurations and
+        every value were seen. Later, one of the paused or running trials. None where they haven't
+        asked.
         """
         doubt: float | None = self.optuna_study.user_attrs.get(DOUBT)
         return doubt
@@ -156,7 +165,7 @@ class Study:
     @property
     def may_start(self) -> bool:
         """Whether its budget allows of a new trial."""
-        return self.ended is None and self.count() < self.budget
+        return self._ended_early is None and self.count() < self.budget
 
     @property
     def has_no_winner(self) -> bool:
@@ -164,10 +173,15 @@ class Study:
 
         Only with the hist pruner, which ends a study before its winner is complete.
         """
-        if self.ended is None or self.definition.space.pruner.name != "hist":
+        if self._ended_early is None or not self.pauses:
             return False
         left = self.count(TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
         return left == 0 and self.count() < self.budget and not self.is_due
+
+    @property
+    def pauses(self) -> bool:
+        """Whether its trials are paused, to be gone on with when they promise more."""
+        return self.definition.kind == "search" and self.definition.space.pruner.name == "hist"
 
     @property
     def hours(self) -> float:
@@ -186,7 +200,7 @@ class Study:
         """Whether its budget is used up or it has ended before, and no trial waits or runs."""
         if self.count(TrialState.WAITING, TrialState.RUNNING) or self.has_no_winner:
             return False
-        return self.ended is not None or self.count() >= self.budget
+        return self._ended_early is not None or self.count() >= self.budget
 
     def check_images(self, fingerprint: str) -> None:
         """Make sure that all workers of a study, and of its retrainings, see the same images.

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from numpy.linalg import LinAlgError
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from histsearch.data.catalog import recall_ks
 from histsearch.data.dataset import Dataset
@@ -29,6 +29,8 @@ from histsearch.models.checkpoint import dump_checkpoint
 from histsearch.studies import trial_record
 from histsearch.studies.checkpoints import model_key
 from histsearch.studies.claim import Claim, ClaimLostError
+from histsearch.studies.queue import goes_straight_on
+from histsearch.studies.stopping import end_if_due
 from histsearch.training.checkpoint_store import CheckpointStore
 from histsearch.training.hyperparameters import Value
 from histsearch.training.run_checkpoint import RunCheckpoints
@@ -402,13 +404,13 @@ class _SearchRun(_Run):
     def _left(self, trainer: Trainer) -> Outcome | None:
         """The outcome of a trial to be left; None where its state can't be saved, to go on."""
         pruner = self.study.definition.space.pruner.name
-        if pruner == "hist":
+        if self.study.pauses:
             self.left_after = None
             if not self.save(trainer):
                 return None
+            reason = f"after epoch {trainer.finished_epochs} something else promises more"
             return Outcome(
-                TrialState.WAITING,
-                reason=f"after epoch {trainer.finished_epochs} something else promises more",
+                TrialState.WAITING, reason="the study ended" if self.study.ended else reason
             )
         rule = "the median" if pruner == "median" else f'what "{pruner}" asks for'
         return Outcome(
@@ -441,14 +443,8 @@ class _SearchRun(_Run):
     def _judge(self, curve: dict[int, float]) -> None:
         if len(curve) < len(self.finished):
             return  # it was kept while the database was away, and a later one follows
-        # By the curve of this run: an earlier attempt may have stored steps beyond it.
-        study = self.study
         try:
-            frozen = copy.copy(study.storage.optuna.get_trial(self.claim.trial._trial_id))
-            frozen.intermediate_values = curve
-            leave = self._has_ended(frozen) or study.optuna_study.pruner.prune(
-                study.optuna_study, frozen
-            )
+            leave = self._is_due_to_leave(curve)
         except KeyError:  # the study was deleted
             raise ClaimLostError from None
         except LinAlgError as error:
@@ -457,11 +453,19 @@ class _SearchRun(_Run):
         if leave:
             self.left_after = max(curve)
 
-    def _has_ended(self, trial: FrozenTrial) -> bool:
-        """Whether the study ended meanwhile, and left this trial to be closed."""
-        pauses = self.study.definition.space.pruner.name == "hist"
-        to_the_end = trial.user_attrs.get(trial_record.TO_THE_END)
-        return pauses and not to_the_end and (self.study.ended is not None or self.study.is_due)
+    def _is_due_to_leave(self, curve: dict[int, float]) -> bool:
+        """Whether the trial is to be left, and wouldn't be this worker's next one all the same."""
+        study = self.study
+        if study.pauses and (study.is_due or not study.may_start):
+            for closed in end_if_due(study):
+                self.runner.forget(closed)
+        # By the curve of this run: an earlier attempt may have stored steps beyond it.
+        trial = copy.copy(study.storage.optuna.get_trial(self.claim.trial._trial_id))
+        trial.intermediate_values = curve
+        if study.pauses and study.ended is not None:
+            return not trial.user_attrs.get(trial_record.TO_THE_END)
+        leave = study.optuna_study.pruner.prune(study.optuna_study, trial)
+        return leave and not (study.pauses and goes_straight_on(study, trial))
 
 
 class _RetrainRun(_Run):

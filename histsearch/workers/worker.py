@@ -24,6 +24,7 @@ from histsearch.exceptions import (
     WeightsError,
 )
 from histsearch.search.space import Space
+from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study, list_studies
 from histsearch.studies.claim import Claim, Ending
 from histsearch.studies.queue import (
@@ -265,8 +266,10 @@ class Worker:
 
     def _execute(self, claimed: Claim, dataset: Dataset) -> None:
         parameters = " ".join(f"{name}={value}" for name, value in claimed.trial.params.items())
-        again = f" (attempt {claimed.attempt})" if claimed.attempt > 1 else ""
-        log.info("%s  started%s: %s", claimed.label, again, parameters)
+        crashes = len(claimed.trial.user_attrs.get(trial_record.RETRIES, ()))
+        verb = "goes on" if claimed.trial.intermediate_values else "started"
+        again = f" (attempt {crashes + 1})" if crashes else ""
+        log.info("%s  %s%s: %s", claimed.label, verb, again, parameters)
         self._reporter.begin(claimed)
         self._claimed = claimed
         try:

@@ -64,6 +64,7 @@ class OptunaSearch(Search):
     def __init__(self, study: Study, problem: Problem, *, by_place: bool) -> None:
         self._study = study
         self._epochs = problem.epochs
+        self._most = problem.trials
         self._values = problem.values
         self._by_place = by_place
         self._distributions: dict[str, BaseDistribution] = {
@@ -77,7 +78,9 @@ class OptunaSearch(Search):
         self._best_params: Params = {}
         self._any_complete = False
 
-    def next(self) -> Job:
+    def next(self) -> Job | None:
+        if self._most is not None and len(self._trials) >= self._most:
+            return None
         trial = self._study.ask(self._distributions)
         self._trials[trial.number] = trial
         return Job(trial.number, self._params(trial.params))

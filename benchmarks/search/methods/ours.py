@@ -13,6 +13,7 @@ from histsearch.search.candidates import MOST, SearchSpace
 from histsearch.search.experience import Experience, expected_by_all
 from histsearch.search.history import BEST, learn_from
 from histsearch.search.planner import Fit, Planner, TrialView
+from histsearch.search.space import Decided
 
 _EARLIER_BUDGET = 0.05  # part of the earlier grid's cost that was spent there
 
@@ -34,6 +35,9 @@ class HistSearch(Search):
         self._first = self._planner.first(every, self._rng)
         self._trials: list[TrialView] = []
         self._answer: int | None = None
+        self._most = problem.trials
+        self._is_over = False
+        self._doubts = np.random.default_rng(seed)
 
     def _plan(self, fit: Fit | None = None) -> Planner:
         expected_KGB = expected_by_all(self._experiences, self._candidates.configurations)
@@ -61,15 +65,50 @@ class HistSearch(Search):
         if not self._trials:
             return self._start(self._first)
         self._draw_anew()
-        action = self._planner.next(self._trials)
+        if self._has_ended():
+            winner = self._winner()
+            return self._resume(winner) if self._trials[winner].resumable else None
+        action = self._planner.next(self._trials, may_start=self._may_start)
         if action is None:
             return None
         if action.trial is None:
             return self._start(action.configuration)
-        self._trials[action.trial] = self._trials[action.trial]._replace(
-            running=True, resumable=False
-        )
-        return self._job(action.trial)
+        return self._resume(action.trial)
+
+    @property
+    def _may_start(self) -> bool:
+        return self._most is None or len(self._trials) < self._most
+
+    def _has_ended(self) -> bool:
+        """Whether no new trial may start, and those that were begun will hardly change the answer.
+
+        As a study ends without ``[decided]``.
+        """
+        if not (self._may_start or self._is_over):
+            limits = Decided()
+            chance = self._planner.chance_of_overtaking(
+                self._trials,
+                self._standing(),
+                limits.delta,
+                limits.epsilon,
+                self._doubts,
+            )
+            self._is_over = chance < limits.epsilon
+        return self._is_over
+
+    def _standing(self) -> int:
+        self._answer = self._planner.answer(self._trials, self._answer).configuration
+        return self._answer
+
+    def _winner(self) -> int:
+        """The furthest trial of the answer."""
+        answer = self._standing()
+        its = [number for number, one in enumerate(self._trials) if one.configuration == answer]
+        return max(its, key=lambda number: len(self._trials[number].recalls))
+
+    def _resume(self, trial: int) -> Job:
+        self._trials[trial] = self._trials[trial]._replace(running=True, resumable=False)
+        return self._job(trial)
 
     def _start(self, row: int) -> Job:
         self._trials.append(TrialView(row, (), running=True))
@@ -92,15 +131,17 @@ class HistSearch(Search):
         self._planner.refit(self._trials)
         if not known.resumable:
             return False
-        action = self._planner.next(self._trials, current=trial)
-        goes_on = action is not None and action.trial == trial
+        if self._has_ended():
+            goes_on = trial == self._winner()
+        else:
+            action = self._planner.next(self._trials, current=trial, may_start=self._may_start)
+            goes_on = action is not None and action.trial == trial
         if goes_on:
             self._trials[trial] = known._replace(running=True, resumable=False)
         return goes_on
 
     def recommend(self) -> Params:
-        self._answer = self._planner.answer(self._trials, self._answer).configuration
-        return self._candidates.configurations[self._answer]
+        return self._candidates.configurations[self._standing()]
 
     def doubt(self, delta: float, epsilon: float, rng: np.random.Generator) -> float:
         """The probability that one is better than the answer by more than ``delta``."""

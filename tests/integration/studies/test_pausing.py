@@ -7,6 +7,8 @@ from histsearch.database.storage import Storage
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, find_study
 from histsearch.studies.claim import Claim
+from histsearch.studies.limits import change_limits
+from histsearch.studies.queue import goes_straight_on
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.stopping import end_if_due
 from histsearch.studies.study import ENDED, Study
@@ -347,7 +349,134 @@ def test_a_paused_trial_whose_like_failed_is_brought_to_its_end(storage: Storage
         study.enqueue({"tau": 8, "batch_size": 8})
     alone = paused(study, 0.5)
     claimed(study).tell(TrialState.FAIL)
+    end_if_due(study)
     assert claimed(study).trial.number == alone.trial.number
+
+
+def begun(study: Study, *ends: float) -> None:
+    """New trials that were paused after two epochs, the last of which had these R@1."""
+    for recall in ends:
+        tau, batch_size = divmod(study.count(), 3)
+        study.enqueue({"tau": LISTS["tau"][tau], "batch_size": LISTS["batch_size"][batch_size]})
+        paused(study, recall - 0.05, recall)
+
+
+@pytest.mark.parametrize("decided", [False, {"delta": 0.5, "epsilon": 0.05}])
+def test_a_search_ends_when_no_paused_trial_may_overtake_the_winner(
+    storage: Storage, decided: object
+) -> None:
+    study = hist_study(storage, trials=5, decided=decided)
+    begun(study, 0.31, 0.28, 0.30, 0.33)
+    assert end_if_due(study) == []
+    assert study.ended is None, "another trial may start"
+    study.enqueue({"tau": 32, "batch_size": 32})
+    complete(study, 0.8, 0.7, 0.75, 0.78)
+
+    closed = end_if_due(study)
+    assert [one.trial.number for one in closed] == [0, 1, 2, 3]
+    assert study.ended is not None
+    assert study.ended.startswith("no new trial may start, and the chance that a paused one")
+    assert study.doubt is not None
+    assert study.doubt < 0.05
+    assert claim_next(study) is None
+    assert study.is_finished
+
+
+def test_a_search_goes_on_with_a_paused_trial_that_may_overtake_the_winner(
+    storage: Storage,
+) -> None:
+    study = hist_study(storage, trials=5, decided=False)
+    begun(study, 0.64, 0.65, 0.64)
+    study.enqueue({"tau": 32, "batch_size": 16})
+    paused(study, 0.70, 0.745)
+    study.enqueue({"tau": 16, "batch_size": 16})
+    complete(study, 0.8, 0.7, 0.75, 0.78)
+    assert end_if_due(study) == []
+    assert study.ended is None
+    assert study.doubt is not None
+    assert study.doubt >= 0.05
+    assert claimed(study).trial.number == 3, "the one that keeps up"
+
+
+def test_no_search_ends_before_what_was_enqueued_has_run(storage: Storage) -> None:
+    queue = [{"tau": tau, "batch_size": 8} for tau in (4, 8, 16)]
+    study = hist_study(storage, trials=3, decided=False, enqueue=queue)
+    complete(study, 0.8, 0.7, 0.75, 0.78)
+    paused(study, 0.2, 0.3)
+    assert end_if_due(study) == []
+    assert study.ended is None
+    paused(study, 0.2, 0.3)
+    end_if_due(study)
+    assert study.is_finished
+
+
+def test_a_running_trial_learns_that_its_search_has_ended(storage: Storage) -> None:
+    study = hist_study(storage, trials=3, decided=False)
+    complete(study, 0.8, 0.7, 0.75, 0.78)
+    begun(study, 0.3)
+    poor = claimed(study)
+    assert end_if_due(study) == []
+    assert study.ended is None, "it has shown nothing yet"
+    run_epochs(poor, 0.2, 0.25)
+    end_if_due(study)
+    assert study.ended is not None
+    poor.pause()
+    end_if_due(study)
+    assert study.trials()[2].state == TrialState.PRUNED
+
+
+def test_a_larger_budget_reopens_a_search_that_ended_with_its_trials(storage: Storage) -> None:
+    study = hist_study(storage, trials=2, decided=False)
+    complete(study, 0.8, 0.7, 0.75, 0.78)
+    begun(study, 0.3)
+    end_if_due(study)
+    change_limits(study, {"trials": 3})
+    assert study.ended is None
+    end_if_due(study)
+    assert claimed(study).trial.number == 2
+
+
+@pytest.mark.parametrize(("trials", "reason"), [(1, "its trial has run"), (2, "all 2 trials")])
+def test_a_search_that_has_run_its_trials_says_so(
+    storage: Storage, trials: int, reason: str
+) -> None:
+    study = hist_study(storage, trials=trials, sampler="tpe")
+    for _ in range(trials):
+        assert study.ended is None
+        complete(study, 0.5)
+    assert study.ended is not None
+    assert study.ended.startswith(reason)
+
+
+def test_a_trial_that_would_be_chosen_again_goes_straight_on(storage: Storage) -> None:
+    study = hist_study(storage, trials=6, decided=False)
+    begun(study, 0.31, 0.28)
+    claim = claimed(study)
+    run_epochs(claim, 0.7, 0.75)
+    trial = study.trials()[2]
+    straight_on = goes_straight_on(study, trial)
+    claim.pause()
+    chosen = claimed(study).trial.number
+    assert straight_on == (chosen == 2)
+
+
+def test_what_was_enqueued_goes_before_the_trial_at_hand(storage: Storage) -> None:
+    study = hist_study(storage, trials=1, decided=False)
+    run_epochs(claimed(study), 0.7, 0.75)
+    (trial,) = study.trials()
+    assert goes_straight_on(study, trial)
+    study.enqueue({"tau": 8, "batch_size": 8})
+    assert not goes_straight_on(study, trial)
+
+
+def test_the_winner_goes_before_the_trial_at_hand(storage: Storage) -> None:
+    study = hist_study(storage, trials=2, decided=False)
+    winner = paused(study, 0.3, 0.35)
+    study.enqueue({"tau": 8, "batch_size": 8})
+    run_epochs(claimed(study), 0.7, 0.75)
+    trial = study.trials()[1]
+    storage.optuna.set_trial_user_attr(winner.trial._trial_id, trial_record.TO_THE_END, True)
+    assert not goes_straight_on(study, trial)
 
 
 def test_no_trial_is_paused_for_one_that_may_not_start(storage: Storage) -> None:

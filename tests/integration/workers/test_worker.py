@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,23 @@ def test_a_draining_worker_uses_up_every_budget_and_ends(
     studies = [create(storage, stripes, name=name, trials=2) for name in ("a", "b")]
     Worker(storage, settings(data_dir), StopRequest()).run()
     assert [study.count(TrialState.COMPLETE) for study in studies] == [2, 2]
+
+
+def test_a_worker_that_leaves_a_trial_takes_another_one(
+    storage: Storage, stripes: dict[str, Any], data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A trial that would be the worker's next one all the same goes straight on instead."""
+    changes = {"sampler": "hist", "epochs": 6, "trials": 5}
+    study = create(storage, stripes, **changes)
+    with caplog.at_level("INFO"):
+        Worker(storage, settings(data_dir), StopRequest()).run()
+    with storage.begin() as connection:
+        query = select(attempts.c.trial_id, attempts.c.ending).order_by(attempts.c.id)
+        rows = connection.execute(query).all()
+    assert any(row.ending == "paused" for row in rows)
+    assert all(one.trial_id != two.trial_id for one, two in pairwise(rows))
+    assert "(attempt" not in caplog.text, "no run crashed"
+    assert study.ended is not None
 
 
 def test_a_worker_serves_its_studies_in_turn(

@@ -330,6 +330,14 @@ def test_a_search_begins_with_what_it_learned_on_another_table(path: Path) -> No
     assert misled.steps[-1].regret < 1.0
 
 
+@pytest.mark.parametrize("method", ["hist", "tpe-median"])
+def test_a_search_with_few_trials_stops_by_itself(path: Path, method: str) -> None:
+    course = simulate(Task(path, method, 2, math.inf, 0, trials=3))
+    assert course.steps[-1].epochs <= 3 * EPOCHS
+    assert course.trials == 3
+    assert course.key != course._replace(trials=None).key
+
+
 def _written(folder: Path, course: Course) -> Path:
     path = folder / "courses.jsonl"
     path.write_text(course.line() + "\n")
