@@ -168,8 +168,9 @@ def _doubt_line(study: "Study") -> str | None:
 def _unseen(study: "Study") -> str:
     """Which values must run before the search can be decided; empty if all have."""
     unseen = [
-        f"{name} = {values[0]}" if len(values) == 1 else f"{name} from {values[0]} to {values[-1]}"
-        for name, values in study.outlook().unseen().items()
+        f"{name} = {first}" if first == last else f"{name} from {first} to {last}"
+        for name, spans in study.outlook().unseen().items()
+        for first, last in spans
     ]
     return f", once trials have run with {' and '.join(unseen)}" if unseen else ""
 

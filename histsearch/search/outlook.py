@@ -1,7 +1,8 @@
 """What the sampler's model thinks of a study's configurations."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Self
 
 import numpy as np
@@ -113,12 +114,17 @@ class Outlook:
             self.history.views, self.answer, delta, epsilon, rng, self.history.barred
         )
 
-    def unseen(self) -> dict[str, list[Any]]:
-        """The values of each hyperparameter that neither ran nor one near them, in order."""
+    def unseen(self) -> dict[str, list[tuple[Any, Any]]]:
+        """The values of each hyperparameter that neither ran nor one near them.
+
+        Spans of neighbouring ones, each by its first and last value.
+        """
         configurations = self.history.candidates.configurations
         rows_D = self.planner.unseen(self.history.views, self.history.barred)
         return {
-            name: list(dict.fromkeys(sorted(configurations[row][name] for row in rows)))
+            name: _spans(
+                [one[name] for one in configurations], [configurations[row][name] for row in rows]
+            )
             for name, rows in zip(configurations[0], rows_D, strict=False)
             if rows
         }
@@ -126,3 +132,13 @@ class Outlook:
     def _merit(self, view: TrialView) -> tuple[bool, float]:
         mean_G = self.planner.posterior(self.history.views).mean_G
         return view.configuration == self.answer, float(mean_G[view.configuration]) / PERCENT
+
+
+def _spans(values: Sequence[Any], among: Collection[Any]) -> list[tuple[Any, Any]]:
+    """First and last value of each stretch of sorted values that are all among some."""
+    stretches = [
+        list(stretch)
+        for inside, stretch in groupby(sorted(set(values)), key=set(among).__contains__)
+        if inside
+    ]
+    return [(stretch[0], stretch[-1]) for stretch in stretches]

@@ -1,4 +1,5 @@
 import json
+import re
 
 from optuna.trial import TrialState
 from typer.testing import CliRunner
@@ -43,12 +44,50 @@ def test_a_search_tells_how_far_it_is_from_being_decided(storage: Storage) -> No
     claim.tell(TrialState.COMPLETE, 0.5)
     end_if_due(study)
     assert (
-        "in doubt:  another is better than the winner by more than 1 points with a probability of "
-        "100% (100% until three configurations and every value have run); the search ends below 5%"
+        "in doubt:  100% chance that another configuration beats the winner by more than 1 points; "
+        "the search ends below 5%, once trials have run with tau = 8\n"
     ) in shown(storage)
     assert json.loads(shown(storage, "--json"))["doubt"] == 1.0
     study.optuna_study.set_user_attr(ENDED, "for a reason")
     assert "in doubt" not in shown(storage)
+
+
+def test_a_search_whose_trials_have_begun_tells_what_may_still_happen(storage: Storage) -> None:
+    study = create_search(
+        storage,
+        small_space(
+            sampler="hist",
+            search={"lr": {"low": 1e-5, "high": 1e-2, "log": True}},
+            enqueue=[{"lr": 1e-5}, {"lr": 1e-2}],
+            trials=2,
+            decided=False,
+        ),
+    )
+    for number in range(2):
+        claim = claimed(study)
+        claim.record({trial_record.BEST_EPOCH: 1}, {1: 0.5 + 0.01 * number, 2: 0.55})
+        claim.pause()
+    end_if_due(study)
+    text = shown(storage)
+    assert (
+        " chance that a paused trial overtakes the winner by more than 0.5 points; the search"
+        in text
+    )
+    assert "once trials have run" not in text, "no new trial may start"
+
+
+def test_the_range_that_no_trial_has_run_in_is_shown(storage: Storage) -> None:
+    lr = {"low": 1e-5, "high": 1e-2, "log": True}
+    queue = [{"lr": lr} for lr in (1e-5, 2e-5, 1e-2)]
+    study = create_search(
+        storage, small_space(sampler="hist", search={"lr": lr}, enqueue=queue, trials=9)
+    )
+    for _ in queue:
+        claim = claimed(study)
+        claim.record({trial_record.BEST_EPOCH: 1}, {1: 0.5})
+        claim.tell(TrialState.COMPLETE, 0.5)
+    end_if_due(study)
+    assert re.search(r"once trials have run with lr from \S+ to \S+\n", shown(storage))
 
 
 def test_what_ends_a_search_is_set_and_shown(storage: Storage) -> None:
