@@ -78,8 +78,12 @@ def list_(storage: StorageOption = None) -> None:
     from rich.table import Table
 
     from histsearch.studies.catalog import list_studies
+    from histsearch.studies.half_created import half_created_studies
 
-    studies = list_studies(open_storage(storage))
+    opened = open_storage(storage)
+    for half in half_created_studies(opened):
+        typer.echo(str(half), err=True)
+    studies = list_studies(opened)
     if not studies:
         typer.echo("no studies yet; create one with: histsearch study create demo")
         return

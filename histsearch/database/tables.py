@@ -37,6 +37,12 @@ optuna_study_attributes = Table(
     Column("study_id", Integer),
     Column("key", Text),
 )
+optuna_trial_attributes = Table(
+    "trial_user_attributes",
+    metadata,
+    Column("trial_id", Integer),
+    Column("key", Text),
+)
 optuna_intermediate_values = Table(
     "trial_intermediate_values",
     metadata,

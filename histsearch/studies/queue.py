@@ -26,6 +26,7 @@ from histsearch.studies import trial_record
 from histsearch.studies.catalog import list_studies
 from histsearch.studies.claim import Claim, Ending, end_attempt, requeue
 from histsearch.studies.definition import StudyDefinition
+from histsearch.studies.foreign_trials import fail_foreign
 from histsearch.studies.study import DEFINITION, Study
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,9 @@ def _next_trial(study: Study, within: BaseStorage) -> int | None:
     space = study.definition.space
     optuna_study = optuna.load_study(study_name=study.name, storage=within)
     trials = optuna_study.get_trials(deepcopy=False)
-    waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
+    waiting = fail_foreign(
+        study, within, [trial for trial in trials if trial.state == TrialState.WAITING]
+    )
     paused = [trial for trial in waiting if trial.user_attrs.get(trial_record.PAUSED)]
     begun = len(trials) - len(waiting) + len(paused)
     sampler = optuna_study.sampler = build_sampler(space, (space.protocol.seed + begun) % _SEEDS)

@@ -26,6 +26,7 @@ from histsearch.exceptions import (
 from histsearch.search.space import Space
 from histsearch.studies.catalog import find_study, list_studies
 from histsearch.studies.claim import Claim, Ending
+from histsearch.studies.half_created import half_created_studies
 from histsearch.studies.queue import (
     claim,
     database_time,
@@ -144,6 +145,9 @@ class Worker:
     def _sign_on(self) -> int:
         for name in self._settings.study_names:
             find_study(self._storage, name).definition.check_version(name)
+        if not self._settings.study_names:
+            for half in half_created_studies(self._storage):
+                log.warning("%s", half)
         return sign_on(self._storage, self._settings.identity, self._settings.heartbeat_seconds)
 
     def _serve(self) -> None:

@@ -35,6 +35,7 @@ from histsearch.workers.registry import Identity
 from histsearch.workers.stop_request import StopRequest
 from histsearch.workers.worker import DeviceFaultError, Worker, WorkerSettings
 from tests.integration.claims import signed_on
+from tests.integration.studies.half_studies import half_search
 
 WAIT_SECONDS = 60.0
 
@@ -95,6 +96,19 @@ def test_a_paused_study_is_left_alone(
     study.pause()
     Worker(storage, settings(data_dir), StopRequest()).run()
     assert study.count() == 0
+
+
+def test_a_half_created_study_is_named_and_not_served(
+    storage: Storage, stripes: dict[str, Any], data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    space = parse_space({**stripes, "enqueue": [{"tau": 8}, {"tau": 16}]}, source="test")
+    half = half_search(storage, space, name="half", enqueued=[{"tau": 8}])
+    sentence = '"half" is half created: histsearch study delete half, then create it again'
+    Worker(storage, settings(data_dir), StopRequest()).run()
+    assert sentence in caplog.text
+    with pytest.raises(StudyError, match=sentence):
+        Worker(storage, settings(data_dir, "half"), StopRequest()).run()
+    assert [trial.state for trial in half.trials] == [TrialState.WAITING]
 
 
 def test_an_unknown_study_is_refused(storage: Storage, data_dir: Path) -> None:
