@@ -78,6 +78,15 @@ class Study:
         return self.optuna_study._study_id
 
     @property
+    def is_deleted(self) -> bool:
+        """Whether it has been deleted meanwhile."""
+        try:
+            self.storage.optuna.get_study_name_from_id(self.id)
+        except KeyError:
+            return True
+        return False
+
+    @property
     def budget(self) -> int:
         """How many trials it may hold, queued and finished ones included."""
         return int(self.optuna_study.user_attrs[BUDGET])

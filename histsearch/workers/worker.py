@@ -20,7 +20,6 @@ from histsearch.exceptions import (
     HistsearchError,
     StorageError,
     StoreFullError,
-    StudyError,
     WeightsError,
 )
 from histsearch.search.space import Space
@@ -354,6 +353,8 @@ class Worker:
             metrics.TAKEN_OVER.inc()
         self._log_end(claimed, outcome, text)
         self._reporter.check()
+        if outcome == "lost" and claimed.study.is_deleted:
+            self._runner.forget(claimed)
         return outcome not in ("untold", "lost")
 
     def _log_end(self, claimed: Claim, outcome: str, text: str) -> None:
@@ -387,12 +388,6 @@ class Worker:
         try:
             yield
         except (KeyError, IntegrityError):
-            if self._exists(study):
+            if not study.is_deleted:
                 raise
             log.warning("study %s was deleted", study.name)
-
-    def _exists(self, study: Study) -> bool:
-        try:
-            return find_study(self._storage, study.name).id == study.id
-        except StudyError:
-            return False

@@ -1,6 +1,5 @@
 import errno
 import shutil
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -377,18 +376,19 @@ def test_a_deleted_study_drops_its_trial_without_a_crash(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     train_batch = Trainer._train_batch
-    deleted = threading.Event()
+    saved: list[Path] = []
 
     def delete_then_train(trainer: Trainer, images: Any, labels: Any) -> Any:
-        if not deleted.is_set():
-            deleted.set()
+        if trainer.finished_epochs == 1 and not saved:
+            saved.extend((data_dir / "checkpoints").glob("stripes-*/0.run/*/*.ckpt"))
             delete_study(storage, "stripes")
         return train_batch(trainer, images, labels)
 
     monkeypatch.setattr(Trainer, "_train_batch", delete_then_train)
     create(storage, stripes)
     Worker(storage, settings(data_dir), StopRequest()).run()
-    assert deleted.is_set()
+    assert saved
+    assert not any(state.exists() for state in saved)
 
 
 def test_an_idle_worker_picks_up_new_work_until_stopped(
