@@ -1,18 +1,25 @@
 """``histsearch data``: put data sets in place and check them."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histsearch.cli.options import DataOption
+from histsearch.cli.options import (
+    CheckpointsOption,
+    DataOption,
+    StorageOption,
+    open_storage,
+    print_table,
+)
 from histsearch.exceptions import DataError
-from histsearch.folders import data_folder
+from histsearch.folders import checkpoint_location, data_folder
 
 if TYPE_CHECKING:
     from histsearch.data.published import Size
+    from histsearch.studies.saved_states import Saved, Stock
 
 _MOST_PROCESSES = 8
 
@@ -88,6 +95,80 @@ def list_(data: DataOption = None) -> None:
         typer.echo(f"{entry.name:<{width}}  {entry.state:<10}  {sizes}".rstrip())
         for fault in entry.faults:
             typer.echo(f"{'':<{width}}  {fault}")
+
+
+@app.command()
+def states(
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Remove the states that are left over.")
+    ] = False,
+    checkpoints: CheckpointsOption = None,
+    storage: StorageOption = None,
+) -> None:
+    """Say how much lies where checkpoints are kept, and what of it nobody needs any more.
+
+    A state is left over when its trial has finished or its study was deleted. Models are never
+    removed, nor is what belongs to another database or may do so.
+    """
+    from histsearch.studies.saved_states import remove_left_over, take_stock
+    from histsearch.training.checkpoint_store import open_checkpoint_store
+
+    location = checkpoint_location(checkpoints)
+    store = open_checkpoint_store(location)
+    stocks = take_stock(open_storage(storage), store)
+    if not stocks:
+        typer.echo(f"no states and no models in {location}")
+        return
+    _print_stocks(stocks)
+    if clean:
+        remove_left_over(store, stocks)
+    for line in _remarks(stocks, location, cleaned=clean):
+        typer.echo(line)
+
+
+def _print_stocks(stocks: "Sequence[Stock]") -> None:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("study", "key", "study is", "states of", "left over", "models", "size"):
+        table.add_column(column, no_wrap=True)
+    for stock in stocks:
+        table.add_row(
+            stock.study,
+            stock.key,
+            stock.owner.value,
+            _trials(stock.states),
+            _trials(stock.left_over),
+            str(len(stock.models)),
+            _megabytes([*stock.states, *stock.left_over, *stock.models]),
+        )
+    print_table(table)
+
+
+def _remarks(stocks: "Sequence[Stock]", location: str, *, cleaned: bool) -> Iterator[str]:
+    from histsearch.studies.saved_states import Owner
+
+    left_over = [saved for stock in stocks for saved in stock.left_over]
+    if left_over and cleaned:
+        yield f"removed what was left over, {_megabytes(left_over)}"
+    elif left_over:
+        yield (
+            f"{_megabytes(left_over)} are left over, of finished trials and deleted studies: "
+            "histsearch data states --clean removes them"
+        )
+    if any(stock.models and stock.owner == Owner.DELETED for stock in stocks):
+        yield f"models of deleted studies stay; remove their folders in {location} yourself"
+    if any(stock.owner in (Owner.ELSEWHERE, Owner.UNKNOWN) for stock in stocks):
+        yield "what belongs to another database, or doesn't say to which, is left alone"
+
+
+def _trials(saved: "Sequence[Saved]") -> str:
+    count = len({one.trial for one in saved})
+    return f"{count} trial" if count == 1 else f"{count} trials"
+
+
+def _megabytes(saved: "Sequence[Saved]") -> str:
+    return f"{sum(one.content.size for one in saved) / 1e6:.1f} MB"
 
 
 def _print_sizes(sizes: Mapping[str, "Size"]) -> None:

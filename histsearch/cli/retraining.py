@@ -89,6 +89,8 @@ def _print_results(report: "Report") -> None:
         typer.echo(f"warning: selected on the {report.selection}", err=True)
     if report.unfinished_retrainings:
         typer.echo(f"still running: {', '.join(report.unfinished_retrainings)}")
+    for half in report.half_created_retrainings:
+        typer.echo(f"left out: {half}", err=True)
     for failure in report.failed_runs:
         typer.echo(f"without a figure: {failure}", err=True)
     if not (report.retrained or report.unfinished_retrainings or report.failed_runs):

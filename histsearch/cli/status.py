@@ -73,6 +73,7 @@ def _look(storage: "Storage") -> "RenderableType":
 def _as_dict(taken: "Status") -> dict[str, Any]:
     return {
         "studies": [asdict(study) for study in taken.studies],
+        "half_created": [half.name for half in taken.half_created],
         "workers": [
             {
                 **asdict(worker.identity),
@@ -94,6 +95,7 @@ def _print(screen: "RenderableType") -> None:
 
 def _screen(taken: "Status") -> "RenderableType":
     from rich.console import Group
+    from rich.text import Text
 
     studies: RenderableType = "no studies yet; create one with: histsearch study create demo"
     if taken.studies:
@@ -112,7 +114,8 @@ def _screen(taken: "Status") -> "RenderableType":
         for study in taken.studies
         for host, reason in study.left_by.items()
     ]
-    return Group(studies, *left, "", workers)
+    halves = [Text(str(half)) for half in taken.half_created]
+    return Group(studies, *left, *halves, "", workers)
 
 
 def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> "RenderableType":

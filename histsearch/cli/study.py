@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from histsearch.cli.options import (
+    CheckpointsOption,
     StorageOption,
     StudyArgument,
     assignments,
@@ -14,9 +15,11 @@ from histsearch.cli.options import (
     print_table,
     workers_hint,
 )
-from histsearch.exceptions import StudyError
+from histsearch.exceptions import CheckpointError, StudyError
+from histsearch.folders import checkpoint_location
 
 if TYPE_CHECKING:
+    from histsearch.database.storage import Storage
     from histsearch.reports.report import BestTrial
     from histsearch.studies.study import Study
 
@@ -78,8 +81,12 @@ def list_(storage: StorageOption = None) -> None:
     from rich.table import Table
 
     from histsearch.studies.catalog import list_studies
+    from histsearch.studies.half_created import half_created_studies
 
-    studies = list_studies(open_storage(storage))
+    opened = open_storage(storage)
+    for half in half_created_studies(opened):
+        typer.echo(str(half), err=True)
+    studies = list_studies(opened)
     if not studies:
         typer.echo("no studies yet; create one with: histsearch study create demo")
         return
@@ -333,9 +340,14 @@ def export(
 def delete(
     name: StudyArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    checkpoints: CheckpointsOption = None,
     storage: StorageOption = None,
 ) -> None:
-    """Delete a study and all its trials; the models of its runs stay where checkpoints lie."""
+    """Delete a study, all its trials and their saved states; the models of its runs stay.
+
+    States are removed where --checkpoints says, by workers that run its trials as soon as they
+    notice, and elsewhere by histsearch data states --clean.
+    """
     from histsearch.studies.catalog import delete_study
 
     opened = open_storage(storage)
@@ -343,3 +355,20 @@ def delete(
         typer.confirm(f'Delete study "{name}" and all its trials?', abort=True)
     delete_study(opened, name)
     typer.echo(f'deleted "{name}"')
+    try:
+        _remove_states(opened, name, checkpoint_location(checkpoints))
+    except CheckpointError as error:
+        typer.echo(
+            f"warning: its saved states may be left, see histsearch data states: {error}", err=True
+        )
+
+
+def _remove_states(storage: "Storage", name: str, location: str) -> None:
+    from histsearch.studies.saved_states import Owner, remove_left_over, take_stock
+    from histsearch.training.checkpoint_store import open_checkpoint_store
+
+    store = open_checkpoint_store(location)
+    deleted = [one for one in take_stock(storage, store, name) if one.owner == Owner.DELETED]
+    remove_left_over(store, deleted)
+    if any(stock.models for stock in deleted):
+        typer.echo(f"its models stay in {location}")

@@ -20,6 +20,7 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 
 from histsearch.database import embedded_postgres
 from histsearch.database.migration import migrate
+from histsearch.database.tables import database
 from histsearch.exceptions import DatabaseAwayError, StorageError
 
 STORAGE_VARIABLE = "HISTSEARCH_STORAGE"
@@ -206,6 +207,9 @@ class Storage:
     claimed, the one through which Optuna works meanwhile, and one for the heartbeat. Nothing
     outlives a transaction, so a pooler such as PgBouncer may share them out by transaction.
 
+    Attributes:
+        key: Tells the database from every other, a copy of it excepted.
+
     Raises:
         StorageError: PostgreSQL doesn't let its tables be used, or they are those of a newer
             histsearch.
@@ -233,6 +237,7 @@ class Storage:
                 )
                 _explain_lost_connections(self.optuna.engine)
                 migrate(connection)
+                self.key = str(connection.scalar(sqlalchemy.select(database.c.key)))
         except DBAPIError as error:  # no rights, for instance
             raise _unusable(url, error) from None
         except StorageInternalError as error:

@@ -1,4 +1,4 @@
-"""histsearch's own tables, beside Optuna's: workers, and their attempts at trials.
+"""histsearch's own tables, beside Optuna's: workers, their attempts at trials, the database's key.
 
 A change here needs a revision in ``migrations/versions``. All times are the database's, so clocks
 of machines play no part.
@@ -29,12 +29,19 @@ optuna_trials = Table(
     metadata,
     Column("trial_id", Integer, primary_key=True),
     Column("study_id", Integer),
+    Column("number", Integer),
     Column("state", Text),
 )
 optuna_study_attributes = Table(
     "study_user_attributes",
     metadata,
     Column("study_id", Integer),
+    Column("key", Text),
+)
+optuna_trial_attributes = Table(
+    "trial_user_attributes",
+    metadata,
+    Column("trial_id", Integer),
     Column("key", Text),
 )
 optuna_intermediate_values = Table(
@@ -107,4 +114,10 @@ attempts = Table(
     Index("histsearch_attempts_worker", "worker_id"),
 )
 
-OWN_TABLES = (workers, attempts)
+database = Table(
+    "histsearch_database",
+    metadata,
+    Column("key", Text, primary_key=True, comment="random, drawn once"),
+)
+
+OWN_TABLES = (workers, attempts, database)

@@ -17,6 +17,7 @@ from histsearch.reports.report import BestTrial, Report, Retrained
 from histsearch.reports.statistics import Estimate, difference, estimate
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study, list_studies
+from histsearch.studies.half_created import half_created_studies
 from histsearch.studies.study import Study, selection
 
 
@@ -60,6 +61,9 @@ def build_report(storage: Storage, name: str) -> Report:
         search_cost=cost(study.trials(), space.epochs),
         retraining_cost=_retraining_cost(retrainings),
         unfinished_retrainings=[other.name for other in retrainings if not other.is_finished],
+        half_created_retrainings=[
+            str(half) for half in half_created_studies(storage) if half.source == study.name
+        ],
         failed_runs=[failure for retraining in retrainings for failure in _failures(retraining)],
         provenance=_provenance([study, *retrainings]),
     )
@@ -102,6 +106,8 @@ def _failures(retraining: Study) -> list[str]:
 def _retrained(retraining: Study, several: bool) -> list[Retrained]:
     groups: dict[tuple[str, int], list[FrozenTrial]] = {}
     for trial in retraining.trials(TrialState.COMPLETE):
+        if trial_record.ROLE not in trial.user_attrs:  # added from outside
+            continue
         key = (trial.user_attrs[trial_record.ROLE], trial.user_attrs[trial_record.SOURCE_TRIAL])
         groups.setdefault(key, []).append(trial)
     return [

@@ -102,6 +102,7 @@ def _retraining_status(report: Report) -> list[str]:
     status = []
     if report.unfinished_retrainings:
         status.append(f"Still running: {', '.join(report.unfinished_retrainings)}.")
+    status += [f"Left out: {half}." for half in report.half_created_retrainings]
     if report.failed_runs:
         status.append(
             "Runs without a figure:\n\n" + "\n".join(f"- {r}" for r in report.failed_runs)

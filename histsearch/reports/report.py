@@ -80,5 +80,6 @@ class Report:
     search_cost: Cost
     retraining_cost: Cost | None
     unfinished_retrainings: list[str]
+    half_created_retrainings: list[str]
     failed_runs: list[str]
     provenance: dict[str, Any]

@@ -12,6 +12,7 @@ from histsearch.database.storage import Storage
 from histsearch.reports.cost import cost
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import list_studies
+from histsearch.studies.half_created import HalfCreated, half_created_studies
 from histsearch.studies.study import Study
 from histsearch.workers.registry import RegisteredWorker, list_workers
 
@@ -53,9 +54,10 @@ class StudyStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """All studies and the workers that live, or that died within a day."""
+    """All studies, half created ones apart, and the workers that live or died within a day."""
 
     studies: list[StudyStatus]
+    half_created: list[HalfCreated]
     workers: list[RegisteredWorker]
 
 
@@ -66,7 +68,7 @@ def take_status(storage: Storage) -> Status:
     for study in list_studies(storage):
         with suppress(KeyError):  # it was deleted a moment ago
             studies.append(_study_status(study, workers))
-    return Status(studies=studies, workers=workers)
+    return Status(studies=studies, half_created=half_created_studies(storage), workers=workers)
 
 
 def study_state(study: Study) -> State:

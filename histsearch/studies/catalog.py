@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from optuna.storages import BaseStorage
 from pydantic import ValidationError
 from sqlalchemy import select
 
@@ -25,6 +26,7 @@ from histsearch.search.experience import EXPERIENCES, Experience
 from histsearch.search.history import learn
 from histsearch.search.space import NAME_ALLOWED, NAME_PATTERN, Space
 from histsearch.studies.definition import StudyDefinition, new_key
+from histsearch.studies.half_created import half_created
 from histsearch.studies.study import (
     BUDGET,
     DEFINITION,
@@ -86,7 +88,7 @@ def create_search(
     ]
     return create_study(
         storage,
-        name or space.name,
+        space.name if name is None else name,
         definition,
         budget=budget,
         queue=queue,
@@ -146,43 +148,60 @@ def create_study(
 ) -> Study:
     """Create a study with its definition, budget, first trials and other attributes.
 
-    It is paused until it is complete, so that no worker sees half of it.
+    All of it is one transaction, so that a process that dies halfway has created nothing.
 
     Raises:
         StudyError: a study of that name exists, or no study can have it.
     """
     if not re.fullmatch(NAME_PATTERN, name):
         raise StudyError(f"found the study name {name!r}, allowed: {NAME_ALLOWED}")
+    all_attributes = {
+        PAUSED: False,
+        BUDGET: budget,
+        SELECTION: selection(definition),
+        DEFINITION: definition.model_dump(mode="json"),
+        **attributes,
+    }
     try:
-        optuna_study = optuna.create_study(
-            storage=storage.optuna, study_name=name, direction="maximize"
-        )
+        with storage.begin() as connection:
+            _create_within(storage.optuna_within(connection), name, all_attributes, queue)
     except DuplicatedStudyError:
-        raise StudyError(
-            f'found a study named "{name}" already; choose another with --name, or delete it with '
-            f"histsearch study delete {name}"
-        ) from None
+        raise StudyError(_name_taken(storage, name)) from None
+    return find_study(storage, name)
+
+
+def _create_within(
+    within: BaseStorage, name: str, attributes: Mapping[str, Any], queue: Sequence[QueuedTrial]
+) -> None:
+    study = optuna.create_study(storage=within, study_name=name, direction="maximize")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        optuna_study.set_metric_names([METRIC])
-    optuna_study.set_user_attr(PAUSED, True)
-    optuna_study.set_user_attr(BUDGET, budget)
-    optuna_study.set_user_attr(SELECTION, selection(definition))
-    optuna_study.set_user_attr(DEFINITION, definition.model_dump(mode="json"))
+        study.set_metric_names([METRIC])
     for key, value in attributes.items():
-        optuna_study.set_user_attr(key, value)
+        study.set_user_attr(key, value)
     for trial in queue:
-        optuna_study.enqueue_trial(dict(trial.params), user_attrs=dict(trial.user_attrs))
-    study = Study(storage, optuna_study, definition)
-    study.resume()
-    return study
+        study.enqueue_trial(dict(trial.params), user_attrs=dict(trial.user_attrs))
+
+
+def _name_taken(storage: Storage, name: str) -> str:
+    with suppress(KeyError):  # it was deleted a moment ago
+        half = half_created(storage, optuna.load_study(study_name=name, storage=storage.optuna))
+        if half is not None:
+            return str(half)
+    return (
+        f'found a study named "{name}" already; choose another with --name, or delete it with '
+        f"histsearch study delete {name}"
+    )
 
 
 def list_studies(storage: Storage) -> list[Study]:
-    """Every study of histsearch in the storage, by name; other Optuna studies are left out."""
+    """Every study of histsearch in the storage, by name.
+
+    Left out are other Optuna studies, and those that are half created.
+    """
     studies = []
     for name in _names(storage):
-        # One that was deleted a moment ago, or that another version created, is left out.
+        # So is one that was deleted a moment ago, or that another version created.
         with suppress(StudyError):
             studies.append(find_study(storage, name))
     return studies
@@ -200,13 +219,16 @@ def find_study(storage: Storage, name: str) -> Study:
     """Load a study by name.
 
     Raises:
-        StudyError: there is none of that name, or histsearch didn't create it.
+        StudyError: there is none of that name, histsearch didn't create it, or created half of it.
     """
     try:
         optuna_study = optuna.load_study(study_name=name, storage=storage.optuna)
         definition = optuna_study.user_attrs.get(DEFINITION)
+        half = half_created(storage, optuna_study)
     except KeyError:
         raise StudyError(_no_such_study(storage, name)) from None
+    if half is not None:
+        raise StudyError(str(half))
     if definition is None:
         raise StudyError(f'found "{name}", an Optuna study that histsearch didn\'t create')
     try:
@@ -233,9 +255,11 @@ def delete_study(storage: Storage, name: str) -> None:
     """
     try:
         optuna_study = optuna.load_study(study_name=name, storage=storage.optuna)
+        half = half_created(storage, optuna_study)
+        foreign = half is None and DEFINITION not in optuna_study.user_attrs
     except KeyError:
         raise StudyError(_no_such_study(storage, name)) from None
-    if optuna_study.trials and DEFINITION not in optuna_study.user_attrs:
+    if foreign and optuna_study.trials:
         raise StudyError(f'found "{name}", an Optuna study that histsearch didn\'t create')
     left = [study.name for study in list_studies(storage) if study.definition.source == name]
     if left:

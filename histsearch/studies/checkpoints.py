@@ -1,4 +1,8 @@
-"""Where the models of retrained trials lie."""
+"""Where the saved states of trials and the models of retrained ones lie.
+
+A study's folder is named after what the study is, and after its database. So a new study of a
+deleted one's name meets nothing of it, and databases may share a place.
+"""
 
 import tempfile
 from collections.abc import Iterator
@@ -9,14 +13,25 @@ from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
+from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import open_checkpoint_store
 
 _S3_SCHEME = "s3://"
 
 
-def model_key(study: str, number: int) -> str:
+def study_folder(study: Study) -> str:
+    """The folder of a study in a checkpoint store."""
+    return f"{study.name}-{study.definition.key}-{study.storage.key}"
+
+
+def model_key(study: Study, number: int) -> str:
     """The key of a retrained trial's model in a checkpoint store."""
-    return f"{study}/{number}.pt"
+    return f"{study_folder(study)}/{number}.pt"
+
+
+def states_key(study: Study, number: int) -> str:
+    """The key that a trial's saved states lie under in a checkpoint store."""
+    return f"{study_folder(study)}/{number}.run"
 
 
 @contextmanager
@@ -46,7 +61,7 @@ def trial_checkpoint(storage: Storage, trial: str) -> Iterator[Path]:
             "histsearch retrain --help"
         )
     if kept.startswith(_S3_SCHEME):
-        with _fetched(kept, model_key(name, int(number))) as file:
+        with _fetched(kept) as file:
             yield file
         return
     if not Path(kept).is_file():
@@ -58,11 +73,12 @@ def trial_checkpoint(storage: Storage, trial: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _fetched(place: str, key: str) -> Iterator[Path]:
-    content = open_checkpoint_store(place.removesuffix(f"/{key}")).read(key)
+def _fetched(place: str) -> Iterator[Path]:
+    folder, _, key = place.rpartition("/")
+    content = open_checkpoint_store(folder).read(key)
     if content is None:
         raise StudyError(f"found no object {place}, which was there when its trial ended")
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / Path(key).name
+        file = Path(folder) / key
         file.write_bytes(content)
         yield file

@@ -26,6 +26,7 @@ from histsearch.studies import trial_record
 from histsearch.studies.catalog import list_studies
 from histsearch.studies.claim import Claim, Ending, end_attempt, requeue
 from histsearch.studies.definition import StudyDefinition
+from histsearch.studies.foreign_trials import fail_foreign
 from histsearch.studies.study import DEFINITION, Study
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ def _next_trial(study: Study, within: BaseStorage) -> int | None:
     trials = optuna_study.get_trials(deepcopy=False)
     paused, urgent = _waiting(trials)
     sampler = optuna_study.sampler = _sampler(study, trials)
+    urgent = fail_foreign(study, within, urgent)
     if urgent:
         if study.ended is not None and not urgent[0].intermediate_values:
             within.set_trial_user_attr(urgent[0]._trial_id, trial_record.TO_THE_END, True)

@@ -75,7 +75,7 @@ def create_retraining(
     )
     return create_study(
         study.storage,
-        name or study.name + SUFFIX,
+        study.name + SUFFIX if name is None else name,
         definition,
         budget=len(queue),
         queue=queue,

@@ -78,6 +78,15 @@ class Study:
         return self.optuna_study._study_id
 
     @property
+    def is_deleted(self) -> bool:
+        """Whether it has been deleted meanwhile."""
+        try:
+            self.storage.optuna.get_study_name_from_id(self.id)
+        except KeyError:
+            return True
+        return False
+
+    @property
     def budget(self) -> int:
         """How many trials it may hold, queued and finished ones included."""
         return int(self.optuna_study.user_attrs[BUDGET])
@@ -164,7 +173,9 @@ class Study:
 
     @property
     def may_start(self) -> bool:
-        """Whether its budget allows of a new trial."""
+        """Whether its budget allows of a new trial; a retraining runs those it was created with."""
+        if self.definition.kind == "retrain":
+            return False
         return self._ended_early is None and self.count() < self.budget
 
     @property
@@ -290,10 +301,13 @@ class Study:
                 f'such as "{self.definition.source}"'
             )
         self.definition.space.check_configuration(configuration)
-        with self.storage.lock(self.id):
-            self.optuna_study.enqueue_trial(dict(configuration))
-            budget = max(self.budget, self.count())
-            self.optuna_study.set_user_attr(BUDGET, budget)
+        with self.storage.lock(self.id) as connection:
+            within = self.storage.optuna_within(connection)
+            budget = max(self.budget, self.count() + 1)
+            optuna.load_study(study_name=self.name, storage=within).enqueue_trial(
+                dict(configuration)
+            )
+            within.set_study_user_attr(self.id, BUDGET, budget)
         return budget
 
 

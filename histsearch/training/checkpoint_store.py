@@ -2,10 +2,12 @@
 
 import errno
 import io
+import os
 import re
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from optuna.artifacts import Boto3ArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
@@ -26,6 +28,13 @@ _FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 _FULL_CODES = ("QuotaExceeded", "XMinioAdminBucketQuotaExceeded")
 
 
+class StoredContent(NamedTuple):
+    """A content of a store: its key, and its size in bytes."""
+
+    key: str
+    size: int
+
+
 class CheckpointStore:
     """Named contents in one of Optuna's artifact stores, with errors that a user can act on.
 
@@ -33,6 +42,7 @@ class CheckpointStore:
 
     Args:
         artifacts: The store.
+        list_all: The contents whose keys begin with a text, in the store.
         root: Its path or URI, for messages.
         prefix: Precedes every key in the store.
         failures: Exceptions of the store that lie outside the program.
@@ -42,6 +52,7 @@ class CheckpointStore:
     def __init__(
         self,
         artifacts: "ArtifactStore",
+        list_all: Callable[[str], Iterable[StoredContent]],
         root: str,
         *,
         prefix: str = "",
@@ -49,6 +60,7 @@ class CheckpointStore:
         remedy: str,
     ) -> None:
         self._artifacts = artifacts
+        self._list_all = list_all
         self._root = root
         self._prefix = prefix
         self._failures = failures
@@ -110,6 +122,20 @@ class CheckpointStore:
         except self._failures as error:
             raise self._error("removed", key, error) from error
 
+    def contents(self, beginning: str = "") -> list[StoredContent]:
+        """What lies in the store under keys that begin with a text.
+
+        Raises:
+            CheckpointError: It can't be listed.
+        """
+        try:
+            return [
+                StoredContent(content.key.removeprefix(self._prefix), content.size)
+                for content in self._list_all(self._prefix + beginning)
+            ]
+        except self._failures as error:
+            raise self._error("listed", beginning, error) from error
+
     def _error(self, action: str, key: str, error: BaseException) -> CheckpointError:
         found = f"The checkpoint {self.place(key)} can't be {action} ({_reason(error)})"
         elsewhere = "or name another place with --checkpoints."
@@ -136,8 +162,12 @@ def open_checkpoint_store(location: str) -> CheckpointStore:
     """
     if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", location):
         folder = Path(location).expanduser()
+        artifacts = _FolderArtifacts(folder)
         return CheckpointStore(
-            _FolderArtifacts(folder), str(folder), remedy="let the folder be read and written"
+            artifacts,
+            artifacts.contents,
+            str(folder),
+            remedy="let the folder be read and written",
         )
     address = re.fullmatch(r"s3://(?P<bucket>[^/]+)/*(?P<prefix>.*?)/*", location)
     if address is None:
@@ -173,11 +203,19 @@ def _open_s3(bucket: str, prefix: str) -> CheckpointStore:
         ) from error
     return CheckpointStore(
         Boto3ArtifactStore(bucket, client, avoid_buf_copy=True),
+        lambda beginning: _s3_contents(client, bucket, beginning),
         f"s3://{bucket}",
         prefix=f"{prefix}/" if prefix else "",
         failures=(OSError, Boto3Error, BotoCoreError, ClientError),
         remedy="check the bucket, its credentials and AWS_ENDPOINT_URL",
     )
+
+
+def _s3_contents(client: Any, bucket: str, beginning: str) -> Iterator[StoredContent]:
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=beginning)
+    for page in pages:
+        for entry in page.get("Contents", ()):
+            yield StoredContent(entry["Key"], entry["Size"])
 
 
 class _FolderArtifacts:
@@ -202,12 +240,27 @@ class _FolderArtifacts:
             try:
                 make_folder(path.parent)
                 write_whole(path, content)
-            except FileNotFoundError:
-                # The end of another run has just removed a folder that it shared with this one.
+            except (FileNotFoundError, FileExistsError):
+                # The end of another run has just removed a folder that it shared with this one;
+                # where that was just found to exist, mkdir() takes what is gone for a file.
                 if not tries_left:
                     raise
             else:
                 return
+
+    def contents(self, beginning: str) -> Iterator[StoredContent]:
+        """The files whose paths in the folder begin with a text."""
+        for folder, _, names in os.walk(self._root, onerror=_unless_gone):
+            for name in names:
+                path = Path(folder) / name
+                key = path.relative_to(self._root).as_posix()
+                if not key.startswith(beginning):
+                    continue
+                try:
+                    size = path.lstat().st_size
+                except FileNotFoundError:  # removed a moment ago
+                    continue
+                yield StoredContent(key, size)
 
     def remove(self, artifact_id: str) -> None:
         """Remove a file, and the folders under the root that it leaves empty."""
@@ -224,6 +277,12 @@ class _FolderArtifacts:
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                     return
                 raise
+
+
+def _unless_gone(error: OSError) -> None:
+    """Pass on why a folder can't be listed, unless it was never made, or removed a moment ago."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _reason(error: BaseException) -> str:

@@ -27,7 +27,7 @@ from histsearch.exceptions import (
 )
 from histsearch.models.checkpoint import dump_checkpoint
 from histsearch.studies import trial_record
-from histsearch.studies.checkpoints import model_key
+from histsearch.studies.checkpoints import model_key, states_key
 from histsearch.studies.claim import Claim, ClaimLostError
 from histsearch.studies.queue import goes_straight_on
 from histsearch.studies.stopping import end_if_due
@@ -163,7 +163,7 @@ def _reached(trainer: Trainer) -> str:
 
 
 def _run_checkpoints(runner: TrialRunner, claim: Claim, identity: str) -> RunCheckpoints:
-    run = f"{claim.study.name}/{claim.trial.number}-{claim.study.definition.key}.run"
+    run = states_key(claim.study, claim.trial.number)
     return RunCheckpoints(runner.checkpoints, run, claim.attempt, identity)
 
 
@@ -489,7 +489,7 @@ class _RetrainRun(_Run):
         self.runner.reporter.settle(_VERDICT_SECONDS)
         if self.runner.reporter.lost:
             raise InterruptedRunError
-        key = model_key(self.study.name, self.claim.trial.number)
+        key = model_key(self.study, self.claim.trial.number)
         content = dump_checkpoint(
             trainer.network,
             backbone=self.settings.backbone,

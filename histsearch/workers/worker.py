@@ -20,13 +20,13 @@ from histsearch.exceptions import (
     HistsearchError,
     StorageError,
     StoreFullError,
-    StudyError,
     WeightsError,
 )
 from histsearch.search.space import Space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study, list_studies
 from histsearch.studies.claim import Claim, Ending
+from histsearch.studies.half_created import half_created_studies
 from histsearch.studies.queue import (
     claim,
     database_time,
@@ -145,6 +145,9 @@ class Worker:
     def _sign_on(self) -> int:
         for name in self._settings.study_names:
             find_study(self._storage, name).definition.check_version(name)
+        if not self._settings.study_names:
+            for half in half_created_studies(self._storage):
+                log.warning("%s", half)
         return sign_on(self._storage, self._settings.identity, self._settings.heartbeat_seconds)
 
     def _serve(self) -> None:
@@ -353,6 +356,8 @@ class Worker:
             metrics.TAKEN_OVER.inc()
         self._log_end(claimed, outcome, text)
         self._reporter.check()
+        if outcome == "lost" and claimed.study.is_deleted:
+            self._runner.forget(claimed)
         return outcome not in ("untold", "lost")
 
     def _log_end(self, claimed: Claim, outcome: str, text: str) -> None:
@@ -386,12 +391,6 @@ class Worker:
         try:
             yield
         except (KeyError, IntegrityError):
-            if self._exists(study):
+            if not study.is_deleted:
                 raise
             log.warning("study %s was deleted", study.name)
-
-    def _exists(self, study: Study) -> bool:
-        try:
-            return find_study(self._storage, study.name).id == study.id
-        except StudyError:
-            return False

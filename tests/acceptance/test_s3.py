@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from histsearch.database.storage import Storage
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
+from histsearch.studies.checkpoints import model_key
 from tests.acceptance.processes import Run, Start
 
 CREDENTIALS = {
@@ -66,10 +67,12 @@ def test_a_killed_worker_is_replaced_and_its_model_exported_from_s3(
     assert "resumed after epoch" in log
     run("retrain", "stripes", "--seeds", "1")
     run("worker", "--device", "cpu", "--drain")
-    (trial,) = find_study(storage, "stripes-retrain").trials()
-    assert trial.user_attrs[trial_record.CHECKPOINT] == "s3://models/ours/stripes-retrain/0.pt"
+    retraining = find_study(storage, "stripes-retrain")
+    (trial,) = retraining.trials()
+    model = f"ours/{model_key(retraining, 0)}"
+    assert trial.user_attrs[trial_record.CHECKPOINT] == f"s3://models/{model}"
     left = [item["Key"] for item in client.list_objects_v2(Bucket="models")["Contents"]]
-    assert left == ["ours/stripes-retrain/0.pt"]  # what runs needed to go on is gone
+    assert left == [model]  # what runs needed to go on is gone
 
     exported = tmp_path / "model.safetensors"
     run("export", "stripes-retrain/0", "--format", "safetensors", "--out", str(exported))

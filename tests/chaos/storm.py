@@ -249,7 +249,7 @@ class Storm:
         for _, worker in sorted(self._workers.items()):
             running = self._running_trial(worker.pid)
             states = sorted(
-                (self.folder / "checkpoints").glob(f"{self.space.name}/{running}-*.run/*/*.ckpt"),
+                (self.folder / "checkpoints").glob(f"{self.space.name}-*/{running}.run/*/*.ckpt"),
                 key=lambda path: path.stat().st_mtime_ns,
             )
             if len(states) < 2:

@@ -31,7 +31,7 @@ def test_the_migrations_lead_to_the_tables_of_the_code(storage: Storage) -> None
 
 
 def test_processes_that_start_together_migrate_once(database: URL) -> None:
-    assert run_side_by_side(6, _revisions, database) == [["0001"]] * 6
+    assert run_side_by_side(6, _revisions, database) == [["0004"]] * 6
 
 
 def _revisions(url: URL) -> list[str]:
@@ -57,7 +57,15 @@ def _version(storage: Storage) -> str:
 def test_a_database_of_before_these_tables_is_migrated(storage: Storage, database: URL) -> None:
     storage.optuna.create_new_study([], "kept")
     with storage.begin() as connection:
-        for table in (VERSION_TABLE, "histsearch_attempts", "histsearch_workers"):
-            connection.execute(sqlalchemy.text(f"DROP TABLE {table}"))
+        for table in (VERSION_TABLE, *OWN):
+            connection.execute(sqlalchemy.text(f"DROP TABLE {table} CASCADE"))
     assert [one.study_name for one in Storage(database).optuna.get_all_studies()] == ["kept"]
-    assert _version(storage) == "0001"
+    assert _version(storage) == "0004"
+
+
+def test_a_database_keeps_the_key_that_was_drawn_for_it(storage: Storage, database: URL) -> None:
+    assert Storage(database).key == storage.key
+    with storage.begin() as connection:
+        for table in (VERSION_TABLE, *OWN):
+            connection.execute(sqlalchemy.text(f"DROP TABLE {table} CASCADE"))
+    assert Storage(database).key != storage.key

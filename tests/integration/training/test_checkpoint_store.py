@@ -14,8 +14,14 @@ import boto3
 import pytest
 import torch
 from moto.server import ThreadedMotoServer
+from optuna.trial import create_trial
 
+from histsearch.database.storage import Storage
 from histsearch.exceptions import CheckpointError, StoreFullError
+from histsearch.search.space import load_space
+from histsearch.studies.catalog import create_search
+from histsearch.studies.checkpoints import trial_checkpoint
+from histsearch.studies.trial_record import CHECKPOINT
 from histsearch.training.checkpoint_store import CheckpointStore, open_checkpoint_store
 from histsearch.training.run_checkpoint import RunCheckpoints
 
@@ -88,6 +94,46 @@ def test_what_is_written_is_read_until_it_is_removed(location: str) -> None:
     assert store.read(key) is None
     assert store.read("study/3/attempt-1/b.ckpt") == b"another"
     assert store.place(key) == f"{location.rstrip('/')}/{key}"
+
+
+def test_contents_are_listed_with_their_sizes(location: str) -> None:
+    store = open_checkpoint_store(location)
+    assert store.contents() == []
+    for number in range(3):
+        store.write(f"birds-2/{number}.run/a.ckpt", b"content")
+    store.write("cars/0.pt", b"")
+    birds = [(f"birds-2/{number}.run/a.ckpt", 7) for number in range(3)]
+    assert sorted(store.contents()) == [*birds, ("cars/0.pt", 0)]
+    assert sorted(store.contents("birds-2/")) == birds
+
+
+def test_a_folder_that_cannot_be_listed_is_told_and_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_checkpoint_store(str(tmp_path))
+    store.write("birds/0.pt", b"content")
+    scandir = os.scandir
+
+    def refuse_birds(path: str) -> Any:  # chmod wouldn't stop root
+        if path == str(tmp_path / "birds"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse_birds)
+    with pytest.raises(CheckpointError, match=r"can't be listed \(Permission denied\)"):
+        store.contents()
+
+
+def test_a_model_that_an_earlier_version_kept_is_found(bucket: Bucket, storage: Storage) -> None:
+    study = create_search(storage, load_space("demo"), name="birds")
+    key = "ours/birds/0.pt"
+    bucket.put(key, b"a model")
+    study.optuna_study.add_trial(
+        create_trial(value=0.5, user_attrs={CHECKPOINT: f"s3://{bucket.name}/{key}"})
+    )
+    number = study.count() - 1
+    with trial_checkpoint(storage, f"birds/{number}") as file:
+        assert file.read_bytes() == b"a model"
 
 
 def test_a_large_content_comes_back_whole(location: str) -> None:
@@ -168,6 +214,7 @@ def test_an_endpoint_that_is_no_url_is_refused(environment: pytest.MonkeyPatch) 
 
 
 ACTIONS: dict[str, Callable[[CheckpointStore], Any]] = {
+    "listed": lambda store: store.contents("key"),
     "written": lambda store: store.write("key", b"content"),
     "read": lambda store: store.read("key"),
     "removed": lambda store: store.remove("key"),

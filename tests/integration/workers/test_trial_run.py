@@ -16,6 +16,7 @@ from histsearch.exceptions import CheckpointError, StoreFullError
 from histsearch.search.space import parse_space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
+from histsearch.studies.checkpoints import model_key
 from histsearch.studies.claim import Claim
 from histsearch.studies.queue import claim
 from histsearch.studies.retraining import create_retraining
@@ -290,7 +291,9 @@ def test_retraining_tests_once_on_the_full_training_half(
     assert len(trial.user_attrs[trial_record.EPOCH_SECONDS]) == best_epoch
     assert trial.user_attrs[trial_record.RECALL]["1"] == trial.value
     assert sorted(evaluated) == list(range(len(dataset.test)))
-    assert trial.user_attrs[trial_record.CHECKPOINT] == str(tmp_path / "stripes-retrain" / "0.pt")
+    kept = tmp_path / model_key(retraining, 0)
+    assert trial.user_attrs[trial_record.CHECKPOINT] == str(kept)
+    assert kept.is_file()
 
 
 def test_embeddings_that_became_nan_prune_the_trial(
@@ -336,7 +339,7 @@ def test_a_model_that_cannot_be_kept_costs_no_figures(
     study = study_of(storage, stripes)
     run_next(study, dataset)
     retraining = create_retraining(study, seeds=1)
-    (tmp_path / retraining.name / "0.pt").mkdir(parents=True)  # in the way
+    (tmp_path / model_key(retraining, 0)).mkdir(parents=True)  # in the way
     _, outcome = run_next(retraining, dataset, tmp_path)
     assert outcome.state == TrialState.COMPLETE
     attributes = stored(retraining).user_attrs

@@ -1,6 +1,5 @@
 import errno
 import shutil
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +35,7 @@ from histsearch.workers.registry import Identity
 from histsearch.workers.stop_request import StopRequest
 from histsearch.workers.worker import DeviceFaultError, Worker, WorkerSettings
 from tests.integration.claims import signed_on
+from tests.integration.studies.half_studies import half_search
 
 WAIT_SECONDS = 60.0
 
@@ -113,6 +113,19 @@ def test_a_paused_study_is_left_alone(
     study.pause()
     Worker(storage, settings(data_dir), StopRequest()).run()
     assert study.count() == 0
+
+
+def test_a_half_created_study_is_named_and_not_served(
+    storage: Storage, stripes: dict[str, Any], data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    space = parse_space({**stripes, "enqueue": [{"tau": 8}, {"tau": 16}]}, source="test")
+    half = half_search(storage, space, name="half", enqueued=[{"tau": 8}])
+    sentence = '"half" is half created: histsearch study delete half, then create it again'
+    Worker(storage, settings(data_dir), StopRequest()).run()
+    assert sentence in caplog.text
+    with pytest.raises(StudyError, match=sentence):
+        Worker(storage, settings(data_dir, "half"), StopRequest()).run()
+    assert [trial.state for trial in half.trials] == [TrialState.WAITING]
 
 
 def test_an_unknown_study_is_refused(storage: Storage, data_dir: Path) -> None:
@@ -381,18 +394,19 @@ def test_a_deleted_study_drops_its_trial_without_a_crash(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     train_batch = Trainer._train_batch
-    deleted = threading.Event()
+    saved: list[Path] = []
 
     def delete_then_train(trainer: Trainer, images: Any, labels: Any) -> Any:
-        if not deleted.is_set():
-            deleted.set()
+        if trainer.finished_epochs == 1 and not saved:
+            saved.extend((data_dir / "checkpoints").glob("stripes-*/0.run/*/*.ckpt"))
             delete_study(storage, "stripes")
         return train_batch(trainer, images, labels)
 
     monkeypatch.setattr(Trainer, "_train_batch", delete_then_train)
     create(storage, stripes)
     Worker(storage, settings(data_dir), StopRequest()).run()
-    assert deleted.is_set()
+    assert saved
+    assert not any(state.exists() for state in saved)
 
 
 def test_an_idle_worker_picks_up_new_work_until_stopped(

@@ -29,6 +29,7 @@ SEARCH_ONLY = Report(
     published_source="A paper, Table 3",
     search_cost=Cost(hours_spent=12.345, hours_saved=4.0, accelerated=True),
     retraining_cost=None,
+    half_created_retrainings=[],
     failed_runs=[],
     unfinished_retrainings=[],
     provenance={"device": ["NVIDIA H200", "NVIDIA A100"], "commit": ["abc123"]},
