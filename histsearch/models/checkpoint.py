@@ -239,7 +239,8 @@ def _infer_description(
         known = " or ".join(PUBLISHED_BACKBONES.values())
         raise WeightsError(
             f"'{name}' doesn't tell its backbone, and its keys aren't those of {known}; "
-            "give a checkpoint that histsearch saved, or a published one of HIST"
+            "give a checkpoint that histsearch saved, a published one of HIST, or an exported file "
+            "with its JSON file beside it"
         )
     found = backbone or inferred[0]
     return ModelDescription(
