@@ -1,4 +1,4 @@
-"""``histsearch evaluate``: a checkpoint's row of Table 3."""
+"""``histsearch evaluate``: a model's row of Table 3."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,11 +14,15 @@ from histsearch.cli.device import (
     usual_loader_processes,
     usual_threads,
 )
-from histsearch.cli.options import DataOption, print_table
+from histsearch.cli.model_argument import load_named_model, own_dataset
+from histsearch.cli.options import DataOption, StorageOption, print_table
 from histsearch.exceptions import WeightsError
 from histsearch.folders import data_folder
 
 if TYPE_CHECKING:
+    from histsearch.data.dataset import Dataset
+    from histsearch.models.checkpoint import Checkpoint
+    from histsearch.models.exported import ExportedModel
     from histsearch.training.evaluation import EmbeddedImages
 
 _NMI_SEED = 0
@@ -26,48 +30,101 @@ _NMI_SEED = 0
 
 def evaluate(
     checkpoint: Annotated[
-        Path, typer.Option("--checkpoint", help="Our checkpoint, or a published one of HIST.")
+        str,
+        typer.Option(
+            "--checkpoint",
+            metavar="MODEL",
+            help="A retrained trial, STUDY/NUMBER, or a file: our checkpoint, a published one of "
+            "HIST, or a model that histsearch export wrote, its JSON file beside it.",
+        ),
     ],
-    dataset: Annotated[str, typer.Option("--dataset", help="Data set to evaluate on.")],
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", help="Data set to evaluate on [default: the model's own]"),
+    ] = None,
     gpu: GpuOption = None,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
     data: DataOption = None,
+    storage: StorageOption = None,
 ) -> None:
     """Print a trained model's retrieval figures on the test classes of a data set, in percent.
 
     The columns are those of Table 3 of Yuan & Le-Phuoc (2023), with R-Precision and MAP@R; the
-    published rows stand below where there are any.
+    published rows stand below where there are any. An ONNX file is run on the CPU; a TorchScript
+    file is a program, so evaluate one only from somebody you trust.
     """
     from histsearch.data.catalog import check_dataset_name
 
-    check_dataset_name(dataset)
+    if dataset is not None:
+        check_dataset_name(dataset)
     pinned = named_gpu(gpu, device)
     torch_device = pin(pinned)
 
     import torch
 
     from histsearch.data.dataset import load_dataset
-    from histsearch.models.checkpoint import load_checkpoint
     from histsearch.reports.published import published_rows
-    from histsearch.training.evaluation import embed_images
 
     torch.set_num_threads(threads or usual_threads(pinned))
-    loaded = load_checkpoint(checkpoint)
-    images = load_dataset(dataset, data_folder(data))
-    embedded = embed_images(
-        loaded.network.to(torch_device),
-        images.test,
-        images.gallery,
-        loaded.preprocessing,
-        device=torch.device(torch_device),
-        loader_processes=usual_loader_processes(pinned),
-    )
+    model = load_named_model(checkpoint, storage)
+    images = load_dataset(_dataset(dataset, model, checkpoint), data_folder(data))
+    _note_without_digest(model, checkpoint)
+    embedded = _embed(model, images, checkpoint, torch_device, usual_loader_processes(pinned))
     if not torch.isfinite(embedded.query_ND).all():
         raise WeightsError(f"the embeddings of {checkpoint} are NaN or infinite; it is no use")
-    _warn_if_incomplete(dataset, data_folder(data))
-    rows = {checkpoint.name: _figures(embedded, dataset)}
-    _print_rows(rows | published_rows(dataset, loaded.backbone))
+    _warn_if_incomplete(images.name, data_folder(data))
+    label = Path(checkpoint).name if Path(checkpoint).is_file() else checkpoint
+    rows = {label: _figures(embedded, images.name)}
+    _print_rows(rows | published_rows(images.name, model.backbone))
+
+
+def _dataset(dataset: str | None, model: "Checkpoint | ExportedModel", name: str) -> str:
+    found = dataset or own_dataset(model)
+    if found is None:
+        raise WeightsError(f"{name} doesn't tell its data set; name one with --dataset")
+    return found
+
+
+def _note_without_digest(model: "Checkpoint | ExportedModel", name: str) -> None:
+    # Whatever histsearch writes carries metadata; others' files never have a digest.
+    if model.metadata and not model.has_digest:
+        typer.echo(
+            f"note: {name} carries no digest (an earlier histsearch wrote it, or somebody saved it "
+            "again), so damage to it would go unnoticed",
+            err=True,
+        )
+
+
+def _embed(
+    model: "Checkpoint | ExportedModel",
+    images: "Dataset",
+    name: str,
+    device: str,
+    loader_processes: int,
+) -> "EmbeddedImages":
+    import torch
+
+    from histsearch.training.evaluation import embed_images
+    from histsearch.workers.device_fault import is_out_of_memory
+
+    try:
+        return embed_images(
+            model.network.to(device),
+            images.test,
+            images.gallery,
+            model.preprocessing,
+            device=torch.device(device),
+            loader_processes=loader_processes,
+        )
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        side = model.preprocessing.crop
+        raise WeightsError(
+            f"out of memory with the images of {side}×{side} pixels that {name} takes; evaluate it "
+            "where there is more"
+        ) from error
 
 
 def _warn_if_incomplete(dataset: str, folder: Path) -> None:

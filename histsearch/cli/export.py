@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histsearch.cli.options import DataOption, StorageOption, open_storage
+from histsearch.cli.model_argument import load_named_model, own_dataset
+from histsearch.cli.options import DataOption, StorageOption
 from histsearch.exceptions import ExportError
 from histsearch.folders import data_folder
 
@@ -27,10 +28,12 @@ class ExportFormat(StrEnum):
 
 
 def export(
-    trial: Annotated[
+    model: Annotated[
         str,
         typer.Argument(
-            metavar="TRIAL", help="A retrained trial, STUDY/NUMBER, or a checkpoint's path."
+            metavar="MODEL",
+            help="A retrained trial, STUDY/NUMBER, or the path of a checkpoint or a safetensors "
+            "file with its JSON file.",
         ),
     ],
     format_: Annotated[ExportFormat, typer.Option("--format", help="Format to write.")],
@@ -56,7 +59,7 @@ def export(
     """
     from histsearch.models.export import export_network
 
-    checkpoint = _load(trial, storage)
+    checkpoint = _load(model, storage)
     samples = None
     if format_ == ExportFormat.onnx:
         samples = _sample_images(checkpoint, dataset, data_folder(data))
@@ -64,15 +67,16 @@ def export(
     typer.echo("wrote " + " and ".join(str(path) for path in written))
 
 
-def _load(trial: str, storage: str | None) -> "Checkpoint":
-    from histsearch.models.checkpoint import load_checkpoint
+def _load(text: str, storage: str | None) -> "Checkpoint":
+    from histsearch.models.checkpoint import Checkpoint
 
-    if Path(trial).is_file():
-        return load_checkpoint(Path(trial))
-    from histsearch.studies.checkpoints import trial_checkpoint
-
-    with trial_checkpoint(open_storage(storage), trial) as file:
-        return load_checkpoint(file)
+    model = load_named_model(text, storage)
+    if not isinstance(model, Checkpoint):
+        raise ExportError(
+            f"found {text}, an exported file without separate weights; give the checkpoint or the "
+            "trial that it came from"
+        )
+    return model
 
 
 def _sample_images(checkpoint: "Checkpoint", dataset: str | None, data_dir: Path) -> "Tensor":
@@ -81,9 +85,9 @@ def _sample_images(checkpoint: "Checkpoint", dataset: str | None, data_dir: Path
     from histsearch.data.dataset import load_dataset
     from histsearch.models.transforms import test_transform
 
-    name = dataset or checkpoint.metadata.get("dataset")
+    name = dataset or own_dataset(checkpoint)
     if name is None:
         raise ExportError("name the data set whose images the ONNX file is checked on: --dataset")
-    images = load_dataset(str(name), data_dir).test
+    images = load_dataset(name, data_dir).test
     transform = test_transform(checkpoint.preprocessing)
     return torch.stack([transform(images.image(i)) for i in range(min(_SAMPLES, len(images)))])

@@ -108,3 +108,5 @@ def _print_results(report: "Report") -> None:
     print_table(table)
     if report.gain_over_baseline is not None:
         typer.echo(gain_sentence(report.gain_over_baseline))
+    for model in report.models:
+        typer.echo(f"model {model}")

@@ -1,6 +1,7 @@
 """``histsearch study``: create studies and look after them."""
 
 import json
+from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,7 @@ from histsearch.folders import checkpoint_location
 if TYPE_CHECKING:
     from histsearch.database.storage import Storage
     from histsearch.reports.report import BestTrial
+    from histsearch.studies.checkpoints import RetrainedModel
     from histsearch.studies.study import Study
 
 app = typer.Typer(help="Create studies and look after them.", no_args_is_help=True)
@@ -124,7 +126,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     storage: StorageOption = None,
 ) -> None:
-    """Show one study: its space, its progress and its best trial."""
+    """Show one study: its space, its progress, its best trial or its models."""
     from histsearch.studies.catalog import find_study
 
     study = find_study(open_storage(storage), name)
@@ -151,6 +153,15 @@ def show(
     }
     for label, text in lines.items():
         typer.echo(f"{label + ':':<11}{text}")
+    for model in _models(study):
+        typer.echo(f"{'model:':<11}{model}")
+
+
+def _models(study: "Study") -> "list[RetrainedModel]":
+    """Where the models of a retraining lie; a search keeps none."""
+    from histsearch.studies.checkpoints import retrained_models
+
+    return retrained_models(study) if study.definition.kind == "retrain" else []
 
 
 def _left_line(study: "Study") -> str:
@@ -252,6 +263,7 @@ def _summary(study: "Study", best: "BestTrial | None") -> dict[str, Any]:
             "trials": best.trials,
             "mean": best.mean_recall_at_1,
         },
+        "models": [asdict(model) for model in _models(study)],
         "space": study.definition.space.model_dump(mode="json"),
     }
 
@@ -328,7 +340,7 @@ def export(
     ] = ExportFormat.csv,
     storage: StorageOption = None,
 ) -> None:
-    """Write all trials to standard output, with curves and attributes."""
+    """Write all trials to standard output, with curves, attributes and times in UTC."""
     from histsearch.studies.catalog import find_study
     from histsearch.studies.export import to_csv, to_json
 

@@ -8,12 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from torch import Tensor
 
 from histsearch.exceptions import WeightsError
 from histsearch.models.backbones import find_architecture, preprocessing_of
 from histsearch.models.catalog import RANDOM_WEIGHTS
+from histsearch.models.description import (
+    FEWEST_EMBEDDING,
+    MOST_EMBEDDING,
+    CheckpointDescription,
+    ModelDescription,
+    faults_text,
+)
+from histsearch.models.digest import with_digest
 from histsearch.models.file_writing import write_whole
 from histsearch.models.network import EmbeddingNetwork, build_network
 from histsearch.models.preprocessing import Preprocessing
@@ -43,6 +51,7 @@ class Checkpoint:
         embedding_size: D.
         preprocessing: The input images it was trained on.
         metadata: What was saved with it besides; empty for a published HIST checkpoint.
+        has_digest: Whether its file carries a digest, so that damage to it would have been noticed.
     """
 
     network: EmbeddingNetwork
@@ -50,16 +59,7 @@ class Checkpoint:
     embedding_size: int
     preprocessing: Preprocessing
     metadata: Mapping[str, Any]
-
-
-class _Description(BaseModel):
-    """What our checkpoints hold besides the state dict; further keys are metadata."""
-
-    model_config = ConfigDict(extra="allow")
-
-    backbone: str
-    embedding_size: int
-    preprocessing: Preprocessing
+    has_digest: bool = False
 
 
 def dump_checkpoint(
@@ -72,7 +72,7 @@ def dump_checkpoint(
     """A trained network as the content of a file that `load_checkpoint` reads.
 
     Like the published HIST checkpoints it holds a "model_state_dict", and besides it a dict
-    "histsearch" with backbone, embedding size, preprocessing and metadata.
+    "histsearch" with backbone, embedding size, preprocessing and metadata. It ends in a digest, and
     `torch.load(path, weights_only=True)` reads it too.
 
     Args:
@@ -98,7 +98,7 @@ def dump_checkpoint(
     state = {key: tensor.cpu() for key, tensor in network.state_dict().items()}
     content = io.BytesIO()
     torch.save({"model_state_dict": state, DESCRIPTION_KEY: description}, content)
-    return content.getvalue()
+    return with_digest(content.getvalue())
 
 
 def save_checkpoint(
@@ -136,70 +136,63 @@ def save_checkpoint(
         ) from error
 
 
-def load_checkpoint(path: Path, backbone: str | None = None) -> Checkpoint:
+def load_checkpoint(
+    path: Path, backbone: str | None = None, *, name: str | None = None
+) -> Checkpoint:
     """Load a trained network, saved by `save_checkpoint` or a published HIST checkpoint.
 
     Args:
         path: The file.
         backbone: Name of the network's backbone; found from the file if left out.
+        name: What to call the file in an error; its path if left out.
 
     Raises:
-        WeightsError: The file can't be read, isn't a checkpoint of a whole embedding network,
-            doesn't tell its backbone or has another than `backbone`.
+        WeightsError: The file can't be read, isn't what its digest was made of, isn't a checkpoint
+            of a whole embedding network, doesn't tell its backbone or has another than `backbone`.
         SpaceError: No backbone has that name, or it is timm's and timm is missing.
     """
-    content = read_content(path)
-    state = find_state_dict(content, path)
-    if EMBEDDING_KEYS[0] not in state:
-        raise WeightsError(
-            f"'{path}' has no embedding layer ({EMBEDDING_KEYS[0]}); "
-            "give the checkpoint of a whole embedding network"
-        )
+    name = name or str(path)
+    content, has_digest = read_content(path, name)
+    state = find_state_dict(content, name)
+    _check_embedding_layer(state, name)
     if isinstance(content, Mapping) and DESCRIPTION_KEY in content:
-        description = _read_description(content[DESCRIPTION_KEY], path)
+        description = _read_description(content[DESCRIPTION_KEY], name)
     else:
-        description = _infer_description(state, path, backbone)
+        description = _infer_description(state, name, backbone)
     if backbone not in (None, description.backbone):
-        raise WeightsError(f"'{path}' has the backbone {description.backbone}, not {backbone}")
-    return _restore(description, state, path)
+        raise WeightsError(f"'{name}' has the backbone {description.backbone}, not {backbone}")
+    metadata = description.model_extra or {}
+    return restore_network(description, state, metadata, name, has_digest=has_digest)
 
 
-def _read_description(content: object, path: Path) -> _Description:
-    try:
-        return _Description.model_validate(content)
-    except ValidationError as error:
-        raise WeightsError(
-            f"the description in checkpoint '{path}' can't be read; "
-            f"give a file that histsearch saved ({error.error_count()} of its fields are wrong)"
-        ) from error
+def restore_network(
+    description: ModelDescription,
+    state: Mapping[str, Tensor],
+    metadata: Mapping[str, Any],
+    name: str,
+    *,
+    has_digest: bool,
+) -> Checkpoint:
+    """Build the network that a file describes and fill it with the file's state dict.
 
+    Args:
+        description: Backbone, embedding size and preprocessing.
+        state: Tensors by name.
+        metadata: What else the file holds.
+        name: What to call the file in an error.
+        has_digest: Whether it carries a digest.
 
-def _infer_description(
-    state: Mapping[str, Tensor], path: Path, backbone: str | None
-) -> _Description:
-    inferred = [name for key, name in PUBLISHED_BACKBONES.items() if key in state]
-    if backbone is None and not inferred:
-        known = " or ".join(PUBLISHED_BACKBONES.values())
-        raise WeightsError(
-            f"'{path}' doesn't tell its backbone, and its keys aren't those of {known}; "
-            "give a checkpoint that histsearch saved, or a published one of HIST"
-        )
-    name = backbone or inferred[0]
-    return _Description(
-        backbone=name,
-        embedding_size=len(state[EMBEDDING_KEYS[0]]),
-        preprocessing=preprocessing_of(name),
-    )
-
-
-def _restore(description: _Description, state: Mapping[str, Tensor], path: Path) -> Checkpoint:
+    Raises:
+        WeightsError: The state dict isn't that of the network.
+        SpaceError: No backbone has that name, or it is timm's and timm is missing.
+    """
     backbone = description.backbone
     network = build_network(backbone, description.embedding_size, weights=RANDOM_WEIGHTS)
     load_weights(
         network,
         state,
         find_architecture(backbone),
-        source=f"the weights in '{path}'",
+        source=f"the weights in '{name}'",
         backbone=backbone,
     )
     return Checkpoint(
@@ -207,5 +200,51 @@ def _restore(description: _Description, state: Mapping[str, Tensor], path: Path)
         backbone=backbone,
         embedding_size=description.embedding_size,
         preprocessing=description.preprocessing,
-        metadata=description.model_extra or {},
+        metadata=metadata,
+        has_digest=has_digest,
+    )
+
+
+def _check_embedding_layer(state: Mapping[str, Tensor], name: str) -> None:
+    key = EMBEDDING_KEYS[0]
+    if key not in state:
+        raise WeightsError(
+            f"'{name}' has no embedding layer ({key}); "
+            "give the checkpoint of a whole embedding network"
+        )
+    weight = state[key]
+    if weight.ndim != 2 or not FEWEST_EMBEDDING <= len(weight) <= MOST_EMBEDDING:
+        raise WeightsError(
+            f"found {key} of shape {tuple(weight.shape)} in '{name}', allowed: embeddings of "
+            f"{FEWEST_EMBEDDING} to {MOST_EMBEDDING} elements; give the checkpoint of a whole "
+            "embedding network"
+        )
+
+
+def _read_description(content: object, name: str) -> ModelDescription:
+    try:
+        return CheckpointDescription.model_validate(content)
+    except ValidationError as error:
+        raise WeightsError(
+            f"the description in checkpoint '{name}' can't be read: {faults_text(error)}; "
+            "give a file that histsearch saved"
+        ) from error
+
+
+def _infer_description(
+    state: Mapping[str, Tensor], name: str, backbone: str | None
+) -> ModelDescription:
+    inferred = [name for key, name in PUBLISHED_BACKBONES.items() if key in state]
+    if backbone is None and not inferred:
+        known = " or ".join(PUBLISHED_BACKBONES.values())
+        raise WeightsError(
+            f"'{name}' doesn't tell its backbone, and its keys aren't those of {known}; "
+            "give a checkpoint that histsearch saved, a published one of HIST, or an exported file "
+            "with its JSON file beside it"
+        )
+    found = backbone or inferred[0]
+    return ModelDescription(
+        backbone=found,
+        embedding_size=len(state[EMBEDDING_KEYS[0]]),
+        preprocessing=preprocessing_of(found),
     )

@@ -2,12 +2,13 @@
 
 # N = batch, H, W = height and width in pixels, D = embedding size
 
+import hashlib
 import importlib.util
 import io
 import json
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 
 from histsearch.exceptions import ExportError
 from histsearch.models.checkpoint import Checkpoint
+from histsearch.models.description import description_path
 from histsearch.models.file_writing import write_whole
 from histsearch.models.network import EmbeddingNetwork
 
@@ -61,8 +63,8 @@ def export_network(
       TorchScript; it still reads and writes it, but ONNX will be read for longer.
 
     The JSON file names format, backbone, embedding size D, whether embeddings are normalised, the
-    preprocessing and the checkpoint's metadata. An ONNX or TorchScript file is run on sample
-    images and written if its embeddings are the network's.
+    preprocessing, the checkpoint's metadata and the SHA-256 of the model's file. An ONNX or
+    TorchScript file is run on sample images and written if its embeddings are the network's.
 
     Args:
         checkpoint: The trained network, on the CPU.
@@ -83,8 +85,8 @@ def export_network(
         known = ", ".join(SUFFIXES)
         raise ExportError(f"format '{file_format}' isn't known; known are {known}")
     model_path = _model_path(path, SUFFIXES[file_format])
-    description_path = model_path.with_name(model_path.name + ".json")
-    for existing in (model_path, description_path):
+    beside = description_path(model_path)
+    for existing in (model_path, beside):
         if existing.exists():
             raise ExportError(f"found '{existing}' already; choose another name, or remove it")
     side = checkpoint.preprocessing.crop
@@ -93,12 +95,14 @@ def export_network(
     try:
         model_path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(model_path, model)
-        write_whole(description_path, _describe(checkpoint, file_format))
+        write_whole(beside, _describe(checkpoint, file_format, model))
     except OSError as error:
+        with suppress(OSError):
+            model_path.unlink()
         raise ExportError(
             f"'{model_path}' can't be written: {error}; give a folder that has room"
         ) from error
-    return model_path, description_path
+    return model_path, beside
 
 
 def _model_path(path: Path, suffix: str) -> Path:
@@ -109,7 +113,7 @@ def _model_path(path: Path, suffix: str) -> Path:
     return path
 
 
-def _describe(checkpoint: Checkpoint, file_format: str) -> bytes:
+def _describe(checkpoint: Checkpoint, file_format: str, model: bytes) -> bytes:
     description = {
         "format": file_format,
         "backbone": checkpoint.backbone,
@@ -117,6 +121,7 @@ def _describe(checkpoint: Checkpoint, file_format: str) -> bytes:
         "normalised": file_format != "safetensors",
         "preprocessing": asdict(checkpoint.preprocessing),
         "metadata": dict(checkpoint.metadata),
+        "sha256": hashlib.sha256(model).hexdigest(),
     }
     return f"{json.dumps(description, indent=2, ensure_ascii=False)}\n".encode()
 
@@ -191,21 +196,21 @@ def _run_onnx(model: bytes, images_N3HW: Tensor) -> Tensor:
 
 def _to_torchscript(retrieval: RetrievalNetwork, example_N3HW: Tensor) -> bytes:
     content = io.BytesIO()
-    with _silent_deprecation(), torch.inference_mode():
+    with silent_deprecation(), torch.inference_mode():
         traced = torch.jit.trace(retrieval, example_N3HW)  # type: ignore[no-untyped-call]
         torch.jit.save(traced, content)
     return content.getvalue()
 
 
 def _run_torchscript(model: bytes, images_N3HW: Tensor) -> Tensor:
-    with _silent_deprecation(), torch.inference_mode():
+    with silent_deprecation(), torch.inference_mode():
         traced = torch.jit.load(io.BytesIO(model))  # type: ignore[no-untyped-call]
         embeddings_ND: Tensor = traced(images_N3HW)
     return embeddings_ND
 
 
 @contextmanager
-def _silent_deprecation() -> Iterator[None]:
+def silent_deprecation() -> Iterator[None]:
     """Leave out PyTorch's advice against TorchScript: the user asked for it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is deprecated")

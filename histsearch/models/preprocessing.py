@@ -1,7 +1,17 @@
 """What a backbone expects of its input images."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+MOST_PIXELS = 2048
+"""Longest side of an input image, twice the largest of timm's."""
+
+# The limits bind a description that is read from a file; whoever wrote it may be a stranger.
+Pixels = Annotated[int, Field(ge=1, le=MOST_PIXELS)]
+Mean = Annotated[float, Field(allow_inf_nan=False)]
+Std = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -21,11 +31,11 @@ class Preprocessing:
         min_crop_area: Smallest area of a random training crop, as a fraction of the image's area.
     """
 
-    resize: int
-    crop: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    resize: Pixels
+    crop: Pixels
+    mean: tuple[Mean, Mean, Mean]
+    std: tuple[Std, Std, Std]
     channel_order: Literal["rgb", "bgr"] = "rgb"
-    value_range: float = 1.0
+    value_range: Annotated[float, Field(ge=1, le=255)] = 1.0
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    min_crop_area: float = 0.08
+    min_crop_area: Annotated[float, Field(gt=0, le=1)] = 0.08

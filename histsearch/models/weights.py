@@ -2,10 +2,11 @@
 
 import http.client
 import pickle
+import stat
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 import safetensors
 import safetensors.torch
@@ -15,6 +16,8 @@ from torchvision.models import ResNet50_Weights
 
 from histsearch.exceptions import WeightsError
 from histsearch.models.architecture import Architecture
+from histsearch.models.archive import archive_members
+from histsearch.models.digest import DamagedError, check_digest
 
 EMBEDDING_KEYS = ("model.embedding.weight", "model.embedding.bias")
 NETWORK_PREFIX = "model."
@@ -22,9 +25,12 @@ NAMED_KEYS = 3
 
 # Torch reads a file before it has checked it, so a damaged one fails wherever its bytes lead.
 DAMAGED_FILE_ERRORS = (
+    ArithmeticError,
     AssertionError,
+    AttributeError,
     EOFError,
     LookupError,
+    MemoryError,
     RuntimeError,
     TypeError,
     ValueError,
@@ -32,6 +38,18 @@ DAMAGED_FILE_ERRORS = (
     struct.error,
 )
 FETCH_ERRORS = (OSError, http.client.HTTPException, *DAMAGED_FILE_ERRORS)
+
+
+class Content(NamedTuple):
+    """What a file of weights holds.
+
+    Attributes:
+        value: What was saved to it.
+        has_digest: Whether it carries a digest, which it then fits.
+    """
+
+    value: object
+    has_digest: bool
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -42,29 +60,57 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: The file can't be read, or holds no state dict.
     """
-    return find_state_dict(read_content(path), path)
+    return find_state_dict(read_content(path).value, str(path))
 
 
-def read_content(path: Path) -> object:
+def read_content(path: Path, name: str | None = None) -> Content:
     """Read everything that a `.safetensors` file holds or that `torch.save` wrote to a file.
 
+    Args:
+        path: The file.
+        name: What to call it in an error; its path if left out.
+
     Raises:
-        WeightsError: The file can't be read, or holds objects that only running code could load.
+        WeightsError: The file can't be read, isn't what its digest was made of, or holds objects
+            that only running code could load.
     """
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    name = name or str(path)
+    check_readable(path, name)
+    if path.suffix == ".safetensors":
+        return Content(_read_safetensors(path, name), has_digest=False)
+    has_digest = _check_digest(path, name)
+    return Content(_read_torch(path, name), has_digest)
 
 
-def find_state_dict(content: object, path: Path) -> dict[str, Tensor]:
+def check_readable(path: Path, name: str) -> None:
+    """Refuse what can't hold a model, before anything waits for its content.
+
+    Raises:
+        WeightsError: There is no such file, it is empty, or it is a folder, a pipe or a device.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise _unreadable(name, error.strerror or str(error)) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise _unreadable(name, "it's a folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise _unreadable(name, "it's no regular file")
+    if not status.st_size:
+        raise _unreadable(name, "it's empty")
+
+
+def find_state_dict(content: object, name: str) -> dict[str, Tensor]:
     """Return the state dict in a file's content: the content itself, or its "model_state_dict".
 
     Raises:
-        WeightsError: The content of the file at `path` holds no state dict.
+        WeightsError: The content of the file called `name` holds no state dict.
     """
     if isinstance(content, Mapping):
         content = content.get("model_state_dict", content)
     if not _is_state_dict(content):
         raise WeightsError(
-            f"weights file '{path}' holds no state dict; "
+            f"weights file '{name}' holds no state dict; "
             "give a file of named tensors, or a checkpoint with them under 'model_state_dict'"
         )
     return dict(content)
@@ -116,7 +162,8 @@ def load_weights(
         backbone: What to call the network in an error.
 
     Raises:
-        WeightsError: Keys are missing or unexpected, or shapes differ. The network is unchanged.
+        WeightsError: Keys are missing or unexpected, shapes differ, or a tensor is sparse, complex
+            or the like. The network is unchanged.
     """
     expected = network.state_dict()
     given = _under_network_keys(state, expected, architecture)
@@ -135,10 +182,12 @@ def load_weights(
         for key, tensor in expected.items()
         if key in given and given[key].shape != tensor.shape
     ]
+    odd = [key for key, tensor in given.items() if key in expected and not _is_plain(tensor)]
     problems = [
         *_problem("missing keys", missing),
         *_problem("unexpected keys", unexpected),
         *_problem("other shapes", misshapen),
+        *_problem("tensors that don't hold real numbers one by one", odd),
     ]
     if problems:
         raise WeightsError(
@@ -148,26 +197,42 @@ def load_weights(
     network.load_state_dict(given, strict=False)
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def _check_digest(path: Path, name: str) -> bool:
+    try:
+        with path.open("rb") as file:
+            return check_digest(file)
+    except OSError as error:
+        raise _unreadable(name, error.strerror or str(error)) from error
+    except DamagedError as error:
+        raise WeightsError(
+            f"'{name}' is damaged: its digest isn't that of its content; copy it again from where "
+            "histsearch wrote it, or train it again"
+        ) from error
+
+
+def _read_safetensors(path: Path, name: str) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise _unreadable(path, error) from error
+    except (OSError, safetensors.SafetensorError, *DAMAGED_FILE_ERRORS) as error:
+        raise _unreadable(name, str(error)) from error
 
 
-def _read_torch(path: Path) -> object:
+def _read_torch(path: Path, name: str) -> object:
+    if sum(archive_members(path).values()) > path.stat().st_size:
+        raise _unreadable(name, "it's compressed, and may be of any size once unpacked")
     try:
         content: object = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, *DAMAGED_FILE_ERRORS) as error:
-        raise _unreadable(path, error) from error
+    except OSError as error:
+        raise _unreadable(name, str(error)) from error
+    except DAMAGED_FILE_ERRORS as error:
+        damaged = "it's damaged, of another format or holds more than tensors"
+        raise _unreadable(name, damaged) from error
     return content
 
 
-def _unreadable(path: Path, error: Exception) -> WeightsError:
-    damaged = "it's damaged, of another format or holds more than tensors"
-    reason = str(error) if isinstance(error, OSError) else damaged
+def _unreadable(name: str, reason: str) -> WeightsError:
     return WeightsError(
-        f"weights file '{path}' can't be read: {reason}; "
+        f"weights file '{name}' can't be read: {reason}; "
         "give a .safetensors file or a state dict that torch.save wrote"
     )
 
@@ -178,6 +243,15 @@ def _is_state_dict(content: object) -> TypeGuard[Mapping[str, Tensor]]:
         and len(content) > 0
         and all(isinstance(key, str) for key in content)
         and all(isinstance(tensor, Tensor) for tensor in content.values())
+    )
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor stores real numbers that can be copied one by one."""
+    return (
+        tensor.layout == torch.strided
+        and not tensor.is_meta
+        and not (tensor.is_quantized or tensor.is_complex())
     )
 
 

@@ -17,6 +17,7 @@ from histsearch.reports.report import BestTrial, Report, Retrained
 from histsearch.reports.statistics import Estimate, difference, estimate
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study, list_studies
+from histsearch.studies.checkpoints import retrained_models
 from histsearch.studies.half_created import half_created_studies
 from histsearch.studies.study import Study, selection
 
@@ -66,6 +67,7 @@ def build_report(storage: Storage, name: str) -> Report:
         ],
         failed_runs=[failure for retraining in retrainings for failure in _failures(retraining)],
         provenance=_provenance([study, *retrainings]),
+        models=[model for retraining in retrainings for model in retrained_models(retraining)],
     )
 
 

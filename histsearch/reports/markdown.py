@@ -12,6 +12,7 @@ def render(report: Report) -> str:
         _heading(report),
         _best(report),
         _retrained(report),
+        _models(report),
         _published(report),
         _cost(report),
         _provenance(report),
@@ -115,6 +116,17 @@ def _retraining_status(report: Report) -> list[str]:
 def _retrained_row(one: Retrained) -> list[str]:
     recalls = [percent(value) for value in one.recall.values()]
     return [one.label, str(one.epochs), str(len(one.recall_at_1)), *recalls]
+
+
+def _models(report: Report) -> str:
+    if not report.models:
+        return ""
+    lines = "\n".join(f"- {model}" for model in report.models)
+    return (
+        "## Models\n\n"
+        "Each run's, for `histsearch evaluate --checkpoint STUDY/NUMBER` and `histsearch export "
+        f"STUDY/NUMBER`.\n\n{lines}"
+    )
 
 
 def _published(report: Report) -> str:

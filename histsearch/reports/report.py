@@ -5,6 +5,7 @@ from typing import Any
 
 from histsearch.reports.cost import Cost
 from histsearch.reports.statistics import Estimate
+from histsearch.studies.checkpoints import RetrainedModel
 
 
 @dataclass(frozen=True)
@@ -83,3 +84,4 @@ class Report:
     half_created_retrainings: list[str]
     failed_runs: list[str]
     provenance: dict[str, Any]
+    models: list[RetrainedModel]

@@ -7,7 +7,10 @@ deleted one's name meets nothing of it, and databases may share a place.
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+from optuna.trial import TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
@@ -34,9 +37,22 @@ def states_key(study: Study, number: int) -> str:
     return f"{study_folder(study)}/{number}.run"
 
 
+@dataclass(frozen=True)
+class TrialModel:
+    """A trial's trained model.
+
+    Attributes:
+        file: It, on this machine.
+        place: Where its worker kept it: a path, or an s3:// address.
+    """
+
+    file: Path
+    place: str
+
+
 @contextmanager
-def trial_checkpoint(storage: Storage, trial: str) -> Iterator[Path]:
-    """The file of a trial's trained model; one from an S3 store is there for the block alone.
+def trial_checkpoint(storage: Storage, trial: str) -> Iterator[TrialModel]:
+    """A trial's trained model; the file of one from an S3 store is there for the block alone.
 
     Args:
         storage: The storage of its study.
@@ -62,23 +78,67 @@ def trial_checkpoint(storage: Storage, trial: str) -> Iterator[Path]:
         )
     if kept.startswith(_S3_SCHEME):
         with _fetched(kept) as file:
-            yield file
+            yield TrialModel(file, kept)
         return
     if not Path(kept).is_file():
         worker = attributes.get(trial_record.WORKER)
         raise StudyError(
             f"found no file {kept} on this machine; worker {worker} wrote it on its own"
         )
-    yield Path(kept)
+    yield TrialModel(Path(kept), kept)
 
 
 @contextmanager
 def _fetched(place: str) -> Iterator[Path]:
-    folder, _, key = place.rpartition("/")
-    content = open_checkpoint_store(folder).read(key)
+    # Whatever key it was kept under: its last part is a key in the store of what goes before.
+    store, _, key = place.rpartition("/")
+    content = open_checkpoint_store(store).read(key)
     if content is None:
         raise StudyError(f"found no object {place}, which was there when its trial ended")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / key
         file.write_bytes(content)
         yield file
+
+
+@dataclass(frozen=True)
+class RetrainedModel:
+    """The model of a completed trial of a retraining.
+
+    Attributes:
+        trial: The trial as commands take it, STUDY/NUMBER.
+        role: "tuned" or "baseline".
+        source_trial: The search's trial that its configuration comes from.
+        seed: The seed of its run.
+        place: A path on the worker's machine, or an s3:// address; None if it couldn't be kept.
+        worker: The worker that trained it.
+    """
+
+    trial: str
+    role: str
+    source_trial: int
+    seed: int
+    place: str | None
+    worker: str | None
+
+    def __str__(self) -> str:
+        """Its trial, role, seed and place on one line."""
+        place = self.place or "could not be kept"
+        on = "" if self.place is None or self.place.startswith(_S3_SCHEME) else f" on {self.worker}"
+        return f"{self.trial}: {self.role} #{self.source_trial}, seed {self.seed}: {place}{on}"
+
+
+def retrained_models(retraining: Study) -> list[RetrainedModel]:
+    """The models of a retraining's completed trials, by number."""
+    return [
+        RetrainedModel(
+            trial=f"{retraining.name}/{trial.number}",
+            role=trial.user_attrs[trial_record.ROLE],
+            source_trial=trial.user_attrs[trial_record.SOURCE_TRIAL],
+            seed=trial.params[trial_record.SEED],
+            place=trial.user_attrs.get(trial_record.CHECKPOINT),
+            worker=trial.user_attrs.get(trial_record.WORKER),
+        )
+        for trial in retraining.trials(TrialState.COMPLETE)
+        if trial_record.ROLE in trial.user_attrs  # a creation cut short leaves trials without
+    ]

@@ -1,33 +1,58 @@
-"""A study's trials as plain rows, for spreadsheets and notebooks."""
+"""A study's trials as plain rows, for spreadsheets and notebooks.
+
+Their times are UTC and the database's, like those of all attempts: a trial started when its first
+attempt did, and ended when its last one did. Optuna's own times are those of the clocks of workers,
+and begin anew whenever a trial is gone on with.
+"""
 
 import csv
 import io
 import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from histsearch.studies.attempt_times import AttemptTimes, attempt_times
 from histsearch.studies.study import Study
 
 _COLUMNS = ("number", "state", "value")
 
 
 def rows(study: Study) -> list[dict[str, Any]]:
-    """One flat dictionary a trial: number, state, value, parameters, curve, attributes."""
-    return [_row(trial) for trial in study.trials()]
+    """One flat dictionary a trial: number, state, value, parameters, curve, times, attributes."""
+    trials = study.trials()
+    times = attempt_times(study)
+    return [_row(trial, times) for trial in trials]
 
 
-def _row(trial: FrozenTrial) -> dict[str, Any]:
+def _row(trial: FrozenTrial, times: Mapping[int, AttemptTimes]) -> dict[str, Any]:
+    started, ended = _times(trial, times.get(trial._trial_id))
     return {
         "number": trial.number,
         "state": trial.state.name,
         "value": trial.value,
         **{f"params.{name}": value for name, value in trial.params.items()},
         "curve": {str(step): value for step, value in sorted(trial.intermediate_values.items())},
-        "started": trial.datetime_start.isoformat() if trial.datetime_start else None,
-        "ended": trial.datetime_complete.isoformat() if trial.datetime_complete else None,
+        "started": _as_text(started),
+        "ended": _as_text(ended),
         **{f"attrs.{name}": value for name, value in trial.user_attrs.items()},
     }
+
+
+def _times(
+    trial: FrozenTrial, attempts: AttemptTimes | None
+) -> tuple[datetime | None, datetime | None]:
+    """When a trial started and ended; by Optuna for one that others than workers ran."""
+    if attempts is None:
+        return trial.datetime_start, trial.datetime_complete
+    return attempts.started, attempts.ended if trial.state.is_finished() else None
+
+
+def _as_text(time: datetime | None) -> str | None:
+    # Optuna gives times of this machine's zone, without saying so; astimezone() reads them as such.
+    return None if time is None else time.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def to_json(study: Study) -> str:

@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from histsearch.data.batches import EvaluationImages
 from histsearch.data.image_set import ImageSet
-from histsearch.models.network import EmbeddingNetwork
 from histsearch.models.preprocessing import Preprocessing
 from histsearch.models.transforms import test_transform
 from histsearch.retrieval.nmi import normalized_mutual_information
@@ -74,7 +73,7 @@ def _do_nothing() -> None:
 
 
 def embed_images(
-    network: EmbeddingNetwork,
+    network: nn.Module,
     queries: ImageSet,
     gallery: ImageSet | None,
     preprocessing: Preprocessing,
@@ -100,7 +99,7 @@ def embed_images(
 
 @torch.no_grad()
 def _embed(
-    network: EmbeddingNetwork,
+    network: nn.Module,
     images: ImageSet,
     preprocessing: Preprocessing,
     device: torch.device,

@@ -1,9 +1,15 @@
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import numpy as np
 import pytest
 import torch
+from moto.server import ThreadedMotoServer
+from optuna.trial import TrialState
 from torch.nn.functional import normalize
 from typer.testing import CliRunner, Result
 
@@ -13,14 +19,19 @@ from histsearch.database.storage import Storage
 from histsearch.exceptions import DataError, ExportError, StudyError, WeightsError
 from histsearch.models.checkpoint import load_checkpoint
 from histsearch.models.transforms import test_transform as transform_for_test
-from histsearch.search.space import parse_space
+from histsearch.search.space import load_space, parse_space
+from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
 from histsearch.studies.checkpoints import trial_checkpoint
-from tests.integration.claims import claim_next
+from histsearch.studies.retraining import create_retraining
+from histsearch.studies.study import Study
+from histsearch.training import evaluation
+from tests.integration.claims import claim_next, claimed
 from tests.miniatures import WRITERS
 
 torch.set_num_threads(1)
 
+IN_S3 = "s3://models/ours/s-retrain/1.pt"
 SPACE = """
 name = "s"
 dataset = "folder:stripes"
@@ -40,6 +51,11 @@ validation_fraction = 0.34
 
 def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
+
+
+def invoke_raising(*arguments: str) -> None:
+    """The same for a command that is to be refused; what it raises is what users read."""
+    CliRunner().invoke(app, list(arguments), catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")
@@ -70,24 +86,227 @@ def test_a_trained_model_is_evaluated_with_every_column(trained: Path, data_dir:
     assert figures[:6] == sorted(figures[:6])
 
 
-def test_an_onnx_file_gives_the_models_embeddings_of_real_images(
-    trained: Path, data_dir: Path, tmp_path: Path
-) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra histsearch[export]")
-    out = tmp_path / "model.onnx"
+@pytest.fixture(scope="module")
+def onnx_file(trained: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("onnxruntime", reason="needs the extra histsearch[export]")
+    out = tmp_path_factory.mktemp("onnx") / "model.onnx"
     done = invoke(
         *("export", str(trained), "--format", "onnx", "--out", str(out), "--data", str(data_dir))
     )
     assert done.exit_code == 0, done.output
+    return out
+
+
+def test_an_onnx_file_gives_the_models_embeddings_of_real_images(
+    trained: Path, data_dir: Path, onnx_file: Path
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra histsearch[export]")
     checkpoint = load_checkpoint(trained)
     images = load_dataset("folder:stripes", data_dir).test
     transform = transform_for_test(checkpoint.preprocessing)
     batch_N3HW = torch.stack([transform(images.image(i)) for i in range(5)])
     with torch.no_grad():
         expected_ND = normalize(checkpoint.network(batch_N3HW)).numpy()
-    session = onnxruntime.InferenceSession(str(out))
+    session = onnxruntime.InferenceSession(str(onnx_file))
     (given_ND,) = session.run(None, {session.get_inputs()[0].name: batch_N3HW.numpy()})
     np.testing.assert_allclose(given_ND, expected_ND, atol=1e-4)
+
+
+def figures(done: Result) -> dict[str, float]:
+    """R@K and the other figures that ``evaluate`` printed, by column."""
+    assert done.exit_code == 0, done.output
+    header, row = done.stdout.splitlines()
+    return dict(zip(header.split(), map(float, row.split()[1:]), strict=True))
+
+
+def evaluated(model: str, data_dir: Path, *options: str) -> Result:
+    on_cpu = ("--data", str(data_dir), "--device", "cpu")
+    return invoke("evaluate", "--checkpoint", model, *on_cpu, *options)
+
+
+@pytest.mark.parametrize("file_format", ["safetensors", "torchscript", "onnx"])
+def test_an_exported_model_has_the_figures_of_the_model_it_came_from(
+    trained: Path, data_dir: Path, tmp_path: Path, file_format: str, request: pytest.FixtureRequest
+) -> None:
+    if file_format == "onnx":
+        file: Path = request.getfixturevalue("onnx_file")
+    else:
+        assert (
+            invoke(
+                "export", str(trained), "--format", file_format, "--out", str(tmp_path)
+            ).exit_code
+            == 0
+        )
+        (file,) = (path for path in tmp_path.iterdir() if path.suffix != ".json")
+    done = evaluated(str(file), data_dir)  # on the data set that the JSON file names
+    expected = figures(evaluated(str(trained), data_dir, "--dataset", "folder:stripes"))
+    # Embeddings differ in their last bits, which may swap two neighbours.
+    assert figures(done) == pytest.approx(expected, abs=2.1)
+    assert done.stdout.splitlines()[1].startswith(file.name)
+    assert done.stderr == ""
+
+
+def test_an_exported_safetensors_file_is_exported_further(trained: Path, tmp_path: Path) -> None:
+    weights, script = tmp_path / "a.safetensors", tmp_path / "b.pt"
+    export = ("export", "--format")
+    assert invoke(*export, "safetensors", str(trained), "--out", str(weights)).exit_code == 0
+    assert invoke(*export, "torchscript", str(weights), "--out", str(script)).exit_code == 0
+    with pytest.raises(
+        ExportError, match=r"b\.pt, an exported file without separate weights; give"
+    ):
+        invoke_raising(
+            *export, "safetensors", str(script), "--out", str(tmp_path / "c.safetensors")
+        )
+
+
+def test_a_model_without_a_digest_is_evaluated_with_a_note(
+    trained: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / "old.pt"
+    torch.save(torch.load(trained, weights_only=True), old)
+    assert "carries no digest" in evaluated(str(old), data_dir).stderr
+    assert evaluated(str(trained), data_dir).stderr == ""
+
+
+def test_a_model_that_does_not_tell_its_data_set_needs_one(
+    trained: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    content = torch.load(trained, weights_only=True)
+    del content["histsearch"]["dataset"]
+    torch.save(content, tmp_path / "anonymous.pt")
+    with pytest.raises(
+        WeightsError, match=r"anonymous\.pt doesn't tell its data set; name one with"
+    ):
+        invoke_raising(
+            *("evaluate", "--checkpoint", str(tmp_path / "anonymous.pt"), "--device", "cpu"),
+            *("--data", str(data_dir)),
+        )
+
+
+@pytest.mark.parametrize("command", ["export", "evaluate"])
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        ("x.pt", r"found no file .*/x\.pt; give the path of a model's file, or a .* STUDY/NUMBER"),
+        ("no/folder/x.pt", r"found no file .*/no/folder/x\.pt; give"),
+        (300 * "x", "found no file .*; give the path"),
+        ("models", 'found ".*/models", a folder; give the path'),
+        ("empty.pt", r"empty\.pt' can't be read: it's empty"),
+        ("pipe.pt", r"pipe\.pt' can't be read: it's no regular file"),
+        ("text.pt", r"text\.pt' can't be read: it's damaged, of another format"),
+        ("cut.pt", r"cut\.pt' is damaged: its digest"),
+    ],
+)
+def test_a_file_that_is_no_model_is_refused_by_name(
+    trained: Path, tmp_path: Path, command: str, file: str, sentence: str
+) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "empty.pt").touch()
+    (tmp_path / "text.pt").write_text("hello world\n")
+    (tmp_path / "cut.pt").write_bytes(trained.read_bytes()[:-1])
+    os.mkfifo(tmp_path / "pipe.pt")
+    options = {
+        "export": ("export", "--format", "safetensors", "--out", str(tmp_path)),
+        "evaluate": ("evaluate", "--dataset", "glyphs", "--device", "cpu", "--checkpoint"),
+    }
+    with pytest.raises(WeightsError, match=sentence):
+        invoke_raising(*options[command], str(tmp_path / file))
+
+
+def test_more_memory_than_there_is_is_told_as_such(
+    trained: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def embed(*_: object, **__: object) -> None:
+        torch.empty(2**60)
+
+    monkeypatch.setattr(evaluation, "embed_images", embed)
+    with pytest.raises(WeightsError, match=r"out of memory with the images of 32×32 pixels that"):
+        invoke_raising(
+            *("evaluate", "--checkpoint", str(trained), "--device", "cpu"),
+            *("--data", str(data_dir)),
+        )
+
+
+@pytest.fixture
+def retrained(storage: Storage, trained: Path) -> Study:
+    """A retraining with three seeds: one model in a file, one in an S3 store, one not kept."""
+    search = create_search(storage, load_space(str(trained.parent / "space.toml")))
+    claim = claimed(search)
+    claim.record({}, {1: 0.5})
+    claim.tell(TrialState.COMPLETE, 0.5)
+    retraining = create_retraining(search, seeds=3)
+    for place in (str(trained), IN_S3, None):
+        claim = claimed(retraining)
+        kept = {} if place is None else {trial_record.CHECKPOINT: place}
+        recall = {trial_record.RECALL: {"1": 0.5}, trial_record.WORKER: "node7-cpu-1"}
+        claim.record(recall | kept)
+        claim.tell(TrialState.COMPLETE, 0.5)
+    return retraining
+
+
+def test_a_retrained_trial_is_named_found_evaluated_and_exported(
+    retrained: Study,
+    trained: Path,
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = retrained.storage.url.render_as_string(hide_password=False)
+    monkeypatch.setenv("HISTSEARCH_STORAGE", url)
+    first = f"model:     s-retrain/0: tuned #0, seed 0: {trained} on node7-cpu-1\n"
+    second = f"model:     s-retrain/1: tuned #0, seed 1: {IN_S3}\n"
+    third = "model:     s-retrain/2: tuned #0, seed 2: could not be kept\n"
+    assert invoke("study", "show", "s-retrain").stdout.endswith(first + second + third)
+    assert "model:" not in invoke("study", "show", "s").stdout
+    shown = json.loads(invoke("study", "show", "s-retrain", "--json").stdout)
+    assert [model["place"] for model in shown["models"]] == [str(trained), IN_S3, None]
+
+    report = invoke("report", "s", "--out", str(tmp_path))
+    line = f"s-retrain/0: tuned #0, seed 0: {trained} on node7-cpu-1\n"
+    assert f"model {line}" in report.stdout
+    assert f"- {line}" in (tmp_path / "report.md").read_text()
+    assert json.loads((tmp_path / "report.json").read_text())["models"] == shown["models"]
+
+    # A folder of that name is no model: the states of a study's trials lie in one.
+    (tmp_path / "s-retrain" / "0").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    done = evaluated("s-retrain/0", data_dir)
+    assert figures(done) == figures(evaluated(str(trained), data_dir))
+    assert done.stdout.splitlines()[1].startswith("s-retrain/0 ")
+    out = str(tmp_path / "model.safetensors")
+    assert invoke("export", "s-retrain/0", "--format", "safetensors", "--out", out).exit_code == 0
+
+
+@pytest.fixture
+def s3_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A store that speaks S3, with a bucket "models"."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="models")
+    yield client
+    server.stop()
+
+
+def test_a_damaged_model_in_an_s3_store_is_refused_by_its_address(
+    retrained: Study, trained: Path, data_dir: Path, s3_store: Any
+) -> None:
+    url = retrained.storage.url.render_as_string(hide_password=False)
+    content = bytearray(trained.read_bytes())
+    s3_store.put_object(Bucket="models", Key="ours/s-retrain/1.pt", Body=bytes(content))
+    assert figures(evaluated("s-retrain/1", data_dir, "--storage", url))
+    content[len(content) // 2] ^= 1
+    s3_store.put_object(Bucket="models", Key="ours/s-retrain/1.pt", Body=bytes(content))
+    with pytest.raises(WeightsError, match=f"'{IN_S3}' is damaged: its digest"):
+        invoke_raising(
+            *("evaluate", "--checkpoint", "s-retrain/1", "--storage", url, "--device", "cpu")
+        )
 
 
 def test_a_torchscript_file_runs_without_the_project(trained: Path, tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 import csv
 import io
 import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ from optuna.trial import TrialState
 from histsearch.database.storage import Storage
 from histsearch.studies.catalog import create_search
 from histsearch.studies.export import to_csv, to_json
+from histsearch.studies.queue import database_time
 from histsearch.studies.study import Study
 from histsearch.studies.trial_record import REASON, VERSIONS
 from tests.integration.claims import claimed
@@ -55,6 +59,53 @@ def test_csv_keeps_curves_attributes_and_quotes(study: Study) -> None:
     assert json.loads(first[f"attrs.{VERSIONS}"]) == VERSIONS_FOUND
     assert pruned[f"attrs.{REASON}"] == 'under the median, "by far"'
     assert first["started"] <= first["ended"]
+
+
+@pytest.fixture
+def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose local time is nine hours ahead of UTC."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_east")
+def test_times_are_utc_and_span_all_attempts_at_a_trial(storage: Storage) -> None:
+    before = database_time(storage)
+    study = create_search(storage, small_space())
+    claimed(study).give_back()
+    between = database_time(storage)
+    again = claimed(study)
+    running = _parsed(study)[0]
+    assert running["ended"] == ""
+    again.record({}, {1: 0.5})
+    again.tell(TrialState.COMPLETE, 0.5)
+    after = database_time(storage)
+
+    row = _parsed(study)[0]
+    assert row["started"] == running["started"]
+    started, ended = (datetime.fromisoformat(row[name]) for name in ("started", "ended"))
+    assert started.utcoffset() == ended.utcoffset() == timedelta(0)
+    a_millisecond = timedelta(milliseconds=1)  # is what times are cut to
+    assert before - a_millisecond <= started <= between <= ended + a_millisecond
+    assert ended <= after
+    (trial,) = study.trials(TrialState.COMPLETE)
+    assert trial.datetime_start is not None
+    # Optuna's is the second attempt's.
+    assert trial.datetime_start.astimezone(UTC) > started
+
+
+@pytest.mark.usefixtures("far_east")
+def test_a_trial_that_no_worker_ran_has_optunas_times_in_utc(storage: Storage) -> None:
+    study = create_search(storage, small_space())
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    study.optuna_study.tell(study.optuna_study.ask(), 0.5)
+    row = _parsed(study)[0]
+    assert row["started"].endswith("+00:00")
+    started, ended = (datetime.fromisoformat(row[name]) for name in ("started", "ended"))
+    assert before <= started <= ended <= datetime.now(UTC)
 
 
 def test_json_has_the_definition_and_every_trials_curve(study: Study) -> None:

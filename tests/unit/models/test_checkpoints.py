@@ -1,5 +1,8 @@
+import io
 import json
-from collections.abc import Iterator
+import os
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from torch import Tensor
 from histsearch.exceptions import SpaceError, WeightsError
 from histsearch.models.backbones import preprocessing_of
 from histsearch.models.checkpoint import load_checkpoint, save_checkpoint
+from histsearch.models.digest import DamagedError, check_digest, with_digest
 from histsearch.models.network import EmbeddingNetwork, build_network
 
 EXTRA = {"study": "cub", "trial": 7, "hyperparameters": {"tau": 16.0, "bn_freeze": True}}
@@ -168,18 +172,197 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "text.pt")
 
 
-@pytest.mark.parametrize(
-    "change", [{"embedding_size": "large"}, {"preprocessing": {"crop": 32}}, {"backbone": None}]
-)
-def test_a_damaged_description_is_refused(
-    conv4: EmbeddingNetwork, tmp_path: Path, change: dict[str, object]
+def test_a_file_that_can_hold_nothing_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="can't be read: it's a folder"):
+        load_checkpoint(tmp_path)
+    (tmp_path / "empty.pt").touch()
+    with pytest.raises(WeightsError, match=r"empty\.pt' can't be read: it's empty"):
+        load_checkpoint(tmp_path / "empty.pt")
+    os.mkfifo(tmp_path / "pipe.pt")  # nobody writes to it, so reading would wait for ever
+    with pytest.raises(WeightsError, match=r"pipe\.pt' can't be read: it's no regular file"):
+        load_checkpoint(tmp_path / "pipe.pt")
+
+
+@pytest.mark.parametrize("place", [0.02, 0.5, 0.98, -60, -80, -101])
+def test_one_flipped_bit_of_a_model_is_noticed(
+    conv4: EmbeddingNetwork, tmp_path: Path, place: float
+) -> None:
+    path = tmp_path / "7.pt"
+    save_conv4(path, conv4, **EXTRA)
+    assert load_checkpoint(path).has_digest
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content)) if 0 < place < 1 else int(place)] ^= 1
+    path.write_bytes(content)
+    for load in (load_checkpoint, lambda path: build_network("conv4", 4, weights=str(path))):
+        with pytest.raises(WeightsError, match=r"7\.pt' (is damaged|can't be read)"):
+            load(path)
+
+
+def test_no_flipped_bit_anywhere_in_a_file_goes_unnoticed() -> None:
+    archive = io.BytesIO()
+    torch.save({"weight": torch.ones(2)}, archive)
+    whole = with_digest(archive.getvalue())
+    assert check_digest(io.BytesIO(whole))
+    for bit in range(8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        if _carries_a_digest(bytes(flipped)):
+            # What was taken for a file without a digest is none that torch reads.
+            with pytest.raises(RuntimeError):
+                torch.load(io.BytesIO(flipped), weights_only=True)
+
+
+def _carries_a_digest(content: bytes) -> bool:
+    """Whether the digest passes, or is taken for absent."""
+    try:
+        check_digest(io.BytesIO(content))
+    except DamagedError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("change", [lambda whole: whole[:-1], lambda whole: whole + b"\n"])
+def test_a_file_that_was_cut_or_added_to_is_damaged(
+    conv4: EmbeddingNetwork, tmp_path: Path, change: Callable[[bytes], bytes]
 ) -> None:
     path = tmp_path / "7.pt"
     save_conv4(path, conv4)
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(WeightsError, match=r"7\.pt' is damaged: its digest isn't"):
+        load_checkpoint(path)
+
+
+def test_a_digest_stays_in_copies_and_the_archive_stays_an_ordinary_one(
+    conv4: EmbeddingNetwork, tmp_path: Path
+) -> None:
+    save_conv4(tmp_path / "7.pt", conv4)
+    (tmp_path / "renamed.bin").write_bytes((tmp_path / "7.pt").read_bytes())
+    assert load_checkpoint(tmp_path / "renamed.bin").has_digest
+    with zipfile.ZipFile(tmp_path / "7.pt") as archive:
+        assert archive.testzip() is None
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_checkpoint_without_a_digest_is_read_as_before(
+    conv4: EmbeddingNetwork, tmp_path: Path, zipped: bool
+) -> None:
+    save_conv4(tmp_path / "7.pt", conv4, **EXTRA)
+    content = torch.load(tmp_path / "7.pt", weights_only=True)
+    torch.save(content, tmp_path / "old.pt", _use_new_zipfile_serialization=zipped)
+    checkpoint = load_checkpoint(tmp_path / "old.pt")
+    assert (checkpoint.has_digest, checkpoint.metadata) == (False, EXTRA)
+
+
+def save_changed(path: Path, network: EmbeddingNetwork, change: Callable[[Any], None]) -> None:
+    """Save a checkpoint as a stranger may have written it."""
+    save_conv4(path, network)
     content = torch.load(path, weights_only=True)
-    content["histsearch"] |= change
+    change(content)
     torch.save(content, path)
-    with pytest.raises(WeightsError, match=r"description in checkpoint '.*7\.pt' can't be read"):
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"embedding_size": "large"}, "embedding_size = 'large': "),
+        ({"embedding_size": 1}, "embedding_size = 1: .* 2"),
+        ({"embedding_size": 10**12}, "embedding_size = 1000000000000: .* 65536"),
+        ({"embedding_size": 10**100}, r"embedding_size = \(int\): "),
+        ({"preprocessing": {"crop": 32}}, "preprocessing.resize = "),
+        ({"backbone": None}, "backbone = "),
+        ({"backbone": 10**6 * "x"}, f"backbone = '{40 * 'x'}': .* at most 100 characters; give"),
+        ({"notes": torch.ones(2)}, r"notes = \(Tensor\): .* JSON"),
+    ],
+)
+def test_a_damaged_description_is_refused(
+    conv4: EmbeddingNetwork, tmp_path: Path, change: dict[str, object], fault: str
+) -> None:
+    path = tmp_path / "7.pt"
+    save_changed(path, conv4, lambda content: content["histsearch"].update(change))
+    expected = rf"description in checkpoint '.*7\.pt' can't be read: {fault}"
+    with pytest.raises(WeightsError, match=expected) as error:
+        load_checkpoint(path)
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("resize", 10**9),
+        ("resize", 0),
+        ("resize", 36.5),
+        ("crop", 2049),
+        ("crop", -1),
+        ("mean", [0.5, 0.5]),
+        ("mean", [0.5, 0.5, float("nan")]),
+        ("std", [0.5, 0.5, 0.0]),
+        ("std", [0.5, 0.5, float("inf")]),
+        ("std", 10**4 * [0.5]),
+        ("value_range", 0),
+        ("value_range", float("inf")),
+        ("min_crop_area", 0.0),
+        ("min_crop_area", 1.5),
+        ("channel_order", "cmyk"),
+        ("interpolation", 3),
+    ],
+)
+def test_preprocessing_that_no_image_survives_is_refused_by_its_field(
+    conv4: EmbeddingNetwork, tmp_path: Path, field: str, value: object
+) -> None:
+    path = tmp_path / "7.pt"
+    save_changed(path, conv4, lambda c: c["histsearch"]["preprocessing"].update({field: value}))
+    with pytest.raises(
+        WeightsError, match=rf"7\.pt' can't be read: preprocessing\.{field}"
+    ) as error:
+        load_checkpoint(path)
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("weight", "fault"),
+    [
+        (torch.tensor(1.0), r"of shape \(\)"),
+        (torch.ones(1, 128), r"of shape \(1, 128\) .* 2 to 65536 elements"),
+        # A tensor that repeats one stored element is as small as a file, and as large as it likes.
+        (torch.ones(1, 1).expand(10**12, 128), r"of shape \(1000000000000, 128\)"),
+        (torch.ones(4, 128).to_sparse(), "don't fit conv4: 1 tensors that don't hold real numbers"),
+        (torch.ones(4, 128, device="meta"), "1 tensors that don't hold real numbers"),
+        (torch.ones(4, 128, dtype=torch.complex64), "1 tensors that don't hold real numbers"),
+    ],
+)
+def test_tensors_that_no_network_could_take_are_refused(
+    conv4: EmbeddingNetwork, tmp_path: Path, weight: Tensor, fault: str
+) -> None:
+    path = tmp_path / "7.pt"
+    key = "model.embedding.weight"
+    save_changed(path, conv4, lambda content: content["model_state_dict"].update({key: weight}))
+    with pytest.raises(WeightsError, match=fault) as error:
+        load_checkpoint(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_file_that_unpacks_to_more_than_it_is_is_refused(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    torch.save({"model_state_dict": {"weight": torch.zeros(10**6)}}, content)
+    path = tmp_path / "7.pt"
+    with zipfile.ZipFile(content) as plain, zipfile.ZipFile(path, "w") as packed:
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name), zipfile.ZIP_DEFLATED)
+    with pytest.raises(WeightsError, match=r"7\.pt' can't be read: it's compressed"):
+        load_checkpoint(path)
+
+
+def test_a_pickle_that_leads_torch_astray_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "7.pt"
+    torch.save({"weight": torch.ones(3)}, path)
+    # The storage's type, "FloatStorage", becomes a global of another kind.
+    with zipfile.ZipFile(path) as whole:
+        members = {name: whole.read(name) for name in whole.namelist()}
+    with zipfile.ZipFile(path, "w") as changed:
+        for name, member in members.items():
+            astray = member.replace(b"torch\nFloatStorage", b"torch\nSize")
+            changed.writestr(name, astray)
+    with pytest.raises(WeightsError, match=r"7\.pt' can't be read: it's damaged"):
         load_checkpoint(path)
 
 

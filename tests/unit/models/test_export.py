@@ -1,6 +1,9 @@
 # N = batch, H, W = height and width in pixels, D = embedding size
 
+import errno
+import hashlib
 import json
+import os
 import sys
 import warnings
 from dataclasses import asdict, replace
@@ -107,6 +110,7 @@ def test_the_json_file_tells_how_to_use_the_model(conv4: Checkpoint, tmp_path: P
         "normalised": True,
         "preprocessing": asdict(conv4.preprocessing),
         "metadata": METADATA,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }
     assert json.loads(description.read_text()) == json.loads(json.dumps(expected))
 
@@ -167,3 +171,17 @@ def test_a_folder_that_cannot_be_made_is_refused(conv4: Checkpoint, tmp_path: Pa
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match="can't be written"):
         export_network(conv4, tmp_path / "file" / "model.pt", "torchscript")
+
+
+def test_a_model_whose_json_file_cannot_be_written_leaves_nothing(
+    conv4: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(path: Path, content: bytes) -> None:
+        if path.suffix == ".json":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        path.write_bytes(content)
+
+    monkeypatch.setattr(export, "write_whole", write)
+    with pytest.raises(ExportError, match="can't be written"):
+        export_network(conv4, tmp_path, "safetensors")
+    assert names(tmp_path) == []

@@ -33,6 +33,7 @@ SEARCH_ONLY = Report(
     failed_runs=[],
     unfinished_retrainings=[],
     provenance={"device": ["NVIDIA H200", "NVIDIA A100"], "commit": ["abc123"]},
+    models=[],
 )
 
 
