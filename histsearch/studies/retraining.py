@@ -49,7 +49,7 @@ def create_retraining(
     if study.definition.kind == "retrain":
         raise StudyError(
             f'found "{study.name}", itself a retraining; give the search it came from, '
-            f'"{study.definition.source}"'
+            f'"{study.definition.source}", or --add-seeds N for further runs'
         )
     chosen = _choose(study, top, baseline=baseline)
     definition = StudyDefinition(

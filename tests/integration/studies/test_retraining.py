@@ -132,7 +132,9 @@ def test_more_than_was_completed_and_less_than_one_run_are_refused(search: Study
 
 def test_retraining_is_not_retrained(search: Study) -> None:
     retraining = create_retraining(search)
-    with pytest.raises(StudyError, match=r'"small-retrain", itself a retraining.*"small"'):
+    with pytest.raises(
+        StudyError, match=r'"small-retrain", itself a retraining.*"small", or --add'
+    ):
         create_retraining(retraining)
 
 
