@@ -12,49 +12,111 @@ from histsearch.cli.options import (
     print_table,
     workers_hint,
 )
-from histsearch.exceptions import HistsearchError
+from histsearch.exceptions import HistsearchError, StudyError
 
 if TYPE_CHECKING:
+    from histsearch.database.storage import Storage
     from histsearch.reports.report import Report
+    from histsearch.studies.study import Study
 
 
 def retrain(
     study: StudyArgument,
-    top: Annotated[int, typer.Option(help="Retrain the best TOP configurations.")] = 1,
-    seeds: Annotated[int, typer.Option(help="Runs of each configuration.")] = 3,
+    top: Annotated[
+        int | None, typer.Option(help="Retrain the best TOP configurations [default: 1]")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Runs of each configuration [default: 3]")
+    ] = None,
     baseline: Annotated[
         bool,
         typer.Option(
             "--baseline",
-            help="Also retrain the first configuration of the search, for as many epochs as the "
-            "best one, unless it is among the best itself.",
+            help="Also retrain the first configuration of the search, unless it is among the best "
+            "itself.",
         ),
     ] = False,
+    add_seeds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Give every configuration of the retraining that is there N further runs, with "
+            "new seeds; STUDY is the search or the retraining.",
+        ),
+    ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Name of the new study [default: STUDY-retrain]")
+        str | None, typer.Option(help="Name of the retraining [default: STUDY-retrain]")
     ] = None,
     storage: StorageOption = None,
 ) -> None:
     """Queue the best configurations for retraining on the full training half.
 
     They form a study of their own, whose trials workers pull like any others; each is tested on
-    the test classes once, at its end. A configuration is trained for as many epochs as it was at
-    its best after in the search, by the mean curve of its completed trials.
+    the test classes once, at its end. Each configuration is trained for as many epochs as its mean
+    curve rises, by the model of all curves of the search, and along its plateau.
     """
     from histsearch.studies.catalog import find_study
     from histsearch.studies.retraining import create_retraining
-    from histsearch.studies.trial_record import BASELINE, EPOCHS, ROLE
 
-    search = find_study(open_storage(storage), study)
-    retraining = create_retraining(search, name=name, top=top, seeds=seeds, baseline=baseline)
-    runs = [trial.user_attrs for trial in retraining.trials()]
-    epochs = ", ".join(dict.fromkeys(str(run[EPOCHS]) for run in runs))
-    typer.echo(f'created study "{retraining.name}": {len(runs)} trials of {epochs} epochs')
-    if baseline and all(run[ROLE] != BASELINE for run in runs):
+    opened = open_storage(storage)
+    if add_seeds is not None:
+        if baseline or (top, seeds) != (None, None):
+            raise StudyError(
+                "found --add-seeds with --top, --seeds or --baseline, which are for a new "
+                "retraining; leave them out"
+            )
+        _add_seeds(opened, study, name, add_seeds)
+        return
+    search = find_study(opened, study)
+    retraining = create_retraining(
+        search,
+        name=name,
+        top=1 if top is None else top,
+        seeds=3 if seeds is None else seeds,
+        baseline=baseline,
+    )
+    _print_created(search, retraining, baseline=baseline)
+
+
+def _print_created(search: "Study", retraining: "Study", *, baseline: bool) -> None:
+    from histsearch.studies.chosen import chosen_configurations
+    from histsearch.studies.trial_record import BASELINE
+
+    chosen = chosen_configurations(retraining)
+    lengths = ", ".join(f"{one.label} for {_epochs(one.epochs)}" for one in chosen)
+    typer.echo(f'created study "{retraining.name}": {retraining.count()} trials, {lengths}')
+    if baseline and all(one.role != BASELINE for one in chosen):
         typer.echo("note: the baseline is among the best configurations itself")
     if not search.is_finished:
-        typer.echo(f'note: "{study}" has not finished yet; its best trial may still change')
+        typer.echo(f'note: "{search.name}" has not finished yet; its best trial may still change')
+    _warn(search, retraining)
     typer.echo(workers_hint(retraining.name))
+
+
+def _add_seeds(storage: "Storage", study: str, name: str | None, number: int) -> None:
+    from histsearch.studies.retraining import find_retraining
+    from histsearch.studies.retraining_seeds import add_seeds
+
+    search, retraining = find_retraining(storage, study, name)
+    seeds = add_seeds(search, retraining, number)
+    added = f"seed {seeds[0]}" if number == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
+    typer.echo(
+        f'added {added} of each configuration to "{retraining.name}", now {retraining.count()} '
+        "trials"
+    )
+    _warn(search, retraining)
+    typer.echo(workers_hint(retraining.name))
+
+
+def _warn(search: "Study", retraining: "Study") -> None:
+    from histsearch.studies.retraining_warnings import retraining_warnings
+
+    for warning in retraining_warnings(search, retraining):
+        typer.echo(f"warning: {warning}", err=True)
+
+
+def _epochs(number: int) -> str:
+    return "1 epoch" if number == 1 else f"{number} epochs"
 
 
 def report(
@@ -91,6 +153,8 @@ def _print_results(report: "Report") -> None:
         typer.echo(f"still running: {', '.join(report.unfinished_retrainings)}")
     for half in report.half_created_retrainings:
         typer.echo(f"left out: {half}", err=True)
+    for warning in report.retraining_warnings:
+        typer.echo(f"warning: {warning}", err=True)
     for failure in report.failed_runs:
         typer.echo(f"without a figure: {failure}", err=True)
     if not (report.retrained or report.unfinished_retrainings or report.failed_runs):
@@ -98,7 +162,7 @@ def _print_results(report: "Report") -> None:
     if not report.retrained:
         return
     for one in report.retrained:
-        typer.echo(f"{one.label}: {configuration_text(one.parameters)}; {one.epochs} epochs")
+        typer.echo(f"{one.label}: {configuration_text(one.parameters)}; {_epochs(one.epochs)}")
     typer.echo("on the test classes, in percent, mean ± 95% interval over n seeds:")
     table = Table(box=None, padding=(0, 3, 0, 0))
     for column in ("", *(f"{one.label}, n = {len(one.recall_at_1)}" for one in report.retrained)):

@@ -13,12 +13,14 @@ from histsearch.exceptions import StudyError
 from histsearch.reports.cost import Cost, cost
 from histsearch.reports.markdown import render
 from histsearch.reports.published import published_rows, published_source
-from histsearch.reports.report import BestTrial, Report, Retrained
-from histsearch.reports.statistics import Estimate, difference, estimate
+from histsearch.reports.report import BestTrial, Gain, Report, Retrained
+from histsearch.reports.statistics import difference, estimate
 from histsearch.studies import trial_record
-from histsearch.studies.catalog import find_study, list_studies
+from histsearch.studies.catalog import find_study
 from histsearch.studies.checkpoints import retrained_models
 from histsearch.studies.half_created import half_created_studies
+from histsearch.studies.retraining_seeds import retrainings_of
+from histsearch.studies.retraining_warnings import retraining_warnings
 from histsearch.studies.study import Study, selection
 
 
@@ -40,9 +42,7 @@ def build_report(storage: Storage, name: str) -> Report:
             f'found no completed trial in "{study.name}"; run histsearch worker --study '
             f"{study.name} first"
         )
-    retrainings = [
-        other for other in list_studies(storage) if other.definition.source == study.name
-    ]
+    retrainings = retrainings_of(study)
     several = len(retrainings) > 1
     retrained = [one for retraining in retrainings for one in _retrained(retraining, several)]
     space = study.definition.space
@@ -66,6 +66,11 @@ def build_report(storage: Storage, name: str) -> Report:
             str(half) for half in half_created_studies(storage) if half.source == study.name
         ],
         failed_runs=[failure for retraining in retrainings for failure in _failures(retraining)],
+        retraining_warnings=[
+            warning
+            for retraining in retrainings
+            for warning in retraining_warnings(study, retraining)
+        ],
         provenance=_provenance([study, *retrainings]),
         models=[model for retraining in retrainings for model in retrained_models(retraining)],
     )
@@ -137,12 +142,15 @@ def _configuration(
     )
 
 
-def _gain(retrained: Sequence[Retrained], best: int) -> Estimate | None:
+def _gain(retrained: Sequence[Retrained], best: int) -> Gain | None:
     """R@1 of the search's best trial over its baseline, where one retraining has both."""
     for baseline in (one for one in retrained if one.role == trial_record.BASELINE):
         for tuned in (one for one in retrained if one.role == trial_record.TUNED):
             if tuned.study == baseline.study and tuned.source_trial == best:
-                return difference(tuned.recall_at_1, baseline.recall_at_1)
+                gain = difference(tuned.recall_at_1, baseline.recall_at_1)
+                if gain is None:
+                    return None
+                return Gain(gain.mean, gain.half_width, gain.n, tuned.study)
     return None
 
 

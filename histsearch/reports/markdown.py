@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from histsearch.reports.report import Report, Retrained
+from histsearch.reports.report import Gain, Report, Retrained
 from histsearch.reports.statistics import Estimate
+
+_SEEDS_TO_ADD = 5
 
 
 def render(report: Report) -> str:
@@ -26,7 +28,7 @@ def percent(value: Estimate) -> str:
     return f"{100 * value.mean:.1f}{spread}"
 
 
-def gain_sentence(gain: Estimate) -> str:
+def gain_sentence(gain: Gain) -> str:
     """What the difference between tuned and baseline R@1 allows to say."""
     assert gain.low is not None
     assert gain.high is not None
@@ -38,7 +40,10 @@ def gain_sentence(gain: Estimate) -> str:
         return text + " The tuned configuration is better."
     if gain.high < 0:
         return text + " The baseline is better."
-    return text + " The interval holds 0: the two can't be told apart with these seeds."
+    return (
+        f"{text} The interval holds 0: the two can't be told apart with these seeds; histsearch "
+        f"retrain {gain.retraining} --add-seeds {_SEEDS_TO_ADD} adds some."
+    )
 
 
 def configuration_text(parameters: Mapping[str, object]) -> str:
@@ -99,8 +104,8 @@ def _retrained(report: Report) -> str:
 
 
 def _retraining_status(report: Report) -> list[str]:
-    """What the figures lack: runs to come, runs that failed."""
-    status = []
+    """What the figures lack: runs to come, runs that failed, lengths that are in doubt."""
+    status = [f"> **Warning.** {warning}." for warning in report.retraining_warnings]
     if report.unfinished_retrainings:
         status.append(f"Still running: {', '.join(report.unfinished_retrainings)}.")
     status += [f"Left out: {half}." for half in report.half_created_retrainings]
@@ -108,7 +113,7 @@ def _retraining_status(report: Report) -> list[str]:
         status.append(
             "Runs without a figure:\n\n" + "\n".join(f"- {r}" for r in report.failed_runs)
         )
-    if not (report.retrained or status):
+    if not (report.retrained or report.unfinished_retrainings or report.failed_runs):
         status.append(f"Not retrained yet: `histsearch retrain {report.study}`, then workers.")
     return status
 

@@ -63,6 +63,17 @@ class Retrained:
 
 
 @dataclass(frozen=True)
+class Gain(Estimate):
+    """R@1 of the search's best trial over its baseline's.
+
+    Attributes:
+        retraining: The retraining that has both.
+    """
+
+    retraining: str
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything ``report.json`` holds and ``report.md`` shows."""
 
@@ -75,7 +86,7 @@ class Report:
     trials: dict[str, int]
     best: BestTrial
     retrained: list[Retrained]
-    gain_over_baseline: Estimate | None
+    gain_over_baseline: Gain | None
     published: dict[str, dict[str, float]]
     published_source: str
     search_cost: Cost
@@ -83,5 +94,6 @@ class Report:
     unfinished_retrainings: list[str]
     half_created_retrainings: list[str]
     failed_runs: list[str]
+    retraining_warnings: list[str]
     provenance: dict[str, Any]
     models: list[RetrainedModel]

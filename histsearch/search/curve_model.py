@@ -733,8 +733,8 @@ class _White(NamedTuple):
             lefts.append(solve_triangular(factor_WW[begin:, begin:], white_WG, lower=True))
         return lefts
 
-    def mean(self, data: _Information) -> tuple[Array, Array]:
-        """(B, V) posterior mean in units of factor_VV, and (T,) of m's white values."""
+    def given(self, data: _Information) -> "_Given":
+        """The white values by prior and data."""
         size, epochs = PARTS * len(self.pivots_V), len(self.factor_TT)
         tried = self.spans_VU.shape[1]
         shared_BUT = np.einsum("ab,aut->but", self.factor_BB, data.shared_BUT)
@@ -748,8 +748,22 @@ class _White(NamedTuple):
         shift_BV = self.factor_BB.T @ shift_BU @ self.spans_VU.T
         shift_T = self.factor_TT.T @ data.shift_L[PARTS * tried :]
         shift_L = np.concatenate([shift_BV.ravel(), shift_T])
-        white_L = cho_solve(cho_factor(inner_LL, lower=True), shift_L)
-        return self.factor_BB @ white_L[:size].reshape(PARTS, -1), white_L[size:]
+        factor_LL, _ = cho_factor(inner_LL, lower=True)
+        return _Given(cho_solve((factor_LL, True), shift_L), factor_LL)
+
+    def of_curve(self, row: int, basis_TB: Array) -> Array:
+        """(T, L) what each white value does to a configuration's curve."""
+        parts_TB = basis_TB @ self.factor_BB
+        added_TBV = parts_TB[:, :, None] * self.spans_VG[:, row]
+        result: Array = np.hstack([added_TBV.reshape(len(basis_TB), -1), self.factor_TT])
+        return result
+
+
+class _Given(NamedTuple):
+    """Posterior mean of the white values, those of m the last, and a factor of their precision."""
+
+    mean_L: Array
+    factor_LL: Array
 
 
 class Posterior:
@@ -784,7 +798,9 @@ class Posterior:
 
         white = _White.of(model, tried, noise.basis_TB)
         self.pivots: Integers = tried[white.pivots_V]
-        white_BV, white_T = white.mean(data)
+        self._white, self._given = white, white.given(data)
+        white_BV, white_T = np.split(self._given.mean_L, [PARTS * len(white.pivots_V)])
+        white_BV = white.factor_BB @ white_BV.reshape(PARTS, -1)
         self.weights_BV = solve_triangular(white.factor_VV, white_BV.T, lower=True, trans="T").T
         last = float(white.factor_TT[-1] @ white_T)
         self.mean_G: Array = model.means_GB[:, 0] + white_BV[0] @ white.spans_VG + last
@@ -794,15 +810,27 @@ class Posterior:
             own_BBU[:, :, row_of[trial.configuration]] += self.foresee(trial.before, trial.after)
         # Posterior = prior − white'·white + left'·left, white being the prior covariance with the
         # latent values divided by the prior's factor, and left that divided by the inner factor.
-        self._spans_VG = white.spans_VG
         self._lefts = white.divided_by(np.linalg.cholesky(white.precision(own_BBU)))
-        rest_G = model.variance(settings) - (white.spans_VG**2).sum(axis=0)
-        self.own_GBB: Array = rest_G[:, None, None] * model.coupling(settings)
+        self._rest_G = model.variance(settings) - (white.spans_VG**2).sum(axis=0)
+        self.own_GBB: Array = self._rest_G[:, None, None] * model.coupling(settings)
         for one, two in combinations_with_replacement(range(PARTS), 2):
             shared = len(self._lefts[one])
             left_G = np.einsum("wg,wg->g", self._lefts[one], self._lefts[two][-shared:])
             self.own_GBB[:, one, two] += left_G
             self.own_GBB[:, two, one] = self.own_GBB[:, one, two]
+
+    def curve(self, row: int) -> tuple[Array, Array]:
+        """A configuration's R@1 after each epoch, in percent, without the luck of a seed.
+
+        Returns:
+            Its mean (T,) and covariance (T, T); here the shared curve counts as unknown.
+        """
+        basis_TB = self._luck.noise.basis_TB
+        white_TL = self._white.of_curve(row, basis_TB)
+        mean_T = basis_TB @ self._model.means_GB[row] + white_TL @ self._given.mean_L
+        left_LT = solve_triangular(self._given.factor_LL, white_TL.T, lower=True)
+        rest_BB = self._rest_G[row] * self._model.coupling(self._settings)
+        return mean_T, left_LT.T @ left_LT + basis_TB @ rest_BB @ basis_TB.T
 
     def best_but(self, barred: Sequence[int]) -> int:
         """The configuration with the highest mean of those that aren't barred."""
@@ -825,7 +853,7 @@ class Posterior:
     def covariance(self, rows: Sequence[int] | Integers) -> Array:
         """(B, R, G) covariance of f of some configurations, with f, d, b and c of all."""
         every, rows_R = np.arange(len(self.mean_G)), np.asarray(rows)
-        spans_VG, left_VG = self._spans_VG, self._lefts[0]
+        spans_VG, left_VG = self._white.spans_VG, self._lefts[0]
         rest_RG = self._model.kernel(self._settings, rows_R, every)
         rest_RG -= spans_VG[:, rows_R].T @ spans_VG
         left_RV = left_VG[:, rows_R].T

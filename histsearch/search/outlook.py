@@ -11,11 +11,14 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from histsearch.search.candidates import Configuration
+from histsearch.search.curve_model import Array
 from histsearch.search.experience import favourites
 from histsearch.search.history import PERCENT, History, find_answer, load_planner, read_history
 from histsearch.search.planner import Planner, TrialView
 
 _SEED = 0
+_PLATEAU = 0.5  # points of R@1 under the peak: what a search counts as no difference
+_SURELY = 2.0  # standard deviations
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,18 @@ class Outlook:
         if index is None or not self.history.views[index].recalls:
             return None
         return self._merit(self.history.views[index])
+
+    def training_length(self, trial: FrozenTrial) -> int | None:
+        """For how many epochs a trial's configuration is best trained, from 1 on.
+
+        The last epoch whose expected R@1 is on the plateau of the configuration's mean curve.
+        None where no trial has reported an epoch, or the space doesn't hold this one.
+        """
+        index = self.history.index(trial.number)
+        if index is None or not any(view.recalls for view in self.history.views):
+            return None
+        posterior = self.planner.posterior(self.history.views)
+        return plateau_end(*posterior.curve(self.history.views[index].configuration))
 
     def winner(self, numbers: Collection[int], *, any_will_do: bool = False) -> int | None:
         """Number of the trial that is furthest of those of the best configuration.
@@ -142,3 +157,21 @@ def _spans(values: Sequence[Any], among: Collection[Any]) -> list[tuple[Any, Any
         if inside
     ]
     return [(stretch[0], stretch[-1]) for stretch in stretches]
+
+
+def plateau_end(mean_T: Array, covariance_TT: Array) -> int:
+    """The last epoch, from 1 on, at which a curve isn't surely below its peak.
+
+    A later epoch is given up when it is expected to be worse by more than half a point and by more
+    than two standard deviations of the difference: a few curves that fall may have done so by luck,
+    and a run cut short by mistake loses more than one that goes on along a plateau.
+
+    Args:
+        mean_T: Expected R@1 after each epoch, in percent.
+        covariance_TT: Its covariance.
+    """
+    peak = int(mean_T.argmax())
+    variance_T = np.diag(covariance_TT) - 2.0 * covariance_TT[peak] + covariance_TT[peak, peak]
+    doubt_T = _SURELY * np.sqrt(np.maximum(variance_T, 0.0))
+    on_plateau_T = mean_T[peak] - mean_T <= np.maximum(_PLATEAU, doubt_T)
+    return int(np.flatnonzero(on_plateau_T)[-1]) + 1

@@ -1,16 +1,19 @@
 """What a study is: kept in its user attributes, so that a worker needs the database alone."""
 
 import secrets
-from typing import Literal
+from typing import Any, Literal
 
 from optuna.distributions import BaseDistribution, IntDistribution
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 import histsearch
 from histsearch.exceptions import StudyError
 from histsearch.search.distributions import distributions
 from histsearch.search.space import Space
 from histsearch.studies.trial_record import SEED
+
+_ANY_SEED = IntDistribution(0, 2**33 - 1)
+"""Of every retraining, so that seeds can be added; a search's own end at 2**32 - 1 + trials."""
 
 
 def new_key() -> str:
@@ -32,7 +35,6 @@ class StudyDefinition(BaseModel):
         key: Tells it from every other study of that name, earlier ones and those elsewhere.
         space: What it searches. For a retraining, the chosen values of the searched parameters.
         source: The search that a retraining takes its configurations from.
-        seeds: Runs of each configuration in a retraining; 1 in a search.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,14 +44,21 @@ class StudyDefinition(BaseModel):
     key: str = ""
     space: Space
     source: str | None = None
-    seeds: int = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_seeds(cls, kept: Any) -> Any:
+        """Read studies whose definition has a number of seeds, before these could be added."""
+        if not isinstance(kept, dict):
+            return kept
+        return {name: value for name, value in kept.items() if name != "seeds"}
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """The parameters of this study's trials; a retraining's seed is one of them."""
         searched = distributions(self.space)
         if self.kind == "search":
             return searched
-        return {**searched, SEED: IntDistribution(0, self.seeds - 1)}
+        return {**searched, SEED: _ANY_SEED}
 
     def check_version(self, name: str) -> None:
         """Make sure that this histsearch may run the study's trials.

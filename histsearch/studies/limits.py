@@ -27,8 +27,8 @@ def change_limits(study: Study, changes: Mapping[str, Any]) -> None:
     name = study.name
     if study.definition.kind == "retrain":
         raise StudyError(
-            f'found "{name}", a retraining, which ends with its seeds; set a search such as '
-            f'"{study.definition.source}"'
+            f'found "{name}", a retraining, which ends with its seeds; add some with histsearch '
+            f'retrain {name} --add-seeds N, or set a search such as "{study.definition.source}"'
         )
     for key in changes:
         if key not in KEYS:

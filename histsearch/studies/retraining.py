@@ -1,24 +1,21 @@
 """Retraining: the chosen configurations over several seeds, as a study of their own."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from optuna.trial import FrozenTrial
 
 import histsearch
+from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.search.space import Space
 from histsearch.search.strategies import NoPrunerSettings, RandomSettings
-from histsearch.studies.catalog import QueuedTrial, create_study
+from histsearch.studies.catalog import create_study, find_study
+from histsearch.studies.chosen import Chosen
 from histsearch.studies.definition import StudyDefinition, new_key
+from histsearch.studies.retraining_seeds import next_seeds, retrainings_of
 from histsearch.studies.study import IMAGES, Study
-from histsearch.studies.trial_record import (
-    BASELINE,
-    EPOCHS,
-    ROLE,
-    SEED,
-    SOURCE_TRIAL,
-    TUNED,
-)
+from histsearch.studies.trial_record import BASELINE, TUNED
 from histsearch.training.hyperparameters import Value
 
 SUFFIX = "-retrain"
@@ -32,16 +29,16 @@ def create_retraining(
 ) -> Study:
     """Create the study that retrains a search's best configurations on the full training half.
 
-    Its trials are configurations x seeds, each for the number of epochs after which the search saw
-    that configuration at its best (`Study.best_epoch`).
+    Its trials are configurations x seeds. Each configuration is trained for as many epochs as the
+    model of the search's curves expects it to gain by (`Outlook.training_length`), the baseline
+    too. The seeds are none of the search, and none of its other retrainings.
 
     Args:
         name: The new study's name; the search's with ``-retrain`` when left out.
         top: How many of the best configurations.
         seeds: Runs of each.
         baseline: Also retrain the search's first trial (the first configuration its space
-            enqueued), for as many epochs as the best configuration; unless it is among the best,
-            and so is retrained anyway.
+            enqueued), unless it is among the best and so is retrained anyway.
 
     Raises:
         StudyError: the study is itself a retraining, has too few completed trials or no
@@ -52,37 +49,60 @@ def create_retraining(
     if study.definition.kind == "retrain":
         raise StudyError(
             f'found "{study.name}", itself a retraining; give the search it came from, '
-            f'"{study.definition.source}"'
+            f'"{study.definition.source}", or --add-seeds N for further runs'
         )
-    chosen = study.best(top)
-    if len(chosen) < top:
-        raise StudyError(
-            f'found {len(chosen)} distinct completed configurations in "{study.name}", needed: '
-            f"{top}; run histsearch worker first, or give a smaller --top"
-        )
-    queue = [run for one in chosen for run in _runs(one, TUNED, seeds, study.best_epoch(one))]
-    first = _baseline(study) if baseline else None
-    if first is not None and all(one.params != first.params for one in chosen):
-        queue += _runs(first, BASELINE, seeds, study.best_epoch(chosen[0]))
-        chosen = [*chosen, first]
+    chosen = _choose(study, top, baseline=baseline)
     definition = StudyDefinition(
         kind="retrain",
         version=histsearch.__version__,
         key=new_key(),
         space=_narrowed(study.definition.space, chosen),
         source=study.name,
-        seeds=seeds,
     )
-    return create_study(
-        study.storage,
-        study.name + SUFFIX if name is None else name,
-        definition,
-        budget=len(queue),
-        queue=queue,
-        attributes={
-            key: value for key, value in study.optuna_study.user_attrs.items() if key == IMAGES
-        },
-    )
+    name = study.name + SUFFIX if name is None else name
+    # Other retrainings of the search get their seeds before or after this one.
+    with study.storage.lock(study.id):
+        _check_is_new(study, name)
+        free = next_seeds(study, seeds)
+        queue = [run for one in chosen for run in one.runs(free)]
+        return create_study(
+            study.storage,
+            name,
+            definition,
+            budget=len(queue),
+            queue=queue,
+            attributes={
+                key: value for key, value in study.optuna_study.user_attrs.items() if key == IMAGES
+            },
+        )
+
+
+def _check_is_new(search: Study, name: str) -> None:
+    if any(study.name == name for study in retrainings_of(search)):
+        raise StudyError(
+            f'found a retraining named "{name}" already; give it more seeds with histsearch '
+            f"retrain {name} --add-seeds N, choose another name with --name, or delete it with "
+            f"histsearch study delete {name}"
+        )
+
+
+def _choose(study: Study, top: int, *, baseline: bool) -> list[Chosen]:
+    outlook = study.outlook()
+    trials = study.best(top, outlook)
+    if len(trials) < top:
+        raise StudyError(
+            f'found {len(trials)} distinct completed configurations in "{study.name}", needed: '
+            f"{top}; run histsearch worker first, or give a smaller --top"
+        )
+    roles = [(trial, TUNED) for trial in trials]
+    first = _baseline(study) if baseline else None
+    if first is not None and all(trial.params != first.params for trial in trials):
+        roles.append((first, BASELINE))
+    full = study.definition.space.epochs
+    return [
+        Chosen(trial.params, role, trial.number, outlook.training_length(trial) or full)
+        for trial, role in roles
+    ]
 
 
 def _baseline(study: Study) -> FrozenTrial:
@@ -94,20 +114,42 @@ def _baseline(study: Study) -> FrozenTrial:
     return study.trials()[0]
 
 
-def _runs(trial: FrozenTrial, role: str, seeds: int, epochs: int) -> list[QueuedTrial]:
-    return [
-        QueuedTrial(
-            params={**trial.params, SEED: seed},
-            user_attrs={ROLE: role, SOURCE_TRIAL: trial.number, EPOCHS: epochs},
-        )
-        for seed in range(seeds)
-    ]
-
-
-def _narrowed(space: Space, trials: list[FrozenTrial]) -> Space:
-    """The same space with only the values that ``trials`` use."""
+def _narrowed(space: Space, chosen: Sequence[Chosen]) -> Space:
+    """The same space with only the values of the chosen configurations."""
     values: dict[str, tuple[Value, ...]] = {
-        name: tuple(dict.fromkeys(trial.params[name] for trial in trials)) for name in space.search
+        name: tuple(dict.fromkeys(one.params[name] for one in chosen)) for name in space.search
     }
     changes: dict[str, Any] = {"search": values, "enqueue": (), "gpu_hours": None, "decided": None}
     return space.model_copy(update={**changes, **_UNSAMPLED})
+
+
+def find_retraining(storage: Storage, study: str, name: str | None = None) -> tuple[Study, Study]:
+    """A search and its retraining.
+
+    Args:
+        storage: The storage of both.
+        study: The search, or the retraining itself.
+        name: The retraining's name; the search's with ``-retrain`` when left out.
+
+    Raises:
+        StudyError: there is no such study, or the search has no such retraining.
+    """
+    found = find_study(storage, study)
+    if found.definition.source is not None:
+        if name not in (None, study):
+            raise StudyError(
+                f'found --name {name} for "{study}", itself a retraining; leave it out'
+            )
+        return find_study(storage, found.definition.source), found
+    wanted = study + SUFFIX if name is None else name
+    retrainings = {one.name: one for one in retrainings_of(found)}
+    if not retrainings:
+        raise StudyError(
+            f'found no retraining of "{study}"; create one with histsearch retrain {study}'
+        )
+    if wanted not in retrainings:
+        raise StudyError(
+            f'found no retraining "{wanted}" of "{study}", allowed: {", ".join(retrainings)}; '
+            "name one with --name"
+        )
+    return found, retrainings[wanted]

@@ -232,18 +232,22 @@ class Study:
                     "differ); bring them in line, or create another study"
                 )
 
-    def best(self, number: int = 1) -> list[FrozenTrial]:
+    def best(self, number: int = 1, outlook: Outlook | None = None) -> list[FrozenTrial]:
         """The best completed trials, one for each configuration, best first.
 
         With the hist sampler first comes the configuration that stands as the winner, once a trial
         of it is complete, then those that its model expects most of; else those with the highest
         value.
+
+        Args:
+            number: How many.
+            outlook: What the model thinks of it, where the caller has asked already.
         """
         complete = self.trials(TrialState.COMPLETE)
         merits = {trial.number: (False, trial.value or 0.0) for trial in complete}
         searches = self.definition.kind == "search"
         if complete and searches and self.definition.space.sampler.name == "hist":
-            merits |= self._merits(complete)
+            merits |= _merits(outlook or self.outlook(), complete)
         # The sort is stable, also in reverse: of equals the earlier one is first.
         ranked = sorted(complete, key=lambda trial: merits[trial.number], reverse=True)
         distinct: dict[str, FrozenTrial] = {}
@@ -254,27 +258,6 @@ class Study:
     def complete_like(self, trial: FrozenTrial) -> list[FrozenTrial]:
         """The completed trials of a trial's configuration, itself included, by number."""
         return [one for one in self.trials(TrialState.COMPLETE) if one.params == trial.params]
-
-    def best_epoch(self, trial: FrozenTrial) -> int:
-        """The epoch after which a completed trial's configuration is at its best, from 1 on.
-
-        By the mean R@1 of all its completed trials: the peak of a single one is luck for the most
-        part. Where no epoch was reported, the last one.
-        """
-        curves = [one.intermediate_values for one in self.complete_like(trial)]
-        means = {
-            epoch: sum(curve[epoch] for curve in curves) / len(curves)
-            for epoch in sorted(set.intersection(*map(set, curves)))
-        }
-        # max() takes the first of equals.
-        return max(means, key=lambda epoch: means[epoch], default=self.definition.space.epochs)
-
-    def _merits(self, trials: Sequence[FrozenTrial]) -> dict[int, tuple[bool, float]]:
-        """What the sampler's model thinks of some trials' configurations, by number."""
-        outlook = self.outlook()
-        return {
-            trial.number: merit for trial in trials if (merit := outlook.merit(trial)) is not None
-        }
 
     def outlook(self) -> Outlook:
         """What the model of the hist sampler thinks of it."""
@@ -309,6 +292,11 @@ class Study:
             )
             within.set_study_user_attr(self.id, BUDGET, budget)
         return budget
+
+
+def _merits(outlook: Outlook, trials: Sequence[FrozenTrial]) -> dict[int, tuple[bool, float]]:
+    """What the sampler's model thinks of some trials' configurations, by number."""
+    return {trial.number: merit for trial in trials if (merit := outlook.merit(trial)) is not None}
 
 
 def selection(definition: StudyDefinition) -> str:

@@ -1,5 +1,6 @@
 """A search small enough to be told by hand."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -33,9 +34,16 @@ def small_space(**changes: Any) -> Space:
 
 def complete_next(study: Study, value: float, *, best_epoch: int = 1) -> FrozenTrial:
     """Have the next trial reach ``value`` after ``best_epoch``, a little less before and after."""
-    claim = claimed(study)
     epochs = range(1, study.definition.space.epochs + 1)
-    curve = {epoch: value * (1.0 - 0.02 * abs(epoch - best_epoch)) for epoch in epochs}
+    return complete_with(
+        study, {epoch: value * (1.0 - 0.02 * abs(epoch - best_epoch)) for epoch in epochs}
+    )
+
+
+def complete_with(study: Study, curve: Mapping[int, float]) -> FrozenTrial:
+    """Have the next trial report R@1 by epoch, and end with the best of it."""
+    claim = claimed(study)
+    best_epoch = max(curve, key=lambda epoch: curve[epoch])
     claim.record({BEST_EPOCH: best_epoch}, curve)
-    claim.tell(TrialState.COMPLETE, value)
+    claim.tell(TrialState.COMPLETE, curve[best_epoch])
     return study.storage.optuna.get_trial(claim.trial._trial_id)

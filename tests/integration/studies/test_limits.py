@@ -178,5 +178,7 @@ def test_a_retraining_has_no_limits_to_change(storage: Storage) -> None:
     study = search(storage)
     complete(study, 0.5)
     retraining = create_retraining(study, seeds=1)
-    with pytest.raises(StudyError, match=r'ends with its seeds; set a search such as "small"'):
+    with pytest.raises(
+        StudyError, match=r'small-retrain --add-seeds N, or set a search such as "small"'
+    ):
         change_limits(retraining, {"trials": 9})

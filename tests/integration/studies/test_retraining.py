@@ -6,6 +6,7 @@ from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.studies.catalog import create_search, delete_study, find_study, list_studies
 from histsearch.studies.retraining import create_retraining
+from histsearch.studies.retraining_seeds import FIRST_SEED
 from histsearch.studies.study import RETRAIN_SELECTION, SELECTION, Study
 from histsearch.studies.trial_record import BASELINE, EPOCHS, ROLE, SOURCE_TRIAL, TUNED
 from tests.integration.claims import claim_next, claimed
@@ -20,8 +21,8 @@ SECOND = {**ENQUEUED, "batch_size": 32}
 def search(storage: Storage) -> Study:
     """Four completed trials of three configurations, the best of them twice."""
     study = create_search(storage, small_space(enqueue=[WORST, BEST, SECOND, BEST]), trials=4)
-    for value, best_epoch in [(0.2, 9), (0.6, 4), (0.5, 7), (0.55, 6)]:
-        complete_next(study, value, best_epoch=best_epoch)
+    for value in (0.2, 0.6, 0.5, 0.55):
+        complete_next(study, value, best_epoch=10)
     return study
 
 
@@ -32,25 +33,25 @@ def _claimed_runs(retraining: Study) -> list[tuple[dict[str, object], dict[str, 
     return runs
 
 
-def test_best_configurations_run_with_every_seed_for_their_best_epoch(search: Study) -> None:
+def test_best_configurations_run_with_every_seed(search: Study) -> None:
     retraining = create_retraining(search, top=2, seeds=2)
     assert retraining.name == "small-retrain"
     assert retraining.budget == 4
-    tuned_best = {ROLE: TUNED, SOURCE_TRIAL: 1, EPOCHS: 4}
-    tuned_second = {ROLE: TUNED, SOURCE_TRIAL: 2, EPOCHS: 7}
+    tuned_best = {ROLE: TUNED, SOURCE_TRIAL: 1, EPOCHS: 10}
+    tuned_second = {ROLE: TUNED, SOURCE_TRIAL: 2, EPOCHS: 10}
     assert _claimed_runs(retraining) == [
-        ({**BEST, "seed": 0}, tuned_best),
-        ({**BEST, "seed": 1}, tuned_best),
-        ({**SECOND, "seed": 0}, tuned_second),
-        ({**SECOND, "seed": 1}, tuned_second),
+        ({**BEST, "seed": FIRST_SEED}, tuned_best),
+        ({**BEST, "seed": FIRST_SEED + 1}, tuned_best),
+        ({**SECOND, "seed": FIRST_SEED}, tuned_second),
+        ({**SECOND, "seed": FIRST_SEED + 1}, tuned_second),
     ]
 
 
-def test_baseline_is_the_first_trial_run_as_long_as_the_best(search: Study) -> None:
+def test_baseline_is_the_first_trial(search: Study) -> None:
     retraining = create_retraining(search, seeds=1, baseline=True)
     assert _claimed_runs(retraining) == [
-        ({**BEST, "seed": 0}, {ROLE: TUNED, SOURCE_TRIAL: 1, EPOCHS: 4}),
-        ({**WORST, "seed": 0}, {ROLE: BASELINE, SOURCE_TRIAL: 0, EPOCHS: 4}),
+        ({**BEST, "seed": FIRST_SEED}, {ROLE: TUNED, SOURCE_TRIAL: 1, EPOCHS: 10}),
+        ({**WORST, "seed": FIRST_SEED}, {ROLE: BASELINE, SOURCE_TRIAL: 0, EPOCHS: 10}),
     ]
 
 
@@ -59,18 +60,8 @@ def test_baseline_that_is_the_best_itself_is_retrained_once(storage: Storage) ->
     complete_next(search, 0.5, best_epoch=3)
     retraining = create_retraining(search, seeds=1, baseline=True)
     assert _claimed_runs(retraining) == [
-        ({**ENQUEUED, "seed": 0}, {ROLE: TUNED, SOURCE_TRIAL: 0, EPOCHS: 3}),
+        ({**ENQUEUED, "seed": FIRST_SEED}, {ROLE: TUNED, SOURCE_TRIAL: 0, EPOCHS: 3}),
     ]
-
-
-def test_the_best_epoch_is_that_of_the_mean_curve(storage: Storage) -> None:
-    search = create_search(storage, small_space(enqueue=[BEST, BEST, BEST], trials=3))
-    lucky = complete_next(search, 0.71, best_epoch=1)
-    for _ in range(2):
-        complete_next(search, 0.70, best_epoch=8)
-    assert search.best() == [lucky]
-    assert search.best_epoch(lucky) == 8
-    assert [run[EPOCHS] for _, run in _claimed_runs(create_retraining(search, seeds=1))] == [8]
 
 
 def test_a_trial_added_without_epochs_is_retrained_for_all(storage: Storage) -> None:
@@ -90,10 +81,15 @@ def test_baseline_needs_a_configuration_the_space_enqueued(storage: Storage) -> 
         create_retraining(search, baseline=True)
 
 
-def test_seed_of_a_retraining_run_is_its_parameter(search: Study) -> None:
+def test_seeds_of_retrainings_are_their_own_parameter_and_no_others(storage: Storage) -> None:
+    search = create_search(storage, small_space(protocol={"seed": 7}))
+    first = claimed(search)
+    assert first.seed == 7
+    first.tell(TrialState.COMPLETE, 0.5)
     retraining = create_retraining(search, seeds=3)
-    claims = [claimed(retraining) for _ in range(3)]
-    assert [claim.seed for claim in claims] == [0, 1, 2]
+    more = create_retraining(search, name="more", seeds=2)
+    seeds = [claimed(study).seed for study in (retraining,) * 3 + (more,) * 2]
+    assert seeds == list(range(FIRST_SEED + 7, FIRST_SEED + 12)), "those of more are new ones"
 
 
 def test_retraining_says_what_it_is(search: Study) -> None:
@@ -136,13 +132,15 @@ def test_more_than_was_completed_and_less_than_one_run_are_refused(search: Study
 
 def test_retraining_is_not_retrained(search: Study) -> None:
     retraining = create_retraining(search)
-    with pytest.raises(StudyError, match=r'"small-retrain", itself a retraining.*"small"'):
+    with pytest.raises(
+        StudyError, match=r'"small-retrain", itself a retraining.*"small", or --add'
+    ):
         create_retraining(retraining)
 
 
 def test_second_retraining_needs_another_name(search: Study) -> None:
     create_retraining(search)
-    with pytest.raises(StudyError, match=r'named "small-retrain" already.*--name'):
+    with pytest.raises(StudyError, match=r'named "small-retrain" already.*--add-seeds N.*--name'):
         create_retraining(search)
     assert create_retraining(search, name="again").is_open
 

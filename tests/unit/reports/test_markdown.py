@@ -4,7 +4,7 @@ import pytest
 
 from histsearch.reports.cost import Cost
 from histsearch.reports.markdown import gain_sentence, percent, render
-from histsearch.reports.report import BestTrial, Report, Retrained
+from histsearch.reports.report import BestTrial, Gain, Report, Retrained
 from histsearch.reports.statistics import Estimate
 
 SEARCH_ONLY = Report(
@@ -32,6 +32,7 @@ SEARCH_ONLY = Report(
     half_created_retrainings=[],
     failed_runs=[],
     unfinished_retrainings=[],
+    retraining_warnings=[],
     provenance={"device": ["NVIDIA H200", "NVIDIA A100"], "commit": ["abc123"]},
     models=[],
 )
@@ -56,7 +57,7 @@ RETRAINED = replace(
         retrained("tuned", trial=7, tau=24, mean=0.631),
         retrained("baseline", trial=0, tau=32, mean=0.611),
     ],
-    gain_over_baseline=Estimate(0.02, 0.005, 6),
+    gain_over_baseline=Gain(0.02, 0.005, 6, "birds-retrain"),
     retraining_cost=Cost(hours_spent=2.5, hours_saved=0.0, accelerated=True),
 )
 
@@ -109,39 +110,50 @@ def test_gain_stands_in_the_report_where_both_sides_have_an_interval() -> None:
     ("gain", "sentence"),
     [
         (
-            Estimate(0.02, 0.005, 6),
+            Gain(0.02, 0.005, 6, "birds-retrain"),
             "Tuned minus baseline: +2.0 points of R@1, 95% interval +1.5 to +2.5. "
             "The tuned configuration is better.",
         ),
         (
-            Estimate(-0.02, 0.005, 6),
+            Gain(-0.02, 0.005, 6, "birds-retrain"),
             "Tuned minus baseline: -2.0 points of R@1, 95% interval -2.5 to -1.5. "
             "The baseline is better.",
         ),
         (
-            Estimate(0.004, 0.02, 6),
+            Gain(0.004, 0.02, 6, "birds-retrain"),
             "Tuned minus baseline: +0.4 points of R@1, 95% interval -1.6 to +2.4. "
-            "The interval holds 0: the two can't be told apart with these seeds.",
+            "The interval holds 0: the two can't be told apart with these seeds; "
+            "histsearch retrain birds-retrain --add-seeds 5 adds some.",
         ),
         (
-            Estimate(-0.004, 0.02, 6),
+            Gain(-0.004, 0.02, 6, "birds-retrain"),
             "Tuned minus baseline: -0.4 points of R@1, 95% interval -2.4 to +1.6. "
-            "The interval holds 0: the two can't be told apart with these seeds.",
+            "The interval holds 0: the two can't be told apart with these seeds; "
+            "histsearch retrain birds-retrain --add-seeds 5 adds some.",
         ),
     ],
 )
-def test_gain_says_only_what_its_interval_allows(gain: Estimate, sentence: str) -> None:
+def test_gain_says_only_what_its_interval_allows(gain: Gain, sentence: str) -> None:
     assert gain_sentence(gain) == sentence
 
 
 def test_interval_that_ends_at_zero_holds_zero() -> None:
-    assert "The interval holds 0" in gain_sentence(Estimate(0.25, 0.25, 6))
+    assert "The interval holds 0" in gain_sentence(Gain(0.25, 0.25, 6, "more"))
 
 
 def test_unfinished_retrainings_are_named() -> None:
     running = replace(RETRAINED, unfinished_retrainings=["birds-retrain", "birds-again"])
     assert "\n\nStill running: birds-retrain, birds-again.\n" in render(running)
     assert "Still running" not in render(RETRAINED)
+
+
+def test_doubtful_lengths_are_warned_of() -> None:
+    warning = "tuned #7 of birds-retrain is trained for 1 epoch of 20"
+    for report in (SEARCH_ONLY, RETRAINED):
+        assert f"\n\n> **Warning.** {warning}.\n\n" in render(
+            replace(report, retraining_warnings=[warning])
+        )
+    assert "> **Warning.**" not in render(RETRAINED)
 
 
 def test_published_rows_stand_under_their_source() -> None:

@@ -121,6 +121,32 @@ def test_posterior_mean_is_that_of_all_observations_at_once(seed: int, earlier: 
     np.testing.assert_allclose(one.posterior(curves, []).mean_G, expected, rtol=1e-3)
 
 
+@pytest.mark.parametrize(("seed", "earlier"), [(0, 0), (2, 1)])
+def test_a_configurations_curve_is_that_of_all_observations_at_once(
+    seed: int, earlier: int
+) -> None:
+    one, curves = model(earlier), some_curves(seed)
+    one.settings = settings = some_settings(seed, earlier)
+    basis_TB, coupling = basis(EPOCHS, settings.bend), one.coupling(settings)
+    shared, every = one.curve_covariance(basis_TB), np.arange(len(PLACES))
+    kernel = one.kernel(settings, every, every)
+    points = [(c.configuration, t) for c in curves for t in range(len(c.recalls))]
+    posterior, (covariance, _) = one.posterior(curves, []), whole_prior(one, settings, curves)
+    for row in (curves[0].configuration, int(every[-1])):
+        prior_TT = kernel[row, row] * basis_TB @ coupling @ basis_TB.T + shared
+        with_data = np.stack(
+            [kernel[row, b] * basis_TB @ coupling @ basis_TB[s] + shared[:, s] for b, s in points],
+            axis=1,
+        )
+        y = above_prior(one, settings, curves)
+        mean_T, covariance_TT = posterior.curve(row)
+        expected_T = basis_TB @ one.means_GB[row] + with_data @ np.linalg.solve(covariance, y)
+        left_TT = prior_TT - with_data @ np.linalg.solve(covariance, with_data.T)
+        np.testing.assert_allclose(mean_T, expected_T, rtol=1e-3)
+        np.testing.assert_allclose(covariance_TT, left_TT, rtol=1e-2, atol=1e-3)
+        assert mean_T[-1] == pytest.approx(posterior.mean_G[row])
+
+
 def test_seen_epochs_leave_less_doubt_and_pending_ones_count_as_seen() -> None:
     one, curves = model(), some_curves(0)
     # One epoch of a configuration that wasn't tried.

@@ -1,0 +1,44 @@
+"""What speaks against the figures of a retraining before it has any."""
+
+from collections.abc import Iterator
+from statistics import fmean
+
+from histsearch.studies.chosen import Chosen, chosen_configurations
+from histsearch.studies.study import Study
+
+_CEILING = 0.999  # R@1 from which on a validation tells nothing apart
+
+
+def retraining_warnings(search: Study, retraining: Study) -> list[str]:
+    """A sentence for each configuration that is trained for 1 epoch or was at the ceiling."""
+    return [
+        f"{one.label} of {retraining.name} {fault}"
+        for one in chosen_configurations(retraining)
+        for fault in _faults(search, one)
+    ]
+
+
+def _faults(search: Study, chosen: Chosen) -> Iterator[str]:
+    full = search.definition.space.epochs
+    if chosen.epochs == 1 and full > 1:
+        yield (
+            f"is trained for 1 epoch of {full}, as its mean curve falls from the first one on; "
+            f"histsearch study export {search.name} shows its trials"
+        )
+    highest = _highest_recall(search, chosen)
+    if highest >= _CEILING:
+        yield (
+            f"reached R@1 {highest:.1%} in the search, where epochs and configurations can't be "
+            "told apart; validate on more classes"
+        )
+
+
+def _highest_recall(search: Study, chosen: Chosen) -> float:
+    """The highest mean R@1, in [0, 1], that the search saw of a configuration after an epoch."""
+    trials = search.trials()
+    params = trials[chosen.source_trial].params
+    recalls: dict[int, list[float]] = {}
+    for trial in trials:
+        for epoch, recall in trial.intermediate_values.items() if trial.params == params else ():
+            recalls.setdefault(epoch, []).append(recall)
+    return max(map(fmean, recalls.values()), default=0.0)

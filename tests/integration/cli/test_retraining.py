@@ -1,0 +1,66 @@
+from pathlib import Path
+
+from optuna.trial import TrialState
+from typer.testing import CliRunner, Result
+
+from histsearch.cli.main import app
+from histsearch.database.storage import Storage
+from histsearch.exceptions import StudyError
+from histsearch.studies.catalog import create_search, find_study
+from histsearch.studies.study import Study
+from histsearch.studies.trial_record import RECALL, ROLE, TUNED
+from tests.integration.claims import claim_next
+from tests.integration.studies.small_search import ENQUEUED, complete_with, small_space
+
+
+def invoke(storage: Storage, *arguments: str) -> Result:
+    url = storage.url.render_as_string(hide_password=False)
+    return CliRunner().invoke(app, [*arguments, "--storage", url])
+
+
+def run_all(retraining: Study) -> None:
+    """Give each run that waits a figure."""
+    while (claim := claim_next(retraining)) is not None:
+        recall = 0.5 + 0.1 * (claim.seed % 2) + 0.01 * (claim.trial.user_attrs[ROLE] == TUNED)
+        claim.record({RECALL: {"1": recall}})
+        claim.tell(TrialState.COMPLETE, recall)
+
+
+def test_seeds_are_added_until_the_report_tells_two_apart(storage: Storage, tmp_path: Path) -> None:
+    enqueued = [ENQUEUED, {**ENQUEUED, "batch_size": 32}]
+    search = create_search(storage, small_space(epochs=3, enqueue=enqueued, trials=2))
+    complete_with(search, {1: 0.5, 2: 0.6, 3: 0.7})
+    complete_with(search, {1: 1.0, 2: 1.0, 3: 1.0})
+    created = invoke(storage, "retrain", "small", "--seeds", "2", "--baseline")
+    assert created.exit_code == 0
+    assert (
+        'created study "small-retrain": 4 trials, tuned #1 for 3 epochs, baseline #0 for 3 epochs\n'
+    ) in created.stdout
+    warning = "warning: tuned #1 of small-retrain reached R@1 100.0% in the search"
+    assert warning in created.stderr
+    retraining = find_study(storage, "small-retrain")
+    run_all(retraining)
+    report = ("report", "small", "--out", str(tmp_path))
+    reported = invoke(storage, *report)
+    assert "histsearch retrain small-retrain --add-seeds 5 adds some." in reported.stdout
+    assert warning in reported.stderr
+    assert "> **Warning.** tuned #1 of" in (tmp_path / "report.md").read_text()
+
+    added = invoke(storage, "retrain", "small", "--add-seeds", "5")
+    assert (
+        'added seeds 1000002 to 1000006 of each configuration to "small-retrain", now 14 trials\n'
+        "start workers with: histsearch worker --study small-retrain"
+    ) in added.stdout
+    run_all(retraining)
+    assert "tuned #1, n = 7" in invoke(storage, *report).stdout
+    assert (
+        "added seed 1000007 of each"
+        in invoke(storage, "retrain", "small-retrain", "--add-seeds", "1").stdout
+    )
+
+
+def test_seeds_are_not_added_with_the_options_of_a_new_retraining(storage: Storage) -> None:
+    for option in (("--top", "1"), ("--seeds", "3"), ("--baseline",)):
+        refused = invoke(storage, "retrain", "small", "--add-seeds", "5", *option)
+        assert isinstance(refused.exception, StudyError)
+        assert "found --add-seeds with --top, --seeds or --baseline" in str(refused.exception)
