@@ -1,6 +1,7 @@
 """The backbones a study can choose from, known without importing torch."""
 
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,10 +105,12 @@ def check_weights(backbone: str, weights: str) -> None:
             raise WeightsError(f"{backbone} has no pretrained weights to download; {instead}")
         return
     try:
-        found = Path(weights).is_file()
-    except OSError as error:
+        mode = Path(weights).stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = 0
+    except (OSError, ValueError) as error:
         raise _unreachable(weights, error) from error
-    if not found:
+    if not stat.S_ISREG(mode):
         raise WeightsError(
             f"weights file '{weights}' doesn't exist; "
             "give the path of a file, or 'none' for a random start"
