@@ -76,8 +76,8 @@ class ClassFolders:
                 [self._name(path) for path in self._without_images],
             ),
             *_remark(
-                "skipped {} to folders that are read already",
-                "link",
+                "skipped {} read already under another name",
+                "folder",
                 [self._name(path) for path in self._known_already],
             ),
             *_on_equal_names(self.classes),
