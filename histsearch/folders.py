@@ -1,7 +1,8 @@
 """Where histsearch keeps its own files, and looks for data sets."""
 
 import os
-from pathlib import Path
+import unicodedata
+from pathlib import Path, PurePath
 
 import platformdirs
 
@@ -32,3 +33,36 @@ def checkpoint_location(option: str | None = None) -> str:
     if configured and "://" in configured:
         return configured
     return str(Path(configured).expanduser() if configured else home() / "checkpoints")
+
+
+def composed(name: str) -> str:
+    """A name in Unicode's normal form C, in which names are compared: é is one code point."""
+    return unicodedata.normalize("NFC", name)
+
+
+def path_below(folder: Path, name: str) -> Path:
+    """The path of that name below a folder, with the code points that it has on disk.
+
+    macOS and Linux may write one name with different code points. A name that isn't there in
+    either form is returned as it is.
+
+    Raises:
+        OSError: A folder on the way can't be listed, or the file system takes no such name.
+        ValueError: No file can have that name.
+    """
+    path = folder
+    for part in PurePath(name).parts:
+        path = _as_on_disk(path, part)
+    return path
+
+
+def _as_on_disk(folder: Path, name: str) -> Path:
+    exact = folder / name
+    if name.isascii() or os.path.lexists(exact):
+        return exact
+    try:
+        with os.scandir(folder) as listing:
+            alike = sorted(e.name for e in listing if composed(e.name) == composed(name))
+    except (FileNotFoundError, NotADirectoryError):
+        return exact
+    return folder / alike[0] if alike else exact

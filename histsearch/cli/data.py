@@ -74,8 +74,10 @@ def verify(
     folder = data_folder(data)
     inspection = inspect(name, folder)
     _print_sizes(inspection.sizes)
+    for remark in inspection.dataset.remarks:
+        typer.echo(f"note: {remark}")
     processes = min(_MOST_PROCESSES, os.cpu_count() or 1)
-    decoding = decoding_faults(inspection.paths, processes)
+    decoding = decoding_faults(inspection.paths, processes, inspection.dataset.train.to_rgb)
     _refuse_faults(name, folder, (*inspection.faults, *decoding))
     if inspection.paths:
         typer.echo(f"{name} is whole: all {len(inspection.paths):,} image files can be read")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from histsearch.data.class_split import ListedImage, split_by_class_id
+from histsearch.data.file_system import entries, leads_to_folder
 from histsearch.data.image_set import ImageSet
 from histsearch.data.listing import read_listing
 from histsearch.exceptions import DataError
@@ -48,13 +49,14 @@ def listed_in_images_txt(data_dir: Path) -> list[Path]:
 
 
 def _list_images(root: Path) -> Iterator[ListedImage]:
-    for folder in sorted(root.iterdir()):
-        if folder.name.startswith(".") or not folder.is_dir():
+    for entry in entries(root):
+        if entry.name.startswith(".") or not leads_to_folder(entry):
             continue
-        for path in sorted(folder.glob("*.jpg")):
+        folder = root / entry.name
+        for image in entries(folder):
             # An archive unpacked on macOS has a "._" companion beside every file.
-            if not path.name.startswith("._"):
-                yield ListedImage(path, _class_id(folder))
+            if image.name.endswith(".jpg") and not image.name.startswith("._"):
+                yield ListedImage(folder / image.name, _class_id(folder))
 
 
 def _class_id(folder: Path) -> int:

@@ -1,52 +1,63 @@
 """``folder``: any tree of folders whose leaves hold the images of one class each."""
 
 import csv
-import os
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from histsearch.data.class_folders import LAYOUT, ClassFolders, leaf
+from histsearch.data.file_system import PLAIN_FILE, kind_at
 from histsearch.data.image_set import ImageSet
+from histsearch.data.pixels import rgb_as_shown
 from histsearch.exceptions import DataError
+from histsearch.folders import composed
 
 SPLIT_FILE = "split.csv"
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-_LAYOUT = f"one folder a class with its images ({', '.join(_SUFFIXES)})"
 _SPLIT_WORDS = ("train", "test", "ignore")
 _FEWEST_CLASSES = 2
 _READY_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
-def read_folder(root: Path) -> tuple[ImageSet, ImageSet]:
-    """Read every image below ``root``; names that begin with a dot are passed over.
+class OwnImages(NamedTuple):
+    """The images of a folder: the training half, the test half, and remarks on their reading."""
+
+    train: ImageSet
+    test: ImageSet
+    remarks: tuple[str, ...]
+
+
+def read_folder(root: Path) -> OwnImages:
+    """Read every image below ``root``; hidden files and what systems leave behind are passed over.
 
     A class is a folder that holds images, named by its path relative to ``root`` (such as
     ``Balinese/character01``). In the sorted order of these names the first half of the classes
     trains and the second half tests; of an odd number, training gets the one more. A file
     ``split.csv`` in ``root`` overrides that: with the header ``class,split`` it lists every class
-    with ``train``, ``test`` or ``ignore``.
-
-    Returns:
-        Training and test images.
+    with ``train``, ``test`` or ``ignore``, by its name or, where no other class shares it, by the
+    last part of its name.
 
     Raises:
-        DataError: If the folder is missing, an image lies outside a class folder, ``split.csv``
-            doesn't fit the classes, either half has fewer than 2 classes, or the folders are
-            split into train and test already.
+        DataError: If a folder is missing or can't be listed, an image lies outside a class folder,
+            ``split.csv`` doesn't fit the classes, either half has fewer than 2 classes, or the
+            folders are split into train and test already.
     """
-    if not root.is_dir():
-        raise DataError(f"There is no folder {root}: name one that holds {_LAYOUT}, or create it.")
-    files = list(_list_images(root))
-    classes = sorted({name for _, name in files})
+    folders = ClassFolders(root, used=[SPLIT_FILE])
+    classes = folders.classes
     _check_no_ready_split(root, classes)
-    split_file = root / SPLIT_FILE
-    split_of = _read_split(split_file, classes) if split_file.is_file() else _halve(classes)
+    split_of = _read_split(root / SPLIT_FILE, classes) or _halve(classes)
     train, test = (
-        [(path, name) for path, name in files if split_of[name] == half]
+        [(path, name) for path, name in folders.files if split_of[name] == half]
         for half in ("train", "test")
     )
-    _check_class_counts(root, train, test)
-    return ImageSet.from_files(train), ImageSet.from_files(test)
+    remarks = folders.remarks()
+    _check_class_counts(root, train, test, remarks)
+    return OwnImages(
+        ImageSet.from_files(train, to_rgb=rgb_as_shown),
+        ImageSet.from_files(test, to_rgb=rgb_as_shown),
+        remarks,
+    )
 
 
 def _check_no_ready_split(root: Path, classes: list[str]) -> None:
@@ -55,32 +66,9 @@ def _check_no_ready_split(root: Path, classes: list[str]) -> None:
     if len(tops) > 1 and {top.lower() for top in tops} <= _READY_SPLITS:
         raise DataError(
             f"{root} is split into {', '.join(sorted(tops))} already, so one class would lie in "
-            f"several folders: give a folder that holds {_LAYOUT}, and {SPLIT_FILE} to choose "
+            f"several folders: give a folder that holds {LAYOUT}, and {SPLIT_FILE} to choose "
             "which classes test."
         )
-
-
-def _list_images(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield path and class name of every image, in sorted order."""
-    seen: set[Path] = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        real = Path(folder).resolve()
-        if real in seen:  # a link back, or a second one to the same images
-            subfolders.clear()
-            continue
-        seen.add(real)
-        # os.walk descends into what is left of the list, in its order.
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in sorted(names):
-            if name.startswith(".") or not name.lower().endswith(_SUFFIXES):
-                continue
-            path = Path(folder, name)
-            if path.parent == root:
-                raise DataError(
-                    f"The image {path} belongs to no class: move it into a folder of its class, "
-                    f"as {root} must hold {_LAYOUT}."
-                )
-            yield path, path.parent.relative_to(root).as_posix()
 
 
 def _halve(classes: list[str]) -> dict[str, str]:
@@ -89,20 +77,21 @@ def _halve(classes: list[str]) -> dict[str, str]:
 
 
 def _read_split(split_file: Path, classes: list[str]) -> dict[str, str]:
-    """Return the split of every class as listed.
+    """Return the split of every class as listed; nothing if there is no such file.
 
     Raises:
         DataError: If the file isn't what `read_folder` describes.
     """
-    known = set(classes)
+    kind = kind_at(split_file)
+    if kind is None:
+        return {}
+    if kind != PLAIN_FILE:
+        raise DataError(f"{split_file} is {kind}, but must be a plain file: replace or remove it.")
+    meanings = _meanings(classes)
     split_of: dict[str, str] = {}
-    for number, name, split in _split_rows(split_file):
+    for number, written, split in _split_rows(split_file):
         place = f"{split_file}, line {number}"
-        if name not in known:
-            raise DataError(
-                f"{place}, lists the class {name!r}, but no folder of that name holds images: "
-                "correct or remove the line."
-            )
+        name = _class_meant(place, written, meanings)
         if name in split_of:
             raise DataError(f"{place}, lists the class {name!r} a second time: remove one line.")
         if split not in _SPLIT_WORDS:
@@ -116,15 +105,38 @@ def _read_split(split_file: Path, classes: list[str]) -> dict[str, str]:
     return split_of
 
 
+def _meanings(classes: Sequence[str]) -> dict[str, list[str]]:
+    """The classes that a name may mean: the one of that name, else those with that last part."""
+    meanings: defaultdict[str, list[str]] = defaultdict(list)
+    for name in classes:
+        meanings[leaf(name)].append(name)
+    return {**meanings, **{name: [name] for name in classes}}
+
+
+def _class_meant(place: str, written: str, meanings: Mapping[str, Sequence[str]]) -> str:
+    meant = meanings.get(composed(written), ())
+    if not meant:
+        raise DataError(
+            f"{place}, lists the class {written!r}, but no folder of that name holds images: "
+            "correct or remove the line."
+        )
+    if len(meant) > 1:
+        raise DataError(
+            f"{place}, lists the class {written!r}, but {len(meant)} folders have that name: write "
+            f"its path instead, such as {meant[0]!r} or {meant[1]!r}."
+        )
+    return meant[0]
+
+
 def _split_rows(split_file: Path) -> Iterator[tuple[int, str, str]]:
     """Yield line number, class and split of each row below the header."""
     try:
-        lines = split_file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        rows = list(csv.reader(split_file.read_text(encoding="utf-8-sig").splitlines()))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
             f"{split_file} can't be read ({error}): save it as UTF-8 text or remove it."
         ) from error
-    for number, fields in enumerate(csv.reader(lines), start=1):
+    for number, fields in enumerate(rows, start=1):
         columns = [field.strip() for field in fields]
         if number == 1 and columns != ["class", "split"]:
             raise DataError(f"{split_file}, line 1, must be the header 'class,split'.")
@@ -138,11 +150,15 @@ def _split_rows(split_file: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def _check_class_counts(
-    root: Path, train: list[tuple[Path, str]], test: list[tuple[Path, str]]
+    root: Path,
+    train: Sequence[tuple[Path, str]],
+    test: Sequence[tuple[Path, str]],
+    remarks: Sequence[str],
 ) -> None:
     train_count, test_count = (len({name for _, name in half}) for half in (train, test))
     if min(train_count, test_count) < _FEWEST_CLASSES:
+        found = f" Reading it {'; '.join(remarks)}." if remarks else ""
         raise DataError(
             f"{root} has {train_count} training and {test_count} test classes, but each half "
-            f"needs at least {_FEWEST_CLASSES}: it must hold {_LAYOUT}."
+            f"needs at least {_FEWEST_CLASSES}: it must hold {LAYOUT}.{found}"
         )

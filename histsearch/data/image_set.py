@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from histsearch.data.pixels import ToRGB, reference_rgb
 from histsearch.exceptions import DataError
 
 DECODED_CACHE_BYTES = 256 * 2**20
@@ -36,6 +37,11 @@ class ImageStore(Protocol):
         """The files of the images, in order; none of images that lie in memory."""
         ...
 
+    @property
+    def to_rgb(self) -> ToRGB:
+        """How an opened file becomes an image in RGB mode."""
+        ...
+
     def __len__(self) -> int: ...
 
     def load(self, index: int) -> Image.Image:
@@ -55,14 +61,20 @@ class ImageFiles:
     large set, is decoded anew every time.
     """
 
-    def __init__(self, paths: Iterable[Path]) -> None:
+    def __init__(self, paths: Iterable[Path], to_rgb: ToRGB = reference_rgb) -> None:
         self._paths = tuple(paths)
+        self._to_rgb = to_rgb
         self._decoded: dict[int, Image.Image] = {}
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """The files, in order."""
         return self._paths
+
+    @property
+    def to_rgb(self) -> ToRGB:
+        """How an opened file becomes an image in RGB mode."""
+        return self._to_rgb
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -76,17 +88,17 @@ class ImageFiles:
         cached = self._decoded.get(index)
         if cached is not None:
             return cached.copy()
-        image = decode(self._paths[index])
+        image = decode(self._paths[index], self._to_rgb)
         if 3 * image.width * image.height <= DECODED_CACHE_BYTES // len(self):
             self._decoded[index] = image.copy()
         return image
 
     def take(self, indices: npt.NDArray[np.int64]) -> Self:
         """Return a store of these files alone, in this order."""
-        return type(self)(self._paths[i] for i in indices)
+        return type(self)((self._paths[i] for i in indices), self._to_rgb)
 
 
-def decode(path: Path) -> Image.Image:
+def decode(path: Path, to_rgb: ToRGB = reference_rgb) -> Image.Image:
     """Read an image file in RGB mode.
 
     Raises:
@@ -94,9 +106,9 @@ def decode(path: Path) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
+            return to_rgb(image)
     # Pillow reports damaged files with any of these, depending on the format.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError) as error:
         raise UnreadableImageError(
             f"The image {path} can't be read ({error}): replace it, remove it from the data set, "
             'or set on_bad_image = "skip" in the space.'
@@ -114,12 +126,17 @@ class ImageArrays:
         """No file."""
         return ()
 
+    @property
+    def to_rgb(self) -> ToRGB:
+        """Pillow's own conversion."""
+        return reference_rgb
+
     def __len__(self) -> int:
         return len(self._pixels_NHW)
 
     def load(self, index: int) -> Image.Image:
         """Return one image in RGB mode."""
-        return Image.fromarray(self._pixels_NHW[index]).convert("RGB")
+        return self.to_rgb(Image.fromarray(self._pixels_NHW[index]))
 
     def take(self, indices: npt.NDArray[np.int64]) -> Self:
         """Return a store of these images alone, in this order."""
@@ -152,7 +169,11 @@ class ImageSet:
 
     @classmethod
     def from_files(
-        cls, files: Sequence[tuple[Path, str]], class_names: Iterable[str] | None = None
+        cls,
+        files: Sequence[tuple[Path, str]],
+        class_names: Iterable[str] | None = None,
+        *,
+        to_rgb: ToRGB = reference_rgb,
     ) -> Self:
         """Build a set from image files.
 
@@ -160,6 +181,7 @@ class ImageSet:
             files: Path and class name of each image.
             class_names: The classes in the order of their labels; by default those that occur
                 in ``files``, sorted.
+            to_rgb: How an opened file becomes an image in RGB mode.
 
         Raises:
             ValueError: If a file's class isn't among ``class_names``.
@@ -169,7 +191,7 @@ class ImageSet:
         if unknown := {name for _, name in files} - label_of.keys():
             raise ValueError(f"the classes {sorted(unknown)} have no label")
         labels_N = [label_of[name] for _, name in files]
-        return cls(ImageFiles(path for path, _ in files), labels_N, names)
+        return cls(ImageFiles((path for path, _ in files), to_rgb), labels_N, names)
 
     @property
     def num_classes(self) -> int:
@@ -180,6 +202,11 @@ class ImageSet:
     def paths(self) -> tuple[Path, ...]:
         """The files of the images, in order; none of images that lie in memory."""
         return self._images.paths
+
+    @property
+    def to_rgb(self) -> ToRGB:
+        """How an opened file becomes an image in RGB mode."""
+        return self._images.to_rgb
 
     def __len__(self) -> int:
         return len(self._images)

@@ -1,11 +1,14 @@
 """What a data folder holds."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from histsearch.data.catalog import dataset_subfolder
+from histsearch.data.class_folders import is_clutter
+from histsearch.data.file_system import FOLDER, UnreachableError, entries, kind_at
 from histsearch.data.folder import SPLIT_FILE
 from histsearch.data.layouts import ARCHIVES_FOLDER, LAYOUTS, missing_pieces
 from histsearch.data.published import Size
@@ -18,6 +21,7 @@ class State(StrEnum):
 
     ready = "ready"
     incomplete = "incomplete"
+    unreadable = "unreadable"
     missing = "missing"
 
 
@@ -29,7 +33,7 @@ class Entry:
         name: As in `load_dataset`.
         state: Whether it can be used.
         sizes: Classes and images of each part, empty if they can't be told.
-        faults: Why it is incomplete.
+        faults: Why it is incomplete or unreadable.
     """
 
     name: str
@@ -41,11 +45,17 @@ class Entry:
 def take_inventory(data_dir: Path) -> list[Entry]:
     """Inspect every known data set, and each folder in ``data_dir`` that can serve as one.
 
-    No image is decoded. A folder can serve if its classes can be told; one with a ``split.csv`` is
-    meant to. Where no data set lies in ``data_dir``, it may be one itself.
+    No image is decoded. A folder can serve if its classes can be told, or might if it can't be
+    read; one with a ``split.csv`` is meant to. Where no data set lies in ``data_dir``, it may be
+    one itself.
     """
     official = [_official(name, data_dir) for name in LAYOUTS]
-    own = _own(data_dir, [f"folder:{path.name}" for path in _own_folders(data_dir)])
+    try:
+        names = [f"folder:{name}" for name in _own_folders(data_dir)]
+    except UnreachableError as error:
+        own = [Entry("folder", State.unreadable, {}, (str(error),))]
+    else:
+        own = _own(data_dir, names)
     if not own and all(entry.state == State.missing for entry in official):
         own = _own(data_dir, ["folder"])
     return [_entry("glyphs", data_dir), *official, *own]
@@ -56,33 +66,47 @@ def _own(data_dir: Path, names: Iterable[str]) -> list[Entry]:
     return [
         entry
         for entry in entries
-        if entry.sizes or (data_dir / dataset_subfolder(entry.name) / SPLIT_FILE).is_file()
+        if entry.sizes
+        or entry.state == State.unreadable
+        or (data_dir / dataset_subfolder(entry.name) / SPLIT_FILE).is_file()
     ]
 
 
 def _official(name: str, data_dir: Path) -> Entry:
-    if len(missing_pieces(name, data_dir)) == len(LAYOUTS[name]):
-        return Entry(name, State.missing, {}, ())
+    try:
+        if len(missing_pieces(name, data_dir)) == len(LAYOUTS[name]):
+            return Entry(name, State.missing, {}, ())
+    except UnreachableError as error:
+        return Entry(name, State.unreadable, {}, (str(error),))
     return _entry(name, data_dir)
 
 
 def _entry(name: str, data_dir: Path) -> Entry:
     try:
         inspection = inspect(name, data_dir)
+    except UnreachableError as error:
+        return Entry(name, State.unreadable, {}, (str(error),))
     except DataError as error:
         return Entry(name, State.incomplete, {}, (str(error),))
     state = State.incomplete if inspection.faults else State.ready
     return Entry(name, state, inspection.sizes, inspection.faults)
 
 
-def _own_folders(data_dir: Path) -> list[Path]:
-    if not data_dir.is_dir():
+def _own_folders(data_dir: Path) -> list[str]:
+    if kind_at(data_dir) != FOLDER:
         return []
     taken = {piece.destination.parts[0] for layout in LAYOUTS.values() for piece in layout}
     return [
-        path
-        for path in sorted(data_dir.iterdir())
-        if path.is_dir()
-        and not path.name.startswith(".")
-        and path.name not in taken | {ARCHIVES_FOLDER}
+        entry.name
+        for entry in entries(data_dir)
+        if not is_clutter(entry.name)
+        and entry.name not in taken | {ARCHIVES_FOLDER}
+        and _may_be_folder(entry)
     ]
+
+
+def _may_be_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # why is told when it is read
+        return True

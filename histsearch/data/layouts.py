@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from histsearch.data.archives import is_archive, unpack
+from histsearch.data.file_system import FOLDER, PLAIN_FILE, entries, holds, kind_at
 from histsearch.exceptions import DataError
 
 ARCHIVES_FOLDER = "archives"
@@ -35,8 +36,8 @@ class Piece:
     def is_at(self, path: Path) -> bool:
         """Whether ``path``, which for a file has the name of this piece, is this piece."""
         if self.content is None:
-            return path.is_file()
-        return path.is_dir() and any(path.glob(self.content))
+            return kind_at(path) == PLAIN_FILE
+        return holds(path, self.content)
 
     def description(self) -> str:
         """What is looked for, for messages."""
@@ -132,8 +133,8 @@ def put_in_place(pieces: Sequence[Piece], archives: Sequence[Path], data_dir: Pa
 
 
 def _check_destination(piece: Piece, destination: Path) -> None:
-    empty = destination.is_dir() and not any(destination.iterdir())
-    if destination.exists() and not empty:
+    kind = kind_at(destination)
+    if kind is not None and not (kind == FOLDER and not entries(destination)):
         raise DataError(
             f"{destination} exists, but isn't {piece.description()}: move it away, then try again."
         )

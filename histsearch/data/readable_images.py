@@ -6,12 +6,14 @@ import multiprocessing
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from histsearch.data.dataset import Dataset
 from histsearch.data.image_set import ImageSet, UnreadableImageError, decode
+from histsearch.data.pixels import ToRGB, reference_rgb
 from histsearch.exceptions import DataError
 from histsearch.processes import end_with_parent
 
@@ -41,13 +43,14 @@ def without_unreadable(dataset: Dataset, processes: int) -> Dataset:
     parts = dataset.parts()
     paths = list(dict.fromkeys(path for images in parts.values() for path in images.paths))
     unreadable: set[Path] = set()
-    for path, reason in unreadable_files(paths, processes):
+    for path, reason in unreadable_files(paths, processes, dataset.train.to_rgb):
         log.warning("left out the image %s, which can't be read (%s)", path, reason)
         unreadable.add(path)
     if not unreadable:
         return dataset
     train = {"train": parts.pop("train")}
-    reduced = Dataset(dataset.name, *_reduced(train, unreadable), *_reduced(parts, unreadable))
+    halves = (*_reduced(train, unreadable), *_reduced(parts, unreadable))
+    reduced = Dataset(dataset.name, *halves, remarks=dataset.remarks)
     if min(reduced.train.num_classes, reduced.test.num_classes) < _FEWEST_CLASSES:
         raise DataError(
             f"{len(unreadable):,} of {len(paths):,} images of {dataset.name} can't be read, which "
@@ -80,27 +83,31 @@ def _without_files(images: ImageSet, unreadable: Collection[Path]) -> ImageSet:
     return images.take(np.delete(np.arange(len(images)), bad))
 
 
-def unreadable_files(paths: Sequence[Path], processes: int) -> Iterator[tuple[Path, str]]:
+def unreadable_files(
+    paths: Sequence[Path], processes: int, to_rgb: ToRGB = reference_rgb
+) -> Iterator[tuple[Path, str]]:
     """Decode image files.
 
     Args:
         paths: The files.
         processes: Processes that decode, no more than there is work for; with 0 or 1 this one
             does.
+        to_rgb: How an opened file becomes an image in RGB mode.
 
     Yields:
         Each file that can't be read, in order, and why.
     """
     processes = min(processes, math.ceil(len(paths) / _FILES_A_TASK))
+    reason = partial(_reason, to_rgb=to_rgb)
     if processes <= 1:
-        yield from _with_reasons(paths, map(_reason, paths))
+        yield from _with_reasons(paths, map(reason, paths))
         return
     # A forked copy of a process that has threads may hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         processes, mp_context=context, initializer=end_with_parent, initargs=(os.getpid(),)
     ) as pool:
-        yield from _with_reasons(paths, pool.map(_reason, paths, chunksize=_FILES_A_TASK))
+        yield from _with_reasons(paths, pool.map(reason, paths, chunksize=_FILES_A_TASK))
 
 
 def _with_reasons(
@@ -111,10 +118,10 @@ def _with_reasons(
             yield path, reason
 
 
-def _reason(path: Path) -> str | None:
+def _reason(path: Path, to_rgb: ToRGB) -> str | None:
     """Why an image can't be read; None if it can."""
     try:
-        decode(path)
+        decode(path, to_rgb)
     except UnreadableImageError as error:
         return str(error.__cause__)
     return None

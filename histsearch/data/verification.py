@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from histsearch.data.cub200 import listed_in_images_txt
-from histsearch.data.dataset import load_dataset
+from histsearch.data.dataset import Dataset, load_dataset
+from histsearch.data.file_system import PLAIN_FILE, UnreachableError, kind_at
+from histsearch.data.pixels import ToRGB, reference_rgb
 from histsearch.data.published import PUBLISHED, Size
 from histsearch.data.readable_images import unreadable_files
 
 _FEW = 5
+_USUAL = (PLAIN_FILE, None)
 
 
 @dataclass(frozen=True)
@@ -17,11 +20,13 @@ class Inspection:
     """What a data set holds, found without decoding an image.
 
     Attributes:
+        dataset: The data set itself.
         sizes: Classes and images of each part, by the names of `Dataset.parts`.
-        paths: The image files that exist.
-        faults: What differs from the published data set, one line each.
+        paths: The images that are plain files.
+        faults: What differs from the published data set, or is no file to read, one line each.
     """
 
+    dataset: Dataset
     sizes: dict[str, Size]
     paths: tuple[Path, ...]
     faults: tuple[str, ...]
@@ -38,30 +43,51 @@ def inspect(name: str, data_dir: Path) -> Inspection:
         SpaceError: If the name is unknown.
         DataError: If the data set is missing or of another layout.
     """
-    parts = load_dataset(name, data_dir).parts()
+    dataset = load_dataset(name, data_dir)
+    parts = dataset.parts()
     sizes = {part: Size(images.num_classes, len(images)) for part, images in parts.items()}
     read = [path for images in parts.values() for path in images.paths]
-    present = [path for path in read if path.is_file()]
     listed = read
     if name == "cub200":
         listed = listed_in_images_txt(data_dir) or read
-    missing = sorted(set(listed).difference(present))
+    kinds = {path: _kind(path) for path in dict.fromkeys((*read, *listed))}
+    present = [path for path in read if kinds[path] == PLAIN_FILE]
+    missing = sorted(path for path in set(listed) if kinds[path] is None)
     unlisted = sorted(set(present).difference(listed))
+    odd = [f"{path} ({kind})" for path, kind in sorted(kinds.items()) if kind not in _USUAL]
     faults = _size_faults(sizes, PUBLISHED.get(name, {}))
     if missing:
         faults.append(f"{_share(missing, listed)} listed images are missing: {_first(missing)}")
+    if odd:
+        faults.append(f"{_share(odd, read)} images aren't plain files: {_first(odd)}")
     if unlisted:
         faults.append(f"{_share(unlisted, read)} images aren't listed: {_first(unlisted)}")
-    return Inspection(sizes, tuple(present), tuple(faults))
+    return Inspection(dataset, sizes, tuple(present), tuple(faults))
 
 
-def decoding_faults(paths: Sequence[Path], processes: int) -> list[str]:
+def _kind(path: Path) -> str | None:
+    """What lies where an image should, in words, or why that can't be told."""
+    try:
+        return kind_at(path)
+    except UnreachableError as error:
+        return str(error.__cause__)
+
+
+def decoding_faults(
+    paths: Sequence[Path], processes: int, to_rgb: ToRGB = reference_rgb
+) -> list[str]:
     """Decode image files in several processes.
+
+    Args:
+        paths: The files.
+        processes: As in `unreadable_files`.
+        to_rgb: As there.
 
     Returns:
         One fault that counts the files that can't be read and names the first few, or none.
     """
-    found = [f"{path} ({reason})" for path, reason in unreadable_files(paths, processes)]
+    unreadable = unreadable_files(paths, processes, to_rgb)
+    found = [f"{path} ({reason})" for path, reason in unreadable]
     return [f"{_share(found, paths)} images can't be read: {_first(found)}"] if found else []
 
 

@@ -1,10 +1,12 @@
 """The backbones a study can choose from, known without importing torch."""
 
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from histsearch.exceptions import SpaceError, WeightsError
+from histsearch.folders import path_below
 
 RANDOM_WEIGHTS = "none"
 PRETRAINED_WEIGHTS = "pretrained"
@@ -66,10 +68,18 @@ def find_backbone(name: str) -> Backbone:
 
 
 def locate_weights(weights: str, folder: Path) -> str:
-    """Return `weights` with a relative path completed: files are looked for below `folder`."""
+    """Return `weights` with a relative path completed: files are looked for below `folder`.
+
+    Raises:
+        WeightsError: The file can't be looked for, or none can have that name.
+    """
     if weights in (RANDOM_WEIGHTS, PRETRAINED_WEIGHTS):
         return weights
-    return str(folder / Path(weights).expanduser())
+    try:
+        return str(path_below(folder, str(Path(weights).expanduser())))
+    # With an unknown user's home folder, expanduser raises a RuntimeError.
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _unreachable(weights, error) from error
 
 
 def check_weights(backbone: str, weights: str) -> None:
@@ -84,8 +94,8 @@ def check_weights(backbone: str, weights: str) -> None:
     Raises:
         SpaceError: No backbone has that name, or timm is needed and missing, or its model gives no
             feature map.
-        WeightsError: The named file doesn't exist, or the backbone has no pretrained weights
-            that could be fetched.
+        WeightsError: The named file doesn't exist or can't be reached, or the backbone has no
+            pretrained weights that could be fetched.
     """
     instead = _instead_of_pretrained(backbone)
     if weights == RANDOM_WEIGHTS:
@@ -94,11 +104,25 @@ def check_weights(backbone: str, weights: str) -> None:
         if instead is not None:
             raise WeightsError(f"{backbone} has no pretrained weights to download; {instead}")
         return
-    if not Path(weights).is_file():
+    try:
+        mode = Path(weights).stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = 0
+    except (OSError, ValueError) as error:
+        raise _unreachable(weights, error) from error
+    if not stat.S_ISREG(mode):
         raise WeightsError(
             f"weights file '{weights}' doesn't exist; "
             "give the path of a file, or 'none' for a random start"
         )
+
+
+def _unreachable(weights: str, error: Exception) -> WeightsError:
+    reason = getattr(error, "strerror", None) or error
+    return WeightsError(
+        f"weights file '{weights}' can't be reached ({reason}); "
+        "give the path of a file that can be read, or 'none' for a random start"
+    )
 
 
 def _instead_of_pretrained(backbone: str) -> str | None:

@@ -22,8 +22,8 @@ def new_key() -> str:
 
 
 def _release_line(version: str) -> str:
-    major, minor = version.split(".")[:2]
-    return f"{major}.{minor}" if major == "0" else major
+    parts = version.split(".")
+    return ".".join(parts[:2]) if parts[0] == "0" else parts[0]
 
 
 class StudyDefinition(BaseModel):

@@ -229,7 +229,8 @@ class Study:
                 raise DataError(
                     f"the images of {self.definition.space.dataset} here aren't those that "
                     f'"{self.name}" began with (classes, their split or their numbers of images '
-                    "differ); bring them in line, or create another study"
+                    "differ, or another version read their pixels otherwise); bring them in line, "
+                    "or create another study"
                 )
 
     def best(self, number: int = 1, outlook: Outlook | None = None) -> list[FrozenTrial]:

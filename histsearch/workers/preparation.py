@@ -1,5 +1,6 @@
 """What a run needs before its first batch: the split of its images, weights, settings."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from histsearch.models.catalog import check_weights, locate_weights
 from histsearch.search.space import Protocol, Space
 from histsearch.training.hyperparameters import Value
 from histsearch.training.trainer import RunSettings
+
+log = logging.getLogger(__name__)
 
 
 def find_weights(space: Space, data_dir: Path) -> str:
@@ -27,10 +30,14 @@ def find_weights(space: Space, data_dir: Path) -> str:
 def load_images(space: Space, data_dir: Path, loader_processes: int) -> Dataset:
     """The data set of a space, without the images that can't be read where it says so.
 
+    The log says what is to be known of how it was read, such as which files were skipped.
+
     Raises:
         DataError: It is missing or of another layout, or too little of it can be read.
     """
     dataset = load_dataset(space.dataset, data_dir)
+    for remark in dataset.remarks:
+        log.warning("%s: %s", space.dataset, remark)
     if space.on_bad_image == "skip":
         return without_unreadable(dataset, loader_processes)
     return dataset

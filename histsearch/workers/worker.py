@@ -195,14 +195,31 @@ class Worker:
                 dataset = self._prepare(study)
                 if dataset is None:
                     continue
-                for closed in end_if_due(study):
-                    self._runner.forget(closed)
-                claimed = claim(study, self._id)
+                claimed = self._next_trial(study)
                 if claimed is not None:
                     self._turns[study.name] = max(self._turns.values(), default=0) + 1
                     self._execute(claimed, dataset)
                     return True
         return False
+
+    def _next_trial(self, study: Study) -> Claim | None:
+        """Claim a study's next trial; one whose sampler fails is left to other workers."""
+        try:
+            for closed in end_if_due(study):
+                self._runner.forget(closed)
+            return claim(study, self._id)
+        # What numbers too large for a float, an array or this machine's memory bring about.
+        except (ArithmeticError, MemoryError, ValueError) as error:
+            log.exception("study %s: no next trial could be chosen", study.name)
+            reason = f"{type(error).__name__}: {error}"
+            self._leave(
+                study,
+                StudyError(
+                    f'no next trial of "{study.name}" could be chosen ({reason}); create it anew '
+                    "with fewer epochs or narrower ranges"
+                ),
+            )
+            return None
 
     def _open_studies(self) -> list[Study]:
         """Studies with work, the one with the fewest running trials first.

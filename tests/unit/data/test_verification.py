@@ -1,3 +1,5 @@
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -95,6 +97,33 @@ def test_own_images_have_no_published_sizes(data_dir: Path) -> None:
     inspection = inspect("folder:stripes", data_dir)
     assert inspection.sizes == {"train": Size(6, 48), "test": Size(6, 48)}
     assert inspection.faults == ()
+
+
+def test_what_is_no_plain_file_is_called_by_its_name(tmp_path: Path) -> None:
+    root = prepared("sop", tmp_path) / "Stanford_Online_Products"
+    gone, pipe, bound, folder = (
+        root / name
+        for name in (
+            "bicycle_final/1_0.JPG",
+            "bicycle_final/1_1.JPG",
+            "chair_final/2_0.JPG",
+            "chair_final/3_0.JPG",
+        )
+    )
+    for path in (gone, pipe, bound, folder):
+        path.unlink()
+    os.mkfifo(pipe)
+    with socket.socket(socket.AF_UNIX) as server:
+        # The name of a socket has a length that pytest's folders may exceed.
+        server.bind(f"/proc/self/fd/{os.open(bound.parent, os.O_RDONLY)}/{bound.name}")
+    folder.mkdir()
+    inspection = inspect("sop", tmp_path)
+    assert inspection.faults[-2:] == (
+        f"1 of 4 listed images are missing: {gone}",
+        f"3 of 4 images aren't plain files: {pipe} (a FIFO), {bound} (a socket), "
+        f"{folder} (a folder)",
+    )
+    assert inspection.paths == ()
 
 
 def test_truncated_and_foreign_files_are_named_in_order(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import pickle
+import unicodedata
 import urllib.request
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from histsearch.exceptions import SpaceError, WeightsError
-from histsearch.models.catalog import check_weights
+from histsearch.models.catalog import check_weights, locate_weights
 from histsearch.models.network import EmbeddingNetwork, build_network
 
 TORCHVISION_FILE = "resnet50-0676ba61.pth"
@@ -253,6 +254,23 @@ def test_check_passes_weights_that_can_be_looked_for(backbone: str, weights: str
 def test_check_refuses_weights_that_do_not_exist(backbone: str, weights: str, message: str) -> None:
     with pytest.raises(WeightsError, match=message):
         check_weights(backbone, weights)
+
+
+@pytest.mark.parametrize(
+    "weights", ["é" * 200, "weights/" * 1_000, "a\0b", "~nobody-here/weights.pth"]
+)
+def test_weights_that_can_not_be_looked_for_are_refused(weights: str, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="can't be reached"):
+        check_weights("conv4", locate_weights(weights, tmp_path))
+
+
+def test_weights_are_found_by_a_name_in_other_code_points(tmp_path: Path) -> None:
+    on_disk = tmp_path / unicodedata.normalize("NFD", "Vögel") / "é.pth"
+    on_disk.parent.mkdir()
+    on_disk.touch()
+    located = locate_weights(unicodedata.normalize("NFC", "Vögel/é.pth"), tmp_path)
+    assert Path(located).samefile(on_disk)
+    assert locate_weights(str(on_disk), tmp_path / "elsewhere") == str(on_disk)
 
 
 def test_check_refuses_an_unknown_backbone() -> None:

@@ -1,0 +1,102 @@
+"""What lies in a data folder: told whole, or refused with a name, never passed over."""
+
+import os
+import stat
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+from histsearch.exceptions import DataError
+from histsearch.folders import composed
+
+_LONGEST_SHOWN = 200
+
+_KINDS = {
+    stat.S_IFREG: "a plain file",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+FOLDER = _KINDS[stat.S_IFDIR]
+PLAIN_FILE = _KINDS[stat.S_IFREG]
+
+
+class UnreachableError(DataError):
+    """The file system refuses to tell what a folder holds, or what lies at a path."""
+
+    def __init__(self, path: Path, error: OSError | ValueError) -> None:
+        # The error of a path that no file can have, such as one with a NUL in it, has none.
+        reason = getattr(error, "strerror", None) or error
+        super().__init__(
+            f"{shortened(path)} can't be read ({reason}): grant access to it, mount its disk "
+            "again, or correct its name."
+        )
+
+
+def shortened(text: object) -> str:
+    """A path or a list of names for a message, cut where it is endless."""
+    whole = str(text)
+    return whole if len(whole) <= _LONGEST_SHOWN else f"{whole[:_LONGEST_SHOWN]}…"
+
+
+def kind_at(path: Path) -> str | None:
+    """What lies at a path, links followed: a `PLAIN_FILE`, "a FIFO"; None if nothing does.
+
+    Raises:
+        UnreachableError: If that can't be told.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise UnreachableError(path, error) from error
+    return _KINDS.get(stat.S_IFMT(mode), "no file that can be read")
+
+
+def entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Everything in a folder, in the order of the names as they read, composed.
+
+    Raises:
+        UnreachableError: If it can't be listed to its end.
+    """
+    try:
+        with os.scandir(folder) as listing:
+            return sorted(listing, key=lambda entry: (composed(entry.name), entry.name))
+    except (OSError, ValueError) as error:
+        raise UnreachableError(folder, error) from error
+
+
+def leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry of a folder is a folder, or a link to one.
+
+    Raises:
+        UnreachableError: If that can't be told.
+        DataError: If it is a link that leads nowhere, as one to a disk that isn't mounted.
+    """
+    try:
+        if entry.is_dir():
+            return True
+        is_link = entry.is_symlink()
+    except OSError as error:
+        raise UnreachableError(Path(entry.path), error) from error
+    if is_link and kind_at(Path(entry.path)) is None:
+        raise DataError(
+            f"The link {shortened(entry.path)} leads nowhere: bring back the folder or file that "
+            "it stands for, or remove it."
+        )
+    return False
+
+
+def holds(folder: Path, pattern: str) -> bool:
+    """Whether anything in a folder has a path such as ``images/[0-9]*``, with a pattern at its end.
+
+    Raises:
+        UnreachableError: If that can't be told.
+    """
+    *parents, name = PurePosixPath(pattern).parts
+    inner = folder.joinpath(*parents)
+    if kind_at(inner) != FOLDER:
+        return False
+    return any(fnmatchcase(entry.name, name) for entry in entries(inner))

@@ -1,0 +1,72 @@
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from histsearch.cli.main import main
+from histsearch.search.space import parse_space
+from histsearch.workers.preparation import load_images
+
+SKIPPED = "skipped 1 file: 1 .heic (such as b/photo.heic); images are read from"
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """A data folder with ``own``, four classes of two images and a file in another format."""
+    for name in "abcd":
+        (tmp_path / "own" / name).mkdir(parents=True)
+        for number in range(2):
+            Image.new("RGBA", (4, 4)).save(tmp_path / "own" / name / f"{number}.tif")
+    (tmp_path / "own" / "b" / "photo.heic").touch()
+    return tmp_path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
+    """Run the command in this process; returns its exit code."""
+    monkeypatch.setattr(sys, "argv", ["histsearch", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def test_verify_says_what_was_skipped(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "data", "verify", "folder:own", "--data", str(data_dir)) == 0
+    printed = capsys.readouterr().out
+    assert f"note: {SKIPPED}" in printed
+    assert "all 8 image files can be read" in printed
+
+
+def test_verify_names_a_fifo_and_the_images_that_have_no_right_reading(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = data_dir / "own" / "a" / "0.tif"
+    pipe.unlink()
+    os.mkfifo(pipe)
+    float_grey = data_dir / "own" / "c" / "1.tif"
+    Image.new("F", (4, 4)).save(float_grey)
+    assert run(monkeypatch, "data", "verify", "folder:own", "--data", str(data_dir)) == 2
+    refused = capsys.readouterr().err
+    assert f"1 of 8 images aren't plain files: {pipe} (a FIFO)" in refused
+    assert "missing" not in refused
+    assert f"1 of 7 images can't be read: {float_grey} (floating-point grey" in refused
+
+
+def test_a_worker_says_what_was_skipped(
+    data_dir: Path, stripes: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    space = parse_space({**stripes, "dataset": "folder:own"}, source="test")
+    for on_bad_image in ("fail", "skip"):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "histsearch"):
+            dataset = load_images(
+                space.model_copy(update={"on_bad_image": on_bad_image}), data_dir, 0
+            )
+        (message,) = caplog.messages
+        assert message.startswith(f"folder:own: {SKIPPED}")
+        assert len(dataset.remarks) == 1
