@@ -14,6 +14,7 @@ from histsearch.data.folder import read_folder
 from histsearch.data.glyphs import read_glyphs
 from histsearch.data.image_set import ImageSet
 from histsearch.data.inshop import read_inshop
+from histsearch.data.queries import check_queries
 from histsearch.data.sop import read_sop
 
 
@@ -69,7 +70,10 @@ def load_dataset(name: str, data_dir: Path) -> Dataset:
 
     Raises:
         SpaceError: If the name is unknown.
-        DataError: If the data set is missing, incomplete or of another layout.
+        DataError: If the data set is missing, incomplete or of another layout, or if no test image
+            has another of its class to find.
     """
     read = _READERS[dataset_reader(name)]
-    return Dataset(name, *read(data_dir / dataset_subfolder(name)))
+    dataset = Dataset(name, *read(data_dir / dataset_subfolder(name)))
+    check_queries("test", dataset.test, dataset.gallery)
+    return dataset

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from histsearch.data.cub200 import listed_in_images_txt
-from histsearch.data.dataset import load_dataset
+from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.published import PUBLISHED, Size
 from histsearch.data.readable_images import unreadable_files
 
@@ -17,11 +17,13 @@ class Inspection:
     """What a data set holds, found without decoding an image.
 
     Attributes:
+        dataset: The data set itself.
         sizes: Classes and images of each part, by the names of `Dataset.parts`.
         paths: The image files that exist.
         faults: What differs from the published data set, one line each.
     """
 
+    dataset: Dataset
     sizes: dict[str, Size]
     paths: tuple[Path, ...]
     faults: tuple[str, ...]
@@ -38,7 +40,8 @@ def inspect(name: str, data_dir: Path) -> Inspection:
         SpaceError: If the name is unknown.
         DataError: If the data set is missing or of another layout.
     """
-    parts = load_dataset(name, data_dir).parts()
+    dataset = load_dataset(name, data_dir)
+    parts = dataset.parts()
     sizes = {part: Size(images.num_classes, len(images)) for part, images in parts.items()}
     read = [path for images in parts.values() for path in images.paths]
     present = [path for path in read if path.is_file()]
@@ -52,7 +55,7 @@ def inspect(name: str, data_dir: Path) -> Inspection:
         faults.append(f"{_share(missing, listed)} listed images are missing: {_first(missing)}")
     if unlisted:
         faults.append(f"{_share(unlisted, read)} images aren't listed: {_first(unlisted)}")
-    return Inspection(sizes, tuple(present), tuple(faults))
+    return Inspection(dataset, sizes, tuple(present), tuple(faults))
 
 
 def decoding_faults(paths: Sequence[Path], processes: int) -> list[str]:
