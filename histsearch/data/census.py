@@ -97,6 +97,12 @@ class Census:
     test: Part
 
     @property
+    def parts(self) -> list[Part]:
+        """All parts there are."""
+        every = (self.training, self.validation, self.test)
+        return [part for part in every if part is not None]
+
+    @property
     def judge(self) -> Part:
         """The part whose R@1 configurations are chosen by."""
         return self.validation or self.test
@@ -107,18 +113,17 @@ class Census:
         Args:
             delta: The difference, in points of R@1, that a search is to decide; None for none.
         """
-        parts = [part for part in (self.validation, self.test) if part is not None]
-        found = [sentence for part in parts for sentence in (_capped(part), _too_few(part))]
+        judged = self.parts[1:]
+        found = [sentence for part in judged for sentence in (_capped(part), _too_few(part))]
         if delta is not None:
             found.append(_too_fine(delta, self.judge))
         return [sentence for sentence in found if sentence is not None]
 
     def __str__(self) -> str:
-        parts = [part for part in (self.training, self.validation, self.test) if part is not None]
-        first, *others = parts[1:]
+        _, first, *others = self.parts
         worth = [f"one {first.name} image is worth {first.image_points:.3g} points of R@1"]
         worth += [f"one {part.name} image {part.image_points:.3g}" for part in others]
-        return f"{'; '.join(map(str, parts))}; {', '.join(worth)}"
+        return f"{'; '.join(map(str, self.parts))}; {', '.join(worth)}"
 
     def to_json(self) -> dict[str, Any]:
         """Each part by its name."""

@@ -11,12 +11,14 @@ from optuna.trial import FrozenTrial, TrialState
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.reports.cost import Cost, cost
+from histsearch.reports.images import study_warnings
 from histsearch.reports.markdown import render
 from histsearch.reports.published import published_rows, published_source
 from histsearch.reports.report import BestTrial, Report, Retrained
 from histsearch.reports.statistics import Estimate, difference, estimate
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study, list_studies
+from histsearch.studies.images import known_census
 from histsearch.studies.study import Study, selection
 
 
@@ -62,6 +64,8 @@ def build_report(storage: Storage, name: str) -> Report:
         unfinished_retrainings=[other.name for other in retrainings if not other.is_finished],
         failed_runs=[failure for retraining in retrainings for failure in _failures(retraining)],
         provenance=_provenance([study, *retrainings]),
+        images=known_census(study),
+        warnings=study_warnings(study),
     )
 
 
@@ -69,7 +73,8 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     """Write ``report.json`` and ``report.md`` into ``folder``, creating it."""
     folder.mkdir(parents=True, exist_ok=True)
     as_json, as_markdown = folder / "report.json", folder / "report.md"
-    as_json.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
+    content = asdict(report) | {"images": report.images and report.images.to_json()}
+    as_json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     as_markdown.write_text(render(report), encoding="utf-8")
     return as_json, as_markdown
 
