@@ -3,9 +3,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from optuna.trial import TrialState
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from histsearch.cli.main import app
 from histsearch.database.storage import Storage
