@@ -15,9 +15,10 @@ from histsearch.cli.options import (
     print_table,
 )
 from histsearch.exceptions import DataError
-from histsearch.folders import checkpoint_location, data_folder
+from histsearch.folders import DATA_VARIABLE, checkpoint_location, data_folder
 
 if TYPE_CHECKING:
+    from histsearch.data.dataset import Dataset
     from histsearch.data.published import Size
     from histsearch.studies.saved_states import Saved, Stock
 
@@ -48,11 +49,11 @@ def prepare(
     from histsearch.data.verification import inspect
 
     folder = data_folder(data)
-    pieces = missing_pieces(name, folder)
-    if pieces:
-        archives = archive or find_archives(pieces, folder)
+    layouts = missing_pieces(name, folder)
+    if layouts:
+        archives = archive or find_archives(layouts, folder)
         typer.echo(f"unpacking {', '.join(str(path) for path in archives)} into {folder}")
-        put_in_place(pieces, archives, folder)
+        put_in_place(layouts, archives, folder)
     elif archive:
         typer.echo(f"{name} is in place already; to unpack it anew, remove its folder first")
     inspection = inspect(name, folder)
@@ -68,7 +69,8 @@ def verify(
     ],
     data: DataOption = None,
 ) -> None:
-    """Count a data set and decode every image of it."""
+    """Count a data set, decode every image of it and look for files it holds twice."""
+    from histsearch.data.duplicates import duplicates
     from histsearch.data.verification import decoding_faults, inspect
 
     folder = data_folder(data)
@@ -76,8 +78,10 @@ def verify(
     _print_sizes(inspection.sizes)
     for remark in inspection.dataset.remarks:
         typer.echo(f"note: {remark}")
+    _print_census(inspection.dataset)
     processes = min(_MOST_PROCESSES, os.cpu_count() or 1)
     decoding = decoding_faults(inspection.paths, processes, inspection.dataset.train.to_rgb)
+    _warn(duplicates(inspection.dataset))
     _refuse_faults(name, folder, (*inspection.faults, *decoding))
     if inspection.paths:
         typer.echo(f"{name} is whole: all {len(inspection.paths):,} image files can be read")
@@ -90,13 +94,46 @@ def list_(data: DataOption = None) -> None:
     """List the known data sets and the folders of images in the data folder."""
     from histsearch.data.inventory import take_inventory
 
-    entries = take_inventory(data_folder(data))
+    folder = data_folder(data)
+    if not folder.is_dir():
+        _tell_no_folder(folder, named=bool(data or os.environ.get(DATA_VARIABLE)))
+    entries = take_inventory(folder)
     width = max(len(entry.name) for entry in entries)
     for entry in entries:
         sizes = "; ".join(f"{part} {size}" for part, size in entry.sizes.items())
         typer.echo(f"{entry.name:<{width}}  {entry.state:<10}  {sizes}".rstrip())
         for fault in entry.faults:
             typer.echo(f"{'':<{width}}  {fault}")
+        for warning in entry.warnings:
+            typer.echo(f"{'':<{width}}  warning: {warning}")
+
+
+def _tell_no_folder(folder: Path, *, named: bool) -> None:
+    if named:
+        raise DataError(
+            f"There is no folder {folder}: give the folder of the data sets with --data or in "
+            f"{DATA_VARIABLE}, or create it."
+        )
+    typer.echo(f"there is no folder {folder} yet; --data names another", err=True)
+
+
+def _print_census(dataset: "Dataset") -> None:
+    """Print how a search divides a data set, and what its figures can't tell then."""
+    from histsearch.data.census import take_census
+    from histsearch.data.hold_out import USUAL_HOLD_OUT
+
+    try:
+        census = take_census(dataset, USUAL_HOLD_OUT)
+    except DataError as error:
+        _warn([f"with the usual protocol no worker takes it: {error}"])
+        return
+    typer.echo(f"in a search with the usual protocol: {census}")
+    _warn(census.warnings())
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
 
 
 @app.command()

@@ -149,6 +149,8 @@ def _print_results(report: "Report") -> None:
     typer.echo(f"{report.study}: best of the search is trial {best.number}, validation {best}")
     if report.on_test_classes:
         typer.echo(f"warning: selected on the {report.selection}", err=True)
+    for warning in report.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     if report.unfinished_retrainings:
         typer.echo(f"still running: {', '.join(report.unfinished_retrainings)}")
     for half in report.half_created_retrainings:

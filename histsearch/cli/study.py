@@ -17,7 +17,7 @@ from histsearch.cli.options import (
     workers_hint,
 )
 from histsearch.exceptions import CheckpointError, StudyError
-from histsearch.folders import checkpoint_location
+from histsearch.folders import checkpoint_location, data_folder
 
 if TYPE_CHECKING:
     from histsearch.database.storage import Storage
@@ -74,7 +74,28 @@ def create(
         typer.echo(f"it has learned from {', '.join(study.warm_start)}")
     if study.definition.touches_test_classes:
         typer.echo(f"warning: this study selects on the {TEST_SELECTION}", err=True)
+    _tell_images(study)
     typer.echo(workers_hint(study.name))
+
+
+def _tell_images(study: "Study") -> None:
+    """Say what the data folder of this machine holds for a new study, where there is one."""
+    from histsearch.studies.data_here import look_for_data
+    from histsearch.studies.images import image_warnings
+
+    folder = data_folder()
+    here = look_for_data(study.definition, folder)
+    if here is None:
+        return
+    for lack in here.lacks:
+        typer.echo(
+            f"warning: workers with the data folder {folder} can't serve it: {lack}", err=True
+        )
+    if here.census is None:
+        return
+    typer.echo(f"images in {folder}: {here.census}")
+    for warning in image_warnings(study, here.census):
+        typer.echo(f"warning: {warning}", err=True)
 
 
 @app.command("list")
@@ -128,6 +149,7 @@ def show(
 ) -> None:
     """Show one study: its space, its progress, its best trial or its models."""
     from histsearch.studies.catalog import find_study
+    from histsearch.studies.images import known_census
 
     study = find_study(open_storage(storage), name)
     winner = _winner(study)
@@ -145,6 +167,7 @@ def show(
         "fixed": ", ".join(f"{key} = {value}" for key, value in space.fixed.items()) or "defaults",
         **({} if study.definition.source else {"ends by": _limits_line(study)}),
         "trials": f"{summary['finished']} of {study.budget} finished ({counts or 'none yet'})",
+        **({"images": str(census)} if (census := known_census(study)) else {}),
         **({"learned": f"from {', '.join(study.warm_start)}"} if study.warm_start else {}),
         **({"left by": left} if (left := _left_line(study)) else {}),
         **({"ended": summary["ended"]} if summary["ended"] else {}),
@@ -155,6 +178,8 @@ def show(
         typer.echo(f"{label + ':':<11}{text}")
     for model in _models(study):
         typer.echo(f"{'model:':<11}{model}")
+    for warning in summary["warnings"]:
+        typer.echo(f"{'warning:':<11}{warning}")
 
 
 def _models(study: "Study") -> "list[RetrainedModel]":
@@ -234,9 +259,12 @@ def _winner(study: "Study") -> "BestTrial | None":
 def _summary(study: "Study", best: "BestTrial | None") -> dict[str, Any]:
     from optuna.trial import TrialState
 
+    from histsearch.reports.images import study_warnings
     from histsearch.reports.status import study_state
+    from histsearch.studies.images import known_census
     from histsearch.studies.study import selection
 
+    census = known_census(study)
     counts = {state.name: study.count(state) for state in TrialState}
     return {
         "study": study.name,
@@ -251,6 +279,8 @@ def _summary(study: "Study", best: "BestTrial | None") -> dict[str, Any]:
         "doubt": study.doubt,
         "limits": study.limits.to_json(),
         "left_by": study.left_by,
+        "images": None if census is None else census.to_json(),
+        "warnings": study_warnings(study),
         "budget": study.budget,
         "finished": sum(counts[state.name] for state in TrialState if state.is_finished()),
         "trials": {state: count for state, count in counts.items() if count},

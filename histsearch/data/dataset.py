@@ -16,6 +16,7 @@ from histsearch.data.glyphs import read_glyphs
 from histsearch.data.image_set import ImageSet
 from histsearch.data.inshop import read_inshop
 from histsearch.data.pixels import rgb_as_shown
+from histsearch.data.queries import check_queries
 from histsearch.data.sop import read_sop
 from histsearch.folders import path_below
 
@@ -78,19 +79,26 @@ def load_dataset(name: str, data_dir: Path) -> Dataset:
 
     Raises:
         SpaceError: If the name is unknown.
-        DataError: If the data set is missing, incomplete or of another layout, or can't be reached.
+        DataError: If the data set is missing, incomplete or of another layout, or can't be reached,
+            or if no test image has another of its class to find.
     """
-    reader = dataset_reader(name)
     try:
-        if reader == "folder":
-            own = read_folder(own_folder(name, data_dir))
-            return Dataset(name, own.train, own.test, remarks=own.remarks)
-        return Dataset(name, *_READERS[reader](data_dir))
+        dataset = _read(name, data_dir)
     except OSError as error:
         place = error.filename
         raise UnreachableError(
             Path(place) if isinstance(place, str) else data_dir, error
         ) from error
+    check_queries("test", dataset.test, dataset.gallery)
+    return dataset
+
+
+def _read(name: str, data_dir: Path) -> Dataset:
+    reader = dataset_reader(name)
+    if reader == "folder":
+        own = read_folder(own_folder(name, data_dir))
+        return Dataset(name, own.train, own.test, remarks=own.remarks)
+    return Dataset(name, *_READERS[reader](data_dir))
 
 
 def own_folder(name: str, data_dir: Path) -> Path:

@@ -1,11 +1,25 @@
 """Validation classes held out of the training half."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from histsearch.data.image_set import ImageSet
+from histsearch.data.queries import check_queries
 from histsearch.exceptions import DataError
 
 _FEWEST_CLASSES = 2
+
+
+class HoldOut(NamedTuple):
+    """Which classes of the training half validate; as `hold_out_classes` takes them."""
+
+    fraction: float
+    seed: int
+
+
+USUAL_HOLD_OUT = HoldOut(fraction=0.25, seed=0)
+"""What a search holds out unless its space says otherwise."""
 
 
 def hold_out_classes(train: ImageSet, fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:
@@ -24,7 +38,8 @@ def hold_out_classes(train: ImageSet, fraction: float, seed: int) -> tuple[Image
         Training images and validation images, each relabelled from 0 in the order of ``train``.
 
     Raises:
-        DataError: If either part would have fewer than 2 classes.
+        DataError: If either part would have fewer than 2 classes, or if every validation class has
+            one image alone.
     """
     count = round(fraction * train.num_classes)
     remaining = train.num_classes - count
@@ -35,4 +50,6 @@ def hold_out_classes(train: ImageSet, fraction: float, seed: int) -> tuple[Image
             f"{_FEWEST_CLASSES}: change the fraction or use a data set with more classes."
         )
     order = np.random.default_rng(seed).permutation(train.num_classes).tolist()
-    return train.of_classes(sorted(order[count:])), train.of_classes(sorted(order[:count]))
+    validation = train.of_classes(sorted(order[:count]))
+    check_queries("validation", validation)
+    return train.of_classes(sorted(order[count:])), validation

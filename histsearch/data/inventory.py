@@ -7,21 +7,25 @@ from enum import StrEnum
 from pathlib import Path
 
 from histsearch.data.catalog import dataset_subfolder
+from histsearch.data.census import take_census
 from histsearch.data.class_folders import is_clutter
 from histsearch.data.file_system import FOLDER, UnreachableError, entries, kind_at
 from histsearch.data.folder import SPLIT_FILE
-from histsearch.data.layouts import ARCHIVES_FOLDER, LAYOUTS, missing_pieces
+from histsearch.data.hold_out import USUAL_HOLD_OUT
+from histsearch.data.layouts import ARCHIVES_FOLDER, LAYOUTS, is_begun
 from histsearch.data.published import Size
+from histsearch.data.queries import LoneQueriesError
 from histsearch.data.verification import inspect
 from histsearch.exceptions import DataError
 
 
 class State(StrEnum):
-    """Whether a data set can be used."""
+    """Whether a data set can be used, in a search with the usual protocol."""
 
     ready = "ready"
     incomplete = "incomplete"
     unreadable = "unreadable"
+    too_small = "too small"
     missing = "missing"
 
 
@@ -33,13 +37,15 @@ class Entry:
         name: As in `load_dataset`.
         state: Whether it can be used.
         sizes: Classes and images of each part, empty if they can't be told.
-        faults: Why it is incomplete or unreadable.
+        faults: Why it is incomplete, unreadable or too small.
+        warnings: What figures on it can't tell in such a search.
     """
 
     name: str
     state: State
     sizes: dict[str, Size]
     faults: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def take_inventory(data_dir: Path) -> list[Entry]:
@@ -67,14 +73,14 @@ def _own(data_dir: Path, names: Iterable[str]) -> list[Entry]:
         entry
         for entry in entries
         if entry.sizes
-        or entry.state == State.unreadable
+        or entry.state in (State.unreadable, State.too_small)
         or (data_dir / dataset_subfolder(entry.name) / SPLIT_FILE).is_file()
     ]
 
 
 def _official(name: str, data_dir: Path) -> Entry:
     try:
-        if len(missing_pieces(name, data_dir)) == len(LAYOUTS[name]):
+        if not is_begun(name, data_dir):
             return Entry(name, State.missing, {}, ())
     except UnreachableError as error:
         return Entry(name, State.unreadable, {}, (str(error),))
@@ -86,16 +92,28 @@ def _entry(name: str, data_dir: Path) -> Entry:
         inspection = inspect(name, data_dir)
     except UnreachableError as error:
         return Entry(name, State.unreadable, {}, (str(error),))
+    except LoneQueriesError as error:
+        return Entry(name, State.too_small, {}, (str(error),))
     except DataError as error:
         return Entry(name, State.incomplete, {}, (str(error),))
-    state = State.incomplete if inspection.faults else State.ready
-    return Entry(name, state, inspection.sizes, inspection.faults)
+    if inspection.faults:
+        return Entry(name, State.incomplete, inspection.sizes, inspection.faults)
+    try:
+        census = take_census(inspection.dataset, USUAL_HOLD_OUT)
+    except DataError as error:
+        return Entry(name, State.too_small, inspection.sizes, (str(error),))
+    return Entry(name, State.ready, inspection.sizes, (), tuple(census.warnings()))
 
 
 def _own_folders(data_dir: Path) -> list[str]:
     if kind_at(data_dir) != FOLDER:
         return []
-    taken = {piece.destination.parts[0] for layout in LAYOUTS.values() for piece in layout}
+    taken = {
+        piece.destination.parts[0]
+        for layouts in LAYOUTS.values()
+        for layout in layouts
+        for piece in layout
+    }
     return [
         entry.name
         for entry in entries(data_dir)

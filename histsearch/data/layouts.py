@@ -25,19 +25,28 @@ class Piece:
     Attributes:
         destination: Where it belongs, relative to the data folder.
         archive: Official name of the download that holds it, or that it is.
-        content: Pattern of what lies in the folder, by which it is recognised under any name;
-            None for a file, which is recognised by its name.
+        content: Pattern of what lies in the folder; None for a file.
+        under_any_name: Whether the folder is recognised by its content alone; else, and always
+            for a file, its name must be that of the destination.
+        other_place: Where the readers look for it as well, relative to the data folder.
     """
 
     destination: Path
     archive: str
     content: str | None = None
+    under_any_name: bool = True
+    other_place: Path | None = None
 
     def is_at(self, path: Path) -> bool:
-        """Whether ``path``, which for a file has the name of this piece, is this piece."""
+        """Whether this piece lies at ``path``."""
         if self.content is None:
             return kind_at(path) == PLAIN_FILE
         return holds(path, self.content)
+
+    def is_in_place(self, data_dir: Path) -> bool:
+        """Whether it lies where the readers look for it."""
+        places = (self.destination, self.other_place)
+        return any(self.is_at(data_dir / place) for place in places if place is not None)
 
     def description(self) -> str:
         """What is looked for, for messages."""
@@ -46,24 +55,52 @@ class Piece:
         return f"a folder {self.destination.name} that holds {self.content}"
 
 
-LAYOUTS: dict[str, tuple[Piece, ...]] = {
-    "cub200": (Piece(Path("CUB_200_2011"), "CUB_200_2011.tgz", "images/[0-9]*.*"),),
+Layout = tuple[Piece, ...]
+
+LAYOUTS: dict[str, tuple[Layout, ...]] = {
+    "cub200": ((Piece(Path("CUB_200_2011"), "CUB_200_2011.tgz", "images/[0-9]*.*"),),),
     "cars196": (
-        Piece(Path("cars196/car_ims"), "car_ims.tgz", "*.jpg"),
-        Piece(Path("cars196/cars_annos.mat"), "cars_annos.mat"),
+        (
+            Piece(Path("cars196/car_ims"), "car_ims.tgz", "*.jpg"),
+            Piece(Path("cars196/cars_annos.mat"), "cars_annos.mat"),
+        ),
+        (
+            Piece(Path("cars196/cars_train"), "cars_train.tgz", "*.jpg", under_any_name=False),
+            Piece(Path("cars196/cars_test"), "cars_test.tgz", "*.jpg", under_any_name=False),
+            Piece(
+                Path("cars196/cars_train_annos.mat"),
+                "car_devkit.tgz",
+                other_place=Path("cars196/devkit/cars_train_annos.mat"),
+            ),
+            Piece(
+                Path("cars196/cars_test_annos_withlabels.mat"),
+                "cars_test_annos_withlabels.mat",
+                other_place=Path("cars196/devkit/cars_test_annos_withlabels.mat"),
+            ),
+        ),
     ),
     "sop": (
-        Piece(Path("Stanford_Online_Products"), "Stanford_Online_Products.zip", "Ebay_train.txt"),
+        (
+            Piece(
+                Path("Stanford_Online_Products"), "Stanford_Online_Products.zip", "Ebay_train.txt"
+            ),
+        ),
     ),
     "inshop": (
-        Piece(Path("Inshop_Clothes/Img/img"), "img.zip", "*MEN"),
-        Piece(Path("Inshop_Clothes/Eval/list_eval_partition.txt"), "list_eval_partition.txt"),
+        (
+            Piece(Path("Inshop_Clothes/Img/img"), "img.zip", "*MEN"),
+            Piece(Path("Inshop_Clothes/Eval/list_eval_partition.txt"), "list_eval_partition.txt"),
+        ),
     ),
 }
+"""The layouts of each official data set; Cars-196 was distributed in two."""
 
 
-def missing_pieces(name: str, data_dir: Path) -> list[Piece]:
-    """Return the pieces of an official data set that aren't in place.
+def missing_pieces(name: str, data_dir: Path) -> list[list[Piece]]:
+    """Return the pieces of an official data set that aren't in place, for each of its layouts.
+
+    Returns:
+        The pieces of each layout, that of which most is in place first; nothing if one is whole.
 
     Raises:
         DataError: If there is no official archive of that data set.
@@ -73,39 +110,67 @@ def missing_pieces(name: str, data_dir: Path) -> list[Piece]:
             f"The data set {name!r} has no official archive to prepare: choose one of "
             f"{', '.join(LAYOUTS)}."
         )
-    return [piece for piece in LAYOUTS[name] if not piece.is_at(data_dir / piece.destination)]
+    missing = [
+        [piece for piece in layout if not piece.is_in_place(data_dir)]
+        for layout in sorted(
+            LAYOUTS[name], key=lambda layout: _number_in_place(layout, data_dir), reverse=True
+        )
+    ]
+    return missing if all(missing) else []
 
 
-def find_archives(pieces: Sequence[Piece], data_dir: Path) -> list[Path]:
-    """Find the official archives of these pieces in the data folder or its ``archives``.
+def is_begun(name: str, data_dir: Path) -> bool:
+    """Whether a piece of an official data set is in place."""
+    return any(_number_in_place(layout, data_dir) for layout in LAYOUTS[name])
+
+
+def _number_in_place(layout: Layout, data_dir: Path) -> int:
+    return sum(piece.is_in_place(data_dir) for piece in layout)
+
+
+def find_archives(layouts: Sequence[Sequence[Piece]], data_dir: Path) -> list[Path]:
+    """Find the official archives of one layout in the data folder or its ``archives``.
+
+    Args:
+        layouts: The pieces that each of them needs, as `missing_pieces` returns them.
+        data_dir: The data folder.
+
+    Returns:
+        The archives of the first layout that has all of them.
 
     Raises:
-        DataError: If one of them is in neither.
+        DataError: If each layout lacks one.
     """
     folders = (data_dir, data_dir / ARCHIVES_FOLDER)
-    found: list[Path] = []
-    absent: list[str] = []
-    for piece in pieces:
-        there = [folder / piece.archive for folder in folders if (folder / piece.archive).is_file()]
-        found += there[:1]
-        absent += [] if there else [piece.archive]
-    if absent:
-        raise DataError(
-            f"There is no {' and no '.join(absent)} in {folders[0]} or {folders[1]}: download "
-            "what is missing from the data set's official page and put it there, or name it with "
-            "--archive. histsearch downloads nothing."
-        )
-    return found
+    lacking: list[str] = []
+    for pieces in layouts:
+        places = {piece.archive: _find(piece.archive, folders) for piece in pieces}
+        found = [path for path in places.values() if path is not None]
+        if len(found) == len(places):
+            return found
+        lacking.append(" and no ".join(name for name, path in places.items() if path is None))
+    raise DataError(
+        f"There is no {'; and for its other form, no '.join(lacking)} in {folders[0]} or "
+        f"{folders[1]}: download what is missing from the data set's official page and put it "
+        "there, or name it with --archive. histsearch downloads nothing."
+    )
 
 
-def put_in_place(pieces: Sequence[Piece], archives: Sequence[Path], data_dir: Path) -> None:
-    """Unpack archives and move the pieces to where the readers look for them.
+def _find(name: str, folders: Sequence[Path]) -> Path | None:
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+
+
+def put_in_place(
+    layouts: Sequence[Sequence[Piece]], archives: Sequence[Path], data_dir: Path
+) -> None:
+    """Unpack archives and move the pieces of a layout to where the readers look for them.
 
     Everything is unpacked into a temporary folder inside ``data_dir`` first, so an error leaves
     nothing behind. The archives stay as they are.
 
     Args:
-        pieces: The pieces to put in place.
+        layouts: The pieces that each of them needs; the first that the archives hold is put in
+            place.
         archives: Archives, or the plain files among the pieces, under any names for the former.
         data_dir: The data folder, created if need be.
 
@@ -113,15 +178,14 @@ def put_in_place(pieces: Sequence[Piece], archives: Sequence[Path], data_dir: Pa
         DataError: If an archive can't be unpacked safely and wholly, if the pieces aren't among
             what it holds, or if something else lies where they belong.
     """
-    for piece in pieces:
+    for piece in (piece for pieces in layouts for piece in pieces):
         _check_destination(piece, data_dir / piece.destination)
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".prepare-", dir=data_dir) as temporary:
             for archive in dict.fromkeys(archives):
                 _stage(archive, Path(temporary, archive.name))
-            located = [(piece, _locate(piece, Path(temporary))) for piece in pieces]
-            for piece, path in located:
+            for piece, path in _locate(layouts, Path(temporary)):
                 destination = data_dir / piece.destination
                 destination.parent.mkdir(parents=True, exist_ok=True)
                 path.rename(destination)
@@ -150,17 +214,25 @@ def _stage(archive: Path, folder: Path) -> None:
         shutil.copyfile(archive, folder / archive.name)
 
 
-def _locate(piece: Piece, staging: Path) -> Path:
-    """Find the one place of a piece among what was unpacked."""
-    found = _search(piece, staging, _DEPTH)
-    if len(found) == 1:
-        return found[0]
+def _locate(layouts: Sequence[Sequence[Piece]], staging: Path) -> list[tuple[Piece, Path]]:
+    """Find the one place of each piece of the first layout that was unpacked whole."""
+    refusals: list[tuple[float, DataError]] = []
+    for pieces in layouts:
+        places = [(piece, _search(piece, staging, _DEPTH)) for piece in pieces]
+        unclear = [(piece, found) for piece, found in places if len(found) != 1]
+        if not unclear:
+            return [(piece, found) for piece, (found,) in places]
+        refusals.append((len(unclear) / len(places), _unclear(*unclear[0], staging)))
+    raise min(refusals, key=lambda refusal: refusal[0])[1]
+
+
+def _unclear(piece: Piece, found: Sequence[Path], staging: Path) -> DataError:
     if found:
         problem = f"{len(found)} of that kind: {_names(found, staging)}"
     else:
         top = [path for folder in sorted(staging.iterdir()) for path in sorted(folder.iterdir())]
         problem = f"none. At the top there is {_names(top, staging) or 'nothing'}"
-    raise DataError(
+    return DataError(
         f"Expected {piece.description()}, but found {problem}. Name the official {piece.archive} "
         "with --archive."
     )
@@ -170,7 +242,7 @@ def _search(piece: Piece, folder: Path, depth: int) -> list[Path]:
     """Return the outermost places of a piece, ``folder`` itself included."""
     # Beside the piece there may be a variant of it, such as img_highres beside img.
     named = folder / piece.destination.name
-    for path in (folder, named):
+    for path in (folder, named) if piece.under_any_name else (named,):
         if piece.is_at(path):
             return [path]
     if depth == 0:

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.reports.cost import Cost, cost
+from histsearch.reports.images import study_warnings
 from histsearch.reports.markdown import render
 from histsearch.reports.published import published_rows, published_source
 from histsearch.reports.report import BestTrial, Gain, Report, Retrained
@@ -19,6 +20,7 @@ from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
 from histsearch.studies.checkpoints import retrained_models
 from histsearch.studies.half_created import half_created_studies
+from histsearch.studies.images import known_census
 from histsearch.studies.retraining_seeds import retrainings_of
 from histsearch.studies.retraining_warnings import retraining_warnings
 from histsearch.studies.study import Study, selection
@@ -73,6 +75,8 @@ def build_report(storage: Storage, name: str) -> Report:
         ],
         provenance=_provenance([study, *retrainings]),
         models=[model for retraining in retrainings for model in retrained_models(retraining)],
+        images=known_census(study),
+        warnings=study_warnings(study),
     )
 
 
@@ -80,7 +84,8 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     """Write ``report.json`` and ``report.md`` into ``folder``, creating it."""
     folder.mkdir(parents=True, exist_ok=True)
     as_json, as_markdown = folder / "report.json", folder / "report.md"
-    as_json.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
+    content = asdict(report) | {"images": report.images and report.images.to_json()}
+    as_json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     as_markdown.write_text(render(report), encoding="utf-8")
     return as_json, as_markdown
 

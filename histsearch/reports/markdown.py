@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from histsearch.data.census import Part
 from histsearch.reports.report import Gain, Report, Retrained
 from histsearch.reports.statistics import Estimate
 
@@ -13,6 +14,7 @@ def render(report: Report) -> str:
     sections = [
         _heading(report),
         _best(report),
+        _images(report),
         _retrained(report),
         _models(report),
         _published(report),
@@ -79,6 +81,27 @@ def _best(report: Report) -> str:
         f"Trial {best.number}: {configuration_text(best.parameters)}. {best}, on the classes it "
         "was selected on."
     )
+
+
+def _images(report: Report) -> str:
+    """How many images of each part there were, and what they can't tell."""
+    parts = [f"- {warning}" for warning in report.warnings]
+    warnings = "What these figures can't tell:\n\n" + "\n".join(parts) if parts else ""
+    if report.images is None:
+        return warnings
+    table = _table(
+        ["part", "classes", "images", "points of R@1 that one is worth", "highest R@1"],
+        [_images_row(part) for part in report.images.parts],
+    )
+    return "\n\n".join(section for section in ("## Images", table, warnings) if section)
+
+
+def _images_row(part: Part) -> list[str]:
+    gallery = "" if part.gallery is None else f" queries, {part.gallery:,} in the gallery"
+    counts = [part.name, f"{part.classes:,}", f"{part.images:,}{gallery}"]
+    if part.name == "training":
+        return [*counts, "", ""]
+    return [*counts, f"{part.image_points:.3g}", part.highest_percent]
 
 
 def _retrained(report: Report) -> str:

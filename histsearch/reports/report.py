@@ -1,8 +1,10 @@
 """What a report says, as data: the contents of ``report.json``."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from histsearch.data.census import Census
 from histsearch.reports.cost import Cost
 from histsearch.reports.statistics import Estimate
 from histsearch.studies.checkpoints import RetrainedModel
@@ -75,7 +77,13 @@ class Gain(Estimate):
 
 @dataclass(frozen=True)
 class Report:
-    """Everything ``report.json`` holds and ``report.md`` shows."""
+    """Everything ``report.json`` holds and ``report.md`` shows.
+
+    Attributes:
+        images: What the search and its retrainings trained on and were judged by; None until a
+            worker has read them.
+        warnings: What the search's R@1 can't tell, a sentence each.
+    """
 
     study: str
     space: str
@@ -97,3 +105,5 @@ class Report:
     retraining_warnings: list[str]
     provenance: dict[str, Any]
     models: list[RetrainedModel]
+    images: Census | None = None
+    warnings: Sequence[str] = ()

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from histsearch.data.catalog import check_dataset_name
+from histsearch.data.hold_out import USUAL_HOLD_OUT, HoldOut
 from histsearch.exceptions import SpaceError
 from histsearch.models.catalog import find_backbone
 from histsearch.search.strategies import (
@@ -185,9 +186,21 @@ class Protocol(BaseModel):
         description='"held-out" (classes held out of the training half) or "test" (the paper\'s)',
     )
     validation_fraction: float = Field(
-        0.25, gt=0, lt=1, description="a number between 0 and 1 (part of the training classes)"
+        USUAL_HOLD_OUT.fraction,
+        gt=0,
+        lt=1,
+        description="a number between 0 and 1 (part of the training classes)",
     )
-    seed: int = Field(0, ge=0, lt=2**32, description="a whole number from 0 to 4294967295")
+    seed: int = Field(
+        USUAL_HOLD_OUT.seed, ge=0, lt=2**32, description="a whole number from 0 to 4294967295"
+    )
+
+    @property
+    def hold_out(self) -> HoldOut | None:
+        """The classes that validate; None where those of the test half do."""
+        if self.validation == "test":
+            return None
+        return HoldOut(self.validation_fraction, self.seed)
 
 
 class Decided(BaseModel):

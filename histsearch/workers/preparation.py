@@ -49,11 +49,13 @@ def split_images(
     """The training images of a search, its validation images, and their gallery if they have one.
 
     Raises:
-        DataError: There are too few training classes to hold any out.
+        DataError: There are too few training classes to hold any out, or no validation image has
+            another of its class to find.
     """
-    if protocol.validation == "test":
+    hold_out = protocol.hold_out
+    if hold_out is None:
         return dataset.train, dataset.test, dataset.gallery
-    train, validation = hold_out_classes(dataset.train, protocol.validation_fraction, protocol.seed)
+    train, validation = hold_out_classes(dataset.train, *hold_out)
     return train, validation, None
 
 

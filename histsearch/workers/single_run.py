@@ -1,16 +1,20 @@
 """One configuration of a space, trained outside any study."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 from pydantic import ValidationError
 
+from histsearch.data.census import take_census
 from histsearch.exceptions import SpaceError
 from histsearch.search.space import Space, check_hyperparameters
 from histsearch.training.hyperparameters import Value
 from histsearch.training.trainer import Epoch, Trainer
 from histsearch.workers.preparation import load_images, run_settings, split_images
+
+log = logging.getLogger(__name__)
 
 
 def configuration(space: Space, values: Mapping[str, Value]) -> dict[str, Value]:
@@ -65,6 +69,8 @@ class SingleRun:
         settings = run_settings(space, configuration(space, values), data_dir, seed=seed)
         dataset = load_images(space, data_dir, loader_processes)
         train, self._validation, self._gallery = split_images(dataset, space.protocol)
+        for warning in take_census(dataset, space.protocol.hold_out).warnings():
+            log.warning("%s", warning)
         self.trainer = Trainer(
             settings, train, device=torch.device(device), loader_processes=loader_processes
         )

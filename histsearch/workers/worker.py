@@ -13,6 +13,7 @@ import torch
 from optuna.trial import TrialState
 from sqlalchemy.exc import IntegrityError
 
+from histsearch.data.census import Census
 from histsearch.data.dataset import Dataset
 from histsearch.database.storage import Storage
 from histsearch.exceptions import (
@@ -20,6 +21,7 @@ from histsearch.exceptions import (
     HistsearchError,
     StorageError,
     StoreFullError,
+    StudyError,
     WeightsError,
 )
 from histsearch.search.space import Space
@@ -27,6 +29,7 @@ from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study, list_studies
 from histsearch.studies.claim import Claim, Ending
 from histsearch.studies.half_created import half_created_studies
+from histsearch.studies.images import count_images, image_warnings, note_census
 from histsearch.studies.queue import (
     claim,
     database_time,
@@ -40,7 +43,7 @@ from histsearch.training.trainer import InterruptedRunError
 from histsearch.workers import metrics
 from histsearch.workers.device_fault import is_device_fault
 from histsearch.workers.patience import patiently
-from histsearch.workers.preparation import find_weights, load_images, split_images
+from histsearch.workers.preparation import find_weights, load_images
 from histsearch.workers.registry import Activity, Identity, sign_on
 from histsearch.workers.reporter import Reporter
 from histsearch.workers.stop_request import StopRequest
@@ -100,6 +103,7 @@ class Worker:
         self._stop = stop
         self._datasets: dict[tuple[str, str], Dataset] = {}
         self._unusable: dict[str, HistsearchError] = {}
+        self._told_images: set[int] = set()
         self._turns: dict[str, int] = {}
         self._idle_since: datetime | None = None
         self._claimed: Claim | None = None
@@ -249,7 +253,7 @@ class Worker:
             study.definition.check_version(study.name)
             find_weights(space, self._settings.data_dir)
             dataset = self._dataset(space)
-            split_images(dataset, space.protocol)
+            census = count_images(dataset, study.definition)
             study.check_images(dataset.fingerprint())
         except StorageError:
             raise
@@ -261,7 +265,18 @@ class Worker:
                 raise
             return None
         study.note_left(self._settings.identity.host, None)
+        self._tell_images(study, census)
         return dataset
+
+    def _tell_images(self, study: Study, census: Census) -> None:
+        """Say once what a study's images are and what they can't tell, and keep it with it."""
+        if study.id in self._told_images:
+            return
+        note_census(study, census)
+        log.info("study %s: %s", study.name, census)
+        for warning in image_warnings(study, census):
+            log.warning("study %s: %s", study.name, warning)
+        self._told_images.add(study.id)
 
     def _dataset(self, space: Space) -> Dataset:
         key = (space.dataset, space.on_bad_image)

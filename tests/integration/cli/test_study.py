@@ -1,8 +1,11 @@
 import json
 import re
+from pathlib import Path
+from typing import Any
 
+import pytest
 from optuna.trial import TrialState
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from histsearch.cli.main import app
 from histsearch.database.storage import Storage
@@ -99,3 +102,44 @@ def test_what_ends_a_search_is_set_and_shown(storage: Storage) -> None:
     assert "gpu_hours = false, decided = false" in invoke(
         storage, "set", "gpu_hours=false", "decided=false"
     )
+
+
+def create(storage: Storage, folder: Path, table: dict[str, Any]) -> Result:
+    lines = [f"{key} = {json.dumps(value)}" for key, value in table.items() if key != "search"]
+    space = folder / "space.toml"
+    space.write_text("\n".join([*lines, "search = { tau = [4, 8] }"]))
+    url = storage.url.render_as_string(hide_password=False)
+    done = CliRunner().invoke(app, ["study", "create", str(space), "--storage", url])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def test_a_new_study_is_told_what_the_data_folder_here_lacks(
+    storage: Storage, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = {"backbone": "conv4", "epochs": 1, "trials": 9}
+    seen = {"name": "seen", "dataset": "folder:stripes"}
+    monkeypatch.setenv("HISTSEARCH_DATA", str(data_dir))
+    created = create(storage, tmp_path, {**table, **seen})
+    assert (
+        f"images in {data_dir}: training 32 images in 4 classes; validation 16 images in 2 "
+        "classes; test 48 images in 6 classes; one validation image is worth 6.25 points of R@1, "
+        "one test image 2.08\n"
+    ) in created.stdout
+    warnings = created.stderr.splitlines()
+    assert [line.split(" are ")[0] for line in warnings] == [
+        "warning: 16 validation images in 2 classes",
+        "warning: 48 test images in 6 classes",
+        "warning: delta is 0.5 points, less than the 6.25 that one validation image is worth; set "
+        "it to 6.25 or more, or have more validation images",
+    ]
+    unseen = {"name": "unseen", "dataset": "folder:birds", "weights": "conv4.pt"}
+    warned = create(storage, tmp_path, {**table, **unseen})
+    assert 'created study "unseen"' in warned.stdout
+    assert "images in" not in warned.stdout
+    cannot = f"warning: workers with the data folder {data_dir} can't serve it: There is no "
+    weights, images = warned.stderr.splitlines()
+    assert weights == f"{cannot}weights file {data_dir}/conv4.pt."
+    assert images.startswith(f"{cannot}folder {data_dir}/birds: ")
+    monkeypatch.setenv("HISTSEARCH_DATA", str(tmp_path / "nowhere"))
+    assert create(storage, tmp_path, {**table, **unseen, "name": "elsewhere"}).stderr == ""

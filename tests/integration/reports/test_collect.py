@@ -1,11 +1,13 @@
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from optuna.trial import TrialState
 
+from histsearch.data.census import Census, Part
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.reports.collect import best_trial, build_report, write_report
@@ -14,6 +16,7 @@ from histsearch.reports.statistics import Estimate
 from histsearch.search.space import load_space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
+from histsearch.studies.images import note_census
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.study import HELD_OUT_SELECTION, TEST_SELECTION, Study
 from tests.integration.claims import claimed
@@ -233,3 +236,21 @@ def test_retraining_runs_that_failed_are_named_with_their_reasons(
     text = as_markdown.read_text(encoding="utf-8")
     assert f"- {RETRAINING} #0: out of memory at batch size 32" in text
     assert "Not retrained yet" not in text
+
+
+def test_configurations_at_the_highest_recall_can_not_be_ranked(storage: Storage) -> None:
+    study = create_search(storage, load_space(SPACE), trials=4)
+    _tell(study, 0.75, best_epoch=3)
+    assert build_report(storage, SPACE).warnings == []
+    for configuration in (TUNED, {**TUNED, "tau": 32}):
+        study.enqueue(configuration)
+        _tell(study, 1.0, best_epoch=3)
+    (warning,) = build_report(storage, SPACE).warnings
+    assert warning == (
+        "2 configurations reach 100%, the highest R@1 that the validation images allow, so these "
+        "can't show which is best; use more classes, or harder ones"
+    )
+    part = Part("validation", classes=60, images=200, lone=50)
+    note_census(study, Census(replace(part, name="training"), part, replace(part, name="test")))
+    *_, warning = build_report(storage, SPACE).warnings
+    assert warning.startswith("3 configurations reach 75%, the highest R@1 that the validation")

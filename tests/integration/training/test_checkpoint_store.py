@@ -132,8 +132,8 @@ def test_a_model_that_an_earlier_version_kept_is_found(bucket: Bucket, storage: 
         create_trial(value=0.5, user_attrs={CHECKPOINT: f"s3://{bucket.name}/{key}"})
     )
     number = study.count() - 1
-    with trial_checkpoint(storage, f"birds/{number}") as file:
-        assert file.read_bytes() == b"a model"
+    with trial_checkpoint(storage, f"birds/{number}") as model:
+        assert model.file.read_bytes() == b"a model"
 
 
 def test_a_large_content_comes_back_whole(location: str) -> None:

@@ -1,4 +1,5 @@
 import errno
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -13,7 +14,9 @@ import torch
 from optuna.trial import TrialState
 from sqlalchemy import func, select, update
 from sqlalchemy.engine import Connection
+from typer.testing import CliRunner
 
+from histsearch.cli.main import app
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts, workers
 from histsearch.exceptions import (
@@ -23,10 +26,12 @@ from histsearch.exceptions import (
     StudyError,
     WeightsError,
 )
+from histsearch.reports.collect import build_report, write_report
 from histsearch.reports.status import take_status
 from histsearch.search.space import parse_space
 from histsearch.studies.catalog import create_search, delete_study
 from histsearch.studies.claim import Claim
+from histsearch.studies.images import known_census
 from histsearch.studies.queue import claim, requeue_abandoned
 from histsearch.studies.study import DEFINITION, LEFT_BY, Study
 from histsearch.training import checkpoint_store
@@ -36,6 +41,7 @@ from histsearch.workers.stop_request import StopRequest
 from histsearch.workers.worker import DeviceFaultError, Worker, WorkerSettings
 from tests.integration.claims import signed_on
 from tests.integration.studies.half_studies import half_search
+from tests.unit.data.drawn_classes import draw_classes
 
 WAIT_SECONDS = 60.0
 
@@ -482,3 +488,47 @@ def test_too_few_classes_to_hold_out_cost_no_trial(
     with pytest.raises(DataError, match="class"):
         Worker(storage, settings(data_dir), StopRequest()).run()
     assert study.count() == 0
+
+
+def test_the_images_of_a_study_are_told_once_and_shown_with_it(
+    storage: Storage,
+    stripes: dict[str, Any],
+    data_dir: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "histsearch")
+    study = create(storage, stripes, trials=2, epochs=1)
+    Worker(storage, settings(data_dir), StopRequest()).run()
+    images = (
+        "training 32 images in 4 classes; validation 16 images in 2 classes; test 48 images in 6 "
+        "classes; one validation image is worth 6.25 points of R@1, one test image 2.08"
+    )
+    too_few = (
+        "16 validation images in 2 classes are too few to rank by, as one is worth 6.25 points of "
+        "R@1; have at least 10 classes and 100 images"
+    )
+    assert caplog.messages.count(f"study stripes: {images}") == 1
+    assert caplog.messages.count(f"study stripes: {too_few}") == 1
+    assert str(known_census(study)) == images
+    report = build_report(storage, "stripes")
+    assert str(report.images) == images
+    assert report.warnings[0] == too_few
+    as_json, as_markdown = write_report(report, tmp_path)
+    assert json.loads(as_json.read_text())["images"]["validation"]["image_points"] == 6.25
+    assert "| validation | 2 | 16 | 6.25 | 100% |" in as_markdown.read_text()
+    url = storage.url.render_as_string(hide_password=False)
+    shown = CliRunner().invoke(app, ["study", "show", "stripes", "--storage", url]).stdout
+    assert f"images:    {images}\n" in shown
+    assert f"warning:   {too_few}\n" in shown
+
+
+def test_images_by_which_nothing_can_be_chosen_cost_no_trial(
+    storage: Storage, stripes: dict[str, Any], tmp_path: Path
+) -> None:
+    draw_classes(tmp_path / "stripes", [1] * 6 + [2] * 6)
+    study = create(storage, stripes)
+    with pytest.raises(DataError, match="Each of the 2 validation classes has one image"):
+        Worker(storage, settings(tmp_path), StopRequest()).run()
+    assert study.count() == 0
+    assert "has one image" in study.left_by["localhost"]

@@ -3,7 +3,7 @@
 import io
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,8 @@ from histsearch.data.published import Size
 
 SIZES = {
     "cub200": {"train": Size(2, 4), "test": Size(2, 4)},
-    "cars196": {"train": Size(2, 2), "test": Size(1, 1)},
-    "sop": {"train": Size(2, 3), "test": Size(1, 1)},
+    "cars196": {"train": Size(2, 2), "test": Size(1, 2)},
+    "sop": {"train": Size(2, 3), "test": Size(1, 2)},
     "inshop": {"train": Size(1, 2), "query": Size(2, 2), "gallery": Size(2, 2)},
 }
 """What these archives hold, counted by hand."""
@@ -52,28 +52,56 @@ def cub200_files(top: str = "CUB_200_2011/") -> dict[str, bytes]:
 
 
 def cars196_files(top: str = "car_ims/") -> dict[str, bytes]:
-    return {f"{top}{number:06d}.jpg": jpeg() for number in (1, 2, 3)}
+    return {f"{top}{number:06d}.jpg": jpeg() for number in (1, 2, 3, 4)}
 
 
 def write_cars196_annotations(path: Path) -> Path:
     """One 1×N struct array of 7 fields, as in the official file."""
     fields = ("relative_im_path", "bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "test")
-    annotations = np.empty((1, 3), dtype=[(field, object) for field in fields])
-    for i, class_id in enumerate((1, 98, 99)):
+    annotations = np.empty((1, 4), dtype=[(field, object) for field in fields])
+    for i, class_id in enumerate((1, 98, 99, 99)):
         annotations[0, i] = (f"car_ims/{i + 1:06d}.jpg", 1, 1, 8, 8, class_id, 0)
     savemat(path, {"annotations": annotations})
     return path
 
 
+def write_half_annotations(
+    path: Path, rows: Sequence[tuple[str, int]], *, labels: bool = True
+) -> Path:
+    """The file of one half: a 1×N struct array of 6 fields, or of 5 without the labels."""
+    fields = ["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", *(["class"] if labels else []), "fname"]
+    annotations = np.empty((1, len(rows)), dtype=[(field, object) for field in fields])
+    for i, (name, class_id) in enumerate(rows):
+        annotations[0, i] = (1, 1, 8, 8, *([class_id] if labels else []), name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    savemat(path, {"annotations": annotations})
+    return path
+
+
+def write_cars196_halves(folder: Path) -> list[Path]:
+    """The four downloads of the distribution that has a folder and a file of labels a half."""
+    train = write_half_annotations(folder / "train.mat", [("00001.jpg", 99), ("00002.jpg", 1)])
+    labels = folder / "cars_test_annos_withlabels.mat"
+    write_half_annotations(labels, [("00001.jpg", 98), ("00002.jpg", 99)])
+    devkit = {"devkit/cars_meta.mat": b"", "devkit/cars_train_annos.mat": train.read_bytes()}
+    train.unlink()
+    archives = [write_tgz(folder / "car_devkit.tgz", devkit), labels]
+    for half in ("train", "test"):
+        images = {f"cars_{half}/{number:05d}.jpg": jpeg() for number in (1, 2)}
+        archives.append(write_tgz(folder / f"cars_{half}.tgz", images))
+    return archives
+
+
 def sop_files(top: str = "Stanford_Online_Products/") -> dict[str, bytes]:
     header = "image_id class_id super_class_id path\n"
     train = "1 1 1 bicycle_final/1_0.JPG\n2 1 1 bicycle_final/1_1.JPG\n3 2 1 chair_final/2_0.JPG\n"
-    test = "4 11319 1 chair_final/3_0.JPG\n"
+    test = "4 11319 1 chair_final/3_0.JPG\n5 11319 1 chair_final/3_1.JPG\n"
     names = ("bicycle_final/1_0.JPG", "bicycle_final/1_1.JPG", "chair_final/2_0.JPG")
+    tested = ("chair_final/3_0.JPG", "chair_final/3_1.JPG")
     return {
         f"{top}Ebay_train.txt": (header + train).encode(),
         f"{top}Ebay_test.txt": (header + test).encode(),
-        **{f"{top}{name}": jpeg() for name in (*names, "chair_final/3_0.JPG")},
+        **{f"{top}{name}": jpeg() for name in (*names, *tested)},
     }
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from histsearch.data.layouts import LAYOUTS, find_archives, missing_pieces, put_in_place
+from histsearch.data.published import Size
 from histsearch.data.verification import inspect
 from histsearch.exceptions import DataError
 from tests.unit.data.official_archives import (
@@ -13,6 +14,7 @@ from tests.unit.data.official_archives import (
     inshop_files,
     sop_files,
     write_cars196_annotations,
+    write_cars196_halves,
     write_official_archives,
     write_tgz,
     write_zip,
@@ -33,7 +35,7 @@ def test_official_archives_become_what_the_reader_expects(tmp_path: Path, name: 
     assert inspection.sizes == SIZES[name]
     assert len(inspection.paths) == sum(size.images for size in SIZES[name].values())
     assert all(archive.is_file() for archive in archives)
-    assert [path.name for path in data_dir.iterdir()] == [LAYOUTS[name][0].destination.parts[0]]
+    assert [path.name for path in data_dir.iterdir()] == [LAYOUTS[name][0][0].destination.parts[0]]
 
 
 @pytest.mark.parametrize("top", ["", "download/CUB_200_2011/", "birds/"])
@@ -48,7 +50,35 @@ def test_cars196_may_be_nested_otherwise(tmp_path: Path, top: str) -> None:
     images = write_zip(tmp_path / "car_ims.zip", cars196_files(top))
     annotations = write_cars196_annotations(tmp_path / "cars_annos.mat")
     prepare("cars196", tmp_path, [images, annotations])
-    assert len(inspect("cars196", tmp_path).paths) == 3
+    assert len(inspect("cars196", tmp_path).paths) == 4
+
+
+def test_cars196_may_come_in_two_halves(tmp_path: Path) -> None:
+    archives = write_cars196_halves(tmp_path / "archives")
+    layouts = missing_pieces("cars196", tmp_path)
+    assert sorted(find_archives(layouts, tmp_path)) == sorted(archives)
+    prepare("cars196", tmp_path, archives)
+    assert missing_pieces("cars196", tmp_path) == []
+    inspection = inspect("cars196", tmp_path)
+    assert inspection.sizes == {"train": Size(2, 2), "test": Size(1, 2)}
+    assert len(inspection.paths) == 4
+
+
+def test_the_form_of_cars196_that_is_begun_is_the_one_asked_for(tmp_path: Path) -> None:
+    archives = write_cars196_halves(tmp_path / "archives")
+    archives[1].unlink()
+    with pytest.raises(
+        DataError, match=r"no car_ims\.tgz and no cars_annos\.mat; and for its other"
+    ):
+        find_archives(missing_pieces("cars196", tmp_path), tmp_path)
+    with pytest.raises(DataError, match=r"Expected a file cars_test_annos_withlabels\.mat"):
+        prepare("cars196", tmp_path, [archives[0], *archives[2:]])
+    (tmp_path / "cars196" / "cars_train").mkdir(parents=True)
+    (tmp_path / "cars196" / "cars_train" / "00001.jpg").touch()
+    with pytest.raises(
+        DataError, match=r"There is no cars_test_annos_withlabels\.mat; and for its"
+    ):
+        find_archives(missing_pieces("cars196", tmp_path), tmp_path)
 
 
 def test_a_piece_in_place_already_needs_no_archive(tmp_path: Path) -> None:
@@ -58,7 +88,7 @@ def test_a_piece_in_place_already_needs_no_archive(tmp_path: Path) -> None:
     pieces = missing_pieces("cars196", tmp_path)
     assert find_archives(pieces, tmp_path) == [images]
     put_in_place(pieces, [images], tmp_path)
-    assert len(inspect("cars196", tmp_path).paths) == 3
+    assert len(inspect("cars196", tmp_path).paths) == 4
 
 
 def test_the_companion_folders_of_macos_are_passed_over(tmp_path: Path) -> None:

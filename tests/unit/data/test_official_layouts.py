@@ -7,6 +7,7 @@ from scipy.io import savemat
 
 from histsearch.data.dataset import load_dataset
 from histsearch.exceptions import DataError
+from tests.unit.data.official_archives import write_half_annotations
 
 
 def save_image(path: Path, level: int = 0) -> None:
@@ -52,12 +53,60 @@ def test_cub200_refuses_a_class_folder_without_a_number(tmp_path: Path) -> None:
 def test_cars196_splits_at_class_98(tmp_path: Path) -> None:
     save_image(tmp_path / "cars196" / "car_ims" / "000003.jpg", level=200)
     rows = [("car_ims/000001.jpg", 1), ("car_ims/000002.jpg", 98), ("car_ims/000003.jpg", 99)]
-    write_cars(tmp_path, [*rows, ("car_ims/000004.jpg", 1)])
+    write_cars(tmp_path, [*rows, ("car_ims/000004.jpg", 1), ("car_ims/000005.jpg", 99)])
     dataset = load_dataset("cars196", tmp_path)
     assert dataset.train.class_names == ("00001", "00098")
     assert dataset.train.labels_N.tolist() == [0, 1, 0]
     assert dataset.test.class_names == ("00099",)
     assert dataset.test.image(0).getpixel((0, 0)) == (200, 200, 200)
+
+
+TRAIN_ROWS = [("00001.jpg", 99), ("00002.jpg", 1), ("00003.jpg", 98)]
+TEST_ROWS = [("00001.jpg", 98), ("00002.jpg", 99), ("00003.jpg", 1), ("00004.jpg", 1)]
+
+
+@pytest.mark.parametrize("folder", ["cars196", "cars196/devkit"])
+def test_cars196_of_one_annotation_file_a_half_gives_the_same_classes(
+    tmp_path: Path, folder: str
+) -> None:
+    write_half_annotations(tmp_path / folder / "cars_train_annos.mat", TRAIN_ROWS)
+    write_half_annotations(tmp_path / "cars196" / "cars_test_annos_withlabels.mat", TEST_ROWS)
+    save_image(tmp_path / "cars196" / "cars_test" / "00002.jpg", level=200)
+    halved = load_dataset("cars196", tmp_path)
+    assert [path.relative_to(tmp_path / "cars196").as_posix() for path in halved.train.paths] == [
+        "cars_train/00002.jpg",
+        "cars_test/00003.jpg",
+        "cars_test/00004.jpg",
+        "cars_train/00003.jpg",
+        "cars_test/00001.jpg",
+    ]
+    assert halved.test.image(1).getpixel((0, 0)) == (200, 200, 200)
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    write_cars(whole, [(f"car_ims/{i}.jpg", c) for i, c in enumerate((1, 1, 1, 98, 98, 99, 99))])
+    assert halved.fingerprint() == load_dataset("cars196", whole).fingerprint()
+    assert halved.train.labels_N.tolist() == load_dataset("cars196", whole).train.labels_N.tolist()
+
+
+def test_cars196_with_both_distributions_is_read_from_the_one_whose_images_are_there(
+    tmp_path: Path,
+) -> None:
+    write_half_annotations(tmp_path / "cars196" / "cars_train_annos.mat", TRAIN_ROWS)
+    write_half_annotations(tmp_path / "cars196" / "cars_test_annos_withlabels.mat", TEST_ROWS)
+    write_cars(tmp_path, [(f"car_ims/{i}.jpg", c) for i, c in enumerate((1, 99, 99))])
+    assert len(load_dataset("cars196", tmp_path).train) == 5
+    (tmp_path / "cars196" / "car_ims").mkdir()
+    assert len(load_dataset("cars196", tmp_path).train) == 1
+
+
+def test_cars196_needs_the_labels_of_both_halves(tmp_path: Path) -> None:
+    write_half_annotations(tmp_path / "cars196" / "cars_train_annos.mat", TRAIN_ROWS)
+    with pytest.raises(DataError, match=r"no file .*cars_test_annos_withlabels\.mat, which says"):
+        load_dataset("cars196", tmp_path)
+    unlabelled = tmp_path / "cars196" / "cars_test_annos_withlabels.mat"
+    write_half_annotations(unlabelled, TEST_ROWS, labels=False)
+    with pytest.raises(DataError, match=r"withlabels\.mat isn't .* the fields fname and class"):
+        load_dataset("cars196", tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no MATLAB file", b"x" * 200])
@@ -86,7 +135,10 @@ def test_sop_splits_at_class_11318(tmp_path: Path) -> None:
         SOP_HEADER + "1 1 1 bicycle_final/1_0.JPG\n2 1 1 bicycle_final/1_1.JPG\n"
         "3 11318 2 toaster_final/2_0.JPG\n",
     )
-    write(root / "Ebay_test.txt", SOP_HEADER + "59552 11319 1 bicycle_final/3_0.JPG\n")
+    write(
+        root / "Ebay_test.txt",
+        SOP_HEADER + "59552 11319 1 bicycle_final/3_0.JPG\n59553 11319 1 bicycle_final/3_1.JPG\n",
+    )
     save_image(root / "bicycle_final" / "3_0.JPG")
     dataset = load_dataset("sop", tmp_path)
     assert dataset.train.labels_N.tolist() == [0, 0, 1]
@@ -163,3 +215,15 @@ def test_a_missing_data_set_is_answered_with_the_expected_path(
 ) -> None:
     with pytest.raises(DataError, match=str(tmp_path / path)):
         load_dataset(name, tmp_path)
+
+
+def test_queries_of_which_none_is_in_the_gallery_are_refused(tmp_path: Path) -> None:
+    write_inshop(tmp_path, "a.jpg id_1 train\nb.jpg id_2 query\nc.jpg id_3 gallery\n")
+    with pytest.raises(DataError, match="No test query has an image of its class in the gallery"):
+        load_dataset("inshop", tmp_path)
+
+
+def test_a_test_half_of_classes_with_one_image_is_refused(tmp_path: Path) -> None:
+    write_cars(tmp_path, [(f"car_ims/{i}.jpg", c) for i, c in enumerate((1, 98, 99, 100))])
+    with pytest.raises(DataError, match="Each of the 2 test classes has one image, so no query"):
+        load_dataset("cars196", tmp_path)

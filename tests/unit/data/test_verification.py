@@ -63,9 +63,9 @@ def test_listed_images_that_are_gone_are_named(tmp_path: Path) -> None:
     gone = root / "bicycle_final" / "1_1.JPG"
     gone.unlink()
     inspection = inspect("sop", tmp_path)
-    assert inspection.faults == (f"1 of 4 listed images are missing: {gone}",)
+    assert inspection.faults == (f"1 of 5 listed images are missing: {gone}",)
     assert gone not in inspection.paths
-    assert len(inspection.paths) == 3
+    assert len(inspection.paths) == 4
 
 
 @pytest.mark.usefixtures("published")

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from histsearch.data.census import Census, Part
 from histsearch.reports.cost import Cost
 from histsearch.reports.markdown import gain_sentence, percent, render
 from histsearch.reports.report import BestTrial, Gain, Report, Retrained
@@ -192,3 +193,22 @@ def test_report_ends_with_what_it_was_made_with() -> None:
 def test_percent_of_a_single_seed_has_no_interval() -> None:
     assert percent(Estimate(0.6314, None, 1)) == "63.1"
     assert percent(Estimate(0.6314, 0.0083, 3)) == "63.1 ± 0.8"
+
+
+def test_images_and_what_they_can_not_tell_have_a_section() -> None:
+    images = Census(
+        Part("training", classes=90, images=2_700, lone=0),
+        Part("validation", classes=30, images=900, lone=9),
+        Part("test", classes=120, images=3_600, lone=0, gallery=2_400),
+    )
+    told = render(replace(SEARCH_ONLY, images=images, warnings=["too few", "too fine"]))
+    assert (
+        "\n\n## Images\n\n"
+        "| part | classes | images | points of R@1 that one is worth | highest R@1 |\n"
+        "| --- | --- | --- | --- | --- |\n"
+        "| training | 90 | 2,700 |  |  |\n"
+        "| validation | 30 | 900 | 0.111 | 99% |\n"
+        "| test | 120 | 3,600 queries, 2,400 in the gallery | 0.0278 | 100% |\n\n"
+        "What these figures can't tell:\n\n- too few\n- too fine\n\n## On the test classes"
+    ) in told
+    assert "## Images" not in render(SEARCH_ONLY)

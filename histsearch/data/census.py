@@ -1,0 +1,205 @@
+"""Classes and images of the parts of a data set, and what R@1 on them can't tell."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from histsearch.data.dataset import Dataset
+from histsearch.data.hold_out import HoldOut, hold_out_classes
+from histsearch.data.image_set import ImageSet
+from histsearch.data.queries import check_queries, lone_queries
+
+# With fewer classes chance alone finds one image in ten, with fewer images one is worth over a
+# point of R@1.
+_FEWEST_CLASSES = 10
+_FEWEST_IMAGES = 100
+
+
+@dataclass(frozen=True)
+class Part:
+    """The training, the validation or the test images of a run.
+
+    Attributes:
+        name: "training", "validation" or "test".
+        classes: Classes that have an image; where there is a gallery, among the queries.
+        images: Images; where there is a gallery, the queries alone.
+        lone: Images that have no other of their class to find.
+        gallery: Images that the queries are ranked against; None where these are ranked against
+            one another.
+    """
+
+    name: str
+    classes: int
+    images: int
+    lone: int
+    gallery: int | None = None
+
+    @classmethod
+    def of(cls, name: str, images: ImageSet, gallery: ImageSet | None = None) -> Self:
+        """Count images."""
+        return cls(
+            name=name,
+            classes=len(np.unique(images.labels_N)),
+            images=len(images),
+            lone=lone_queries(images, gallery),
+            gallery=None if gallery is None else len(gallery),
+        )
+
+    @property
+    def image_points(self) -> float:
+        """Points of R@1 that one image is worth."""
+        return 100 / self.images
+
+    @property
+    def highest_recall(self) -> float:
+        """The highest R@1 there can be, in [0, 1]: images without another of their class miss."""
+        return (self.images - self.lone) / self.images
+
+    @property
+    def highest_percent(self) -> str:
+        """The same in percent, cut and not rounded: what is below 100% isn't shown as that."""
+        return f"{10_000 * (self.images - self.lone) // self.images / 100:g}%"
+
+    def __str__(self) -> str:
+        if self.gallery is None:
+            return f"{self.name} {_count(self.images, 'image')} in {_classes(self.classes)}"
+        return (
+            f"{self.name} {_count(self.images, 'query image')} in {_classes(self.classes)}, with "
+            f"{_count(self.gallery, 'gallery image')}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, what follows from the counts too."""
+        derived = {"image_points": self.image_points, "highest_recall": self.highest_recall}
+        return asdict(self) | derived
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Self:
+        """As `to_json` wrote it."""
+        return cls(**{key: kept[key] for key in ("name", "classes", "images", "lone", "gallery")})
+
+
+@dataclass(frozen=True)
+class Census:
+    """The images that runs of a study train on and are judged by.
+
+    Attributes:
+        training: What is trained on.
+        validation: What is held out of the training half; None where nothing is.
+        test: The test half.
+    """
+
+    training: Part
+    validation: Part | None
+    test: Part
+
+    @property
+    def parts(self) -> list[Part]:
+        """All parts there are."""
+        every = (self.training, self.validation, self.test)
+        return [part for part in every if part is not None]
+
+    @property
+    def judge(self) -> Part:
+        """The part whose R@1 configurations are chosen by."""
+        return self.validation or self.test
+
+    def warnings(self, delta: float | None = None) -> list[str]:
+        """What R@1 on these images can't tell, a sentence each.
+
+        Args:
+            delta: The difference, in points of R@1, that a search is to decide; None for none.
+        """
+        judged = self.parts[1:]
+        found = [sentence for part in judged for sentence in (_capped(part), _too_few(part))]
+        if delta is not None:
+            found.append(_too_fine(delta, self.judge))
+        return [sentence for sentence in found if sentence is not None]
+
+    def __str__(self) -> str:
+        _, first, *others = self.parts
+        worth = [f"one {first.name} image is worth {first.image_points:.3g} points of R@1"]
+        worth += [f"one {part.name} image {part.image_points:.3g}" for part in others]
+        return f"{'; '.join(map(str, self.parts))}; {', '.join(worth)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Each part by its name."""
+        validation = None if self.validation is None else self.validation.to_json()
+        return {
+            "training": self.training.to_json(),
+            "validation": validation,
+            "test": self.test.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Self:
+        """As `to_json` wrote it."""
+        validation = kept["validation"]
+        return cls(
+            Part.from_json(kept["training"]),
+            None if validation is None else Part.from_json(validation),
+            Part.from_json(kept["test"]),
+        )
+
+
+def take_census(dataset: Dataset, hold_out: HoldOut | None) -> Census:
+    """Count the images of a data set as a study divides it.
+
+    Args:
+        dataset: The data set.
+        hold_out: Which classes validate; None where nothing is held out.
+
+    Raises:
+        DataError: There are too few training classes to hold any out, or no image to validate or
+            to test by has another of its class to find.
+    """
+    # Images that can't be read may have been left out since it was loaded.
+    check_queries("test", dataset.test, dataset.gallery)
+    test = Part.of("test", dataset.test, dataset.gallery)
+    if hold_out is None:
+        return Census(Part.of("training", dataset.train), None, test)
+    train, validation = hold_out_classes(dataset.train, *hold_out)
+    return Census(Part.of("training", train), Part.of("validation", validation), test)
+
+
+def _capped(part: Part) -> str | None:
+    if not part.lone:
+        return None
+    kind, others = ("images", "no other image of their class")
+    if part.gallery is not None:
+        kind, others = ("queries", "no image of their class in the gallery")
+    return (
+        f"{part.lone:,} of {part.images:,} {part.name} {kind} have {others} and always miss, so "
+        f"R@1 can't exceed {part.highest_percent}; add images, or leave such classes out"
+    )
+
+
+def _too_few(part: Part) -> str | None:
+    if part.classes >= _FEWEST_CLASSES and part.images >= _FEWEST_IMAGES:
+        return None
+    return (
+        f"{_count(part.images, f'{part.name} image')} in {_classes(part.classes)} are too few to "
+        f"rank by, as one is worth {part.image_points:.3g} points of R@1; have at least "
+        f"{_FEWEST_CLASSES} classes and {_FEWEST_IMAGES} images"
+    )
+
+
+def _too_fine(delta: float, part: Part) -> str | None:
+    if delta >= part.image_points:
+        return None
+    return (
+        f"delta is {delta:g} points, less than the {part.image_points:.3g} that one {part.name} "
+        f"image is worth; set it to {math.ceil(100 * part.image_points) / 100:g} or more, or have "
+        f"more {part.name} images"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _classes(number: int) -> str:
+    return f"{number:,} {'class' if number == 1 else 'classes'}"

@@ -1,0 +1,42 @@
+"""The images behind a study's figures, and what the figures can't tell because of them."""
+
+from optuna.trial import FrozenTrial
+
+from histsearch.data.census import Census
+from histsearch.studies.images import image_warnings, known_census
+from histsearch.studies.study import Study
+
+_ALL = 1.0
+
+
+def study_warnings(study: Study) -> list[str]:
+    """What a study's R@1 can't tell, a sentence each; of its images once a worker read them."""
+    census = known_census(study)
+    warnings = [] if census is None else image_warnings(study, census)
+    if study.definition.kind == "search" and (saturated := _saturated(study, census)):
+        warnings.append(saturated)
+    return warnings
+
+
+def _saturated(study: Study, census: Census | None) -> str | None:
+    """That configurations stand at the highest R@1 there can be, which can't rank them."""
+    highest, percent, which = _ALL, "100%", "validation"
+    if census is not None:
+        judge = census.judge
+        highest, percent, which = judge.highest_recall, judge.highest_percent, judge.name
+    reached = {
+        repr(sorted(trial.params.items())) for trial in study.trials() if _reached(trial, highest)
+    }
+    if not reached:
+        return None
+    configurations = (
+        "1 configuration reaches" if len(reached) == 1 else f"{len(reached)} configurations reach"
+    )
+    return (
+        f"{configurations} {percent}, the highest R@1 that the {which} images allow, so these "
+        "can't show which is best; use more classes, or harder ones"
+    )
+
+
+def _reached(trial: FrozenTrial, recall: float) -> bool:
+    return any(found >= recall for found in (*trial.intermediate_values.values(), trial.value or 0))
