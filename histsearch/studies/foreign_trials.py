@@ -33,6 +33,7 @@ def fail_foreign(
             remaining.append(trial)
             continue
         within.set_trial_user_attr(trial._trial_id, REASON, reason)
+        within.set_trial_state_values(trial._trial_id, TrialState.RUNNING)  # notes its start
         within.set_trial_state_values(trial._trial_id, TrialState.FAIL)
         log.warning("%s #%d  failed: %s", study.name, trial.number, reason)
     return remaining
