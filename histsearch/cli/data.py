@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histsearch.cli.options import DataOption
+from histsearch.cli.output import echo
 from histsearch.exceptions import DataError
 from histsearch.folders import data_folder
 
@@ -44,14 +45,14 @@ def prepare(
     pieces = missing_pieces(name, folder)
     if pieces:
         archives = archive or find_archives(pieces, folder)
-        typer.echo(f"unpacking {', '.join(str(path) for path in archives)} into {folder}")
+        echo(f"unpacking {', '.join(str(path) for path in archives)} into {folder}")
         put_in_place(pieces, archives, folder)
     elif archive:
-        typer.echo(f"{name} is in place already; to unpack it anew, remove its folder first")
+        echo(f"{name} is in place already; to unpack it anew, remove its folder first")
     inspection = inspect(name, folder)
     _print_sizes(inspection.sizes)
     _refuse_faults(name, folder, inspection.faults)
-    typer.echo(f"{name} is ready in {folder}")
+    echo(f"{name} is ready in {folder}")
 
 
 @app.command()
@@ -71,9 +72,9 @@ def verify(
     decoding = decoding_faults(inspection.paths, processes)
     _refuse_faults(name, folder, (*inspection.faults, *decoding))
     if inspection.paths:
-        typer.echo(f"{name} is whole: all {len(inspection.paths):,} image files can be read")
+        echo(f"{name} is whole: all {len(inspection.paths):,} image files can be read")
     else:
-        typer.echo(f"{name} is whole: histsearch renders it, so there is no file to read")
+        echo(f"{name} is whole: histsearch renders it, so there is no file to read")
 
 
 @app.command("list")
@@ -85,17 +86,17 @@ def list_(data: DataOption = None) -> None:
     width = max(len(entry.name) for entry in entries)
     for entry in entries:
         sizes = "; ".join(f"{part} {size}" for part, size in entry.sizes.items())
-        typer.echo(f"{entry.name:<{width}}  {entry.state:<10}  {sizes}".rstrip())
+        echo(f"{entry.name:<{width}}  {entry.state:<10}  {sizes}".rstrip())
         for fault in entry.faults:
-            typer.echo(f"{'':<{width}}  {fault}")
+            echo(f"{'':<{width}}  {fault}")
 
 
 def _print_sizes(sizes: Mapping[str, "Size"]) -> None:
     for part, size in sizes.items():
-        typer.echo(f"{part + ':':<9}{size}")
+        echo(f"{part + ':':<9}{size}")
 
 
 def _refuse_faults(name: str, folder: Path, faults: Iterable[str]) -> None:
     lines = list(faults)
     if lines:
-        raise DataError("\n  ".join([f"{name} in {folder} has faults:", *lines]))
+        raise DataError(f"{name} in {folder} has faults:", *(f"  {line}" for line in lines))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histsearch.cli.options import DataOption, StorageOption, open_storage
+from histsearch.cli.output import echo
 from histsearch.exceptions import ExportError
 from histsearch.folders import data_folder
 
@@ -61,7 +62,7 @@ def export(
     if format_ == ExportFormat.onnx:
         samples = _sample_images(checkpoint, dataset, data_folder(data))
     written = export_network(checkpoint, out, format_.value, samples_N3HW=samples)
-    typer.echo("wrote " + " and ".join(str(path) for path in written))
+    echo("wrote " + " and ".join(str(path) for path in written))
 
 
 def _load(trial: str, storage: str | None) -> "Checkpoint":

@@ -11,12 +11,7 @@ from histsearch.cli.logs import LogFormat
 from histsearch.exceptions import SpaceError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
-
     from histsearch.database.storage import Storage
-
-_WIDEST_TABLE = 1000
 
 StorageOption = Annotated[
     str | None,
@@ -69,21 +64,6 @@ def open_storage(option: str | None) -> "Storage":
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return Storage(storage_url(option))
-
-
-def print_table(table: "Table") -> None:
-    """Print a table as wide as it is: a name or figure cut short is none."""
-    from rich.console import Console
-
-    Console(width=table_width(table)).print(table, soft_wrap=False)
-
-
-def table_width(table: "RenderableType") -> int:
-    """How wide a table or a group of them is, in characters."""
-    from rich.console import Console
-
-    measuring = Console(width=_WIDEST_TABLE)
-    return max(measuring.measure(table).maximum, 1)
 
 
 def workers_hint(study: str) -> str:

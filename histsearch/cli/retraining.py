@@ -9,9 +9,9 @@ from histsearch.cli.options import (
     StorageOption,
     StudyArgument,
     open_storage,
-    print_table,
     workers_hint,
 )
+from histsearch.cli.output import echo, print_table, table
 from histsearch.exceptions import HistsearchError
 
 if TYPE_CHECKING:
@@ -49,12 +49,12 @@ def retrain(
     retraining = create_retraining(search, name=name, top=top, seeds=seeds, baseline=baseline)
     runs = [trial.user_attrs for trial in retraining.trials()]
     epochs = ", ".join(dict.fromkeys(str(run[EPOCHS]) for run in runs))
-    typer.echo(f'created study "{retraining.name}": {len(runs)} trials of {epochs} epochs')
+    echo(f'created study "{retraining.name}": {len(runs)} trials of {epochs} epochs')
     if baseline and all(run[ROLE] != BASELINE for run in runs):
-        typer.echo("note: the baseline is among the best configurations itself")
+        echo("note: the baseline is among the best configurations itself")
     if not search.is_finished:
-        typer.echo(f'note: "{study}" has not finished yet; its best trial may still change')
-    typer.echo(workers_hint(retraining.name))
+        echo(f'note: "{study}" has not finished yet; its best trial may still change')
+    echo(workers_hint(retraining.name))
 
 
 def report(
@@ -75,34 +75,32 @@ def report(
             f"can't write to {out} ({error.strerror}); give another --out"
         ) from error
     _print_results(report)
-    typer.echo("wrote " + " and ".join(str(path) for path in paths))
+    echo("wrote " + " and ".join(str(path) for path in paths))
 
 
 def _print_results(report: "Report") -> None:
-    from rich.table import Table
-
     from histsearch.reports.markdown import configuration_text, gain_sentence, percent
 
     best = report.best
-    typer.echo(f"{report.study}: best of the search is trial {best.number}, validation {best}")
+    echo(f"{report.study}: best of the search is trial {best.number}, validation {best}")
     if report.on_test_classes:
-        typer.echo(f"warning: selected on the {report.selection}", err=True)
+        echo(f"warning: selected on the {report.selection}", err=True)
     if report.unfinished_retrainings:
-        typer.echo(f"still running: {', '.join(report.unfinished_retrainings)}")
+        echo(f"still running: {', '.join(report.unfinished_retrainings)}")
     for failure in report.failed_runs:
-        typer.echo(f"without a figure: {failure}", err=True)
+        echo(f"without a figure: {failure}", err=True)
     if not (report.retrained or report.unfinished_retrainings or report.failed_runs):
-        typer.echo(f"not retrained yet: histsearch retrain {report.study}, then workers")
+        echo(f"not retrained yet: histsearch retrain {report.study}, then workers")
     if not report.retrained:
         return
     for one in report.retrained:
-        typer.echo(f"{one.label}: {configuration_text(one.parameters)}; {one.epochs} epochs")
-    typer.echo("on the test classes, in percent, mean ± 95% interval over n seeds:")
-    table = Table(box=None, padding=(0, 3, 0, 0))
-    for column in ("", *(f"{one.label}, n = {len(one.recall_at_1)}" for one in report.retrained)):
-        table.add_column(column, no_wrap=True)
-    for k in report.retrained[0].recall:
-        table.add_row(f"R@{k}", *(percent(one.recall[k]) for one in report.retrained))
-    print_table(table)
+        echo(f"{one.label}: {configuration_text(one.parameters)}; {one.epochs} epochs")
+    echo("on the test classes, in percent, mean ± 95% interval over n seeds:")
+    columns = [f"{one.label}, n = {len(one.recall_at_1)}" for one in report.retrained]
+    rows = [
+        (f"R@{k}", *(percent(one.recall[k]) for one in report.retrained))
+        for k in report.retrained[0].recall
+    ]
+    print_table(table(("", *columns), rows, gap=3))
     if report.gain_over_baseline is not None:
-        typer.echo(gain_sentence(report.gain_over_baseline))
+        echo(gain_sentence(report.gain_over_baseline))

@@ -11,14 +11,18 @@ from histsearch.cli.options import (
     StudyArgument,
     assignments,
     open_storage,
-    print_table,
     workers_hint,
 )
+from histsearch.cli.output import echo, echo_data, print_table, table
 from histsearch.exceptions import StudyError
 
 if TYPE_CHECKING:
     from histsearch.reports.report import BestTrial
     from histsearch.studies.study import Study
+
+_COLUMNS = (
+    *("study", "kind", "data set", "backbone", "trials", "running", "winner's R@1", "state"),
+)
 
 app = typer.Typer(help="Create studies and look after them.", no_args_is_help=True)
 
@@ -61,54 +65,42 @@ def create(
     study = create_search(
         open_storage(storage), loaded, name=name, trials=trials, warm_start=warm_start or ()
     )
-    typer.echo(
+    echo(
         f'created study "{study.name}": {study.budget} trials of {loaded.epochs} epochs over '
         f"{', '.join(loaded.search)}"
     )
     if study.warm_start:
-        typer.echo(f"it has learned from {', '.join(study.warm_start)}")
+        echo(f"it has learned from {', '.join(study.warm_start)}")
     if study.definition.touches_test_classes:
-        typer.echo(f"warning: this study selects on the {TEST_SELECTION}", err=True)
-    typer.echo(workers_hint(study.name))
+        echo(f"warning: this study selects on the {TEST_SELECTION}", err=True)
+    echo(workers_hint(study.name))
 
 
 @app.command("list")
 def list_(storage: StorageOption = None) -> None:
     """List all studies."""
-    from rich.table import Table
-
     from histsearch.studies.catalog import list_studies
 
     studies = list_studies(open_storage(storage))
     if not studies:
-        typer.echo("no studies yet; create one with: histsearch study create demo")
+        echo("no studies yet; create one with: histsearch study create demo")
         return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in (
-        "study",
-        "kind",
-        "data set",
-        "backbone",
-        "trials",
-        "running",
-        "winner's R@1",
-        "state",
-    ):
-        table.add_column(column, no_wrap=True)
-    for study in studies:
-        winner = _winner(study)
-        summary = _summary(study, winner)
-        table.add_row(
-            study.name,
-            summary["kind"],
-            summary["dataset"],
-            summary["backbone"],
-            f"{summary['finished']}/{summary['budget']}",
-            str(summary["trials"].get("RUNNING", 0)),
-            "" if winner is None else f"{winner.recall_at_1:.1%}",
-            summary["state"],
-        )
-    print_table(table)
+    print_table(table(_COLUMNS, map(_row, studies)))
+
+
+def _row(study: "Study") -> tuple[str, ...]:
+    winner = _winner(study)
+    summary = _summary(study, winner)
+    return (
+        study.name,
+        summary["kind"],
+        summary["dataset"],
+        summary["backbone"],
+        f"{summary['finished']}/{summary['budget']}",
+        str(summary["trials"].get("RUNNING", 0)),
+        "" if winner is None else f"{winner.recall_at_1:.1%}",
+        summary["state"],
+    )
 
 
 @app.command()
@@ -124,7 +116,7 @@ def show(
     winner = _winner(study)
     summary = _summary(study, winner)
     if as_json:
-        typer.echo(json.dumps(summary, indent=2))
+        echo_data(json.dumps(summary, indent=2))
         return
     space = study.definition.space
     counts = ", ".join(f"{count} {state.lower()}" for state, count in summary["trials"].items())
@@ -143,7 +135,7 @@ def show(
         "best": "see histsearch report" if study.definition.source else _best_line(winner),
     }
     for label, text in lines.items():
-        typer.echo(f"{label + ':':<11}{text}")
+        echo(f"{label + ':':<11}{text}")
 
 
 def _left_line(study: "Study") -> str:
@@ -183,7 +175,7 @@ def best(name: StudyArgument, storage: StorageOption = None) -> None:
             f'found "{name}", a retraining, whose result is a mean over seeds: histsearch report '
             f"{name} --out DIR"
         )
-    typer.echo(_best_line(_winner(study)))
+    echo(_best_line(_winner(study)))
 
 
 def _best_line(best: "BestTrial | None") -> str:
@@ -249,7 +241,7 @@ def enqueue(
 
     values = assignments(configuration)
     budget = find_study(open_storage(storage), name).enqueue(values)
-    typer.echo(f'queued in "{name}", whose budget is {budget} trials')
+    echo(f'queued in "{name}", whose budget is {budget} trials')
 
 
 @app.command("set")
@@ -270,7 +262,7 @@ def set_(
 
     study = find_study(open_storage(storage), name)
     change_limits(study, assignments(limits))
-    typer.echo(f'"{name}" ends by: {_limits_line(study)}')
+    echo(f'"{name}" ends by: {_limits_line(study)}')
 
 
 def _limits_line(study: "Study") -> str:
@@ -288,7 +280,7 @@ def pause(name: StudyArgument, storage: StorageOption = None) -> None:
     from histsearch.studies.catalog import find_study
 
     find_study(open_storage(storage), name).pause()
-    typer.echo(f'paused "{name}"; go on with: histsearch study resume {name}')
+    echo(f'paused "{name}"; go on with: histsearch study resume {name}')
 
 
 @app.command()
@@ -297,7 +289,7 @@ def resume(name: StudyArgument, storage: StorageOption = None) -> None:
     from histsearch.studies.catalog import find_study
 
     find_study(open_storage(storage), name).resume()
-    typer.echo(f'resumed "{name}"')
+    echo(f'resumed "{name}"')
 
 
 @app.command()
@@ -313,7 +305,7 @@ def export(
     from histsearch.studies.export import to_csv, to_json
 
     writers = {ExportFormat.csv: to_csv, ExportFormat.json: to_json}
-    typer.echo(writers[format_](find_study(open_storage(storage), name)))
+    echo_data(writers[format_](find_study(open_storage(storage), name)))
 
 
 @app.command()
@@ -329,4 +321,4 @@ def delete(
     if not yes:
         typer.confirm(f'Delete study "{name}" and all its trials?', abort=True)
     delete_study(opened, name)
-    typer.echo(f'deleted "{name}"')
+    echo(f'deleted "{name}"')

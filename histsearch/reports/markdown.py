@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from histsearch.reports.markdown_text import escape
 from histsearch.reports.report import Report, Retrained
 from histsearch.reports.statistics import Estimate
 
@@ -46,7 +47,8 @@ def configuration_text(parameters: Mapping[str, object]) -> str:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
+    head, *body = (list(map(escape, line)) for line in (header, *rows))
+    lines = [head, ["---"] * len(head), *body]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -60,8 +62,9 @@ def _heading(report: Report) -> str:
             "of performance on new classes."
         )
     return (
-        f"# {report.study}\n\n"
-        f"Space `{report.space}`: {report.dataset} on {report.backbone}. Trials: {counts}. "
+        f"# {escape(report.study)}\n\n"
+        f"Space `{report.space}`: {escape(report.dataset)} on {escape(report.backbone)}. "
+        f"Trials: {counts}. "
         f"Selection on: {report.selection}.{warning}"
     )
 
@@ -70,8 +73,8 @@ def _best(report: Report) -> str:
     best = report.best
     return (
         "## Best configuration\n\n"
-        f"Trial {best.number}: {configuration_text(best.parameters)}. {best}, on the classes it "
-        "was selected on."
+        f"Trial {best.number}: {escape(configuration_text(best.parameters))}. {best}, on the "
+        "classes it was selected on."
     )
 
 
@@ -83,7 +86,8 @@ def _retrained(report: Report) -> str:
     ks = list(report.retrained[0].recall)
     rows = [_retrained_row(one) for one in report.retrained]
     configurations = [
-        f"- {one.label}: {configuration_text(one.parameters)}" for one in report.retrained
+        f"- {escape(one.label)}: {escape(configuration_text(one.parameters))}"
+        for one in report.retrained
     ]
     parts = [
         title,
@@ -101,10 +105,10 @@ def _retraining_status(report: Report) -> list[str]:
     """What the figures lack: runs to come, runs that failed."""
     status = []
     if report.unfinished_retrainings:
-        status.append(f"Still running: {', '.join(report.unfinished_retrainings)}.")
+        status.append(f"Still running: {', '.join(map(escape, report.unfinished_retrainings))}.")
     if report.failed_runs:
         status.append(
-            "Runs without a figure:\n\n" + "\n".join(f"- {r}" for r in report.failed_runs)
+            "Runs without a figure:\n\n" + "\n".join(f"- {escape(r)}" for r in report.failed_runs)
         )
     if not (report.retrained or status):
         status.append(f"Not retrained yet: `histsearch retrain {report.study}`, then workers.")
@@ -143,7 +147,7 @@ def _cost(report: Report) -> str:
 
 def _provenance(report: Report) -> str:
     lines = [
-        f"- {name}: {'; '.join(_answer_text(answer) for answer in answers)}"
+        f"- {name}: {'; '.join(escape(_answer_text(answer)) for answer in answers)}"
         for name, answers in report.provenance.items()
     ]
     return "## Made with\n\n" + "\n".join(lines)

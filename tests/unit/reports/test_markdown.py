@@ -175,6 +175,30 @@ def test_report_ends_with_what_it_was_made_with() -> None:
     )
 
 
+def test_foreign_text_is_no_markup() -> None:
+    hostile = "a|b`c` <img src=x> [l](u) *e* _f_ &lt;\n# forged \x1b[2J"
+    shown = r"a\|b\`c\` \<img src=x\> \[l\](u) \*e\* \_f\_ \&lt;\\n# forged \\x1b\[2J"
+    one = replace(RETRAINED.retrained[0], label=hostile, parameters={"lambda_s": hostile})
+    text = render(
+        replace(
+            RETRAINED,
+            dataset=f"folder:{hostile}",
+            best=replace(RETRAINED.best, parameters={"lambda_s": hostile}),
+            retrained=[one],
+            failed_runs=[f"birds-retrain #0: {hostile}"],
+            provenance={"device": [hostile], "versions": [{"torch": hostile}]},
+        )
+    )
+    assert f"Space `cub200-resnet50`: folder:{shown} on resnet50." in text
+    assert f"Trial 7: lambda_s = {shown}. R@1" in text
+    assert f"- {shown}: lambda_s = {shown}\n" in text
+    assert f"\n| {shown} | 18 | 3 | 63.1 ± 0.8 | 73.1 ± 1.0 |\n" in text
+    assert f"\n- birds-retrain #0: {shown}\n" in text
+    assert f"- device: {shown}\n- versions: torch {shown}\n" in text
+    for character in ("\x1b", "<img", "\n# forged"):
+        assert character not in text.replace(r"\<img", "")
+
+
 def test_percent_of_a_single_seed_has_no_interval() -> None:
     assert percent(Estimate(0.6314, None, 1)) == "63.1"
     assert percent(Estimate(0.6314, 0.0083, 3)) == "63.1 ± 0.8"
