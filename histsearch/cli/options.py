@@ -9,6 +9,8 @@ import typer
 
 from histsearch.cli.logs import LogFormat
 from histsearch.exceptions import SpaceError
+from histsearch.search.refusals import show
+from histsearch.search.toml_text import parse_toml
 
 if TYPE_CHECKING:
     from histsearch.database.storage import Storage
@@ -84,13 +86,17 @@ def assignments(texts: Sequence[str]) -> dict[str, Any]:
 def _assignment(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not (key and equals and value):
-        raise SpaceError(f'found "{text}", allowed: KEY=VALUE, for instance tau=24 or trials=60')
+        raise SpaceError(
+            f"found {show(text)}, allowed: KEY=VALUE, for instance tau=24 or trials=60"
+        )
     literal = value.strip().lower() if value.strip().lower() in ("true", "false") else value
     for text_of_value in (literal, f"0{literal}"):  # TOML wants 0.1 where people write .1
         try:
-            table = tomllib.loads(f"value = {text_of_value}")
+            table = parse_toml(f"value = {text_of_value}")
         except tomllib.TOMLDecodeError:
             continue
+        except SpaceError as error:
+            raise SpaceError(f"{key}: {error}") from error
         if len(table) == 1:
             return key, table["value"]
     return key, value

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from histsearch.exceptions import SpaceError, WeightsError
@@ -63,6 +64,13 @@ def find_backbone(name: str) -> Backbone:
             "and timm:NAME for a model of timm such as timm:resnet18"
         )
     return BACKBONES[name]
+
+
+def can_be_looked_up(name: str) -> bool:
+    """Whether this machine can tell what `check_weights` asks for: timm's models need timm."""
+    if TIMM_NAME.fullmatch(name):
+        return find_spec("timm") is not None
+    return name in BACKBONES and BACKBONES[name].pretrained
 
 
 def locate_weights(weights: str, folder: Path) -> str:

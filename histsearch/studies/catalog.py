@@ -24,6 +24,7 @@ from histsearch.search.distributions import distributions
 from histsearch.search.experience import EXPERIENCES, Experience
 from histsearch.search.history import learn
 from histsearch.search.space import NAME_ALLOWED, NAME_PATTERN, Space
+from histsearch.search.strategies import MOST_TRIALS
 from histsearch.studies.definition import StudyDefinition, new_key
 from histsearch.studies.study import (
     BUDGET,
@@ -66,8 +67,8 @@ def create_search(
             or an earlier study doesn't exist or has nothing to teach this one.
     """
     budget = space.trials if trials is None else trials
-    if budget < 1:
-        raise StudyError(f"found a budget of {budget} trials, allowed: 1 or more")
+    if not 1 <= budget <= MOST_TRIALS:
+        raise StudyError(f"found a budget of {budget} trials, allowed: 1 to {MOST_TRIALS}")
     try:
         space.check_budget(budget)
     except ValueError as error:
