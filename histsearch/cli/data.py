@@ -11,6 +11,7 @@ from histsearch.cli.options import DataOption
 from histsearch.cli.output import echo
 from histsearch.exceptions import DataError
 from histsearch.folders import data_folder
+from histsearch.wording import counted
 
 if TYPE_CHECKING:
     from histsearch.data.published import Size
@@ -72,7 +73,7 @@ def verify(
     decoding = decoding_faults(inspection.paths, processes)
     _refuse_faults(name, folder, (*inspection.faults, *decoding))
     if inspection.paths:
-        echo(f"{name} is whole: all {len(inspection.paths):,} image files can be read")
+        echo(f"{name} is whole: all {counted(len(inspection.paths), 'image file')} can be read")
     else:
         echo(f"{name} is whole: histsearch renders it, so there is no file to read")
 

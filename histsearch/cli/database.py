@@ -4,6 +4,7 @@ import typer
 
 from histsearch.cli.options import StorageOption, open_storage
 from histsearch.cli.output import echo
+from histsearch.wording import counted
 
 app = typer.Typer(help="The PostgreSQL that holds the studies.", no_args_is_help=True)
 
@@ -52,4 +53,4 @@ def status(storage: StorageOption = None) -> None:
         return
     opened = open_storage(storage)
     kind = "PostgreSQL" if named else "embedded PostgreSQL"
-    echo(f"{kind} at {place(opened.url)}: running, {len(list_studies(opened))} studies")
+    echo(f"{kind} at {place(opened.url)}: running, {counted(len(list_studies(opened)), 'study')}")

@@ -13,6 +13,7 @@ from histsearch.cli.options import (
 )
 from histsearch.cli.output import echo, print_table, table
 from histsearch.exceptions import HistsearchError
+from histsearch.wording import counted
 
 if TYPE_CHECKING:
     from histsearch.reports.report import Report
@@ -49,7 +50,10 @@ def retrain(
     retraining = create_retraining(search, name=name, top=top, seeds=seeds, baseline=baseline)
     runs = [trial.user_attrs for trial in retraining.trials()]
     epochs = ", ".join(dict.fromkeys(str(run[EPOCHS]) for run in runs))
-    echo(f'created study "{retraining.name}": {len(runs)} trials of {epochs} epochs')
+    echo(
+        f'created study "{retraining.name}": {counted(len(runs), "trial")} of '
+        f"{counted(epochs, 'epoch')}"
+    )
     if baseline and all(run[ROLE] != BASELINE for run in runs):
         echo("note: the baseline is among the best configurations itself")
     if not search.is_finished:
@@ -94,7 +98,7 @@ def _print_results(report: "Report") -> None:
     if not report.retrained:
         return
     for one in report.retrained:
-        echo(f"{one.label}: {configuration_text(one.parameters)}; {one.epochs} epochs")
+        echo(f"{one.label}: {configuration_text(one.parameters)}; {counted(one.epochs, 'epoch')}")
     echo("on the test classes, in percent, mean ± 95% interval over n seeds:")
     columns = [f"{one.label}, n = {len(one.recall_at_1)}" for one in report.retrained]
     rows = [

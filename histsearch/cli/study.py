@@ -1,6 +1,7 @@
 """``histsearch study``: create studies and look after them."""
 
 import json
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from histsearch.cli.options import (
 )
 from histsearch.cli.output import echo, echo_data, print_table, table
 from histsearch.exceptions import StudyError
+from histsearch.wording import counted, list_text, value_text
 
 if TYPE_CHECKING:
     from histsearch.reports.report import BestTrial
@@ -66,7 +68,8 @@ def create(
         open_storage(storage), loaded, name=name, trials=trials, warm_start=warm_start or ()
     )
     echo(
-        f'created study "{study.name}": {study.budget} trials of {loaded.epochs} epochs over '
+        f'created study "{study.name}": {counted(study.budget, "trial")} of '
+        f"{counted(loaded.epochs, 'epoch')} over "
         f"{', '.join(loaded.search)}"
     )
     if study.warm_start:
@@ -122,10 +125,11 @@ def show(
     counts = ", ".join(f"{count} {state.lower()}" for state, count in summary["trials"].items())
     lines = {
         "study": f"{study.name} ({summary['kind']}, {summary['state']})",
-        "space": f"{space.name}: {space.dataset} on {space.backbone}, {space.epochs} epochs",
+        "space": f"{space.name}: {space.dataset} on {space.backbone}, "
+        f"{counted(space.epochs, 'epoch')}",
         "selection": summary["selection"],
         "searched": "; ".join(f"{key} in {_domain(value)}" for key, value in space.search.items()),
-        "fixed": ", ".join(f"{key} = {value}" for key, value in space.fixed.items()) or "defaults",
+        "fixed": _configuration(space.fixed) or "defaults",
         **({} if study.definition.source else {"ends by": _limits_line(study)}),
         "trials": f"{summary['finished']} of {study.budget} finished ({counts or 'none yet'})",
         **({"learned": f"from {', '.join(study.warm_start)}"} if study.warm_start else {}),
@@ -148,7 +152,8 @@ def _doubt_line(study: "Study") -> str | None:
     if decided is None or doubt is None or study.ended or study.is_finished:
         return None
     return (
-        f"another is better than the winner by more than {decided.delta:g} points with a "
+        "another is better than the winner by more than "
+        f"{counted(f'{decided.delta:g}', 'point')} with a "
         f"probability of {doubt:.0%} (100% until three configurations and every value have run); "
         f"the search ends below {100 * decided.epsilon:g}%"
     )
@@ -156,7 +161,7 @@ def _doubt_line(study: "Study") -> str | None:
 
 def _domain(domain: object) -> str:
     if isinstance(domain, tuple):
-        return "{" + ", ".join(str(value) for value in domain) + "}"
+        return "{" + list_text(domain) + "}"
     return f"[{domain}]"
 
 
@@ -181,8 +186,11 @@ def best(name: StudyArgument, storage: StorageOption = None) -> None:
 def _best_line(best: "BestTrial | None") -> str:
     if best is None:
         return "no completed trial yet"
-    configuration = ", ".join(f"{name} = {value}" for name, value in best.parameters.items())
-    return f"trial {best.number}, {best}: {configuration}"
+    return f"trial {best.number}, {best}: {_configuration(best.parameters)}"
+
+
+def _configuration(parameters: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} = {value_text(value)}" for name, value in parameters.items())
 
 
 def _winner(study: "Study") -> "BestTrial | None":
@@ -241,7 +249,7 @@ def enqueue(
 
     values = assignments(configuration)
     budget = find_study(open_storage(storage), name).enqueue(values)
-    echo(f'queued in "{name}", whose budget is {budget} trials')
+    echo(f'queued in "{name}", whose budget is {counted(budget, "trial")}')
 
 
 @app.command("set")

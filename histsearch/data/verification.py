@@ -8,6 +8,7 @@ from histsearch.data.cub200 import listed_in_images_txt
 from histsearch.data.dataset import load_dataset
 from histsearch.data.published import PUBLISHED, Size
 from histsearch.data.readable_images import unreadable_files
+from histsearch.wording import counted
 
 _FEW = 5
 
@@ -74,11 +75,12 @@ def _size_faults(sizes: Mapping[str, Size], published: Mapping[str, Size]) -> li
 
 
 def _difference(size: Size, expected: Size) -> str:
-    texts = []
-    for noun, here, wanted in zip(size._fields[::-1], size[::-1], expected[::-1], strict=True):
-        if here != wanted:
-            texts.append(f"{abs(wanted - here):,} {noun} {'missing' if here < wanted else 'extra'}")
-    return ", ".join(texts)
+    counts = (("image", size.images, expected.images), ("class", size.classes, expected.classes))
+    return ", ".join(
+        f"{counted(abs(wanted - here), noun)} {'missing' if here < wanted else 'extra'}"
+        for noun, here, wanted in counts
+        if here != wanted
+    )
 
 
 def _share(some: Sequence[object], of: Sequence[object]) -> str:

@@ -66,11 +66,14 @@ def find_backbone(name: str) -> Backbone:
     return BACKBONES[name]
 
 
-def can_be_looked_up(name: str) -> bool:
-    """Whether this machine can tell what `check_weights` asks for: timm's models need timm."""
-    if TIMM_NAME.fullmatch(name):
-        return find_spec("timm") is not None
-    return name in BACKBONES and BACKBONES[name].pretrained
+def look_up_backbone(name: str) -> None:
+    """Refuse a model that the timm of this machine can't give; without timm, or for others, none.
+
+    Raises:
+        SpaceError: timm has no such model, or it gives no feature map.
+    """
+    if TIMM_NAME.fullmatch(name) and find_spec("timm") is not None:
+        check_weights(name, RANDOM_WEIGHTS)
 
 
 def locate_weights(weights: str, folder: Path) -> str:

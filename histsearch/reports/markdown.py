@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from histsearch.reports.markdown_text import escape
 from histsearch.reports.report import Report, Retrained
 from histsearch.reports.statistics import Estimate
+from histsearch.wording import value_text
 
 
 def render(report: Report) -> str:
@@ -43,7 +44,7 @@ def gain_sentence(gain: Estimate) -> str:
 
 def configuration_text(parameters: Mapping[str, object]) -> str:
     """Parameters on one line."""
-    return ", ".join(f"{name} = {value}" for name, value in parameters.items())
+    return ", ".join(f"{name} = {value_text(value)}" for name, value in parameters.items())
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -136,12 +137,12 @@ def _published(report: Report) -> str:
 def _cost(report: Report) -> str:
     search = report.search_cost
     lines = [
-        f"Search: {search.hours_spent:.3g} {search.unit} spent, "
+        f"Search: {search.amount(search.hours_spent)} spent, "
         f"{search.hours_saved:.3g} saved by pruning.",
     ]
     if report.retraining_cost is not None:
         retraining = report.retraining_cost
-        lines.append(f"Retraining: {retraining.hours_spent:.3g} {retraining.unit}.")
+        lines.append(f"Retraining: {retraining.amount(retraining.hours_spent)}.")
     return "## Cost\n\n" + " ".join(lines)
 
 

@@ -20,14 +20,8 @@ from pydantic import (
 )
 
 from histsearch.data.catalog import check_dataset_name
-from histsearch.exceptions import SpaceError, WeightsError
-from histsearch.models.catalog import (
-    PRETRAINED_WEIGHTS,
-    RANDOM_WEIGHTS,
-    can_be_looked_up,
-    check_weights,
-    find_backbone,
-)
+from histsearch.exceptions import SpaceError
+from histsearch.models.catalog import find_backbone, look_up_backbone
 from histsearch.plain_text import is_plain
 from histsearch.search.configurations import configuration_faults, unknown_name, value_fault
 from histsearch.search.contradictions import Draft, contradictions, grid_faults
@@ -329,17 +323,13 @@ def _find(name_or_path: str) -> Path:
 
 
 def _backbone_lines(table: Mapping[str, Any]) -> Iterator[str]:
-    """What every worker would refuse of a backbone and its weights; files lie where workers are."""
+    """What the timm of this machine says of a backbone."""
     backbone = table.get("backbone")
-    weights = table.get("weights", PRETRAINED_WEIGHTS)
-    if not isinstance(backbone, str) or not can_be_looked_up(backbone):
-        return
     try:
-        check_weights(backbone, weights if weights == PRETRAINED_WEIGHTS else RANDOM_WEIGHTS)
+        if isinstance(backbone, str):
+            look_up_backbone(backbone)
     except SpaceError as error:
         yield f"backbone: {error}"
-    except WeightsError as error:
-        yield f"weights: {error}"
 
 
 def parse_space(table: Mapping[str, Any], *, source: str) -> Space:

@@ -35,6 +35,7 @@ from histsearch.studies.study import (
     selection,
 )
 from histsearch.training.hyperparameters import Hyperparameters
+from histsearch.wording import counted
 
 METRIC = "R@1"
 
@@ -75,7 +76,8 @@ def create_search(
         raise StudyError(str(error)) from None
     if len(space.enqueue) > budget:
         raise StudyError(
-            f"found {len(space.enqueue)} enqueued configurations in a budget of {budget} trials; "
+            f"found {counted(len(space.enqueue), 'enqueued configuration')} in a budget of "
+            f"{counted(budget, 'trial')}; "
             "raise the budget, or enqueue fewer"
         )
     definition = StudyDefinition(

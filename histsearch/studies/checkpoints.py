@@ -10,6 +10,7 @@ from histsearch.exceptions import StudyError
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
 from histsearch.training.checkpoint_store import open_checkpoint_store
+from histsearch.wording import counted
 
 _S3_SCHEME = "s3://"
 
@@ -37,7 +38,9 @@ def trial_checkpoint(storage: Storage, trial: str) -> Iterator[Path]:
     study = find_study(storage, name)
     trials = {str(one.number): one for one in study.trials()}
     if number not in trials:
-        raise StudyError(f'found no trial {number} in "{name}", which has {len(trials)} trials')
+        raise StudyError(
+            f'found no trial {number} in "{name}", which has {counted(len(trials), "trial")}'
+        )
     attributes = trials[number].user_attrs
     kept = attributes.get(trial_record.CHECKPOINT)
     if kept is None:

@@ -20,6 +20,7 @@ from histsearch.studies.trial_record import (
     TUNED,
 )
 from histsearch.training.hyperparameters import Value
+from histsearch.wording import counted
 
 SUFFIX = "-retrain"
 
@@ -48,7 +49,10 @@ def create_retraining(
             baseline, or the new name can't be used.
     """
     if top < 1 or seeds < 1:
-        raise StudyError(f"found {top} configurations x {seeds} seeds, allowed: 1 or more of each")
+        raise StudyError(
+            f"found {counted(top, 'configuration')} x {counted(seeds, 'seed')}, allowed: 1 or more "
+            "of each"
+        )
     if study.definition.kind == "retrain":
         raise StudyError(
             f'found "{study.name}", itself a retraining; give the search it came from, '
@@ -57,7 +61,8 @@ def create_retraining(
     chosen = study.best(top)
     if len(chosen) < top:
         raise StudyError(
-            f'found {len(chosen)} distinct completed configurations in "{study.name}", needed: '
+            f"found {counted(len(chosen), 'distinct completed configuration')} in "
+            f'"{study.name}", needed: '
             f"{top}; run histsearch worker first, or give a smaller --top"
         )
     queue = [run for one in chosen for run in _runs(one, TUNED, seeds, study.best_epoch(one))]

@@ -36,6 +36,7 @@ from histsearch.studies.stopping import end_if_due
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import open_checkpoint_store
 from histsearch.training.trainer import InterruptedRunError
+from histsearch.wording import value_text
 from histsearch.workers import metrics
 from histsearch.workers.device_fault import is_device_fault
 from histsearch.workers.patience import patiently
@@ -264,7 +265,9 @@ class Worker:
             raise next(iter(self._unusable.values()))
 
     def _execute(self, claimed: Claim, dataset: Dataset) -> None:
-        parameters = " ".join(f"{name}={value}" for name, value in claimed.trial.params.items())
+        parameters = " ".join(
+            f"{name}={value_text(value)}" for name, value in claimed.trial.params.items()
+        )
         again = f" (attempt {claimed.attempt})" if claimed.attempt > 1 else ""
         log.info("%s  started%s: %s", claimed.label, again, parameters)
         self._reporter.begin(claimed)

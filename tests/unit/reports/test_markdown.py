@@ -80,6 +80,12 @@ def test_best_trial_shows_its_configuration_recall_and_epoch() -> None:
     assert "\n\nTrial 7: tau = 24, alpha = 1.15. R@1 72.3% at epoch 18, " in render(SEARCH_ONLY)
 
 
+def test_a_configuration_has_few_digits() -> None:
+    parameters = {"lr": 0.00046066102129245354, "alpha": 1.1500000000000001}
+    text = render(replace(SEARCH_ONLY, best=replace(SEARCH_ONLY.best, parameters=parameters)))
+    assert "\n\nTrial 7: lr = 0.0004607, alpha = 1.15. R@1" in text
+
+
 def test_search_without_retraining_says_what_to_run() -> None:
     text = render(SEARCH_ONLY)
     assert "Not retrained yet: `histsearch retrain birds`, then workers." in text
@@ -161,6 +167,8 @@ def test_nothing_published_leaves_the_section_out() -> None:
 
 def test_cost_says_what_was_spent_and_saved_in_its_unit() -> None:
     assert "## Cost\n\nSearch: 12.3 GPU-hours spent, 4 saved by pruning.\n" in render(SEARCH_ONLY)
+    one = replace(SEARCH_ONLY, search_cost=Cost(1.001, 1.0, accelerated=True))
+    assert "Search: 1 GPU-hour spent, 1 saved by pruning.\n" in render(one)
     on_cpu = replace(SEARCH_ONLY, search_cost=Cost(0.5, 0.0, accelerated=False))
     assert "Search: 0.5 CPU worker hours spent, 0 saved by pruning.\n" in render(on_cpu)
 

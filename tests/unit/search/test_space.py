@@ -666,15 +666,6 @@ def test_a_path_that_cannot_be_one_is_refused() -> None:
         load_space("a" * 5000)
 
 
-def test_weights_that_nobody_can_fetch_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "birds.toml"
-    path.write_text(
-        FULL.replace("resnet50", "bn_inception").replace("weights/own.pth", "pretrained")
-    )
-    with pytest.raises(SpaceError, match=r"weights: bn_inception has no pretrained weights to dow"):
-        load_space(str(path))
-
-
 def test_problem_in_a_file_is_told_with_its_path(tmp_path: Path) -> None:
     path = tmp_path / "birds.toml"
     path.write_text(FULL.replace("epochs = 20", "epochs = 0"))
