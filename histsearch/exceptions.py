@@ -6,7 +6,22 @@ line prints it without a traceback and exits with code 2.
 
 
 class HistsearchError(Exception):
-    """Base of every error whose cause lies outside the program."""
+    """Base of every error whose cause lies outside the program.
+
+    Its message is one line, or several, each an argument of its own: what a message quotes may
+    hold a line break, which mustn't look like the program's.
+    """
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The lines of the message."""
+        return tuple(str(line) for line in self.args)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
 
 
 class SpaceError(HistsearchError):

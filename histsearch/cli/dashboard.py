@@ -7,6 +7,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import typer
 
 from histsearch.cli.options import StorageOption, open_storage
+from histsearch.cli.output import echo
 from histsearch.exceptions import HistsearchError
 
 
@@ -36,7 +37,7 @@ def dashboard(
         raise HistsearchError(
             f"can't listen on {host}:{port} ({error.strerror}); choose another with --port"
         ) from error
-    typer.echo(f"optuna-dashboard on http://{host}:{port}/ (Ctrl-C ends it)")
+    echo(f"optuna-dashboard on http://{host}:{port}/ (Ctrl-C ends it)")
     try:
         server.serve_forever()
     except KeyboardInterrupt:

@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histsearch.cli.options import (
-    CheckpointsOption,
-    DataOption,
-    StorageOption,
-    open_storage,
-    print_table,
-)
+from histsearch.cli.options import CheckpointsOption, DataOption, StorageOption, open_storage
+from histsearch.cli.output import echo, print_table, table
 from histsearch.exceptions import DataError
 from histsearch.folders import DATA_VARIABLE, checkpoint_location, data_folder
+from histsearch.wording import counted
 
 if TYPE_CHECKING:
     from histsearch.data.dataset import Dataset
@@ -23,6 +19,7 @@ if TYPE_CHECKING:
     from histsearch.studies.saved_states import Saved, Stock
 
 _MOST_PROCESSES = 8
+_STOCK_COLUMNS = ("study", "key", "study is", "states of", "left over", "models", "size")
 
 app = typer.Typer(help="Put data sets in place and check them.", no_args_is_help=True)
 
@@ -52,14 +49,14 @@ def prepare(
     layouts = missing_pieces(name, folder)
     if layouts:
         archives = archive or find_archives(layouts, folder)
-        typer.echo(f"unpacking {', '.join(str(path) for path in archives)} into {folder}")
+        echo(f"unpacking {', '.join(str(path) for path in archives)} into {folder}")
         put_in_place(layouts, archives, folder)
     elif archive:
-        typer.echo(f"{name} is in place already; to unpack it anew, remove its folder first")
+        echo(f"{name} is in place already; to unpack it anew, remove its folder first")
     inspection = inspect(name, folder)
     _print_sizes(inspection.sizes)
     _refuse_faults(name, folder, inspection.faults)
-    typer.echo(f"{name} is ready in {folder}")
+    echo(f"{name} is ready in {folder}")
 
 
 @app.command()
@@ -77,16 +74,16 @@ def verify(
     inspection = inspect(name, folder)
     _print_sizes(inspection.sizes)
     for remark in inspection.dataset.remarks:
-        typer.echo(f"note: {remark}")
+        echo(f"note: {remark}")
     _print_census(inspection.dataset)
     processes = min(_MOST_PROCESSES, os.cpu_count() or 1)
     decoding = decoding_faults(inspection.paths, processes, inspection.dataset.train.to_rgb)
     _warn(duplicates(inspection.dataset))
     _refuse_faults(name, folder, (*inspection.faults, *decoding))
     if inspection.paths:
-        typer.echo(f"{name} is whole: all {len(inspection.paths):,} image files can be read")
+        echo(f"{name} is whole: all {counted(len(inspection.paths), 'image file')} can be read")
     else:
-        typer.echo(f"{name} is whole: histsearch renders it, so there is no file to read")
+        echo(f"{name} is whole: histsearch renders it, so there is no file to read")
 
 
 @app.command("list")
@@ -101,11 +98,11 @@ def list_(data: DataOption = None) -> None:
     width = max(len(entry.name) for entry in entries)
     for entry in entries:
         sizes = "; ".join(f"{part} {size}" for part, size in entry.sizes.items())
-        typer.echo(f"{entry.name:<{width}}  {entry.state:<10}  {sizes}".rstrip())
+        echo(f"{entry.name:<{width}}  {entry.state:<10}  {sizes}".rstrip())
         for fault in entry.faults:
-            typer.echo(f"{'':<{width}}  {fault}")
+            echo(f"{'':<{width}}  {fault}")
         for warning in entry.warnings:
-            typer.echo(f"{'':<{width}}  warning: {warning}")
+            echo(f"{'':<{width}}  warning: {warning}")
 
 
 def _tell_no_folder(folder: Path, *, named: bool) -> None:
@@ -114,7 +111,7 @@ def _tell_no_folder(folder: Path, *, named: bool) -> None:
             f"There is no folder {folder}: give the folder of the data sets with --data or in "
             f"{DATA_VARIABLE}, or create it."
         )
-    typer.echo(f"there is no folder {folder} yet; --data names another", err=True)
+    echo(f"there is no folder {folder} yet; --data names another", err=True)
 
 
 def _print_census(dataset: "Dataset") -> None:
@@ -127,13 +124,13 @@ def _print_census(dataset: "Dataset") -> None:
     except DataError as error:
         _warn([f"with the usual protocol no worker takes it: {error}"])
         return
-    typer.echo(f"in a search with the usual protocol: {census}")
+    echo(f"in a search with the usual protocol: {census}")
     _warn(census.warnings())
 
 
 def _warn(warnings: Iterable[str]) -> None:
     for warning in warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
 
 
 @app.command()
@@ -156,23 +153,18 @@ def states(
     store = open_checkpoint_store(location)
     stocks = take_stock(open_storage(storage), store)
     if not stocks:
-        typer.echo(f"no states and no models in {location}")
+        echo(f"no states and no models in {location}")
         return
     _print_stocks(stocks)
     if clean:
         remove_left_over(store, stocks)
     for line in _remarks(stocks, location, cleaned=clean):
-        typer.echo(line)
+        echo(line)
 
 
 def _print_stocks(stocks: "Sequence[Stock]") -> None:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("study", "key", "study is", "states of", "left over", "models", "size"):
-        table.add_column(column, no_wrap=True)
-    for stock in stocks:
-        table.add_row(
+    rows = [
+        (
             stock.study,
             stock.key,
             stock.owner.value,
@@ -181,7 +173,9 @@ def _print_stocks(stocks: "Sequence[Stock]") -> None:
             str(len(stock.models)),
             _megabytes([*stock.states, *stock.left_over, *stock.models]),
         )
-    print_table(table)
+        for stock in stocks
+    ]
+    print_table(table(_STOCK_COLUMNS, rows))
 
 
 def _remarks(stocks: "Sequence[Stock]", location: str, *, cleaned: bool) -> Iterator[str]:
@@ -202,8 +196,7 @@ def _remarks(stocks: "Sequence[Stock]", location: str, *, cleaned: bool) -> Iter
 
 
 def _trials(saved: "Sequence[Saved]") -> str:
-    count = len({one.trial for one in saved})
-    return f"{count} trial" if count == 1 else f"{count} trials"
+    return counted(len({one.trial for one in saved}), "trial")
 
 
 def _megabytes(saved: "Sequence[Saved]") -> str:
@@ -212,10 +205,10 @@ def _megabytes(saved: "Sequence[Saved]") -> str:
 
 def _print_sizes(sizes: Mapping[str, "Size"]) -> None:
     for part, size in sizes.items():
-        typer.echo(f"{part + ':':<9}{size}")
+        echo(f"{part + ':':<9}{size}")
 
 
 def _refuse_faults(name: str, folder: Path, faults: Iterable[str]) -> None:
     lines = list(faults)
     if lines:
-        raise DataError("\n  ".join([f"{name} in {folder} has faults:", *lines]))
+        raise DataError(f"{name} in {folder} has faults:", *(f"  {line}" for line in lines))

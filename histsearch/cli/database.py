@@ -3,6 +3,8 @@
 import typer
 
 from histsearch.cli.options import StorageOption, open_storage
+from histsearch.cli.output import echo
+from histsearch.wording import counted
 
 app = typer.Typer(help="The PostgreSQL that holds the studies.", no_args_is_help=True)
 
@@ -12,7 +14,7 @@ def url(storage: StorageOption = None) -> None:
     """Print the storage's URL, a password shown as ***."""
     from histsearch.database.storage import shown, storage_url
 
-    typer.echo(shown(storage_url(storage)))
+    echo(shown(storage_url(storage)))
 
 
 @app.command()
@@ -21,7 +23,7 @@ def start() -> None:
     from histsearch.database import embedded_postgres
 
     embedded_postgres.start()
-    typer.echo(f"the embedded PostgreSQL runs in {embedded_postgres.database_folder()}")
+    echo(f"the embedded PostgreSQL runs in {embedded_postgres.database_folder()}")
 
 
 @app.command()
@@ -30,7 +32,7 @@ def stop() -> None:
     from histsearch.database import embedded_postgres
 
     stopped = embedded_postgres.stop()
-    typer.echo("stopped" if stopped else "the embedded PostgreSQL wasn't running")
+    echo("stopped" if stopped else "the embedded PostgreSQL wasn't running")
 
 
 @app.command()
@@ -44,11 +46,11 @@ def status(storage: StorageOption = None) -> None:
 
     named = storage or os.environ.get(STORAGE_VARIABLE)
     if not named and not embedded_postgres.is_running():
-        typer.echo(
+        echo(
             f"embedded PostgreSQL in {embedded_postgres.database_folder()}: not running; it starts "
             "when needed"
         )
         return
     opened = open_storage(storage)
     kind = "PostgreSQL" if named else "embedded PostgreSQL"
-    typer.echo(f"{kind} at {place(opened.url)}: running, {len(list_studies(opened))} studies")
+    echo(f"{kind} at {place(opened.url)}: running, {counted(len(list_studies(opened)), 'study')}")

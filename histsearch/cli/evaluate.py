@@ -15,7 +15,8 @@ from histsearch.cli.device import (
     usual_threads,
 )
 from histsearch.cli.model_argument import load_named_model, own_dataset
-from histsearch.cli.options import DataOption, StorageOption, print_table
+from histsearch.cli.options import DataOption, StorageOption
+from histsearch.cli.output import echo, print_table, table
 from histsearch.exceptions import WeightsError
 from histsearch.folders import data_folder
 
@@ -89,7 +90,7 @@ def _dataset(dataset: str | None, model: "Checkpoint | ExportedModel", name: str
 def _note_without_digest(model: "Checkpoint | ExportedModel", name: str) -> None:
     # Whatever histsearch writes carries metadata; others' files never have a digest.
     if model.metadata and not model.has_digest:
-        typer.echo(
+        echo(
             f"note: {name} carries no digest (an earlier histsearch wrote it, or somebody saved it "
             "again), so damage to it would go unnoticed",
             err=True,
@@ -132,7 +133,7 @@ def _warn_if_incomplete(dataset: str, folder: Path) -> None:
 
     faults = inspect(dataset, folder).faults
     if faults:
-        typer.echo(
+        echo(
             f"warning: {dataset} isn't whole here ({faults[0]}), so the published rows say nothing "
             "about these figures",
             err=True,
@@ -153,12 +154,9 @@ def _figures(embedded: "EmbeddedImages", dataset: str) -> dict[str, float]:
 
 
 def _print_rows(rows: dict[str, dict[str, float]]) -> None:
-    from rich.table import Table
-
     columns = next(iter(rows.values()))
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    for column in ("", *columns):
-        table.add_column(column, no_wrap=True)
-    for name, figures in rows.items():
-        table.add_row(name, *(f"{figures[c]:.1f}" if c in figures else "" for c in columns))
-    print_table(table)
+    cells = [
+        (name, *(f"{figures[c]:.1f}" if c in figures else "" for c in columns))
+        for name, figures in rows.items()
+    ]
+    print_table(table(("", *columns), cells, gap=1))

@@ -8,6 +8,7 @@ import typer
 
 from histsearch.cli.model_argument import load_named_model, own_dataset
 from histsearch.cli.options import DataOption, StorageOption
+from histsearch.cli.output import echo
 from histsearch.exceptions import ExportError
 from histsearch.folders import data_folder
 
@@ -64,7 +65,7 @@ def export(
     if format_ == ExportFormat.onnx:
         samples = _sample_images(checkpoint, dataset, data_folder(data))
     written = export_network(checkpoint, out, format_.value, samples_N3HW=samples)
-    typer.echo("wrote " + " and ".join(str(path) for path in written))
+    echo("wrote " + " and ".join(str(path) for path in written))
 
 
 def _load(text: str, storage: str | None) -> "Checkpoint":

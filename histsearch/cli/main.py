@@ -4,6 +4,7 @@ Modules that take long to import (torch, optuna, sqlalchemy) are imported inside
 use them, so that ``histsearch --help`` answers at once.
 """
 
+import io
 import sys
 from typing import Annotated
 
@@ -22,6 +23,8 @@ from histsearch.cli import (
     train,
     worker,
 )
+from histsearch.cli.logs import show_warnings_plainly
+from histsearch.cli.output import echo
 from histsearch.exceptions import HistsearchError
 
 EXIT_CODE = 2
@@ -49,7 +52,7 @@ app.add_typer(database.app, name="db")
 
 def _print_version(requested: bool) -> None:
     if requested:
-        typer.echo(f"histsearch {histsearch.__version__}")
+        echo(f"histsearch {histsearch.__version__}")
         raise typer.Exit
 
 
@@ -67,8 +70,14 @@ def _options(
 
 def main() -> None:
     """Run the command; what a user can mend is one message and exit code 2, no traceback."""
+    show_warnings_plainly()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal of another encoding, or a name that isn't UTF-8, is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except HistsearchError as error:
-        typer.echo(f"error: {error}", err=True)
+        first, *more = error.lines
+        for line in (f"error: {first}", *more):
+            echo(line, err=True)
         sys.exit(EXIT_CODE)

@@ -9,14 +9,11 @@ import typer
 
 from histsearch.cli.logs import LogFormat
 from histsearch.exceptions import SpaceError
+from histsearch.search.refusals import show
+from histsearch.search.toml_text import parse_toml
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
-
     from histsearch.database.storage import Storage
-
-_WIDEST_TABLE = 1000
 
 StorageOption = Annotated[
     str | None,
@@ -71,21 +68,6 @@ def open_storage(option: str | None) -> "Storage":
     return Storage(storage_url(option))
 
 
-def print_table(table: "Table") -> None:
-    """Print a table as wide as it is: a name or figure cut short is none."""
-    from rich.console import Console
-
-    Console(width=table_width(table)).print(table, soft_wrap=False)
-
-
-def table_width(table: "RenderableType") -> int:
-    """How wide a table or a group of them is, in characters."""
-    from rich.console import Console
-
-    measuring = Console(width=_WIDEST_TABLE)
-    return max(measuring.measure(table).maximum, 1)
-
-
 def workers_hint(study: str) -> str:
     """What to do once a study has been created."""
     return f"start workers with: histsearch worker --study {study} --gpu 0 (or --device cpu)"
@@ -104,13 +86,17 @@ def assignments(texts: Sequence[str]) -> dict[str, Any]:
 def _assignment(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not (key and equals and value):
-        raise SpaceError(f'found "{text}", allowed: KEY=VALUE, for instance tau=24 or trials=60')
+        raise SpaceError(
+            f"found {show(text)}, allowed: KEY=VALUE, for instance tau=24 or trials=60"
+        )
     literal = value.strip().lower() if value.strip().lower() in ("true", "false") else value
     for text_of_value in (literal, f"0{literal}"):  # TOML wants 0.1 where people write .1
         try:
-            table = tomllib.loads(f"value = {text_of_value}")
+            table = parse_toml(f"value = {text_of_value}")
         except tomllib.TOMLDecodeError:
             continue
+        except SpaceError as error:
+            raise SpaceError(f"{key}: {error}") from error
         if len(table) == 1:
             return key, table["value"]
     return key, value

@@ -9,10 +9,11 @@ from histsearch.cli.options import (
     StorageOption,
     StudyArgument,
     open_storage,
-    print_table,
     workers_hint,
 )
+from histsearch.cli.output import echo, print_table, table
 from histsearch.exceptions import HistsearchError, StudyError
+from histsearch.wording import counted
 
 if TYPE_CHECKING:
     from histsearch.database.storage import Storage
@@ -83,14 +84,14 @@ def _print_created(search: "Study", retraining: "Study", *, baseline: bool) -> N
     from histsearch.studies.trial_record import BASELINE
 
     chosen = chosen_configurations(retraining)
-    lengths = ", ".join(f"{one.label} for {_epochs(one.epochs)}" for one in chosen)
-    typer.echo(f'created study "{retraining.name}": {retraining.count()} trials, {lengths}')
+    lengths = ", ".join(f"{one.label} for {counted(one.epochs, 'epoch')}" for one in chosen)
+    echo(f'created study "{retraining.name}": {counted(retraining.count(), "trial")}, {lengths}')
     if baseline and all(one.role != BASELINE for one in chosen):
-        typer.echo("note: the baseline is among the best configurations itself")
+        echo("note: the baseline is among the best configurations itself")
     if not search.is_finished:
-        typer.echo(f'note: "{search.name}" has not finished yet; its best trial may still change')
+        echo(f'note: "{search.name}" has not finished yet; its best trial may still change')
     _warn(search, retraining)
-    typer.echo(workers_hint(retraining.name))
+    echo(workers_hint(retraining.name))
 
 
 def _add_seeds(storage: "Storage", study: str, name: str | None, number: int) -> None:
@@ -100,23 +101,19 @@ def _add_seeds(storage: "Storage", study: str, name: str | None, number: int) ->
     search, retraining = find_retraining(storage, study, name)
     seeds = add_seeds(search, retraining, number)
     added = f"seed {seeds[0]}" if number == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
-    typer.echo(
-        f'added {added} of each configuration to "{retraining.name}", now {retraining.count()} '
-        "trials"
+    echo(
+        f'added {added} of each configuration to "{retraining.name}", now '
+        f"{counted(retraining.count(), 'trial')}"
     )
     _warn(search, retraining)
-    typer.echo(workers_hint(retraining.name))
+    echo(workers_hint(retraining.name))
 
 
 def _warn(search: "Study", retraining: "Study") -> None:
     from histsearch.studies.retraining_warnings import retraining_warnings
 
     for warning in retraining_warnings(search, retraining):
-        typer.echo(f"warning: {warning}", err=True)
-
-
-def _epochs(number: int) -> str:
-    return "1 epoch" if number == 1 else f"{number} epochs"
+        echo(f"warning: {warning}", err=True)
 
 
 def report(
@@ -137,42 +134,40 @@ def report(
             f"can't write to {out} ({error.strerror}); give another --out"
         ) from error
     _print_results(report)
-    typer.echo("wrote " + " and ".join(str(path) for path in paths))
+    echo("wrote " + " and ".join(str(path) for path in paths))
 
 
 def _print_results(report: "Report") -> None:
-    from rich.table import Table
-
     from histsearch.reports.markdown import configuration_text, gain_sentence, percent
 
     best = report.best
-    typer.echo(f"{report.study}: best of the search is trial {best.number}, validation {best}")
+    echo(f"{report.study}: best of the search is trial {best.number}, validation {best}")
     if report.on_test_classes:
-        typer.echo(f"warning: selected on the {report.selection}", err=True)
+        echo(f"warning: selected on the {report.selection}", err=True)
     for warning in report.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
     if report.unfinished_retrainings:
-        typer.echo(f"still running: {', '.join(report.unfinished_retrainings)}")
+        echo(f"still running: {', '.join(report.unfinished_retrainings)}")
     for half in report.half_created_retrainings:
-        typer.echo(f"left out: {half}", err=True)
+        echo(f"left out: {half}", err=True)
     for warning in report.retraining_warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
     for failure in report.failed_runs:
-        typer.echo(f"without a figure: {failure}", err=True)
+        echo(f"without a figure: {failure}", err=True)
     if not (report.retrained or report.unfinished_retrainings or report.failed_runs):
-        typer.echo(f"not retrained yet: histsearch retrain {report.study}, then workers")
+        echo(f"not retrained yet: histsearch retrain {report.study}, then workers")
     if not report.retrained:
         return
     for one in report.retrained:
-        typer.echo(f"{one.label}: {configuration_text(one.parameters)}; {_epochs(one.epochs)}")
-    typer.echo("on the test classes, in percent, mean ± 95% interval over n seeds:")
-    table = Table(box=None, padding=(0, 3, 0, 0))
-    for column in ("", *(f"{one.label}, n = {len(one.recall_at_1)}" for one in report.retrained)):
-        table.add_column(column, no_wrap=True)
-    for k in report.retrained[0].recall:
-        table.add_row(f"R@{k}", *(percent(one.recall[k]) for one in report.retrained))
-    print_table(table)
+        echo(f"{one.label}: {configuration_text(one.parameters)}; {counted(one.epochs, 'epoch')}")
+    echo("on the test classes, in percent, mean ± 95% interval over n seeds:")
+    columns = [f"{one.label}, n = {len(one.recall_at_1)}" for one in report.retrained]
+    rows = [
+        (f"R@{k}", *(percent(one.recall[k]) for one in report.retrained))
+        for k in report.retrained[0].recall
+    ]
+    print_table(table(("", *columns), rows, gap=3))
     if report.gain_over_baseline is not None:
-        typer.echo(gain_sentence(report.gain_over_baseline))
+        echo(gain_sentence(report.gain_over_baseline))
     for model in report.models:
-        typer.echo(f"model {model}")
+        echo(f"model {model}")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from histsearch.cli.options import StorageOption, open_storage, table_width
+from histsearch.cli.options import StorageOption, open_storage
+from histsearch.cli.output import console, echo_data, print_table, table, text
 from histsearch.exceptions import HistsearchError, StorageError
 
 if TYPE_CHECKING:
@@ -42,18 +43,18 @@ def status(
         raise HistsearchError("found --watch with --json, allowed: either of them")
     opened = open_storage(storage)
     if as_json:
-        typer.echo(json.dumps(_as_dict(take_status(opened)), indent=2))
+        echo_data(json.dumps(_as_dict(take_status(opened)), indent=2))
     elif watch:
         _watch(opened)
     else:
-        _print(_screen(take_status(opened)))
+        print_table(_screen(take_status(opened)))
 
 
 def _watch(storage: "Storage") -> None:
     from rich.live import Live
 
     try:
-        with Live(_look(storage), auto_refresh=False, screen=True) as live:
+        with Live(_look(storage), console=console(), auto_refresh=False, screen=True) as live:
             while True:
                 time.sleep(_REFRESH_SECONDS)
                 live.update(_look(storage), refresh=True)
@@ -67,7 +68,7 @@ def _look(storage: "Storage") -> "RenderableType":
     try:
         return _screen(take_status(storage))
     except StorageError as error:  # it may come back
-        return str(error)
+        return text(str(error))
 
 
 def _as_dict(taken: "Status") -> dict[str, Any]:
@@ -87,46 +88,23 @@ def _as_dict(taken: "Status") -> dict[str, Any]:
     }
 
 
-def _print(screen: "RenderableType") -> None:
-    from rich.console import Console
-
-    Console(width=table_width(screen)).print(screen)
-
-
 def _screen(taken: "Status") -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
     studies: RenderableType = "no studies yet; create one with: histsearch study create demo"
     if taken.studies:
-        studies = _table(
-            _STUDY_COLUMNS,
-            [_study_row(study) for study in taken.studies],
-        )
+        studies = table(_STUDY_COLUMNS, map(_study_row, taken.studies))
     workers: RenderableType = "no workers; start one with: histsearch worker --gpu 0"
     if taken.workers:
-        workers = _table(
-            _WORKER_COLUMNS,
-            [_worker_row(worker) for worker in taken.workers],
-        )
+        workers = table(_WORKER_COLUMNS, map(_worker_row, taken.workers))
     left = [
-        f"{study.name} is left by workers on {host}: {reason}"
+        text(f"{study.name} is left by workers on {host}: {reason}")
         for study in taken.studies
         for host, reason in study.left_by.items()
     ]
     halves = [Text(str(half)) for half in taken.half_created]
     return Group(studies, *left, *halves, "", workers)
-
-
-def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> "RenderableType":
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    return table
 
 
 def _study_row(study: "StudyStatus") -> tuple[str, ...]:

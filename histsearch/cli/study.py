@@ -1,6 +1,7 @@
 """``histsearch study``: create studies and look after them."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,17 +14,22 @@ from histsearch.cli.options import (
     StudyArgument,
     assignments,
     open_storage,
-    print_table,
     workers_hint,
 )
+from histsearch.cli.output import echo, echo_data, print_table, table
 from histsearch.exceptions import CheckpointError, StudyError
 from histsearch.folders import checkpoint_location, data_folder
+from histsearch.wording import counted, list_text, value_text
 
 if TYPE_CHECKING:
     from histsearch.database.storage import Storage
     from histsearch.reports.report import BestTrial
     from histsearch.studies.checkpoints import RetrainedModel
     from histsearch.studies.study import Study
+
+_COLUMNS = (
+    *("study", "kind", "data set", "backbone", "trials", "running", "winner's R@1", "state"),
+)
 
 app = typer.Typer(help="Create studies and look after them.", no_args_is_help=True)
 
@@ -66,16 +72,17 @@ def create(
     study = create_search(
         open_storage(storage), loaded, name=name, trials=trials, warm_start=warm_start or ()
     )
-    typer.echo(
-        f'created study "{study.name}": {study.budget} trials of {loaded.epochs} epochs over '
+    echo(
+        f'created study "{study.name}": {counted(study.budget, "trial")} of '
+        f"{counted(loaded.epochs, 'epoch')} over "
         f"{', '.join(loaded.search)}"
     )
     if study.warm_start:
-        typer.echo(f"it has learned from {', '.join(study.warm_start)}")
+        echo(f"it has learned from {', '.join(study.warm_start)}")
     if study.definition.touches_test_classes:
-        typer.echo(f"warning: this study selects on the {TEST_SELECTION}", err=True)
+        echo(f"warning: this study selects on the {TEST_SELECTION}", err=True)
     _tell_images(study)
-    typer.echo(workers_hint(study.name))
+    echo(workers_hint(study.name))
 
 
 def _tell_images(study: "Study") -> None:
@@ -88,57 +95,43 @@ def _tell_images(study: "Study") -> None:
     if here is None:
         return
     for lack in here.lacks:
-        typer.echo(
-            f"warning: workers with the data folder {folder} can't serve it: {lack}", err=True
-        )
+        echo(f"warning: workers with the data folder {folder} can't serve it: {lack}", err=True)
     if here.census is None:
         return
-    typer.echo(f"images in {folder}: {here.census}")
+    echo(f"images in {folder}: {here.census}")
     for warning in image_warnings(study, here.census):
-        typer.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
 
 
 @app.command("list")
 def list_(storage: StorageOption = None) -> None:
     """List all studies."""
-    from rich.table import Table
-
     from histsearch.studies.catalog import list_studies
     from histsearch.studies.half_created import half_created_studies
 
     opened = open_storage(storage)
     for half in half_created_studies(opened):
-        typer.echo(str(half), err=True)
+        echo(str(half), err=True)
     studies = list_studies(opened)
     if not studies:
-        typer.echo("no studies yet; create one with: histsearch study create demo")
+        echo("no studies yet; create one with: histsearch study create demo")
         return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in (
-        "study",
-        "kind",
-        "data set",
-        "backbone",
-        "trials",
-        "running",
-        "winner's R@1",
-        "state",
-    ):
-        table.add_column(column, no_wrap=True)
-    for study in studies:
-        winner = _winner(study)
-        summary = _summary(study, winner)
-        table.add_row(
-            study.name,
-            summary["kind"],
-            summary["dataset"],
-            summary["backbone"],
-            f"{summary['finished']}/{summary['budget']}",
-            str(summary["trials"].get("RUNNING", 0)),
-            "" if winner is None else f"{winner.recall_at_1:.1%}",
-            summary["state"],
-        )
-    print_table(table)
+    print_table(table(_COLUMNS, map(_row, studies)))
+
+
+def _row(study: "Study") -> tuple[str, ...]:
+    winner = _winner(study)
+    summary = _summary(study, winner)
+    return (
+        study.name,
+        summary["kind"],
+        summary["dataset"],
+        summary["backbone"],
+        f"{summary['finished']}/{summary['budget']}",
+        str(summary["trials"].get("RUNNING", 0)),
+        "" if winner is None else f"{winner.recall_at_1:.1%}",
+        summary["state"],
+    )
 
 
 @app.command()
@@ -155,16 +148,17 @@ def show(
     winner = _winner(study)
     summary = _summary(study, winner)
     if as_json:
-        typer.echo(json.dumps(summary, indent=2))
+        echo_data(json.dumps(summary, indent=2))
         return
     space = study.definition.space
     counts = ", ".join(f"{count} {state.lower()}" for state, count in summary["trials"].items())
     lines = {
         "study": f"{study.name} ({summary['kind']}, {summary['state']})",
-        "space": f"{space.name}: {space.dataset} on {space.backbone}, {space.epochs} epochs",
+        "space": f"{space.name}: {space.dataset} on {space.backbone}, "
+        f"{counted(space.epochs, 'epoch')}",
         "selection": summary["selection"],
         "searched": "; ".join(f"{key} in {_domain(value)}" for key, value in space.search.items()),
-        "fixed": ", ".join(f"{key} = {value}" for key, value in space.fixed.items()) or "defaults",
+        "fixed": _configuration(space.fixed) or "defaults",
         **({} if study.definition.source else {"ends by": _limits_line(study)}),
         "trials": f"{summary['finished']} of {study.budget} finished ({counts or 'none yet'})",
         **({"images": str(census)} if (census := known_census(study)) else {}),
@@ -175,11 +169,11 @@ def show(
         "best": "see histsearch report" if study.definition.source else _best_line(winner),
     }
     for label, text in lines.items():
-        typer.echo(f"{label + ':':<11}{text}")
+        echo(f"{label + ':':<11}{text}")
     for model in _models(study):
-        typer.echo(f"{'model:':<11}{model}")
+        echo(f"{'model:':<11}{model}")
     for warning in summary["warnings"]:
-        typer.echo(f"{'warning:':<11}{warning}")
+        echo(f"{'warning:':<11}{warning}")
 
 
 def _models(study: "Study") -> "list[RetrainedModel]":
@@ -203,7 +197,8 @@ def _doubt_line(study: "Study") -> str | None:
     rule = decided or Decided()
     rivals = "another configuration beats" if study.may_start else "a paused trial overtakes"
     return (
-        f"{doubt:.0%} chance that {rivals} the winner by more than {rule.delta:g} points; the "
+        f"{doubt:.0%} chance that {rivals} the winner by more than "
+        f"{counted(f'{rule.delta:g}', 'point')}; the "
         f"search ends below {100 * rule.epsilon:g}%{_unseen(study) if study.may_start else ''}"
     )
 
@@ -211,16 +206,22 @@ def _doubt_line(study: "Study") -> str | None:
 def _unseen(study: "Study") -> str:
     """Which values must run before the search can be decided; empty if all have."""
     unseen = [
-        f"{name} = {first}" if first == last else f"{name} from {first} to {last}"
+        f"{name} {_span(first, last)}"
         for name, spans in study.outlook().unseen().items()
         for first, last in spans
     ]
     return f", once trials have run with {' and '.join(unseen)}" if unseen else ""
 
 
+def _span(first: object, last: object) -> str:
+    if first == last:
+        return f"= {value_text(first)}"
+    return f"from {value_text(first)} to {value_text(last)}"
+
+
 def _domain(domain: object) -> str:
     if isinstance(domain, tuple):
-        return "{" + ", ".join(str(value) for value in domain) + "}"
+        return "{" + list_text(domain) + "}"
     return f"[{domain}]"
 
 
@@ -239,14 +240,17 @@ def best(name: StudyArgument, storage: StorageOption = None) -> None:
             f'found "{name}", a retraining, whose result is a mean over seeds: histsearch report '
             f"{name} --out DIR"
         )
-    typer.echo(_best_line(_winner(study)))
+    echo(_best_line(_winner(study)))
 
 
 def _best_line(best: "BestTrial | None") -> str:
     if best is None:
         return "no completed trial yet"
-    configuration = ", ".join(f"{name} = {value}" for name, value in best.parameters.items())
-    return f"trial {best.number}, {best}: {configuration}"
+    return f"trial {best.number}, {best}: {_configuration(best.parameters)}"
+
+
+def _configuration(parameters: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} = {value_text(value)}" for name, value in parameters.items())
 
 
 def _winner(study: "Study") -> "BestTrial | None":
@@ -311,7 +315,7 @@ def enqueue(
 
     values = assignments(configuration)
     budget = find_study(open_storage(storage), name).enqueue(values)
-    typer.echo(f'queued in "{name}", whose budget is {budget} trials')
+    echo(f'queued in "{name}", whose budget is {counted(budget, "trial")}')
 
 
 @app.command("set")
@@ -332,7 +336,7 @@ def set_(
 
     study = find_study(open_storage(storage), name)
     change_limits(study, assignments(limits))
-    typer.echo(f'"{name}" ends by: {_limits_line(study)}')
+    echo(f'"{name}" ends by: {_limits_line(study)}')
 
 
 def _limits_line(study: "Study") -> str:
@@ -350,7 +354,7 @@ def pause(name: StudyArgument, storage: StorageOption = None) -> None:
     from histsearch.studies.catalog import find_study
 
     find_study(open_storage(storage), name).pause()
-    typer.echo(f'paused "{name}"; go on with: histsearch study resume {name}')
+    echo(f'paused "{name}"; go on with: histsearch study resume {name}')
 
 
 @app.command()
@@ -359,7 +363,7 @@ def resume(name: StudyArgument, storage: StorageOption = None) -> None:
     from histsearch.studies.catalog import find_study
 
     find_study(open_storage(storage), name).resume()
-    typer.echo(f'resumed "{name}"')
+    echo(f'resumed "{name}"')
 
 
 @app.command()
@@ -375,7 +379,7 @@ def export(
     from histsearch.studies.export import to_csv, to_json
 
     writers = {ExportFormat.csv: to_csv, ExportFormat.json: to_json}
-    typer.echo(writers[format_](find_study(open_storage(storage), name)))
+    echo_data(writers[format_](find_study(open_storage(storage), name)))
 
 
 @app.command()
@@ -396,11 +400,11 @@ def delete(
     if not yes:
         typer.confirm(f'Delete study "{name}" and all its trials?', abort=True)
     delete_study(opened, name)
-    typer.echo(f'deleted "{name}"')
+    echo(f'deleted "{name}"')
     try:
         _remove_states(opened, name, checkpoint_location(checkpoints))
     except CheckpointError as error:
-        typer.echo(
+        echo(
             f"warning: its saved states may be left, see histsearch data states: {error}", err=True
         )
 
@@ -413,4 +417,4 @@ def _remove_states(storage: "Storage", name: str, location: str) -> None:
     deleted = [one for one in take_stock(storage, store, name) if one.owner == Owner.DELETED]
     remove_left_over(store, deleted)
     if any(stock.models for stock in deleted):
-        typer.echo(f"its models stay in {location}")
+        echo(f"its models stay in {location}")

@@ -15,6 +15,7 @@ from histsearch.cli.device import (
     usual_threads,
 )
 from histsearch.cli.options import DataOption, WeightsOption, assignments
+from histsearch.cli.output import echo
 from histsearch.exceptions import WeightsError
 from histsearch.folders import data_folder
 
@@ -73,9 +74,9 @@ def train(
         seed=seed,
     )
     hyperparameters = run.trainer.settings.hyperparameters.model_dump()
-    typer.echo(" ".join(f"{name}={value}" for name, value in hyperparameters.items()))
+    echo(" ".join(f"{name}={value}" for name, value in hyperparameters.items()))
     for epoch in run.epochs():
-        typer.echo(
+        echo(
             f"epoch {epoch.number}/{chosen.epochs}  R@1 {epoch.recall_at_1:6.2%}  "
             f"loss {epoch.loss:.3f}  {epoch.seconds:.1f} s  {epoch.images_per_second:.0f} images/s"
         )
@@ -92,7 +93,7 @@ def train(
                 "hyperparameters": hyperparameters,
             },
         )
-        typer.echo(f"saved {out}")
+        echo(f"saved {out}")
 
 
 def _make_folder_of(file: Path) -> None:

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset, Sampler
 
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import SpaceError
+from histsearch.wording import counted
 
 
 class TrainingImages(Dataset[tuple[Tensor, int]]):
@@ -112,8 +113,8 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
             )
         if batch_size > len(labels_N):
             raise SpaceError(
-                f"A batch of {batch_size} images can't be filled from {len(labels_N)} training "
-                "images: lower batch_size or add images."
+                f"A batch of {batch_size} images can't be filled from "
+                f"{counted(len(labels_N), 'training image')}: lower batch_size or add images."
             )
         self._num_images = len(labels_N)
         self._batch_size = batch_size
@@ -125,7 +126,8 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         if images_per_class and batch_size // images_per_class > len(self._members):
             raise SpaceError(
                 f"A batch of {batch_size} images with {images_per_class} a class needs "
-                f"{batch_size // images_per_class} classes, but there are {len(self._members)}: "
+                f"{counted(batch_size // images_per_class, 'class')}, but there are "
+                f"{len(self._members)}: "
                 "lower batch_size or raise images_per_class."
             )
 

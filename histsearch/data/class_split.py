@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import DataError
+from histsearch.wording import counted
 
 
 class ListedImage(NamedTuple):
@@ -38,7 +39,8 @@ def split_by_class_id(
         half.append((path, f"{class_id:05d}"))
     if not train or not test:
         raise DataError(
-            f"{source} lists {len(train)} images of training classes (1 to {last_training_class}) "
+            f"{source} lists {counted(len(train), 'image')} of training classes "
+            f"(1 to {last_training_class}) "
             f"and {len(test)} of test classes (above {last_training_class}), but each half needs "
             "some: unpack the data set again."
         )

@@ -7,6 +7,7 @@ import numpy as np
 from histsearch.data.image_set import ImageSet
 from histsearch.data.queries import check_queries
 from histsearch.exceptions import DataError
+from histsearch.wording import counted
 
 _FEWEST_CLASSES = 2
 
@@ -45,7 +46,8 @@ def hold_out_classes(train: ImageSet, fraction: float, seed: int) -> tuple[Image
     remaining = train.num_classes - count
     if min(count, remaining) < _FEWEST_CLASSES:
         raise DataError(
-            f"Holding out {fraction:g} of {train.num_classes} training classes leaves {remaining} "
+            f"Holding out {fraction:g} of "
+            f"{counted(train.num_classes, 'training class')} leaves {remaining} "
             f"for training and {count} for validation, but each needs at least "
             f"{_FEWEST_CLASSES}: change the fraction or use a data set with more classes."
         )

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from histsearch.wording import counted
+
 
 class Size(NamedTuple):
     """How many classes a set of images has, and how many images."""
@@ -10,7 +12,7 @@ class Size(NamedTuple):
     images: int
 
     def __str__(self) -> str:
-        return f"{self.images:,} images in {self.classes:,} classes"
+        return f"{counted(self.images, 'image')} in {counted(self.classes, 'class')}"
 
 
 PUBLISHED: dict[str, dict[str, Size]] = {

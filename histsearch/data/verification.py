@@ -10,6 +10,7 @@ from histsearch.data.file_system import PLAIN_FILE, UnreachableError, kind_at
 from histsearch.data.pixels import ToRGB, reference_rgb
 from histsearch.data.published import PUBLISHED, Size
 from histsearch.data.readable_images import unreadable_files
+from histsearch.wording import counted
 
 _FEW = 5
 _USUAL = (PLAIN_FILE, None)
@@ -100,11 +101,12 @@ def _size_faults(sizes: Mapping[str, Size], published: Mapping[str, Size]) -> li
 
 
 def _difference(size: Size, expected: Size) -> str:
-    texts = []
-    for noun, here, wanted in zip(size._fields[::-1], size[::-1], expected[::-1], strict=True):
-        if here != wanted:
-            texts.append(f"{abs(wanted - here):,} {noun} {'missing' if here < wanted else 'extra'}")
-    return ", ".join(texts)
+    counts = (("image", size.images, expected.images), ("class", size.classes, expected.classes))
+    return ", ".join(
+        f"{counted(abs(wanted - here), noun)} {'missing' if here < wanted else 'extra'}"
+        for noun, here, wanted in counts
+        if here != wanted
+    )
 
 
 def _share(some: Sequence[object], of: Sequence[object]) -> str:

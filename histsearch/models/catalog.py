@@ -3,6 +3,7 @@
 import re
 import stat
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from histsearch.exceptions import SpaceError, WeightsError
@@ -65,6 +66,16 @@ def find_backbone(name: str) -> Backbone:
             "and timm:NAME for a model of timm such as timm:resnet18"
         )
     return BACKBONES[name]
+
+
+def look_up_backbone(name: str) -> None:
+    """Refuse a model that the timm of this machine can't give; without timm, or for others, none.
+
+    Raises:
+        SpaceError: timm has no such model, or it gives no feature map.
+    """
+    if TIMM_NAME.fullmatch(name) and find_spec("timm") is not None:
+        check_weights(name, RANDOM_WEIGHTS)
 
 
 def locate_weights(weights: str, folder: Path) -> str:

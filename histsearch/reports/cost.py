@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.studies import trial_record
+from histsearch.wording import counted
 
 _SECONDS_PER_HOUR = 3600
+_THREE_DIGITS = 999.5
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class Cost:
     def unit(self) -> str:
         """What the hours are hours of."""
         return "GPU-hours" if self.accelerated else "CPU worker hours"
+
+    def amount(self, hours: float) -> str:
+        """Hours in words, such as "12.3 GPU-hours"."""
+        written = f"{hours:.3g}" if hours < _THREE_DIGITS else f"{hours:,.0f}"
+        return counted(written, self.unit.removesuffix("s"))
 
 
 def cost(trials: Sequence[FrozenTrial], epochs: int) -> Cost:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from histsearch.data.census import Part
+from histsearch.reports.markdown_text import escape
 from histsearch.reports.report import Gain, Report, Retrained
 from histsearch.reports.statistics import Estimate
+from histsearch.wording import value_text
 
 _SEEDS_TO_ADD = 5
 
@@ -50,11 +52,12 @@ def gain_sentence(gain: Gain) -> str:
 
 def configuration_text(parameters: Mapping[str, object]) -> str:
     """Parameters on one line."""
-    return ", ".join(f"{name} = {value}" for name, value in parameters.items())
+    return ", ".join(f"{name} = {value_text(value)}" for name, value in parameters.items())
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
+    head, *body = (list(map(escape, line)) for line in (header, *rows))
+    lines = [head, ["---"] * len(head), *body]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -68,8 +71,9 @@ def _heading(report: Report) -> str:
             "of performance on new classes."
         )
     return (
-        f"# {report.study}\n\n"
-        f"Space `{report.space}`: {report.dataset} on {report.backbone}. Trials: {counts}. "
+        f"# {escape(report.study)}\n\n"
+        f"Space `{report.space}`: {escape(report.dataset)} on {escape(report.backbone)}. "
+        f"Trials: {counts}. "
         f"Selection on: {report.selection}.{warning}"
     )
 
@@ -78,14 +82,14 @@ def _best(report: Report) -> str:
     best = report.best
     return (
         "## Best configuration\n\n"
-        f"Trial {best.number}: {configuration_text(best.parameters)}. {best}, on the classes it "
-        "was selected on."
+        f"Trial {best.number}: {escape(configuration_text(best.parameters))}. {best}, on the "
+        "classes it was selected on."
     )
 
 
 def _images(report: Report) -> str:
     """How many images of each part there were, and what they can't tell."""
-    parts = [f"- {warning}" for warning in report.warnings]
+    parts = [f"- {escape(warning)}" for warning in report.warnings]
     warnings = "What these figures can't tell:\n\n" + "\n".join(parts) if parts else ""
     if report.images is None:
         return warnings
@@ -112,7 +116,8 @@ def _retrained(report: Report) -> str:
     ks = list(report.retrained[0].recall)
     rows = [_retrained_row(one) for one in report.retrained]
     configurations = [
-        f"- {one.label}: {configuration_text(one.parameters)}" for one in report.retrained
+        f"- {escape(one.label)}: {escape(configuration_text(one.parameters))}"
+        for one in report.retrained
     ]
     parts = [
         title,
@@ -128,13 +133,13 @@ def _retrained(report: Report) -> str:
 
 def _retraining_status(report: Report) -> list[str]:
     """What the figures lack: runs to come, runs that failed, lengths that are in doubt."""
-    status = [f"> **Warning.** {warning}." for warning in report.retraining_warnings]
+    status = [f"> **Warning.** {escape(warning)}." for warning in report.retraining_warnings]
     if report.unfinished_retrainings:
-        status.append(f"Still running: {', '.join(report.unfinished_retrainings)}.")
-    status += [f"Left out: {half}." for half in report.half_created_retrainings]
+        status.append(f"Still running: {', '.join(map(escape, report.unfinished_retrainings))}.")
+    status += [f"Left out: {escape(half)}." for half in report.half_created_retrainings]
     if report.failed_runs:
         status.append(
-            "Runs without a figure:\n\n" + "\n".join(f"- {r}" for r in report.failed_runs)
+            "Runs without a figure:\n\n" + "\n".join(f"- {escape(r)}" for r in report.failed_runs)
         )
     if not (report.retrained or report.unfinished_retrainings or report.failed_runs):
         status.append(f"Not retrained yet: `histsearch retrain {report.study}`, then workers.")
@@ -149,7 +154,7 @@ def _retrained_row(one: Retrained) -> list[str]:
 def _models(report: Report) -> str:
     if not report.models:
         return ""
-    lines = "\n".join(f"- {model}" for model in report.models)
+    lines = "\n".join(f"- {escape(str(model))}" for model in report.models)
     return (
         "## Models\n\n"
         "Each run's, for `histsearch evaluate --checkpoint STUDY/NUMBER` and `histsearch export "
@@ -173,18 +178,18 @@ def _published(report: Report) -> str:
 def _cost(report: Report) -> str:
     search = report.search_cost
     lines = [
-        f"Search: {search.hours_spent:.3g} {search.unit} spent, "
+        f"Search: {search.amount(search.hours_spent)} spent, "
         f"{search.hours_saved:.3g} saved by pruning.",
     ]
     if report.retraining_cost is not None:
         retraining = report.retraining_cost
-        lines.append(f"Retraining: {retraining.hours_spent:.3g} {retraining.unit}.")
+        lines.append(f"Retraining: {retraining.amount(retraining.hours_spent)}.")
     return "## Cost\n\n" + " ".join(lines)
 
 
 def _provenance(report: Report) -> str:
     lines = [
-        f"- {name}: {'; '.join(_answer_text(answer) for answer in answers)}"
+        f"- {name}: {'; '.join(escape(_answer_text(answer)) for answer in answers)}"
         for name, answers in report.provenance.items()
     ]
     return "## Made with\n\n" + "\n".join(lines)

@@ -7,7 +7,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from histsearch.search.space import Domain, Range, Space
+from histsearch.search.domains import Domain, Range
+from histsearch.search.space import Space
 from histsearch.training import hyperparameters
 
 

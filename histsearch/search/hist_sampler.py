@@ -25,6 +25,7 @@ from histsearch.search.history import (
     store_answer,
 )
 from histsearch.search.planner import Planner, TrialView
+from histsearch.wording import counted
 
 
 class HistSampler(BaseSampler):
@@ -192,7 +193,7 @@ def _warn_of_silence(trials: Sequence[FrozenTrial]) -> None:
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     if complete:
         warnings.warn(
-            f"found {len(complete)} complete trials that reported no R@1 after epoch 1, 2, ...; "
-            "HistSampler learns from these alone: call trial.report(recall, epoch)",
+            f"found {counted(len(complete), 'complete trial')} that reported no R@1 after epoch 1, "
+            "2, ...; HistSampler learns from these alone: call trial.report(recall, epoch)",
             stacklevel=2,
         )

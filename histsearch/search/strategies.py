@@ -1,11 +1,18 @@
 """Samplers and pruners by name, with their settings, as a space gives them."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-_COUNT = "a whole number >= 1"
+from histsearch.training.hyperparameters import MOST_EPOCHS
+
+MOST_TRIALS = 100_000
+_MOST_FACTOR = 1_000
+
+_FACTOR = f"a whole number from 2 to {_MOST_FACTOR}"
+_EPOCHS = f"a whole number from 1 to {MOST_EPOCHS}"
+_TRIALS = f"a whole number from 1 to {MOST_TRIALS}"
 
 
 class _Strategy(BaseModel):
@@ -22,7 +29,7 @@ class TPESettings(_Strategy):
     """Optuna's TPE, aware of the trials that other workers are running."""
 
     name: Literal["tpe"] = "tpe"
-    startup_trials: int = Field(10, ge=1, description=_COUNT)
+    startup_trials: int = Field(10, ge=1, le=MOST_TRIALS, description=_TRIALS)
     multivariate: bool = Field(True, description="true or false")
 
 
@@ -30,7 +37,7 @@ class GPSettings(_Strategy):
     """Optuna's Gaussian process."""
 
     name: Literal["gp"] = "gp"
-    startup_trials: int = Field(10, ge=1, description=_COUNT)
+    startup_trials: int = Field(10, ge=1, le=MOST_TRIALS, description=_TRIALS)
 
 
 class GridSettings(_Strategy):
@@ -53,31 +60,35 @@ class HistPrunerSettings(_Strategy):
     """
 
     name: Literal["hist"] = "hist"
-    min_epochs: int | None = Field(None, ge=1, description=_COUNT)
+    min_epochs: int | None = Field(None, ge=1, le=MOST_EPOCHS, description=_EPOCHS)
 
 
 class MedianSettings(_Strategy):
     """Optuna's median rule; ``warmup_epochs`` is a fifth of the epochs when left out."""
 
     name: Literal["median"] = "median"
-    startup_trials: int = Field(5, ge=0, description="a whole number >= 0")
-    warmup_epochs: int | None = Field(None, ge=0, description="a whole number >= 0")
+    startup_trials: int = Field(
+        5, ge=0, le=MOST_TRIALS, description=f"a whole number from 0 to {MOST_TRIALS}"
+    )
+    warmup_epochs: int | None = Field(
+        None, ge=0, le=MOST_EPOCHS, description=f"a whole number from 0 to {MOST_EPOCHS}"
+    )
 
 
 class HalvingSettings(_Strategy):
     """Optuna's asynchronous successive halving."""
 
     name: Literal["halving"] = "halving"
-    min_epochs: int = Field(1, ge=1, description=_COUNT)
-    reduction_factor: int = Field(4, ge=2, description="a whole number >= 2")
+    min_epochs: int = Field(1, ge=1, le=MOST_EPOCHS, description=_EPOCHS)
+    reduction_factor: int = Field(4, ge=2, le=_MOST_FACTOR, description=_FACTOR)
 
 
 class HyperbandSettings(_Strategy):
     """Optuna's Hyperband."""
 
     name: Literal["hyperband"] = "hyperband"
-    min_epochs: int = Field(1, ge=1, description=_COUNT)
-    reduction_factor: int = Field(3, ge=2, description="a whole number >= 2")
+    min_epochs: int = Field(1, ge=1, le=MOST_EPOCHS, description=_EPOCHS)
+    reduction_factor: int = Field(3, ge=2, le=_MOST_FACTOR, description=_FACTOR)
 
 
 class NoPrunerSettings(_Strategy):
@@ -115,12 +126,20 @@ USUAL_PRUNER: dict[str, type[PrunerSettings]] = {
 """The pruner that goes with each sampler when a space names none."""
 
 
-class StrategyError(ValueError):
-    """A strategy that can't be used; the parts of its message."""
+class StrategyFault(NamedTuple):
+    """One thing about a strategy that can't be used."""
 
-    def __init__(self, key: str, found: object, allowed: str) -> None:
-        self.key, self.found, self.allowed = key, found, allowed
-        super().__init__(f"{key}: found {found}, allowed: {allowed}")
+    key: str
+    found: object
+    allowed: str
+
+
+class StrategyError(ValueError):
+    """A strategy that can't be used, with all its faults."""
+
+    def __init__(self, *faults: StrategyFault) -> None:
+        super().__init__(*faults)
+        self.faults = faults
 
 
 def parse_strategy(key: str, entry: object, known: Mapping[str, type[BaseModel]]) -> BaseModel:
@@ -136,15 +155,18 @@ def parse_strategy(key: str, entry: object, known: Mapping[str, type[BaseModel]]
     table: dict[str, Any] = dict(entry) if isinstance(entry, Mapping) else {"name": entry}
     name = table.get("name")
     if not isinstance(name, str) or name not in known:
-        raise StrategyError(key, entry, allowed)
+        raise StrategyError(StrategyFault(key, entry, allowed))
     model = known[name]
     try:
         return model.model_validate(table)
     except ValidationError as error:
-        problem = error.errors()[0]
-        setting = str(problem["loc"][0])
-        if problem["type"] == "extra_forbidden":
-            others = ", ".join(model.model_fields)
-            raise StrategyError(key, setting, f"a table of {others}") from None
-        description = model.model_fields[setting].description or ""
-        raise StrategyError(f"{key}.{setting}", problem["input"], description) from None
+        faults = [_fault(key, model, dict(problem)) for problem in error.errors()]
+        raise StrategyError(*faults) from None
+
+
+def _fault(key: str, model: type[BaseModel], problem: Mapping[str, Any]) -> StrategyFault:
+    setting = str(problem["loc"][0])
+    if problem["type"] == "extra_forbidden":
+        return StrategyFault(key, setting, f"a table of {', '.join(model.model_fields)}")
+    description = model.model_fields[setting].description or ""
+    return StrategyFault(f"{key}.{setting}", problem["input"], description)

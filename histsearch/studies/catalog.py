@@ -25,6 +25,7 @@ from histsearch.search.distributions import distributions
 from histsearch.search.experience import EXPERIENCES, Experience
 from histsearch.search.history import learn
 from histsearch.search.space import NAME_ALLOWED, NAME_PATTERN, Space
+from histsearch.search.strategies import MOST_TRIALS
 from histsearch.studies.definition import StudyDefinition, new_key
 from histsearch.studies.half_created import half_created
 from histsearch.studies.study import (
@@ -36,6 +37,7 @@ from histsearch.studies.study import (
     selection,
 )
 from histsearch.training.hyperparameters import Hyperparameters
+from histsearch.wording import counted
 
 METRIC = "R@1"
 
@@ -68,15 +70,16 @@ def create_search(
             or an earlier study doesn't exist or has nothing to teach this one.
     """
     budget = space.trials if trials is None else trials
-    if budget < 1:
-        raise StudyError(f"found a budget of {budget} trials, allowed: 1 or more")
+    if not 1 <= budget <= MOST_TRIALS:
+        raise StudyError(f"found a budget of {budget} trials, allowed: 1 to {MOST_TRIALS}")
     try:
         space.check_budget(budget)
     except ValueError as error:
         raise StudyError(str(error)) from None
     if len(space.enqueue) > budget:
         raise StudyError(
-            f"found {len(space.enqueue)} enqueued configurations in a budget of {budget} trials; "
+            f"found {counted(len(space.enqueue), 'enqueued configuration')} in a budget of "
+            f"{counted(budget, 'trial')}; "
             "raise the budget, or enqueue fewer"
         )
     definition = StudyDefinition(

@@ -18,6 +18,7 @@ from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import open_checkpoint_store
+from histsearch.wording import counted
 
 _S3_SCHEME = "s3://"
 
@@ -68,7 +69,9 @@ def trial_checkpoint(storage: Storage, trial: str) -> Iterator[TrialModel]:
     study = find_study(storage, name)
     trials = {str(one.number): one for one in study.trials()}
     if number not in trials:
-        raise StudyError(f'found no trial {number} in "{name}", which has {len(trials)} trials')
+        raise StudyError(
+            f'found no trial {number} in "{name}", which has {counted(len(trials), "trial")}'
+        )
     attributes = trials[number].user_attrs
     kept = attributes.get(trial_record.CHECKPOINT)
     if kept is None:

@@ -20,6 +20,7 @@ from sqlalchemy.engine import Connection
 from histsearch.database.tables import attempts, optuna_intermediate_values, workers
 from histsearch.studies import trial_record
 from histsearch.studies.study import Study
+from histsearch.wording import counted
 
 
 class ClaimLostError(Exception):
@@ -249,7 +250,8 @@ def requeue(connection: Connection, study: Study, trial_id: int) -> TrialState:
     state = TrialState.WAITING
     if len(failures) > most:
         state = TrialState.FAIL
-        reason = f"failed {len(failures)} times (max_retries = {most}), at last: {failures[-1]}"
+        times = counted(len(failures), "time")
+        reason = f"failed {times} (max_retries = {most}), at last: {failures[-1]}"
         storage.set_trial_user_attr(trial_id, trial_record.REASON, reason)
     storage.set_trial_state_values(trial_id, state=state)
     return state

@@ -17,6 +17,7 @@ from histsearch.studies.retraining_seeds import next_seeds, retrainings_of
 from histsearch.studies.study import IMAGES, Study
 from histsearch.studies.trial_record import BASELINE, TUNED
 from histsearch.training.hyperparameters import Value
+from histsearch.wording import counted
 
 SUFFIX = "-retrain"
 
@@ -45,7 +46,10 @@ def create_retraining(
             baseline, or the new name can't be used.
     """
     if top < 1 or seeds < 1:
-        raise StudyError(f"found {top} configurations x {seeds} seeds, allowed: 1 or more of each")
+        raise StudyError(
+            f"found {counted(top, 'configuration')} x {counted(seeds, 'seed')}, allowed: 1 or more "
+            "of each"
+        )
     if study.definition.kind == "retrain":
         raise StudyError(
             f'found "{study.name}", itself a retraining; give the search it came from, '

@@ -9,6 +9,7 @@ from histsearch.search.space import Decided
 from histsearch.studies import trial_record
 from histsearch.studies.claim import Claim, last_attempt
 from histsearch.studies.study import DOUBT, ENDED, Limits, Study
+from histsearch.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,8 @@ def _is_closed(study: Study) -> bool:
 def _reason(study: Study, limits: Limits) -> str | None:
     gpu_hours, decided = limits
     if gpu_hours is not None and study.hours >= gpu_hours:
-        return f"{study.hours:.3g} hours are used, of {gpu_hours:g}"
+        used = counted(f"{study.hours:.3g}", "hour")
+        return f"{used} {'is' if used == '1 hour' else 'are'} used, of {gpu_hours:g}"
     if not any(trial.intermediate_values for trial in study.trials()):
         return None
     if study.pauses and not study.may_start:
@@ -69,8 +71,8 @@ def _reason(study: Study, limits: Limits) -> str | None:
     if doubt >= decided.epsilon:
         return None
     return (
-        f"the winner is decided: that another is better by more than {decided.delta:g} "
-        f"points has a probability under {decided.epsilon:g}"
+        "the winner is decided: that another is better by more than "
+        f"{counted(f'{decided.delta:g}', 'point')} has a probability under {decided.epsilon:g}"
     )
 
 
@@ -86,7 +88,7 @@ def _no_trial_overtakes(study: Study, limits: Limits) -> str | None:
         return None
     return (
         f"no new trial may start, and the chance that a paused one overtakes the winner by more "
-        f"than {decided.delta:g} points is under {decided.epsilon:.0%}"
+        f"than {counted(f'{decided.delta:g}', 'point')} is under {decided.epsilon:.0%}"
     )
 
 

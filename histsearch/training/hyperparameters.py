@@ -7,6 +7,11 @@ from pydantic.fields import FieldInfo
 
 Value = int | float | str | bool
 
+MOST_EPOCHS = 10_000
+_LONGEST_STEP = 1_000_000_000  # with which the learning rates never drop
+_WIDEST = 65_536
+_LARGEST_BATCH = 65_536
+
 
 class Hyperparameters(BaseModel):
     """Everything a trial may vary; a space lists each name under ``[search]`` or ``[fixed]``.
@@ -23,21 +28,34 @@ class Hyperparameters(BaseModel):
     distance: Literal["mahalanobis", "euclidean", "cosine", "manhattan"] = Field(
         "mahalanobis", description='"mahalanobis", "euclidean", "cosine" or "manhattan"'
     )
-    hgnn_layers: int = Field(2, ge=1, description="a whole number >= 1")
-    hgnn_hidden: int = Field(512, ge=1, description="a whole number >= 1")
-    embedding_size: int = Field(512, ge=2, description="a whole number >= 2")
+    hgnn_layers: int = Field(2, ge=1, le=100, description="a whole number from 1 to 100")
+    hgnn_hidden: int = Field(
+        512, ge=1, le=_WIDEST, description=f"a whole number from 1 to {_WIDEST}"
+    )
+    embedding_size: int = Field(
+        512, ge=2, le=_WIDEST, description=f"a whole number from 2 to {_WIDEST}"
+    )
 
-    batch_size: int = Field(32, ge=2, description="a whole number >= 2")
+    batch_size: int = Field(
+        32, ge=2, le=_LARGEST_BATCH, description=f"a whole number from 2 to {_LARGEST_BATCH}"
+    )
     images_per_class: int = Field(
-        0, ge=0, description="0 (no class balancing) or a whole number that divides batch_size"
+        0,
+        ge=0,
+        le=_LARGEST_BATCH,
+        description="0 (no class balancing) or a whole number that divides batch_size",
     )
     optimizer: Literal["adam", "adamw"] = Field("adam", description='"adam" or "adamw"')
     lr: float = Field(1e-4, ge=0, allow_inf_nan=False, description="a number >= 0")
     lr_distributions: float = Field(0.1, ge=0, allow_inf_nan=False, description="a number >= 0")
     lr_hgnn: float = Field(1e-3, ge=0, allow_inf_nan=False, description="a number >= 0")
     weight_decay: float = Field(1e-4, ge=0, allow_inf_nan=False, description="a number >= 0")
-    warmup_epochs: int = Field(1, ge=0, description="a whole number >= 0")
-    lr_step: int = Field(10, ge=1, description="a whole number >= 1 (epochs)")
+    warmup_epochs: int = Field(
+        1, ge=0, le=MOST_EPOCHS, description=f"a whole number from 0 to {MOST_EPOCHS}"
+    )
+    lr_step: int = Field(
+        10, ge=1, le=_LONGEST_STEP, description=f"a whole number from 1 to {_LONGEST_STEP} (epochs)"
+    )
     lr_gamma: float = Field(0.5, gt=0, le=1, description="a number in (0, 1]")
     bn_freeze: bool = Field(True, description="true or false")
 

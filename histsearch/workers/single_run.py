@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from histsearch.data.census import take_census
 from histsearch.exceptions import SpaceError
-from histsearch.search.space import Space, check_hyperparameters
+from histsearch.search.configurations import check_hyperparameters
+from histsearch.search.space import Space
 from histsearch.training.hyperparameters import Value
 from histsearch.training.trainer import Epoch, Trainer
 from histsearch.workers.preparation import load_images, run_settings, split_images
@@ -26,10 +27,7 @@ def configuration(space: Space, values: Mapping[str, Value]) -> dict[str, Value]
     Raises:
         SpaceError: There is no such hyperparameter, or it can't take the value.
     """
-    try:
-        check_hyperparameters("KEY=VALUE", values)
-    except ValueError as error:
-        raise SpaceError(str(error)) from None
+    check_hyperparameters("KEY=VALUE", values)
     merged = {**(space.enqueue[0] if space.enqueue else {}), **values}
     try:
         space.hyperparameters(merged)

@@ -40,6 +40,7 @@ from histsearch.studies.stopping import end_if_due
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import open_checkpoint_store
 from histsearch.training.trainer import InterruptedRunError
+from histsearch.wording import value_text
 from histsearch.workers import metrics
 from histsearch.workers.device_fault import is_device_fault
 from histsearch.workers.patience import patiently
@@ -300,7 +301,9 @@ class Worker:
             raise next(iter(self._unusable.values()))
 
     def _execute(self, claimed: Claim, dataset: Dataset) -> None:
-        parameters = " ".join(f"{name}={value}" for name, value in claimed.trial.params.items())
+        parameters = " ".join(
+            f"{name}={value_text(value)}" for name, value in claimed.trial.params.items()
+        )
         crashes = len(claimed.trial.user_attrs.get(trial_record.RETRIES, ()))
         verb = "goes on" if claimed.trial.intermediate_values else "started"
         again = f" (attempt {crashes + 1})" if crashes else ""

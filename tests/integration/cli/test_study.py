@@ -14,7 +14,7 @@ from histsearch.studies.catalog import create_search
 from histsearch.studies.stopping import end_if_due
 from histsearch.studies.study import ENDED
 from tests.integration.claims import claimed
-from tests.integration.studies.small_search import small_space
+from tests.integration.studies.small_search import complete_next, small_space
 
 
 def invoke(storage: Storage, command: str, *arguments: str) -> str:
@@ -47,7 +47,7 @@ def test_a_search_tells_how_far_it_is_from_being_decided(storage: Storage) -> No
     claim.tell(TrialState.COMPLETE, 0.5)
     end_if_due(study)
     assert (
-        "in doubt:  100% chance that another configuration beats the winner by more than 1 points; "
+        "in doubt:  100% chance that another configuration beats the winner by more than 1 point; "
         "the search ends below 5%, once trials have run with tau = 8\n"
     ) in shown(storage)
     assert json.loads(shown(storage, "--json"))["doubt"] == 1.0
@@ -91,6 +91,23 @@ def test_the_range_that_no_trial_has_run_in_is_shown(storage: Storage) -> None:
         claim.tell(TrialState.COMPLETE, 0.5)
     end_if_due(study)
     assert re.search(r"once trials have run with lr from \S+ to \S+\n", shown(storage))
+
+
+def test_a_configuration_is_shown_with_few_digits_and_counts_with_their_nouns(
+    storage: Storage,
+) -> None:
+    lr = {"low": 1e-5, "high": 1e-2, "log": True}
+    long = {"lr": 0.00046066102129245354}
+    space = small_space(search={"lr": lr}, epochs=1, trials=1, enqueue=[long])
+    study = create_search(storage, space)
+    assert "on conv4, 1 epoch\n" in shown(storage)
+    complete_next(study, 0.5)
+    assert "trial 0, R@1 50.0% at epoch 1: lr = 0.0004607\n" in shown(storage)
+    assert invoke(storage, "best").endswith(": lr = 0.0004607\n")
+    assert json.loads(shown(storage, "--json"))["best"]["params"] == long
+    url = storage.url.render_as_string(hide_password=False)
+    retrain = ["retrain", "small", "--seeds", "1", "--storage", url]
+    assert '"small-retrain": 1 trial of 1 epoch\n' in CliRunner().invoke(app, retrain).stdout
 
 
 def test_what_ends_a_search_is_set_and_shown(storage: Storage) -> None:

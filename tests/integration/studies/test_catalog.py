@@ -47,9 +47,10 @@ def test_enqueued_configurations_come_first(storage: Storage) -> None:
     assert claim_next(study) is None
 
 
-def test_budget_below_one_is_refused(storage: Storage) -> None:
-    with pytest.raises(StudyError, match="found a budget of 0 trials, allowed: 1 or more"):
-        create_search(storage, small_space(), trials=0)
+def test_budget_without_measure_is_refused(storage: Storage) -> None:
+    for trials in (0, 10**23):
+        with pytest.raises(StudyError, match=f"budget of {trials} trials, allowed: 1 to 100000"):
+            create_search(storage, small_space(), trials=trials)
     assert list_studies(storage) == []
 
 

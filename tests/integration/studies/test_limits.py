@@ -155,7 +155,7 @@ def test_a_study_that_was_deleted_meanwhile_is_named(storage: Storage) -> None:
     ("changes", "error", "sentence"),
     [
         ({"trials": 1}, StudyError, r"found trials = 1, allowed: at least 2"),
-        ({"trials": 0}, SpaceError, r'"small": trials: found 0, allowed: a whole number >= 1'),
+        ({"trials": 0}, SpaceError, r'"small": trials: found 0, allowed: a whole number from 1 to'),
         ({"trials": 9, "gpu_hours": -1}, SpaceError, r"gpu_hours: found -1, allowed: a number > 0"),
         ({"trials": 9, "lr": 0.1}, StudyError, r'found the key "lr", allowed: trials, gpu_hours'),
         ({"decided": {"delta": 0}}, SpaceError, r"decided.delta: found 0, allowed: a number > 0"),

@@ -126,7 +126,7 @@ def test_more_than_was_completed_and_less_than_one_run_are_refused(search: Study
         create_retraining(search, top=4)
     with pytest.raises(StudyError, match="found 0 configurations x 3 seeds"):
         create_retraining(search, top=0)
-    with pytest.raises(StudyError, match="found 1 configurations x 0 seeds"):
+    with pytest.raises(StudyError, match="found 1 configuration x 0 seeds"):
         create_retraining(search, seeds=0)
 
 

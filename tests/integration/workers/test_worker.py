@@ -223,10 +223,11 @@ def test_a_run_that_crashes_once_goes_on_from_its_last_epoch(
         return train_batch(trainer, images, labels)
 
     monkeypatch.setattr(Trainer, "_train_batch", crash_once_in_epoch_2)
-    study = create(storage, stripes, trials=1)
+    study = create(storage, stripes, trials=1, search={"lambda_s": [0.1 + 0.2]})
     Worker(storage, settings(data_dir), StopRequest()).run()
     (trial,) = study.trials()
     assert trial.state == TrialState.COMPLETE
+    assert "#0  started: lambda_s=0.3\n" in caplog.text
     assert trial.user_attrs["retries"] == ["crashed on tester: ZeroDivisionError: a bug"]
     assert "#0  resumed after epoch 1" in caplog.text
 

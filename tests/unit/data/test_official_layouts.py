@@ -152,7 +152,7 @@ def test_sop_splits_at_class_11318(tmp_path: Path) -> None:
     [
         ("1 1 path.jpg\n", "Ebay_train.txt, line 2, holds 3 fields instead of the 4"),
         ("1 one 1 path.jpg\n", "line 2, has the class_id 'one'"),
-        ("1 1 1 path.jpg\n", "1 images of training classes .* and 0 of test classes"),
+        ("1 1 1 path.jpg\n", "1 image of training classes .* and 0 of test classes"),
     ],
 )
 def test_sop_refuses_a_damaged_listing(tmp_path: Path, row: str, message: str) -> None:

@@ -52,8 +52,8 @@ def test_a_difference_to_the_published_sizes_is_counted(
     assert inspect("cub200", prepared("cub200", tmp_path)).faults == (
         "train: 4 images in 2 classes, published are 1,004 images in 2 classes "
         "(1,000 images missing)",
-        "test: 4 images in 2 classes, published are 3 images in 1 classes "
-        "(1 images extra, 1 classes extra)",
+        "test: 4 images in 2 classes, published are 3 images in 1 class "
+        "(1 image extra, 1 class extra)",
     )
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from histsearch.exceptions import SpaceError, WeightsError
+from histsearch.models import catalog
 from histsearch.models.backbones import find_architecture, preprocessing_of
 from histsearch.models.catalog import check_weights, find_backbone
 from histsearch.models.checkpoint import load_checkpoint, save_checkpoint
@@ -20,6 +21,7 @@ from histsearch.models.export import export_network
 from histsearch.models.network import build_network
 from histsearch.models.preprocessing import Preprocessing
 from histsearch.models.timm_backbones import TimmBackbone
+from histsearch.search.space import load_space
 
 timm: Any = pytest.importorskip("timm", reason="its models need the extra histsearch[timm]")
 
@@ -211,3 +213,26 @@ def test_a_timm_network_can_be_exported_to_onnx(name: str, tmp_path: Path) -> No
         load_checkpoint(tmp_path / "n.pt"), tmp_path, "onnx", samples_N3HW=images(name)[:1]
     )
     assert [path.name for path in written] == ["model.onnx", "model.onnx.json"]
+
+
+def test_a_space_with_a_model_that_timm_lacks_is_refused_where_timm_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "birds.toml"
+    name = "timm:tf_efficientnet_lite9"
+    space = (
+        f'name = "birds"\ndataset = "folder:birds"\nbackbone = "{name}"\nepochs = EPOCHS\n'
+        "trials = 12\nsearch = {tau = [16, 24]}\n"
+    )
+    path.write_text(space.replace("EPOCHS", "0"))
+    with pytest.raises(SpaceError) as error:
+        load_space(str(path))
+    other, backbone = str(error.value).splitlines()
+    assert other.startswith(f"{path}: epochs: found 0")
+    assert backbone.startswith(
+        f"{path}: backbone: backbone '{name}' isn't known: timm has no such model; similar are "
+        "tf_efficientnet_lite"
+    )
+    path.write_text(space.replace("EPOCHS", "5"))
+    monkeypatch.setattr(catalog, "find_spec", lambda _name: None)
+    assert load_space(str(path)).backbone == name

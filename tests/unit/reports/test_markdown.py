@@ -84,6 +84,12 @@ def test_best_trial_shows_its_configuration_recall_and_epoch() -> None:
     assert "\n\nTrial 7: tau = 24, alpha = 1.15. R@1 72.3% at epoch 18, " in render(SEARCH_ONLY)
 
 
+def test_a_configuration_has_few_digits() -> None:
+    parameters = {"lr": 0.00046066102129245354, "alpha": 1.1500000000000001}
+    text = render(replace(SEARCH_ONLY, best=replace(SEARCH_ONLY.best, parameters=parameters)))
+    assert "\n\nTrial 7: lr = 0.0004607, alpha = 1.15. R@1" in text
+
+
 def test_search_without_retraining_says_what_to_run() -> None:
     text = render(SEARCH_ONLY)
     assert "Not retrained yet: `histsearch retrain birds`, then workers." in text
@@ -176,6 +182,8 @@ def test_nothing_published_leaves_the_section_out() -> None:
 
 def test_cost_says_what_was_spent_and_saved_in_its_unit() -> None:
     assert "## Cost\n\nSearch: 12.3 GPU-hours spent, 4 saved by pruning.\n" in render(SEARCH_ONLY)
+    one = replace(SEARCH_ONLY, search_cost=Cost(1.001, 1.0, accelerated=True))
+    assert "Search: 1 GPU-hour spent, 1 saved by pruning.\n" in render(one)
     on_cpu = replace(SEARCH_ONLY, search_cost=Cost(0.5, 0.0, accelerated=False))
     assert "Search: 0.5 CPU worker hours spent, 0 saved by pruning.\n" in render(on_cpu)
 
@@ -188,6 +196,30 @@ def test_report_ends_with_what_it_was_made_with() -> None:
     assert render(SEARCH_ONLY).endswith(
         "\n\n## Made with\n\n- device: NVIDIA H200; NVIDIA A100\n- commit: abc123\n"
     )
+
+
+def test_foreign_text_is_no_markup() -> None:
+    hostile = "a|b`c` <img src=x> [l](u) *e* _f_ &lt;\n# forged \x1b[2J"
+    shown = r"a\|b\`c\` \<img src=x\> \[l\](u) \*e\* \_f\_ \&lt;\\n# forged \\x1b\[2J"
+    one = replace(RETRAINED.retrained[0], label=hostile, parameters={"lambda_s": hostile})
+    text = render(
+        replace(
+            RETRAINED,
+            dataset=f"folder:{hostile}",
+            best=replace(RETRAINED.best, parameters={"lambda_s": hostile}),
+            retrained=[one],
+            failed_runs=[f"birds-retrain #0: {hostile}"],
+            provenance={"device": [hostile], "versions": [{"torch": hostile}]},
+        )
+    )
+    assert f"Space `cub200-resnet50`: folder:{shown} on resnet50." in text
+    assert f"Trial 7: lambda_s = {shown}. R@1" in text
+    assert f"- {shown}: lambda_s = {shown}\n" in text
+    assert f"\n| {shown} | 18 | 3 | 63.1 ± 0.8 | 73.1 ± 1.0 |\n" in text
+    assert f"\n- birds-retrain #0: {shown}\n" in text
+    assert f"- device: {shown}\n- versions: torch {shown}\n" in text
+    for character in ("\x1b", "<img", "\n# forged"):
+        assert character not in text.replace(r"\<img", "")
 
 
 def test_percent_of_a_single_seed_has_no_interval() -> None:

@@ -256,5 +256,5 @@ def test_what_is_enqueued_beside_the_search_space_rules_nothing_out() -> None:
 def test_a_search_that_reports_no_epoch_is_warned() -> None:
     study = optuna.create_study(direction="maximize", sampler=HistSampler(FINITE, EPOCHS))
     study.tell(study.ask(FINITE), 0.5)
-    with pytest.warns(UserWarning, match=r"found 1 complete trials that reported no R@1"):
+    with pytest.warns(UserWarning, match=r"found 1 complete trial that reported no R@1"):
         study.ask(FINITE)

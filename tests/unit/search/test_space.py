@@ -1,4 +1,5 @@
 import json
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -6,10 +7,10 @@ from typing import Any
 import pytest
 
 from histsearch.exceptions import SpaceError
+from histsearch.search.domains import Range
 from histsearch.search.space import (
     NAME_ALLOWED,
     Protocol,
-    Range,
     Space,
     builtin_spaces,
     load_space,
@@ -64,6 +65,7 @@ SMALL: dict[str, Any] = {
 
 LIST_OR_TABLE = "a list of values, each a number > 0, or a table {low, high, log, step}"
 TABLE = "a table {low, high, log, step} with low and high numbers, log true or false"
+BATCH_SIZE = "a whole number from 2 to 65536"
 WHOLE_STEP = "a step > 0, whole for whole numbers"
 ANY_NAME = "one of " + ", ".join(NAMES)
 FAIL_OR_SKIP = '"fail" or "skip" (leave out images that can\'t be read)'
@@ -174,14 +176,14 @@ def test_weights_left_out_are_those_usual_for_the_backbone(backbone: str, weight
             'weights: found "", allowed: "pretrained", "none" (random initialisation) or a weights '
             "file",
         ),
-        ({"epochs": "5"}, 'epochs: found "5", allowed: a whole number >= 1'),
-        ({"epochs": 0}, "epochs: found 0, allowed: a whole number >= 1"),
-        ({"trials": True}, "trials: found true, allowed: a whole number >= 1"),
-        ({"trials": 1.5}, "trials: found 1.5, allowed: a whole number >= 1"),
-        ({"max_retries": -1}, "max_retries: found -1, allowed: a whole number >= 0"),
-        ({"max_retries": True}, "max_retries: found true, allowed: a whole number >= 0"),
-        ({"max_retries": 1.0}, "max_retries: found 1.0, allowed: a whole number >= 0"),
-        ({"max_retries": "3"}, 'max_retries: found "3", allowed: a whole number >= 0'),
+        ({"epochs": "5"}, 'epochs: found "5", allowed: a whole number from 1 to 10000'),
+        ({"epochs": 0}, "epochs: found 0, allowed: a whole number from 1 to 10000"),
+        ({"trials": True}, "trials: found true, allowed: a whole number from 1 to 100000"),
+        ({"trials": 1.5}, "trials: found 1.5, allowed: a whole number from 1 to 100000"),
+        ({"max_retries": -1}, "max_retries: found -1, allowed: a whole number from 0 to 1000"),
+        ({"max_retries": True}, "max_retries: found true, allowed: a whole number from 0 to 1000"),
+        ({"max_retries": 1.0}, "max_retries: found 1.0, allowed: a whole number from 0 to 1000"),
+        ({"max_retries": "3"}, 'max_retries: found "3", allowed: a whole number from 0 to 1000'),
         ({"on_bad_image": "ignore"}, f'on_bad_image: found "ignore", allowed: {FAIL_OR_SKIP}'),
         ({"on_bad_image": True}, f"on_bad_image: found true, allowed: {FAIL_OR_SKIP}"),
     ],
@@ -205,8 +207,14 @@ def test_top_level_key_that_cannot_be_used_is_refused(
         ({"tau": ["4"]}, 'search.tau: found "4", allowed: a number > 0'),
         ({"tau": [4, 0]}, "search.tau: found 0, allowed: a number > 0"),
         ({"tau": [4, 8, 4.0]}, "search.tau: found [4, 8, 4.0], allowed: every value once"),
-        ({"batch_size": [True]}, "search.batch_size: found true, allowed: a whole number >= 2"),
-        ({"batch_size": [8.0]}, "search.batch_size: found 8.0, allowed: a whole number >= 2"),
+        (
+            {"batch_size": [True]},
+            "search.batch_size: found true, allowed: a whole number from 2 to 65536",
+        ),
+        (
+            {"batch_size": [8.0]},
+            "search.batch_size: found 8.0, allowed: a whole number from 2 to 65536",
+        ),
         (
             {"distance": ["hamming"]},
             'search.distance: found "hamming", allowed: "mahalanobis", "euclidean", "cosine" or '
@@ -238,7 +246,7 @@ def test_searched_list_that_cannot_be_used_is_refused(search: Any, expected: str
         ({"tau": {"low": 0, "high": 8}}, "search.tau: found 0, allowed: a number > 0"),
         (
             {"batch_size": {"low": 8.0, "high": 64}},
-            "search.batch_size: found 8.0, allowed: a whole number >= 2",
+            "search.batch_size: found 8.0, allowed: a whole number from 2 to 65536",
         ),
         (
             {"tau": {"low": 8, "high": 4}},
@@ -298,8 +306,14 @@ def test_searched_range_that_cannot_be_used_is_refused(
         ({"lrr": 1}, f'fixed: found "lrr", allowed: did you mean "lr"? {ANY_NAME}'),
         ({"lr": "0.1"}, 'fixed.lr: found "0.1", allowed: a number >= 0'),
         ({"lr": [0.1]}, "fixed.lr: found [0.1], allowed: a number >= 0"),
-        ({"batch_size": True}, "fixed.batch_size: found true, allowed: a whole number >= 2"),
-        ({"batch_size": 8.0}, "fixed.batch_size: found 8.0, allowed: a whole number >= 2"),
+        (
+            {"batch_size": True},
+            "fixed.batch_size: found true, allowed: a whole number from 2 to 65536",
+        ),
+        (
+            {"batch_size": 8.0},
+            "fixed.batch_size: found 8.0, allowed: a whole number from 2 to 65536",
+        ),
         (
             {"tau": 4},
             "fixed.tau: found 4, allowed: each hyperparameter in [search] or [fixed] once",
@@ -427,8 +441,8 @@ def test_images_per_class_must_divide_every_batch_size(
         ("name", NAME_ALLOWED),
         ("dataset", "a data set's name"),
         ("backbone", "a backbone's name"),
-        ("epochs", "a whole number >= 1"),
-        ("trials", "a whole number >= 1"),
+        ("epochs", "a whole number from 1 to 10000"),
+        ("trials", "a whole number from 1 to 100000"),
         ("search", "a table of hyperparameters"),
     ],
 )
@@ -441,10 +455,215 @@ def test_every_problem_has_its_own_line() -> None:
     changes = {"colour": 1, "epochs": 0, "search": {"tau": []}, "fixed": {"lr": "a"}}
     assert set(refusal(SMALL | changes).splitlines()) == {
         f"own.toml: colour: found an unknown key, allowed: {TOP_LEVEL}",
-        "own.toml: epochs: found 0, allowed: a whole number >= 1",
+        "own.toml: epochs: found 0, allowed: a whole number from 1 to 10000",
         "own.toml: search.tau: found [], allowed: a list of at least one value",
         'own.toml: fixed.lr: found "a", allowed: a number >= 0',
     }
+
+
+def test_no_fault_hides_another() -> None:
+    table = {
+        "name": "own birds",
+        "dataset": "folder:../secret",
+        "backbone": "conv4",
+        "weights": "pretrained",
+        "epochs": 5,
+        "trials": 12,
+        "sampler": "tpe",
+        "pruner": {"name": "halving", "min_epochs": 9, "reduction_factor": 1, "depth": 3},
+        "decided": {"delta": 1},
+        "search": {
+            "lamda_s": [0.5, 1.0],
+            "tau": "16-32",
+            "alpha": {"low": -1, "high": -2},
+            "lr": [1e-4, "1e-3", -1],
+            "bn_freeze": [True, False],
+            "images_per_class": [5],
+        },
+        "fixed": {"batch_sise": 30, "lr_gamma": 2, "bn_freeze": False, "tau": 4},
+        "enqueue": [3, {"lamda_s": 1.0}, {"lambda_s": 1.0, "bn_freeze": 7}],
+    }
+    names = "one of " + ", ".join(NAMES)
+    assert set(refusal(table).splitlines()) == {
+        f"own.toml: {line}"
+        for line in (
+            f'name: found "own birds", allowed: {NAME_ALLOWED}',
+            "dataset: The data set 'folder:../secret' names no folder inside the data directory: "
+            "write folder:SUBFOLDER with a relative path and without '..'.",
+            'weights: found "pretrained", allowed: "none" or a weights file, as there are none for '
+            "conv4",
+            "pruner.reduction_factor: found 1, allowed: a whole number from 2 to 1000",
+            'pruner: found "depth", allowed: a table of name, min_epochs, reduction_factor',
+            'decided: found {delta = 1.0, epsilon = 0.05}, allowed: with the sampler "hist" alone, '
+            'not "tpe"',
+            f'search: found "lamda_s", allowed: did you mean "lambda_s"? {names}',
+            f'search.tau: found "16-32", allowed: {LIST_OR_TABLE}',
+            "search.alpha: found -1, allowed: a number >= 0",
+            "search.alpha: found -2, allowed: a number >= 0",
+            'search.lr: found "1e-3", allowed: a number >= 0',
+            "search.lr: found -1, allowed: a number >= 0",
+            f'fixed: found "batch_sise", allowed: did you mean "batch_size"? {names}',
+            "fixed.lr_gamma: found 2, allowed: a number in (0, 1]",
+            "fixed.bn_freeze: found false, allowed: each hyperparameter in [search] or [fixed] "
+            "once",
+            "fixed.tau: found 4, allowed: each hyperparameter in [search] or [fixed] once",
+            "enqueue[0]: found 3, allowed: tables [[enqueue]] of searched hyperparameters",
+            f'enqueue[1]: found "lamda_s", allowed: did you mean "lambda_s"? {names}',
+            "enqueue[2].bn_freeze: found 7, allowed: one of [true, false]",
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        # With the misspelt batch_size corrected, 5 images a class may well divide it.
+        (
+            {"search": {"batch_sise": [10], "images_per_class": [5]}},
+            [f'search: found "batch_sise", allowed: did you mean "batch_size"? {ANY_NAME}'],
+        ),
+        # With the misspelt list corrected, the grid may well have 12 points.
+        (
+            {"sampler": "grid", "search": {"tua": [1, 2, 3, 4, 5, 6], "alpha": [1, 2]}},
+            [f'search: found "tua", allowed: did you mean "tau"? {ANY_NAME}'],
+        ),
+        # Without its sampler it can't be told whether the others go with it.
+        (
+            {"sampler": "grdi", "pruner": "hist", "decided": {}},
+            [
+                'sampler: found "grdi", allowed: "hist", "tpe", "gp", "grid", "random", or a table '
+                "{name, ...} of one of them with its settings"
+            ],
+        ),
+    ],
+)
+def test_what_only_follows_from_a_fault_is_none(changes: Any, expected: list[str]) -> None:
+    assert refusal(SMALL | changes).splitlines() == [f"own.toml: {line}" for line in expected]
+
+
+def test_faults_without_end_are_counted() -> None:
+    lines = refusal(SMALL | {f"key{number}": 1 for number in range(1000)}).splitlines()
+    assert len(lines) == 31
+    assert lines[-1] == "own.toml: 970 more"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"epochs": 10**6}, "epochs: found 1000000, allowed: a whole number from 1 to 10000"),
+        ({"trials": 2**63}, f"trials: found {2**63}, allowed: a whole number from 1 to 100000"),
+        (
+            {"fixed": {"batch_size": 10**23}},
+            f"fixed.batch_size: found {10**23}, allowed: {BATCH_SIZE}",
+        ),
+        (
+            {"search": {"embedding_size": {"low": 64, "high": 2**31}}},
+            f"search.embedding_size: found {2**31}, allowed: a whole number from 2 to 65536",
+        ),
+        ({"search": {"tau": [1, float("nan")]}}, "search.tau: found nan, allowed: a number > 0"),
+        (
+            {"search": {"tau": list(range(1, 1002))}},
+            "search.tau: found 1,001 values, allowed: a list of up to 1,000 values",
+        ),
+        (
+            {"search": {"alpha": {"low": 0.0, "high": 1.0, "step": 2.0**-30}}},
+            f"search.alpha: found step {2.0**-30}, allowed: a step that leads to high in up to "
+            "1,000,000 steps",
+        ),
+        (
+            {"enqueue": [{"tau": 4}] * 1001},
+            "enqueue: found 1,001 tables, allowed: up to 1,000",
+        ),
+        (
+            {"dataset": "folder:" + "a" * 5000},
+            "dataset: found 5,007 characters, allowed: up to 1,000 characters",
+        ),
+        (
+            {"weights": "w" * 5000},
+            "weights: found 5,000 characters, allowed: up to 1,000 characters",
+        ),
+        (
+            {"backbone": "timm:" + "a" * 5000},
+            "backbone: found 5,005 characters, allowed: up to 1,000 characters",
+        ),
+        (
+            {"dataset": "folder:a\0b"},
+            'dataset: found "folder:a\0b", allowed: text without control characters and invisible '
+            "marks",
+        ),
+        (
+            {"weights": "own\x1b[2J\u202e.pth"},
+            'weights: found "own\x1b[2J\u202e.pth", allowed: text without control characters and '
+            "invisible marks",
+        ),
+    ],
+)
+def test_what_is_too_large_long_or_odd_is_refused(changes: dict[str, Any], expected: str) -> None:
+    assert refusal(SMALL | changes) == f"own.toml: {expected}"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [int("f" * 50_000, 16), [[[[[[1]]]]]], "x" * 100_000, {"a": {"b": {"c": {"d": 1}}}}],
+    ids=["number", "list", "text", "table"],
+)
+def test_a_value_of_any_size_is_refused_in_a_line_of_some_length(value: object) -> None:
+    message = refusal(SMALL | {"trials": value, "fixed": {"lr": value}, "search": {"tau": value}})
+    assert message.count("\n") == 2
+    assert all(len(line) < 400 for line in message.splitlines())
+
+
+def test_a_range_with_a_step_without_end_is_refused() -> None:
+    huge = {"alpha": {"low": 0.1, "high": 1.0, "step": 10**400}}
+    assert "a step that leads from low exactly to high" in refusal(SMALL | {"search": huge})
+
+
+def test_a_stored_space_is_read_whatever_its_texts_hold(full: Space) -> None:
+    stored = full.model_dump(mode="json") | {"dataset": "folder:\x1b[2J", "weights": "w" * 5000}
+    assert Space.model_validate(stored).dataset == "folder:\x1b[2J"
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_file_that_windows_wrote_is_read(tmp_path: Path, mark: bytes, end: bytes) -> None:
+    path = tmp_path / "birds.toml"
+    path.write_bytes(mark + FULL.strip().replace("own-birds", "own").encode().replace(b"\n", end))
+    assert load_space(str(path)).name == "own.v2"
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (("tau = ", "[", 100_000), "hundreds of brackets"),
+        (("tau = [", "16, ", 8_000_000), "over 128 KiB"),
+        (("search", ".tau", 30_000), "30,000 dots in line 1"),
+        (("epochs = ", "1", 5_000), "a number of thousands of digits"),
+    ],
+)
+def test_a_file_beyond_the_limits_is_refused_soon(
+    tmp_path: Path, content: tuple[str, str, int], found: str
+) -> None:
+    path = tmp_path / "birds.toml"
+    start, repeated, times = content
+    path.write_text(start + repeated * times)
+    began = time.process_time()
+    with pytest.raises(SpaceError) as error:
+        load_space(str(path))
+    assert time.process_time() - began < 5
+    assert str(error.value).startswith(f"{path}: found {found}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_in_utf_16_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "birds.toml"
+    path.write_text(FULL, encoding="utf-16")
+    with pytest.raises(SpaceError, match=r'found UTF-16, allowed: UTF-8; save the file anew as "U'):
+        load_space(str(path))
+
+
+def test_a_path_that_cannot_be_one_is_refused() -> None:
+    with pytest.raises(SpaceError, match=r"^can't read a+ \(File name too long\); give another"):
+        load_space("a" * 5000)
 
 
 def test_problem_in_a_file_is_told_with_its_path(tmp_path: Path) -> None:
@@ -452,7 +671,7 @@ def test_problem_in_a_file_is_told_with_its_path(tmp_path: Path) -> None:
     path.write_text(FULL.replace("epochs = 20", "epochs = 0"))
     with pytest.raises(SpaceError) as error:
         load_space(str(path))
-    assert str(error.value) == f"{path}: epochs: found 0, allowed: a whole number >= 1"
+    assert str(error.value) == f"{path}: epochs: found 0, allowed: a whole number from 1 to 10000"
 
 
 @pytest.mark.parametrize("content", [b'name = "own\n', b'name = "\xff"\n'])

@@ -72,7 +72,7 @@ def test_the_projects_own_is_the_default() -> None:
         ),
         (
             {"sampler": {"name": "tpe", "startup_trials": 0}},
-            "sampler.startup_trials: found 0, allowed: a whole number >= 1",
+            "sampler.startup_trials: found 0, allowed: a whole number from 1 to 100000",
         ),
         (
             {"sampler": {"name": "tpe", "start": 1}},
@@ -80,7 +80,7 @@ def test_the_projects_own_is_the_default() -> None:
         ),
         (
             {"pruner": {"name": "hist", "min_epochs": 1.5}},
-            "pruner.min_epochs: found 1.5, allowed: a whole number >= 1",
+            "pruner.min_epochs: found 1.5, allowed: a whole number from 1 to 10000",
         ),
         (
             {"sampler": "grid", "pruner": "median"},

@@ -1,0 +1,64 @@
+"""Everything that commands print: lines, tables, and data for programs.
+
+Whatever comes from a file, a name or the database is text here: no markup is read in it, and
+control characters are made visible. The linter refuses other ways to print.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from histsearch.plain_text import one_line, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+_WIDEST = 1000
+
+
+def echo(line: str, *, err: bool = False) -> None:
+    r"""Print one line; a line break within it is shown as ``\n``."""
+    typer.echo(one_line(line), err=err)
+
+
+def echo_data(document: str) -> None:
+    """Print a document for programs, as it is; on a terminal as `visible` shows it."""
+    if sys.stdout.isatty():
+        document = visible(document.replace("\r\n", "\n"))
+    sys.stdout.write(document + "\n")  # typer.echo would take escape sequences out
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, gap: int = 2
+) -> "RenderableType":
+    """A table without lines, ``gap`` spaces between its columns."""
+    from rich.table import Table
+
+    made = Table(box=None, padding=(0, gap, 0, 0))
+    for column in columns:
+        made.add_column(text(column), no_wrap=True)
+    for row in rows:
+        made.add_row(*map(text, row))
+    return made
+
+
+def text(line: str) -> "RenderableType":
+    """A line for a table or a screen, without markup."""
+    from rich.text import Text
+
+    return Text(one_line(line))
+
+
+def console(width: int | None = None) -> "Console":
+    """A console that reads neither markup nor emoji codes."""
+    from rich.console import Console
+
+    return Console(width=width, markup=False, emoji=False, highlight=False)
+
+
+def print_table(renderable: "RenderableType") -> None:
+    """Print a table, or a group of them, as wide as it is: a name or figure cut short is none."""
+    width = console(_WIDEST).measure(renderable).maximum
+    console(max(width, 1)).print(renderable, soft_wrap=False)

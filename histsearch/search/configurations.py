@@ -1,0 +1,66 @@
+"""Checks of hyperparameters' names and values, by themselves and against what a space searches."""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+
+from histsearch.exceptions import SpaceError
+from histsearch.search.domains import Domain, Range
+from histsearch.search.refusals import RefusedError, refuse_all, refused, show
+from histsearch.training import hyperparameters
+from histsearch.training.hyperparameters import Value
+
+_LONGEST_LIST = 2_000
+
+
+def check_hyperparameters(table: str, values: Mapping[str, object]) -> None:
+    """Check names and values of hyperparameters that stand under ``table``.
+
+    Raises:
+        SpaceError: There is no such hyperparameter, or it can't take the value; a line for each.
+    """
+    try:
+        refuse_all(
+            fault for name, value in values.items() if (fault := value_fault(table, name, value))
+        )
+    except RefusedError as fault:
+        raise SpaceError(*fault.lines) from None
+
+
+def value_fault(table: str, name: str, value: object) -> RefusedError | None:
+    """Why a value under ``table`` can't be used; None if it can."""
+    if name not in hyperparameters.NAMES:
+        return unknown_name(table, name)
+    if not hyperparameters.is_valid(name, value):
+        return refused(f"{table}.{name}", show(value), hyperparameters.allowed(name))
+    return None
+
+
+def unknown_name(table: str, name: str) -> RefusedError:
+    """What to say of a name that no hyperparameter has."""
+    near = get_close_matches(name, hyperparameters.NAMES, n=1)
+    hint = f'did you mean "{near[0]}"? ' if near else ""
+    return refused(table, show(name), f"{hint}one of {', '.join(hyperparameters.NAMES)}")
+
+
+def configuration_faults(
+    key: str, search: Mapping[str, Domain], configuration: Mapping[str, Value]
+) -> Iterator[RefusedError]:
+    """What of a configuration ``search`` doesn't hold."""
+    if not configuration:
+        yield refused(key, "nothing", f"values for {', '.join(search)}")
+    for name, value in configuration.items():
+        domain = search.get(name)
+        if domain is None:
+            yield refused(key, show(name), f"searched hyperparameters: {', '.join(search)}")
+        elif not _holds(domain, name, value):
+            one_of = (
+                str(domain)
+                if isinstance(domain, Range)
+                else f"one of {show(domain, _LONGEST_LIST)}"
+            )
+            yield refused(f"{key}.{name}", show(value), one_of)
+
+
+def _holds(domain: Domain, name: str, value: object) -> bool:
+    inside = domain.holds(value) if isinstance(domain, Range) else value in domain
+    return inside and hyperparameters.is_valid(name, value)

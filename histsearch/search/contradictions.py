@@ -1,0 +1,169 @@
+"""What can't stand together in a space, each part being valid by itself."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from histsearch.models.catalog import PRETRAINED_WEIGHTS, find_backbone
+from histsearch.search.configurations import configuration_faults, unknown_name
+from histsearch.search.domains import Domain, Range
+from histsearch.search.refusals import RefusedError, refused, show
+from histsearch.training import hyperparameters
+from histsearch.training.hyperparameters import Hyperparameters
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A space while it is checked.
+
+    Attributes:
+        given: What the space says, key by key.
+        parts: What is valid of it, key by key, or a default. Of [search] and [fixed] the entries
+            that are valid; of [[enqueue]] each entry that is a table, None for another.
+    """
+
+    given: Mapping[str, Any]
+    parts: dict[str, Any] = field(default_factory=dict)
+
+    def knows(self, *keys: str) -> bool:
+        """Whether these parts are valid."""
+        return all(key in self.parts for key in keys)
+
+    def is_whole(self, table: str) -> bool:
+        """Whether every entry of a table is valid."""
+        return self.names(table) == set(self.parts.get(table, {}))
+
+    def names(self, table: str) -> set[str]:
+        """The names that a table gives."""
+        entries = self.given.get(table, {})
+        return set(entries) if isinstance(entries, Mapping) else set()
+
+
+def contradictions(draft: Draft) -> Iterator[RefusedError]:
+    """Each fault between the valid parts of a space; none that only follows from another fault."""
+    yield from _named_twice(draft)
+    yield from _missing_weights(draft)
+    yield from _sampler_faults(draft)
+    yield from _pruner_faults(draft)
+    if draft.knows("sampler", "search") and draft.parts["sampler"].name == "grid":
+        trials = draft.parts.get("trials") if draft.is_whole("search") else None
+        yield from grid_faults(draft.parts["search"], trials)
+    yield from _enqueue_faults(draft)
+    yield from _part_classes(draft)
+
+
+def _named_twice(draft: Draft) -> Iterator[RefusedError]:
+    for name in draft.given.get("fixed", {}) if draft.knows("fixed") else ():
+        if name in draft.names("search"):
+            yield refused(
+                f"fixed.{name}",
+                show(draft.given["fixed"][name]),
+                "each hyperparameter in [search] or [fixed] once",
+            )
+
+
+def _missing_weights(draft: Draft) -> Iterator[RefusedError]:
+    if not draft.knows("backbone", "weights"):
+        return
+    backbone = draft.parts["backbone"]
+    if draft.parts["weights"] == PRETRAINED_WEIGHTS and not find_backbone(backbone).pretrained:
+        yield refused(
+            "weights",
+            '"pretrained"',
+            f'"none" or a weights file, as there are none for {backbone}',
+        )
+
+
+def _sampler_faults(draft: Draft) -> Iterator[RefusedError]:
+    """What doesn't go with the sampler."""
+    if not draft.knows("sampler"):
+        return
+    sampler = draft.parts["sampler"].name
+    decided = draft.parts.get("decided")
+    if sampler != "hist" and decided is not None:
+        yield refused(
+            "decided",
+            show(decided.model_dump()),
+            f'with the sampler "hist" alone, not "{sampler}"',
+        )
+    if not draft.knows("pruner"):
+        return
+    pruner = draft.parts["pruner"].name
+    if sampler == "grid" and pruner != "none":
+        yield refused("pruner", show(pruner), '"none", as the sampler is a grid')
+    elif sampler != "hist" and pruner == "hist":
+        yield refused("pruner", '"hist"', f'another pruner, as the sampler is "{sampler}"')
+
+
+def _pruner_faults(draft: Draft) -> Iterator[RefusedError]:
+    if not draft.knows("pruner", "epochs"):
+        return
+    fewest = getattr(draft.parts["pruner"], "min_epochs", None) or 1
+    epochs = draft.parts["epochs"]
+    if fewest > epochs:
+        yield refused(
+            "pruner.min_epochs", show(fewest), f"a whole number from 1 to epochs, {epochs}"
+        )
+
+
+def grid_faults(search: Mapping[str, Domain], trials: int | None) -> Iterator[RefusedError]:
+    """Why a space can't be sampled as a grid by so many trials (None: unknown)."""
+    points = 1
+    ranges = False
+    for name, domain in search.items():
+        if isinstance(domain, Range):
+            ranges = True
+            yield refused(f"search.{name}", str(domain), "a list, as the sampler is a grid")
+        else:
+            points *= len(domain)
+    if not ranges and trials is not None and trials > points:
+        yield refused("trials", str(trials), f"at most {points}, the points of the grid")
+
+
+def _enqueue_faults(draft: Draft) -> Iterator[RefusedError]:
+    search = draft.parts.get("search", {})
+    for number, configuration in enumerate(draft.parts.get("enqueue", ())):
+        key = f"enqueue[{number}]"
+        if configuration is None:
+            continue
+        if draft.knows("search") and draft.is_whole("search"):
+            yield from configuration_faults(key, search, configuration)
+            continue
+        # A name that isn't searched may be one that [search] misspells.
+        for name, value in configuration.items():
+            if name in search:
+                yield from configuration_faults(key, search, {name: value})
+            elif name not in hyperparameters.NAMES:
+                yield unknown_name(key, name)
+
+
+def _part_classes(draft: Draft) -> Iterator[RefusedError]:
+    """Numbers of images a class that fill no batch with whole classes."""
+    if not (
+        draft.knows("search", "fixed") and draft.is_whole("search") and draft.is_whole("fixed")
+    ):
+        return
+    domain = draft.parts["search"].get("batch_size")
+    for images_per_class in _possible(draft, "images_per_class"):
+        sizes = _possible(draft, "batch_size")
+        if isinstance(domain, Range):
+            # When these two hold whole classes, so does every other size of the range.
+            sizes = iter((int(domain.low), int(domain.low + (domain.step or 1))))
+        for batch_size in sizes:
+            if images_per_class and batch_size % images_per_class:
+                yield refused(
+                    "images_per_class",
+                    f"{images_per_class} with batch_size {batch_size}",
+                    hyperparameters.allowed("images_per_class"),
+                )
+                return
+
+
+def _possible(draft: Draft, name: str) -> Iterator[int]:
+    domain = draft.parts["search"].get(name)
+    if isinstance(domain, Range):
+        yield from range(int(domain.low), int(domain.high) + 1, int(domain.step or 1))
+    elif domain is not None:
+        yield from (int(value) for value in domain)
+    else:
+        yield int(draft.parts["fixed"].get(name, Hyperparameters.model_fields[name].default))

@@ -1,0 +1,115 @@
+"""The values that a hyperparameter may take in a search: a list of them, or a range."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from histsearch.search.refusals import refuse_all, refused, show
+from histsearch.training import hyperparameters
+from histsearch.training.hyperparameters import Value
+
+_MOST_VALUES = 1_000
+_MOST_STEPS = 1_000_000
+_STEP_TOLERANCE = 1e-9
+
+
+class Range(BaseModel):
+    """Every number from ``low`` to ``high``, in steps of ``step`` where one is given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    low: int | float
+    high: int | float
+    log: bool = False
+    step: int | float | None = None
+
+    def holds(self, value: object) -> bool:
+        """Whether ``value`` lies in the range and on its grid."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        if not self.low <= value <= self.high:
+            return False
+        return self.step is None or _on_grid(self.low, self.step, value)
+
+    def __str__(self) -> str:
+        scale = ", log scale" if self.log else ""
+        step = f" in steps of {self.step}" if self.step is not None else ""
+        return f"{self.low} to {self.high}{step}{scale}"
+
+
+def _on_grid(low: float, step: float, value: float) -> bool:
+    steps = (value - low) / step
+    return math.isclose(steps, round(steps), abs_tol=_STEP_TOLERANCE * max(1.0, abs(steps)))
+
+
+Domain = tuple[Value, ...] | Range
+
+
+def parse_domain(name: str, entry: object) -> Domain:
+    """The domain of hyperparameter ``name`` as a space gives it.
+
+    Raises:
+        RefusedError: It isn't one, or holds values that the hyperparameter can't take.
+    """
+    key = f"search.{name}"
+    if isinstance(entry, Range):
+        return entry
+    if isinstance(entry, list | tuple):
+        return _parse_choices(key, name, list(entry))
+    if isinstance(entry, dict) and hyperparameters.is_numeric(name):
+        return _parse_range(key, name, entry)
+    forms = f"a list of values, each {hyperparameters.allowed(name)}"
+    if hyperparameters.is_numeric(name):
+        forms += ", or a table {low, high, log, step}"
+    raise refused(key, show(entry), forms)
+
+
+def _parse_choices(key: str, name: str, values: list[Any]) -> tuple[Value, ...]:
+    if not values:
+        raise refused(key, show(values), "a list of at least one value")
+    if len(values) > _MOST_VALUES:
+        raise refused(key, f"{len(values):,} values", f"a list of up to {_MOST_VALUES:,} values")
+    _refuse_invalid(key, name, values)
+    if len(set(values)) < len(values):
+        raise refused(key, show(values), "every value once")
+    return tuple(values)
+
+
+def _parse_range(key: str, name: str, entry: dict[str, Any]) -> Range:
+    form = "a table {low, high, log, step} with low and high numbers, log true or false"
+    try:
+        domain = Range.model_validate(entry)
+    except ValidationError as error:
+        raise refused(key, show(entry), form) from error
+    _refuse_invalid(key, name, (domain.low, domain.high))
+    _check_range(key, name, domain)
+    return domain
+
+
+def _refuse_invalid(key: str, name: str, values: Iterable[object]) -> None:
+    allowed = hyperparameters.allowed(name)
+    invalid = (value for value in values if not hyperparameters.is_valid(name, value))
+    refuse_all(refused(key, show(value), allowed) for value in invalid)
+
+
+def _check_range(key: str, name: str, domain: Range) -> None:
+    low, high, step = domain.low, domain.high, domain.step
+    if low >= high:
+        raise refused(key, f"low {low}, high {high}", "low below high")
+    if domain.log and low <= 0:
+        raise refused(key, f"low {low} with log", "low > 0 on a log scale")
+    if step is None:
+        return
+    found = f"step {show(step)}"
+    if domain.log:
+        raise refused(key, f"{found} with log", "either step or log, not both")
+    if not 0 < step < math.inf or (hyperparameters.is_whole(name) and not isinstance(step, int)):
+        raise refused(key, found, "a step > 0, whole for whole numbers")
+    if step > high - low or not _on_grid(low, step, high):
+        raise refused(
+            key, f"low {low}, high {high}, {found}", "a step that leads from low exactly to high"
+        )
+    if (high - low) / step > _MOST_STEPS:
+        raise refused(key, found, f"a step that leads to high in up to {_MOST_STEPS:,} steps")

@@ -1,0 +1,44 @@
+"""Numbers in sentences: counts with their noun, values of hyperparameters."""
+
+from collections.abc import Iterable
+
+_EXACT_DIGITS = 6
+_SHOWN_DIGITS = 4
+
+
+def counted(number: int | str, noun: str) -> str:
+    """A count with its noun: "1 epoch", "12 epochs", "5,864 images", "3 classes".
+
+    Args:
+        number: The count, or how it is written already, such as "0.5".
+        noun: In the singular.
+    """
+    written = number if isinstance(number, str) else f"{number:,}"
+    return f"{written} {noun if written == '1' else _plural(noun)}"
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith("s"):
+        return noun + "es"
+    if noun.endswith("y"):
+        return noun.removesuffix("y") + "ies"
+    return noun + "s"
+
+
+def value_text(value: object) -> str:
+    """A hyperparameter's value for people.
+
+    A number of up to six significant digits, as people write one, stays exact, so that it can be
+    given to a command again; of a longer one, which a sampler drew or which binary fractions left
+    over, four digits are shown.
+    """
+    if not isinstance(value, float) or value == float(f"{value:.{_EXACT_DIGITS}g}"):
+        return str(value)
+    return str(float(f"{value:.{_SHOWN_DIGITS}g}"))
+
+
+def list_text(values: Iterable[object]) -> str:
+    """The values of a list on one line; exact where two would look the same."""
+    exact = [str(value) for value in values]
+    shown = [value_text(value) for value in values]
+    return ", ".join(shown if len(set(shown)) == len(exact) else exact)
