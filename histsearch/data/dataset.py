@@ -10,7 +10,7 @@ import numpy as np
 from histsearch.data.cars196 import read_cars196
 from histsearch.data.catalog import dataset_reader, dataset_subfolder
 from histsearch.data.cub200 import read_cub200
-from histsearch.data.file_system import UnreachableError
+from histsearch.data.file_system import unreachable
 from histsearch.data.folder import read_folder
 from histsearch.data.glyphs import read_glyphs
 from histsearch.data.image_set import ImageSet
@@ -86,9 +86,7 @@ def load_dataset(name: str, data_dir: Path) -> Dataset:
         dataset = _read(name, data_dir)
     except OSError as error:
         place = error.filename
-        raise UnreachableError(
-            Path(place) if isinstance(place, str) else data_dir, error
-        ) from error
+        raise unreachable(Path(place) if isinstance(place, str) else data_dir, error) from error
     check_queries("test", dataset.test, dataset.gallery)
     return dataset
 
@@ -111,4 +109,4 @@ def own_folder(name: str, data_dir: Path) -> Path:
     try:
         return path_below(data_dir, subfolder)
     except (OSError, ValueError) as error:
-        raise UnreachableError(data_dir / subfolder, error) from error
+        raise unreachable(data_dir / subfolder, error) from error

@@ -23,15 +23,26 @@ PLAIN_FILE = _KINDS[stat.S_IFREG]
 
 
 class UnreachableError(DataError):
-    """The file system refuses to tell what a folder holds, or what lies at a path."""
+    """What a folder holds, or what lies at a path, can't be told.
 
-    def __init__(self, path: Path, error: OSError | ValueError) -> None:
-        # The error of a path that no file can have, such as one with a NUL in it, has none.
-        reason = getattr(error, "strerror", None) or error
-        super().__init__(
-            f"{shortened(path)} can't be read ({reason}): grant access to it, mount its disk "
-            "again, or correct its name."
-        )
+    Attributes:
+        reason: Why, in words such as "Permission denied".
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def unreachable(path: Path, error: OSError | ValueError) -> UnreachableError:
+    """The error that tells users why the file system refuses a path."""
+    # The error of a path that no file can have, such as one with a NUL in it, has no strerror.
+    reason = str(getattr(error, "strerror", None) or error)
+    return UnreachableError(
+        f"{shortened(path)} can't be read ({reason}): grant access to it, mount its disk again, or "
+        "correct its name.",
+        reason,
+    )
 
 
 def shortened(text: object) -> str:
@@ -51,7 +62,7 @@ def kind_at(path: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        raise UnreachableError(path, error) from error
+        raise unreachable(path, error) from error
     return _KINDS.get(stat.S_IFMT(mode), "no file that can be read")
 
 
@@ -65,26 +76,27 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as listing:
             return sorted(listing, key=lambda entry: (composed(entry.name), entry.name))
     except (OSError, ValueError) as error:
-        raise UnreachableError(folder, error) from error
+        raise unreachable(folder, error) from error
 
 
 def leads_to_folder(entry: os.DirEntry[str]) -> bool:
     """Whether an entry of a folder is a folder, or a link to one.
 
     Raises:
-        UnreachableError: If that can't be told.
-        DataError: If it is a link that leads nowhere, as one to a disk that isn't mounted.
+        UnreachableError: If that can't be told, or it is a link that leads nowhere, as one to a
+            disk that isn't mounted does.
     """
     try:
         if entry.is_dir():
             return True
         is_link = entry.is_symlink()
     except OSError as error:
-        raise UnreachableError(Path(entry.path), error) from error
+        raise unreachable(Path(entry.path), error) from error
     if is_link and kind_at(Path(entry.path)) is None:
-        raise DataError(
+        raise UnreachableError(
             f"The link {shortened(entry.path)} leads nowhere: bring back the folder or file that "
-            "it stands for, or remove it."
+            "it stands for, or remove it.",
+            "a link that leads nowhere",
         )
     return False
 

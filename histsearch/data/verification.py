@@ -1,6 +1,6 @@
 """Checks that a data set is whole: its counts, its files, and what they hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,14 +51,17 @@ def inspect(name: str, data_dir: Path) -> Inspection:
     listed = read
     if name == "cub200":
         listed = listed_in_images_txt(data_dir) or read
-    kinds = {path: _kind(path) for path in dict.fromkeys((*read, *listed))}
-    present = [path for path in read if kinds[path] == PLAIN_FILE]
-    missing = sorted(path for path in set(listed) if kinds[path] is None)
+    kinds, unreachable = _look_for({*read, *listed})
+    present = [path for path in read if kinds.get(path) == PLAIN_FILE]
+    missing = sorted(path for path in set(listed) if kinds.get(path, PLAIN_FILE) is None)
     unlisted = sorted(set(present).difference(listed))
     odd = [f"{path} ({kind})" for path, kind in sorted(kinds.items()) if kind not in _USUAL]
+    unreached = [f"{path} ({reason})" for path, reason in sorted(unreachable.items())]
     faults = _size_faults(sizes, PUBLISHED.get(name, {}))
     if missing:
         faults.append(f"{_share(missing, listed)} listed images are missing: {_first(missing)}")
+    if unreached:
+        faults.append(f"{_share(unreached, read)} images can't be reached: {_first(unreached)}")
     if odd:
         faults.append(f"{_share(odd, read)} images aren't plain files: {_first(odd)}")
     if unlisted:
@@ -66,12 +69,16 @@ def inspect(name: str, data_dir: Path) -> Inspection:
     return Inspection(dataset, sizes, tuple(present), tuple(faults))
 
 
-def _kind(path: Path) -> str | None:
-    """What lies where an image should, in words, or why that can't be told."""
-    try:
-        return kind_at(path)
-    except UnreachableError as error:
-        return str(error.__cause__)
+def _look_for(paths: Iterable[Path]) -> tuple[dict[Path, str | None], dict[Path, str]]:
+    """What lies at each path, and of those of which that can't be told, why."""
+    kinds: dict[Path, str | None] = {}
+    unreachable: dict[Path, str] = {}
+    for path in paths:
+        try:
+            kinds[path] = kind_at(path)
+        except UnreachableError as error:
+            unreachable[path] = error.reason
+    return kinds, unreachable
 
 
 def decoding_faults(

@@ -124,6 +124,7 @@ def test_a_class_folder_on_a_disk_that_is_not_mounted_is_named(data: Path) -> No
     (data / "own" / "cow").symlink_to(data / "unmounted" / "cow")
     with pytest.raises(DataError, match=r"The link .*own/cow leads nowhere: bring back the folder"):
         load_dataset("folder:own", data)
+    assert {entry.name: entry.state for entry in take_inventory(data)}["folder:own"] == "unreadable"
 
 
 def test_a_link_around_in_a_circle_is_named(data: Path) -> None:

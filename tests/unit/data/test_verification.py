@@ -126,6 +126,18 @@ def test_what_is_no_plain_file_is_called_by_its_name(tmp_path: Path) -> None:
     assert inspection.paths == ()
 
 
+@pytest.mark.usefixtures("published")
+def test_images_that_can_not_be_reached_are_not_called_missing(tmp_path: Path) -> None:
+    images = prepared("sop", tmp_path) / "Stanford_Online_Products" / "chair_final"
+    for path in images.iterdir():
+        path.unlink()
+    images.rmdir()
+    # A link in a circle is refused to root as well.
+    images.symlink_to(images.name)
+    (fault,) = inspect("sop", tmp_path).faults
+    assert fault.startswith(f"2 of 4 images can't be reached: {images / '2_0.JPG'} (Too many ")
+
+
 def test_truncated_and_foreign_files_are_named_in_order(tmp_path: Path) -> None:
     contents = {"whole": jpeg(64), "cut": jpeg(64)[:-400], "text": b"no image", "last": jpeg()}
     paths = [tmp_path / f"{name}.jpg" for name in contents]
