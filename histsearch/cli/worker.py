@@ -208,7 +208,7 @@ def _work(name: str, device: str, gpu: "Gpu | None", request: _Request, stop: "S
     import torch
 
     from histsearch.database.storage import wait_for_answers
-    from histsearch.workers.device_fault import DEVICE_FAULT_EXIT_CODE
+    from histsearch.workers import exit_codes
     from histsearch.workers.metrics import serve
     from histsearch.workers.patience import patiently
     from histsearch.workers.provenance import device_name
@@ -243,5 +243,5 @@ def _work(name: str, device: str, gpu: "Gpu | None", request: _Request, stop: "S
             Worker(storage, settings, stop).run()
     except DeviceFaultError as error:
         log.error("the device of this process is lost: %s", error)
-        os._exit(DEVICE_FAULT_EXIT_CODE)  # what CUDA does at a usual exit may hang now
+        os._exit(exit_codes.DEVICE_FAULT)  # what CUDA does at a usual exit may hang now
     return 0

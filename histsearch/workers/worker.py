@@ -25,7 +25,8 @@ from histsearch.exceptions import (
 )
 from histsearch.search.space import Space
 from histsearch.studies.catalog import find_study, list_studies
-from histsearch.studies.claim import Claim, Ending
+from histsearch.studies.claim import Claim
+from histsearch.studies.endings import Ending
 from histsearch.studies.queue import (
     claim,
     database_time,
