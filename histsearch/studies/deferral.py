@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import and_, func, select
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from histsearch.database.tables import attempts, optuna_trials, workers
 from histsearch.studies.endings import Ending
@@ -53,9 +54,7 @@ def failed_here(connection: Connection, trial_ids: Sequence[int], worker_id: int
     if not trial_ids:
         return FailedHere((), ())
     mine = workers.alias("mine")
-    same_place = and_(
-        workers.c.host == mine.c.host, workers.c.gpu.is_not_distinct_from(mine.c.gpu)
-    )
+    same_place = and_(workers.c.host == mine.c.host, workers.c.gpu.is_not_distinct_from(mine.c.gpu))
     query = (
         select(
             attempts.c.trial_id,
@@ -63,20 +62,23 @@ def failed_here(connection: Connection, trial_ids: Sequence[int], worker_id: int
             attempts.c.worker_id,
             same_place.label("same_place"),
         )
-        .distinct(attempts.c.trial_id)
         .join(workers, workers.c.id == attempts.c.worker_id)
         .join(mine, mine.c.id == worker_id)
         .where(attempts.c.trial_id.in_(trial_ids))
-        .order_by(attempts.c.trial_id, attempts.c.number.desc())
+        .order_by(attempts.c.number)
     )
+    last = {row.trial_id: row for row in connection.execute(query)}
     lacking: set[int] = set()
     others: set[int] = set()
-    for row in connection.execute(query):
-        mine_alone = row.worker_id == worker_id
-        if row.ending == Ending.LACK and mine_alone:
+    for row in last.values():
+        if row.ending == Ending.LACK and row.worker_id == worker_id:
             lacking.add(row.trial_id)
-        elif row.ending == Ending.CRASHED and mine_alone:
-            others.add(row.trial_id)
-        elif row.ending in (Ending.STALLED, Ending.LOST_EARLY) and row.same_place:
+        elif _failed_otherwise(row, worker_id):
             others.add(row.trial_id)
     return FailedHere(lacking, others)
+
+
+def _failed_otherwise(row: Row[Any], worker_id: int) -> bool:
+    if row.ending == Ending.CRASHED:
+        return bool(row.worker_id == worker_id)
+    return row.ending in (Ending.STALLED, Ending.LOST_EARLY) and row.same_place

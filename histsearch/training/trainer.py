@@ -6,6 +6,7 @@ Yuan & Le-Phuoc 2023, Tables 8 and 9, as defaults.
 
 # N = batch size, H, W = image height and width, B = batches in an epoch
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,9 +28,12 @@ from histsearch.models.transforms import train_transform
 from histsearch.training.evaluation import embed_images
 from histsearch.training.hyperparameters import Hyperparameters
 
+# Torch's words for a learning rate of 1e38, by 0.1, as a step of float32.
+_OVERFLOW = re.compile(r"cannot be converted to type .* without overflow")
+
 
 class NonFiniteLossError(HistsearchError):
-    """The loss became NaN or infinite, which ends a run for good."""
+    """The loss, a weight or an embedding became NaN or infinite, which ends a run for good."""
 
 
 class InterruptedRunError(Exception):
@@ -81,7 +85,8 @@ class Trainer:
     Everything random (initial weights, order of images, augmentation) follows from
     ``settings.seed``, so a run repeated on the same machine gives the same curve.
 
-    ``on_warmup_epoch`` is called after each epoch of the warm-up, which `epochs` doesn't yield.
+    ``on_warmup_epoch`` is called after each epoch of the warm-up, which `epochs` doesn't yield, and
+    ``on_progress`` after each step of the work: a batch, or a part of a ranking.
 
     Attributes:
         finished_warmup_epochs: Epochs of the warm-up that are over.
@@ -99,6 +104,7 @@ class Trainer:
         loader_processes: int = 0,
         should_stop: Callable[[], bool] = _never,
         on_warmup_epoch: Callable[[], object] = _do_nothing,
+        on_progress: Callable[[], object] = _do_nothing,
     ) -> None:
         values = settings.hyperparameters
         torch.manual_seed(settings.seed)
@@ -133,6 +139,7 @@ class Trainer:
         self._train_seconds = 0.0
         self._should_stop = should_stop
         self._on_warmup_epoch = on_warmup_epoch
+        self._on_progress = on_progress
         self._batches = EpochBatches(
             images.labels_N,
             values.batch_size,
@@ -174,7 +181,7 @@ class Trainer:
                 when left out.
 
         Raises:
-            NonFiniteLossError: a batch gave a NaN or infinite loss.
+            NonFiniteLossError: a batch gave a NaN or infinite loss, or an epoch such weights.
             InterruptedRunError: ``should_stop`` turned true.
         """
         self._warm_up()
@@ -253,11 +260,11 @@ class Trainer:
             self.preprocessing,
             device=self.device,
             loader_processes=self.loader_processes,
-            on_batch=self._stop_if_asked,
+            on_batch=self._before_embedding,
         )
-        if not torch.isfinite(embedded.query_ND).all():
+        if not embedded.are_finite:
             raise NonFiniteLossError("the embeddings became NaN or infinite")
-        return embedded.recall(ks)
+        return embedded.recall(ks, on_chunk=self._on_progress)
 
     @property
     def _images_per_epoch(self) -> int:
@@ -294,6 +301,18 @@ class Trainer:
             self._losses_B[self.finished_batches] = self._train_batch(images_N3HW, labels_N)
             self.finished_batches += 1
             self._train_seconds = time.perf_counter() - started
+            self._on_progress()
+        self._check_weights()
+
+    def _check_weights(self) -> None:
+        """End a run whose last batches sent a weight out of range, which no loss has shown."""
+        for module in (self.network, self.loss):
+            if not all(torch.isfinite(weights).all() for weights in module.parameters()):
+                raise NonFiniteLossError("a weight became NaN or infinite")
+
+    def _before_embedding(self) -> None:
+        self._on_progress()
+        self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
         if self._should_stop():
@@ -307,5 +326,17 @@ class Trainer:
             raise NonFiniteLossError(f"the loss became {loss.item()}")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        self._step()
         return loss.detach()
+
+    def _step(self) -> None:
+        """Change the weights, by steps that a weight's type can hold."""
+        try:
+            self.optimizer.step()
+        except RuntimeError as error:
+            if _OVERFLOW.search(str(error)):
+                raise NonFiniteLossError(
+                    "a step of the optimizer is larger than its weights can hold; lower the "
+                    "learning rates or weight_decay"
+                ) from error
+            raise

@@ -92,20 +92,21 @@ class ProgressWatch:
         self._thread.join()
 
     @contextmanager
-    def watching(self, doing: str) -> Iterator[None]:
+    def watching(self, doing: str, *, begins_long: bool = False) -> Iterator[None]:
         """Expect progress within the block.
 
         Args:
             doing: What is done there, for messages.
+            begins_long: Whether the first step is known to be long.
         """
         with self._lock:
-            self._doing, self._is_long, self._longest = doing, False, None
+            self._doing, self._is_long, self._longest = doing, begins_long, None
             self._restart()
         try:
             yield
         finally:
             with self._lock:
-                self._doing = None
+                self._doing, self._is_long = None, False
 
     @contextmanager
     def long_step(self, doing: str) -> Iterator[None]:
@@ -128,7 +129,9 @@ class ProgressWatch:
         """Note that a step of the work is done: a batch, an image that was read."""
         with self._lock:
             now = self._now()
-            self._longest = max(self._longest or 0.0, now - self._since)
+            if not self._is_long:  # one that is says nothing of those that follow
+                self._longest = max(self._longest or 0.0, now - self._since)
+            self._is_long = False
             self._since = now
 
     def look(self) -> Stall | None:

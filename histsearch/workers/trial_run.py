@@ -5,7 +5,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,16 @@ from histsearch.models.checkpoint import dump_checkpoint
 from histsearch.studies import trial_record
 from histsearch.studies.checkpoints import model_key
 from histsearch.studies.claim import Claim, ClaimLostError
+from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import CheckpointStore
 from histsearch.training.hyperparameters import Value
 from histsearch.training.run_checkpoint import RunCheckpoints
 from histsearch.training.trainer import Epoch, InterruptedRunError, NonFiniteLossError, Trainer
 from histsearch.workers import metrics
-from histsearch.workers.device_fault import is_device_fault, is_out_of_memory
+from histsearch.workers.device_fault import is_device_fault
+from histsearch.workers.lack import Lack, find_lack
 from histsearch.workers.preparation import run_settings, split_images
+from histsearch.workers.progress_watch import ProgressWatch
 from histsearch.workers.provenance import peak_memory_mib, provenance, reset_peak_memory
 from histsearch.workers.registry import Activity
 from histsearch.workers.reporter import Reporter
@@ -46,11 +49,30 @@ log = logging.getLogger(__name__)
 # database is slow or away.
 _VERDICT_SECONDS = 5.0
 
+# Users search for the usual words.
+_PLAIN_WORDS = {Lack.GPU_MEMORY: "memory"}
+
 _STORE_PAUSES = (1.0, 5.0, 20.0)
 _GLANCE_SECONDS = 0.1
 
 LEFT_TO_GO_ON = (InterruptedRunError, StorageError, DataError, WeightsError, CheckpointError)
 """What ends a run without saying anything about its trial, which will go on elsewhere or later."""
+
+
+class RunShortOfError(Exception):
+    """A run ended for want of something that this machine has too little of.
+
+    Attributes:
+        lack: What it is.
+    """
+
+    def __init__(self, lack: Lack, reason: str) -> None:
+        super().__init__(reason)
+        self.lack = lack
+
+
+def _ignore(_: Study) -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -90,6 +112,8 @@ class TrialRunner:
         device: Where tensors live.
         loader_processes: Processes that decode images; 0 decodes in this one.
         should_stop: Asked between batches; true interrupts the run.
+        watch: Told of every step of a run.
+        on_epoch: Called with the study of each epoch that was trained.
     """
 
     worker: str
@@ -100,6 +124,8 @@ class TrialRunner:
     device: torch.device
     loader_processes: int
     should_stop: Callable[[], bool]
+    watch: ProgressWatch = field(default_factory=ProgressWatch)
+    on_epoch: Callable[[Study], object] = _ignore
 
     def run(self, claim: Claim, dataset: Dataset) -> Outcome:
         """Train the trial and report what it shows, all but the outcome itself.
@@ -110,19 +136,21 @@ class TrialRunner:
             WeightsError: the weights can't be read here.
             StoreFullError: there is no room for the run's state.
             CheckpointError: the states of earlier attempts can't be reached.
+            RunShortOfError: this machine has too little memory, say.
         """
         reset_peak_memory(self.device)
         kind = _RetrainRun if claim.study.definition.kind == "retrain" else _SearchRun
         try:
-            run = kind(self, claim, dataset)
-            outcome = run.to_its_end()
+            with self.watch.watching("training"):
+                outcome = kind(self, claim, dataset).to_its_end()
         except NonFiniteLossError as error:
             self.reporter.report(lambda: claim.record({trial_record.DIVERGED: True}))
             outcome = Outcome(TrialState.PRUNED, reason=str(error))
-        except (RuntimeError, MemoryError) as error:
-            if is_device_fault(error) or not is_out_of_memory(error):
+        except (RuntimeError, OSError, MemoryError) as error:
+            lack = None if is_device_fault(error) else find_lack(error)
+            if lack is None:
                 raise
-            outcome = Outcome(TrialState.FAIL, reason=self._out_of_memory(claim))
+            raise RunShortOfError(lack, self._out_of(lack, claim)) from error
         except LEFT_TO_GO_ON:
             raise
         except HistsearchError as error:
@@ -134,9 +162,10 @@ class TrialRunner:
 
     def forget(self, claim: Claim) -> None:
         """Remove the saved states of a trial that is over."""
-        _run_checkpoints(self, claim, identity="").delete()
+        with self.watch.long_step("removing its states"):
+            _run_checkpoints(self, claim, identity="").delete()
 
-    def _out_of_memory(self, claim: Claim) -> str:
+    def _out_of(self, lack: Lack, claim: Claim) -> str:
         space = claim.study.definition.space
         batch_size = space.hyperparameters(_configuration(claim)).batch_size
         used = peak_memory_mib(self.device)
@@ -144,7 +173,9 @@ class TrialRunner:
         if self.device.type == "cuda":
             total = f" of {torch.cuda.get_device_properties(self.device).total_memory // 2**20}"
             torch.cuda.empty_cache()
-        return f"out of memory at batch size {batch_size}: {used}{total} MiB were in use"
+        return f"out of {_PLAIN_WORDS.get(lack, lack.value)} at batch size {batch_size}: " + (
+            f"{used}{total} MiB were in use"
+        )
 
 
 def _configuration(claim: Claim) -> dict[str, Value]:
@@ -203,14 +234,16 @@ class _Run(ABC):
 
     def to_its_end(self) -> Outcome:
         """Run until there is an outcome; an interrupted run is saved where it stands."""
-        trainer = Trainer(
-            self.settings,
-            self.training_images(),
-            device=self.runner.device,
-            loader_processes=self.runner.loader_processes,
-            should_stop=self.should_stop,
-            on_warmup_epoch=lambda: self.save(trainer),
-        )
+        with self.runner.watch.long_step("building the network"):
+            trainer = Trainer(
+                self.settings,
+                self.training_images(),
+                device=self.runner.device,
+                loader_processes=self.runner.loader_processes,
+                should_stop=self.should_stop,
+                on_warmup_epoch=lambda: self.save(trainer),
+                on_progress=self.runner.watch.progress,
+            )
         self.resume(trainer)
         try:
             return self.outcome(trainer)
@@ -273,11 +306,15 @@ class _Run(ABC):
         """
         for pause in _STORE_PAUSES:
             try:
-                return self.checkpoints.load()
+                return self._load()
             except CheckpointError as error:
                 log.warning("%s  %s Trying again in %g s.", self.claim.label, error, pause)
                 self.pause(pause)
-        return self.checkpoints.load()
+        return self._load()
+
+    def _load(self) -> dict[str, Any] | None:
+        with self.runner.watch.long_step("loading its state"):
+            return self.checkpoints.load()
 
     def pause(self, seconds: float) -> None:
         """Wait, but no longer than the run makes sense."""
@@ -290,7 +327,8 @@ class _Run(ABC):
     def save(self, trainer: Trainer) -> bool:
         """Keep the state of now; whether that could be done."""
         epochs = [asdict(epoch) for epoch in self.finished]
-        return self.checkpoints.save({"trainer": trainer.state_dict(), "epochs": epochs})
+        with self.runner.watch.long_step("saving its state"):
+            return self.checkpoints.save({"trainer": trainer.state_dict(), "epochs": epochs})
 
     def note(self, trainer: Trainer, epoch: Epoch) -> None:
         """Take in an epoch: log it, show it, report it, save the state after it."""
@@ -302,6 +340,7 @@ class _Run(ABC):
             "epoch",
             **asdict(epoch),
         )
+        self.runner.on_epoch(self.study)
         metrics.EPOCHS.labels(self.study.name).inc()
         metrics.EPOCH_SECONDS.labels(self.study.name).inc(epoch.seconds)
         metrics.IMAGES_PER_SECOND.set(epoch.images_per_second)
@@ -500,7 +539,8 @@ class _RetrainRun(_Run):
             },
         )
         try:
-            self.runner.checkpoints.write(key, content)
+            with self.runner.watch.long_step("saving its model"):
+                self.runner.checkpoints.write(key, content)
         except StoreFullError:
             raise
         except CheckpointError as error:
