@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from histsearch.data.image_set import ImageSet
+from histsearch.data.plain_files import check_plain
 from histsearch.exceptions import DataError
 
 SPLIT_FILE = "split.csv"
@@ -40,7 +41,9 @@ def read_folder(root: Path) -> tuple[ImageSet, ImageSet]:
     classes = sorted({name for _, name in files})
     _check_no_ready_split(root, classes)
     split_file = root / SPLIT_FILE
-    split_of = _read_split(split_file, classes) if split_file.is_file() else _halve(classes)
+    # Whatever has that name is meant to be read, even if it can't be.
+    is_split = os.path.lexists(split_file)
+    split_of = _read_split(split_file, classes) if is_split else _halve(classes)
     train, test = (
         [(path, name) for path, name in files if split_of[name] == half]
         for half in ("train", "test")
@@ -71,8 +74,12 @@ def _list_images(root: Path) -> Iterator[tuple[Path, str]]:
         seen.add(real)
         # os.walk descends into what is left of the list, in its order.
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        if any(_is_image(name) for name in names):
+            # Beside images a folder named like one is no class: it is refused when it is read.
+            names += [name for name in subfolders if _is_image(name)]
+            subfolders[:] = [name for name in subfolders if not _is_image(name)]
         for name in sorted(names):
-            if name.startswith(".") or not name.lower().endswith(_SUFFIXES):
+            if not _is_image(name):
                 continue
             path = Path(folder, name)
             if path.parent == root:
@@ -81,6 +88,10 @@ def _list_images(root: Path) -> Iterator[tuple[Path, str]]:
                     f"as {root} must hold {_LAYOUT}."
                 )
             yield path, path.parent.relative_to(root).as_posix()
+
+
+def _is_image(name: str) -> bool:
+    return not name.startswith(".") and name.lower().endswith(_SUFFIXES)
 
 
 def _halve(classes: list[str]) -> dict[str, str]:
@@ -119,6 +130,7 @@ def _read_split(split_file: Path, classes: list[str]) -> dict[str, str]:
 def _split_rows(split_file: Path) -> Iterator[tuple[int, str, str]]:
     """Yield line number, class and split of each row below the header."""
     try:
+        check_plain(split_file)
         lines = split_file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from histsearch.data.cub200 import listed_in_images_txt
 from histsearch.data.dataset import load_dataset
+from histsearch.data.plain_files import other_kind
 from histsearch.data.published import PUBLISHED, Size
 from histsearch.data.readable_images import unreadable_files
 
@@ -45,11 +46,15 @@ def inspect(name: str, data_dir: Path) -> Inspection:
     listed = read
     if name == "cub200":
         listed = listed_in_images_txt(data_dir) or read
-    missing = sorted(set(listed).difference(present))
+    others = {path: kind for path in {*read, *listed} if (kind := other_kind(path))}
+    missing = sorted(set(listed).difference(present, others))
     unlisted = sorted(set(present).difference(listed))
     faults = _size_faults(sizes, PUBLISHED.get(name, {}))
     if missing:
         faults.append(f"{_share(missing, listed)} listed images are missing: {_first(missing)}")
+    if others:
+        named = [f"{path} ({others[path]})" for path in sorted(others)]
+        faults.append(f"{_share(named, read)} images are no plain files: {_first(named)}")
     if unlisted:
         faults.append(f"{_share(unlisted, read)} images aren't listed: {_first(unlisted)}")
     return Inspection(sizes, tuple(present), tuple(faults))

@@ -27,6 +27,7 @@ from histsearch.models.network import build_network
 from histsearch.models.transforms import train_transform
 from histsearch.training.evaluation import embed_images
 from histsearch.training.hyperparameters import Hyperparameters
+from histsearch.training.state_check import UnfitStateError, check_form, check_optimizer
 
 # Torch's words for a learning rate of 1e38, by 0.1, as a step of float32.
 _OVERFLOW = re.compile(r"cannot be converted to type .* without overflow")
@@ -224,12 +225,38 @@ class Trainer:
             "cuda_random": torch.cuda.get_rng_state(self.device) if self._on_gpu else None,
         }
 
+    def check_state_dict(self, state: object) -> None:
+        """Make sure that `load_state_dict` could load a state of another process.
+
+        Raises:
+            UnfitStateError: it is no state of a run with the same settings and images.
+        """
+        expected = self.state_dict()
+        del expected["optimizer"]  # its own grows with the first step
+        if not isinstance(state, Mapping) or "optimizer" not in state:
+            raise UnfitStateError("it holds no state of a run")
+        rest = {key: value for key, value in state.items() if key != "optimizer"}
+        check_form(rest, expected, "the state")
+        check_optimizer(state["optimizer"], self.optimizer, "the state.optimizer")
+        limits = {
+            "finished_warmup_epochs": self.settings.hyperparameters.warmup_epochs,
+            "finished_epochs": self.settings.epochs,
+            "finished_batches": len(self._batches),
+        }
+        for name, most in limits.items():
+            if not 0 <= state[name] <= most:
+                raise UnfitStateError(f"the state.{name} is {state[name]}, expected at most {most}")
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a state of a run with the same settings, images and type of device.
 
         On a CPU, and on a GPU with deterministic algorithms, the rest of the run is bit for bit
         that of one that was never stopped.
+
+        Raises:
+            UnfitStateError: it is no state of such a run; nothing of it is loaded then.
         """
+        self.check_state_dict(state)
         self.finished_warmup_epochs = state["finished_warmup_epochs"]
         self.finished_epochs = state["finished_epochs"]
         self.finished_batches = state["finished_batches"]

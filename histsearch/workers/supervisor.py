@@ -150,13 +150,15 @@ class _GpuWorker:
             failure for failure in self._failures if now - failure.time < FAILURE_WINDOW_SECONDS
         ]
         if len(self._failures) >= MOST_FAILURES:
+            reasons = [failure.reason for failure in self._failures]
             log.error(
                 "GPU %s is out of service: its worker failed %d times within %g minutes (%s); "
-                "look at nvidia-smi -q, then restart this supervisor",
+                "look at %s, then restart this supervisor",
                 self._gpu,
-                len(self._failures),
+                len(reasons),
                 FAILURE_WINDOW_SECONDS / 60,
-                ", ".join(failure.reason for failure in self._failures),
+                ", ".join(reasons),
+                _likely_cause(reasons),
             )
             self.exit_code = exit_codes.DEVICE_FAULT
             return
@@ -185,6 +187,15 @@ def _stop_with(supervisor: int) -> None:
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     end_with_parent(supervisor, signal.SIGTERM)
+
+
+def _likely_cause(reasons: Sequence[str]) -> str:
+    """What to look at after so many failures of a GPU's worker."""
+    if set(reasons) == {_in_words(exit_codes.STALLED)}:
+        return "the disks of images and checkpoints, and nvidia-smi -q"
+    if set(reasons) == {_in_words(-signal.SIGKILL)}:
+        return "the memory that is left here (dmesg names what was killed for want of it)"
+    return "nvidia-smi -q"
 
 
 def _in_words(code: int) -> str:

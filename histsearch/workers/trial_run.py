@@ -4,9 +4,9 @@ import copy
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import CheckpointStore
 from histsearch.training.hyperparameters import Value
 from histsearch.training.run_checkpoint import RunCheckpoints
+from histsearch.training.state_check import UnfitStateError, check_form
 from histsearch.training.trainer import Epoch, InterruptedRunError, NonFiniteLossError, Trainer
 from histsearch.workers import metrics
 from histsearch.workers.device_fault import is_device_fault
@@ -191,6 +192,26 @@ def _reached(trainer: Trainer) -> str:
     return done + (f", batch {trainer.finished_batches}" if trainer.finished_batches else "")
 
 
+def _check_state(trainer: Trainer, epoch: Epoch, state: object) -> None:
+    """Make sure that a run can go on from a saved state.
+
+    Args:
+        trainer: A trainer of the run.
+        epoch: An epoch of such a run.
+        state: What was saved.
+
+    Raises:
+        UnfitStateError: it is none of such a run.
+    """
+    if not isinstance(state, Mapping) or state.keys() != {"trainer", "epochs"}:
+        raise UnfitStateError("it lacks the trainer or its epochs")
+    trainer.check_state_dict(state["trainer"])
+    finished = state["trainer"]["finished_epochs"]
+    check_form(state["epochs"], [asdict(epoch)] * finished, "its epochs")
+    if [one["number"] for one in state["epochs"]] != list(range(1, finished + 1)):
+        raise UnfitStateError("its epochs are numbered otherwise")
+
+
 def _run_checkpoints(runner: TrialRunner, claim: Claim, identity: str) -> RunCheckpoints:
     run = f"{claim.study.name}/{claim.trial.number}-{claim.study.definition.key}.run"
     return RunCheckpoints(runner.checkpoints, run, claim.attempt, identity)
@@ -198,6 +219,8 @@ def _run_checkpoints(runner: TrialRunner, claim: Claim, identity: str) -> RunChe
 
 class _Run(ABC):
     """What the runs of a search and of a retraining have in common."""
+
+    any_epoch = Epoch(number=1, loss=0.0, recall_at_1=None, seconds=0.0, images_per_second=0.0)
 
     def __init__(self, runner: TrialRunner, claim: Claim, dataset: Dataset) -> None:
         self.runner = runner
@@ -287,7 +310,7 @@ class _Run(ABC):
 
     def resume(self, trainer: Trainer) -> None:
         """Go on from the saved state of an earlier attempt, where there is one."""
-        state = self.saved_state() if self.claim.attempt > 1 else None
+        state = self.saved_state(trainer) if self.claim.attempt > 1 else None
         if state is not None:
             trainer.load_state_dict(state["trainer"])
             self.finished = [Epoch(**epoch) for epoch in state["epochs"]]
@@ -298,23 +321,23 @@ class _Run(ABC):
             # The attempt before may have ended with the last of its reports undelivered.
             self.record(self.progress(trainer), self.curve())
 
-    def saved_state(self) -> dict[str, Any] | None:
-        """The state to go on from; a store that doesn't answer is given some time to.
+    def saved_state(self, trainer: Trainer) -> dict[str, Any] | None:
+        """The state that a trainer can go on from; a store that doesn't answer is given some time.
 
         Raises:
             CheckpointError: it didn't.
         """
         for pause in _STORE_PAUSES:
             try:
-                return self._load()
+                return self._load(trainer)
             except CheckpointError as error:
                 log.warning("%s  %s Trying again in %g s.", self.claim.label, error, pause)
                 self.pause(pause)
-        return self._load()
+        return self._load(trainer)
 
-    def _load(self) -> dict[str, Any] | None:
+    def _load(self, trainer: Trainer) -> dict[str, Any] | None:
         with self.runner.watch.long_step("loading its state"):
-            return self.checkpoints.load()
+            return self.checkpoints.load(partial(_check_state, trainer, self.any_epoch))
 
     def pause(self, seconds: float) -> None:
         """Wait, but no longer than the run makes sense."""
@@ -416,6 +439,7 @@ class _Run(ABC):
 class _SearchRun(_Run):
     """Trains on part of the training classes, validates each epoch, and may be pruned."""
 
+    any_epoch = replace(_Run.any_epoch, recall_at_1=0.0)
     left_after: int | None = None
 
     def facts(self) -> dict[str, Any]:
