@@ -38,7 +38,8 @@ class WatchTimes:
     Attributes:
         factor: A step may take so many times the longest one so far,
         least: but always so long.
-        first: The limit of the first step, which loads and starts what the others find there.
+        first: The limit of the first step, which loads and starts what the others find there, so
+            that it sets no measure; and of the second.
         long_step: The limit of a step that is known to be long and can't be divided.
         glance: Time between two looks.
     """
@@ -80,6 +81,7 @@ class ProgressWatch:
         self._thread = threading.Thread(target=self._watch, name="progress watch", daemon=True)
         self._doing: str | None = None
         self._is_long = False
+        self._has_begun = False
         self._longest: float | None = None
         self._since = self._seen = clock()
 
@@ -100,7 +102,8 @@ class ProgressWatch:
             begins_long: Whether the first step is known to be long.
         """
         with self._lock:
-            self._doing, self._is_long, self._longest = doing, begins_long, None
+            self._doing, self._is_long = doing, begins_long
+            self._has_begun, self._longest = False, None
             self._restart()
         try:
             yield
@@ -129,9 +132,9 @@ class ProgressWatch:
         """Note that a step of the work is done: a batch, an image that was read."""
         with self._lock:
             now = self._now()
-            if not self._is_long:  # one that is says nothing of those that follow
+            if self._has_begun:
                 self._longest = max(self._longest or 0.0, now - self._since)
-            self._is_long = False
+            self._has_begun, self._is_long = True, False
             self._since = now
 
     def look(self) -> Stall | None:

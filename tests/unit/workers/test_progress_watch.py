@@ -46,8 +46,10 @@ def watched() -> Watched:
     return Watched()
 
 
-def test_the_first_batch_has_ten_minutes(watched: Watched) -> None:
+@pytest.mark.parametrize("before", [0, 1])
+def test_the_first_batches_have_ten_minutes(watched: Watched, before: int) -> None:
     with watched.watch.watching("training"):
+        watched.steps(before, 100)
         assert watched.wait(600) is None
         assert str(watched.wait(1)) == "no progress for 601 s while training"
 
@@ -57,6 +59,7 @@ def test_a_later_one_has_ten_times_the_longest_so_far_and_at_least_a_minute(
     watched: Watched, batch: float, limit: float
 ) -> None:
     with watched.watch.watching("training"):
+        watched.steps(1, 500)
         watched.steps(1, batch)
         watched.steps(3, 1)
         assert watched.wait(limit) is None
@@ -84,7 +87,7 @@ def test_a_step_that_is_known_to_be_long_has_an_hour_and_sets_no_measure(watched
 def test_the_first_step_may_be_long_without_setting_a_measure(watched: Watched) -> None:
     with watched.watch.watching("reading images", begins_long=True):
         watched.steps(1, 3000)
-        watched.steps(2, 1)
+        watched.steps(1, 1)
         assert watched.wait(61) is not None
 
 
@@ -132,8 +135,8 @@ import os, sys
 from histsearch.workers.progress_watch import ProgressWatch, WatchTimes
 times = WatchTimes(least=1.0, first=1.0, glance=0.05)
 with ProgressWatch(lambda _: os._exit(74), times) as watch, watch.watching("training"):
-    watch.progress()
-    watch.progress()
+    for _ in range(3):
+        watch.progress()
     print("ready", flush=True)
     sys.stdin.readline()
 print("torch" in sys.modules, flush=True)
