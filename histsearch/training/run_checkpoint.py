@@ -119,7 +119,7 @@ class RunCheckpoints:
             self._remove(range(1, self._attempt))
         return True
 
-    def load(self, check: Callable[[Any], None] = _accept) -> Any | None:
+    def load(self, check: Callable[[Any], None] = _accept) -> dict[str, Any] | None:
         """The newest state that is whole and of this run, with tensors on the CPU; None if none.
 
         The last attempt that has one counts. What is passed over is logged.

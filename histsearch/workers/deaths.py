@@ -66,7 +66,9 @@ class Deaths:
 
     def __str__(self) -> str:
         count = len(self._configurations)
-        return "1 configuration" if count == 1 else f"{count} configurations"
+        if count > 1:
+            return f"{count} configurations died here in a row"
+        return f"the same configuration died here {max(self._tries.values())} times in a row"
 
 
 def _smallest_batch_size(space: Space, fixed: float) -> float:

@@ -62,7 +62,7 @@ _HURRIED_SECONDS = 2.0
 
 
 def _short_of(lack: Lack, found: str) -> LackError:
-    return LackError(f"found {found}: this machine is short of {lack.value}; {lack.advice()}")
+    return LackError(f"{found}: this machine is short of {lack.value}; {lack.advice()}")
 
 
 def _fate(states: Sequence[TrialState]) -> str:
@@ -393,14 +393,8 @@ class Worker:
         if told:
             deaths.note_crash(self._configuration(claimed))
         if deaths.are_too_many:
-            found = f"{deaths} of {claimed.study.name} crashed here in a row"
-            self._leave(
-                claimed.study,
-                LackError(
-                    f"found {found}, at last with {reason}; mend what this machine lacks, or try "
-                    "another"
-                ),
-            )
+            advice = "mend what the log shows, or use another machine"
+            self._leave(claimed.study, LackError(f"{deaths} ({reason}); {advice}"))
 
     def _return_for_want(self, claimed: Claim, error: RunShortOfError) -> None:
         """Have others try a trial for which this machine has too little of something.
@@ -420,8 +414,7 @@ class Worker:
         deaths = self._deaths_of(claimed.study)
         deaths.note_lack(claimed.trial.number, self._configuration(claimed))
         if deaths.are_too_many:
-            found = f"{deaths} of {claimed.study.name} died here in a row, at last {reason}"
-            self._leave(claimed.study, _short_of(error.lack, found))
+            self._leave(claimed.study, _short_of(error.lack, f"{deaths} ({reason})"))
 
     def _deaths_of(self, study: Study) -> Deaths:
         return self._deaths.setdefault(study.id, Deaths(study.definition.space))

@@ -45,11 +45,10 @@ def test_every_batch_and_every_part_of_a_ranking_is_progress(
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(
-            (rate, value)
-            for rate in ("lr", "lr_hgnn", "lr_distributions")
-            for value in (1e38, 9e99)
-        ),
+        ("lr", 1e38),
+        ("lr", 9e99),
+        ("lr_hgnn", 1e38),
+        ("lr_distributions", 1e38),
         ("weight_decay", 1e300),
         ("tau", 1e300),
         ("alpha", 1e300),

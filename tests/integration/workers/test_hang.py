@@ -1,5 +1,6 @@
 """A worker whose main thread hangs, as over a disk that doesn't answer."""
 
+import logging
 import multiprocessing
 import os
 import re
@@ -32,6 +33,7 @@ LIMIT_SECONDS = 120.0
 
 def hang_in_the_second_epoch(url: URL, data_dir: Path, checkpoints: Path, pipe: Path) -> None:
     """A worker that opens a pipe which nobody writes to, in a process of its own."""
+    logging.basicConfig(filename=pipe.with_name("log"), force=True)
     train_batch = Trainer._train_batch
 
     def hang(trainer: Trainer, images: Any, labels: Any) -> Any:
@@ -43,7 +45,7 @@ def hang_in_the_second_epoch(url: URL, data_dir: Path, checkpoints: Path, pipe: 
             pipe.open("rb")
         return train_batch(trainer, images, labels)
 
-    Trainer._train_batch = hang  # type: ignore[method-assign]
+    pytest.MonkeyPatch().setattr(Trainer, "_train_batch", hang)
     hurried = replace(
         settings(data_dir),
         checkpoints=str(checkpoints),
@@ -59,7 +61,6 @@ def test_a_run_that_hangs_is_noticed_goes_back_and_ends_its_process(
     stripes: dict[str, Any],
     data_dir: Path,
     tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
 ) -> None:
     study = create(storage, stripes, trials=1)
     pipe = tmp_path / "pipe"
@@ -91,7 +92,7 @@ def test_a_run_that_hangs_is_noticed_goes_back_and_ends_its_process(
     (hanging,) = list_workers(storage)
     shown = hanging.activity
     assert (shown.word, shown.study, shown.trial, shown.epoch) == ("stalled", "stripes", 0, 1)
-    assert "stripes #0  hangs: no progress for " in capfd.readouterr().err
+    assert "stripes #0  hangs: no progress for " in (tmp_path / "log").read_text()
 
     second = claim(study, signed_on(storage))
     assert isinstance(second, Claim)

@@ -42,16 +42,17 @@ def test_ten_configurations_are_too_many_whatever_their_batch() -> None:
     assert not deaths.are_too_many
     deaths.note_lack(18, {"batch_size": 18})
     assert deaths.are_too_many
-    assert str(deaths) == "10 configurations"
+    assert str(deaths) == "10 configurations died here in a row"
 
 
 def test_a_trial_is_tried_three_times_where_nothing_else_is_left() -> None:
     deaths = Deaths(space(fixed={"batch_size": 8}, search={"tau": [8, 16]}))
-    for tries in range(3):
-        assert not deaths.are_too_many, tries
+    enough = []
+    for _ in range(3):
         deaths.note_lack(0, {"tau": 8})
-    assert deaths.are_too_many
-    assert str(deaths) == "1 configuration"
+        enough.append(deaths.are_too_many)
+    assert enough == [False, False, True]
+    assert str(deaths) == "the same configuration died here 3 times in a row"
 
 
 def test_an_epoch_begins_the_count_anew_and_then_every_lack_tells() -> None:

@@ -58,7 +58,7 @@ def test_a_lack_is_known_by_its_errors(error: Exception, lack: Lack | None) -> N
 
 def test_the_advice_names_what_there_is_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "--shm-size" in Lack.SHARED_MEMORY.advice()
-    assert "/dev/shm holds" in Lack.SHARED_MEMORY.advice()
+    assert "shm holds" in Lack.SHARED_MEMORY.advice()
     assert "MiB (" in Lack.MEMORY.advice()
     limits = {resource.RLIMIT_AS: 300 * 2**20, resource.RLIMIT_NOFILE: 64}
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (limits[kind], limits[kind]))
