@@ -184,6 +184,7 @@ def _supervise(gpus: list["Gpu"], request: _Request) -> int:
 
 def _serve(gpu: "Gpu | None", request: _Request) -> int:
     """Become the worker of one device: pin first, listen for signals, then import torch."""
+    from histsearch.workers import exit_codes
     from histsearch.workers.stop_request import StopRequest
 
     device = pin(gpu)
@@ -201,14 +202,15 @@ def _serve(gpu: "Gpu | None", request: _Request) -> int:
         if request.log_format == LogFormat.text:
             raise
         log.error("%s", error)  # where lines are read by a program, the last one is no other
-        return 2
+        return exit_codes.USER_ERROR
 
 
 def _work(name: str, device: str, gpu: "Gpu | None", request: _Request, stop: "StopRequest") -> int:
     import torch
 
     from histsearch.database.storage import wait_for_answers
-    from histsearch.workers.device_fault import DEVICE_FAULT_EXIT_CODE
+    from histsearch.workers import exit_codes
+    from histsearch.workers.lack import LackError
     from histsearch.workers.metrics import serve
     from histsearch.workers.patience import patiently
     from histsearch.workers.provenance import device_name
@@ -241,7 +243,10 @@ def _work(name: str, device: str, gpu: "Gpu | None", request: _Request, stop: "S
         storage = patiently(lambda: open_storage(request.storage), request.database_patience, stop)
         if storage is not None:
             Worker(storage, settings, stop).run()
+    except LackError as error:
+        log.error("%s", error)
+        return exit_codes.LACK
     except DeviceFaultError as error:
         log.error("the device of this process is lost: %s", error)
-        os._exit(DEVICE_FAULT_EXIT_CODE)  # what CUDA does at a usual exit may hang now
+        os._exit(exit_codes.DEVICE_FAULT)  # what CUDA does at a usual exit may hang now
     return 0

@@ -66,6 +66,19 @@ def kind_at(path: Path) -> str | None:
     return _KINDS.get(stat.S_IFMT(mode), "no file that can be read")
 
 
+def check_plain(path: Path) -> None:
+    """Make sure that a path leads to a plain file, before it is opened.
+
+    To open a FIFO may wait for ever, and a device may do something.
+
+    Raises:
+        OSError: If it leads to something else, or that can't be told.
+    """
+    kind = _KINDS.get(stat.S_IFMT(path.stat().st_mode), "no file that can be read")
+    if kind != PLAIN_FILE:
+        raise OSError(f"it is {kind}, allowed: plain files")
+
+
 def entries(folder: Path) -> list[os.DirEntry[str]]:
     """Everything in a folder, in the order of the names as they read, composed.
 

@@ -2,6 +2,7 @@
 
 # N = images, C = classes, H, W = image height and width
 
+import errno
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, Self
@@ -10,8 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from histsearch.data.file_system import check_plain
 from histsearch.data.pixels import ToRGB, reference_rgb
 from histsearch.exceptions import DataError
+
+_NOT_THE_FILES_FAULT = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 DECODED_CACHE_BYTES = 256 * 2**20
 """Most memory, per process, that the decoded images of one set of files may take."""
@@ -102,13 +106,18 @@ def decode(path: Path, to_rgb: ToRGB = reference_rgb) -> Image.Image:
     """Read an image file in RGB mode.
 
     Raises:
-        UnreadableImageError: If the file is missing or holds no image that can be read.
+        UnreadableImageError: If the file is missing, is no plain file or holds no image that can be
+            read.
+        OSError: If this process may open no more files, or has no memory left.
     """
     try:
+        check_plain(path)
         with Image.open(path) as image:
             return to_rgb(image)
     # Pillow reports damaged files with any of these, depending on the format.
     except (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, OSError) and error.errno in _NOT_THE_FILES_FAULT:
+            raise
         raise UnreadableImageError(
             f"The image {path} can't be read ({error}): replace it, remove it from the data set, "
             'or set on_bad_image = "skip" in the space.'

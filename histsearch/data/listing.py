@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from histsearch.data.file_system import check_plain
 from histsearch.exceptions import DataError
 
 
@@ -29,6 +30,7 @@ def read_listing(path: Path, *, header_lines: int, columns: tuple[str, ...]) -> 
         DataError: If the file is missing, isn't text, or a row has another number of fields.
     """
     try:
+        check_plain(path)
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(

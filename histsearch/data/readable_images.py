@@ -4,7 +4,7 @@ import logging
 import math
 import multiprocessing
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,13 @@ _FILES_A_TASK = 32
 _FEWEST_CLASSES = 2
 
 
-def without_unreadable(dataset: Dataset, processes: int) -> Dataset:
+def _do_nothing() -> None:
+    return None
+
+
+def without_unreadable(
+    dataset: Dataset, processes: int, on_image: Callable[[], object] = _do_nothing
+) -> Dataset:
     """Leave out the images that can't be decoded, and the classes that have none left.
 
     A class goes when a part loses all its images of it. From query and gallery it goes together,
@@ -33,6 +39,7 @@ def without_unreadable(dataset: Dataset, processes: int) -> Dataset:
     Args:
         dataset: Each of its image files is decoded once; images in memory need no check.
         processes: Processes that decode; with 0 or 1 this one does.
+        on_image: Called after each image.
 
     Returns:
         The reduced data set, or ``dataset`` itself if all its images can be read.
@@ -43,7 +50,7 @@ def without_unreadable(dataset: Dataset, processes: int) -> Dataset:
     parts = dataset.parts()
     paths = list(dict.fromkeys(path for images in parts.values() for path in images.paths))
     unreadable: set[Path] = set()
-    for path, reason in unreadable_files(paths, processes, dataset.train.to_rgb):
+    for path, reason in unreadable_files(paths, processes, dataset.train.to_rgb, on_image):
         log.warning("left out the image %s, which can't be read (%s)", path, reason)
         unreadable.add(path)
     if not unreadable:
@@ -84,7 +91,10 @@ def _without_files(images: ImageSet, unreadable: Collection[Path]) -> ImageSet:
 
 
 def unreadable_files(
-    paths: Sequence[Path], processes: int, to_rgb: ToRGB = reference_rgb
+    paths: Sequence[Path],
+    processes: int,
+    to_rgb: ToRGB = reference_rgb,
+    on_image: Callable[[], object] = _do_nothing,
 ) -> Iterator[tuple[Path, str]]:
     """Decode image files.
 
@@ -93,6 +103,7 @@ def unreadable_files(
         processes: Processes that decode, no more than there is work for; with 0 or 1 this one
             does.
         to_rgb: How an opened file becomes an image in RGB mode.
+        on_image: Called after each file.
 
     Yields:
         Each file that can't be read, in order, and why.
@@ -100,20 +111,22 @@ def unreadable_files(
     processes = min(processes, math.ceil(len(paths) / _FILES_A_TASK))
     reason = partial(_reason, to_rgb=to_rgb)
     if processes <= 1:
-        yield from _with_reasons(paths, map(reason, paths))
+        yield from _with_reasons(paths, map(reason, paths), on_image)
         return
     # A forked copy of a process that has threads may hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         processes, mp_context=context, initializer=end_with_parent, initargs=(os.getpid(),)
     ) as pool:
-        yield from _with_reasons(paths, pool.map(reason, paths, chunksize=_FILES_A_TASK))
+        reasons = pool.map(reason, paths, chunksize=_FILES_A_TASK)
+        yield from _with_reasons(paths, reasons, on_image)
 
 
 def _with_reasons(
-    paths: Sequence[Path], reasons: Iterator[str | None]
+    paths: Sequence[Path], reasons: Iterator[str | None], on_image: Callable[[], object]
 ) -> Iterator[tuple[Path, str]]:
     for path, reason in zip(paths, reasons, strict=True):
+        on_image()
         if reason is not None:
             yield path, reason
 

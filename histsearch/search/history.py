@@ -134,12 +134,15 @@ def _view(trial: FrozenTrial, row: int, epochs: int) -> TrialView:
         if not np.isfinite(value):
             break
         recalls.append(PERCENT * value)
+    waits = trial.state == TrialState.WAITING
+    paused = bool(trial.user_attrs.get(PAUSED))
     return TrialView(
         row,
         tuple(recalls),
         _seconds(trial, len(recalls)),
-        running=trial.state == TrialState.RUNNING,
-        resumable=trial.state == TrialState.WAITING and bool(trial.user_attrs.get(PAUSED)),
+        # One that waits without being paused comes again by itself.
+        running=trial.state == TrialState.RUNNING or (waits and not paused),
+        resumable=waits and paused,
     )
 
 

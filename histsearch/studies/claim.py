@@ -9,7 +9,6 @@ nothing.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
@@ -17,31 +16,15 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.engine import Connection
 
-from histsearch.database.tables import attempts, optuna_intermediate_values, workers
+from histsearch.database.tables import attempts, optuna_intermediate_values
 from histsearch.studies import trial_record
+from histsearch.studies.endings import Ending
 from histsearch.studies.study import Study
-from histsearch.wording import counted
+from histsearch.studies.verdict import requeue
 
 
 class ClaimLostError(Exception):
     """The trial went to another worker meanwhile, or was finished or deleted by someone else."""
-
-
-class Ending(StrEnum):
-    """How an attempt at a trial ended."""
-
-    COMPLETE = "complete"
-    PRUNED = "pruned"
-    FAIL = "fail"
-    PAUSED = "paused"
-    GIVEN_BACK = "given back"
-    LOST = "worker lost"
-    CRASHED = "crashed"
-    DEVICE_FAULT = "device fault"
-
-
-RETRIED = (Ending.LOST, Ending.CRASHED, Ending.DEVICE_FAULT)
-"""Endings that use up one of a trial's retries."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +172,7 @@ class Claim:
             end_attempt(connection, self.id, ending)
 
     def retry(self, ending: Ending, reason: str) -> TrialState:
-        """Return the trial to the queue after a failure of its run, or fail it after too many.
+        """Return the trial to the queue after a failure of its run, or fail it if it is its own.
 
         Returns:
             Its new state, `TrialState.WAITING` or `TrialState.FAIL`.
@@ -235,34 +218,3 @@ def end_attempt(
 def _storable(text: str) -> str:
     """A text without what PostgreSQL can't store, which an exception's message may hold."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
-
-
-def requeue(connection: Connection, study: Study, trial_id: int) -> TrialState:
-    """Queue a trial whose run failed once more, or fail it if that was its last retry.
-
-    Returns:
-        Its new state, `TrialState.WAITING` or `TrialState.FAIL`.
-    """
-    failures = _failures(connection, trial_id)
-    most = study.definition.space.max_retries
-    storage = study.storage.optuna_within(connection)
-    storage.set_trial_user_attr(trial_id, trial_record.RETRIES, failures)
-    state = TrialState.WAITING
-    if len(failures) > most:
-        state = TrialState.FAIL
-        times = counted(len(failures), "time")
-        reason = f"failed {times} (max_retries = {most}), at last: {failures[-1]}"
-        storage.set_trial_user_attr(trial_id, trial_record.REASON, reason)
-    storage.set_trial_state_values(trial_id, state=state)
-    return state
-
-
-def _failures(connection: Connection, trial_id: int) -> list[str]:
-    """How each failed attempt at a trial ended, in order."""
-    rows = connection.execute(
-        select(attempts.c.ending, attempts.c.reason, workers.c.name)
-        .join(workers, workers.c.id == attempts.c.worker_id)
-        .where(attempts.c.trial_id == trial_id, attempts.c.ending.in_(RETRIED))
-        .order_by(attempts.c.number)
-    )
-    return [f"{row.ending} on {row.name}: {row.reason}" for row in rows]

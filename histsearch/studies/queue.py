@@ -24,10 +24,13 @@ from histsearch.search.hist_sampler import HistSampler
 from histsearch.search.sampler import build_sampler
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import list_studies
-from histsearch.studies.claim import Claim, Ending, end_attempt, requeue
+from histsearch.studies.claim import Claim, end_attempt
+from histsearch.studies.deferral import failed_here, is_at_work_elsewhere
 from histsearch.studies.definition import StudyDefinition
+from histsearch.studies.endings import Ending
 from histsearch.studies.foreign_trials import fail_foreign
 from histsearch.studies.study import DEFINITION, Study
+from histsearch.studies.verdict import requeue
 
 log = logging.getLogger(__name__)
 
@@ -50,20 +53,24 @@ def claim(study: Study, worker_id: int) -> Claim | None:
             return None
         # In the lock's own transaction, so that the trial and its attempt come to be together.
         within = study.storage.optuna_within(connection)
-        trial_id = _next_trial(study, within)
+        trial_id = _next_trial(study, within, connection, worker_id)
         if trial_id is None:
             return None
         number, attempt_id = _open_attempt(connection, trial_id, worker_id)
         return Claim(study, within.get_trial(trial_id), number, attempt_id)
 
 
-def _next_trial(study: Study, within: BaseStorage) -> int | None:
+def _next_trial(
+    study: Study, within: BaseStorage, connection: Connection, worker_id: int
+) -> int | None:
     """Start a trial, all its parameters set; its key, or None when there is none to start."""
     optuna_study = optuna.load_study(study_name=study.name, storage=within)
     trials = optuna_study.get_trials(deepcopy=False)
-    paused, urgent = _waiting(trials)
+    paused, returned = _waiting(trials)
     sampler = optuna_study.sampler = _sampler(study, trials)
-    urgent = fail_foreign(study, within, urgent)
+    returned = fail_foreign(study, within, returned)
+    failed = failed_here(connection, [trial._trial_id for trial in returned], worker_id)
+    urgent = [trial for trial in returned if trial._trial_id not in failed]
     if urgent:
         if study.ended is not None and not urgent[0].intermediate_values:
             within.set_trial_user_attr(urgent[0]._trial_id, trial_record.TO_THE_END, True)
@@ -71,14 +78,19 @@ def _next_trial(study: Study, within: BaseStorage) -> int | None:
     number = _worth_resuming(study, optuna_study, sampler, paused)
     if number is not None:
         return _start(optuna_study, study.definition, trials[number]._trial_id)
-    if not study.may_start:
-        return None
-    new = optuna_study._storage.create_new_trial(optuna_study._study_id)
-    return _start(optuna_study, study.definition, new)
+    if study.may_start:
+        new = optuna_study._storage.create_new_trial(optuna_study._study_id)
+        return _start(optuna_study, study.definition, new)
+    # What a worker failed at comes last, and is left to those at work that may have what it takes.
+    others_try = bool(failed.lacking) and is_at_work_elsewhere(connection, study.id, worker_id)
+    for trial in returned:
+        if not (others_try and trial._trial_id in failed.lacking):
+            return _start(optuna_study, study.definition, trial._trial_id)
+    return None
 
 
 def _waiting(trials: Sequence[FrozenTrial]) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
-    """The paused trials, and those that wait for no choice."""
+    """The paused trials, and those that were enqueued or returned."""
     waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
     paused = [trial for trial in waiting if trial.user_attrs.get(trial_record.PAUSED)]
     return paused, [trial for trial in waiting if trial not in paused]
@@ -87,7 +99,7 @@ def _waiting(trials: Sequence[FrozenTrial]) -> tuple[list[FrozenTrial], list[Fro
 def _sampler(study: Study, trials: Sequence[FrozenTrial]) -> BaseSampler:
     """The sampler of the next claim, whose seed follows from how many trials have begun."""
     space = study.definition.space
-    begun = len(trials) - len(_waiting(trials)[1])
+    begun = sum(trial.state != TrialState.WAITING or bool(trial.params) for trial in trials)
     return build_sampler(space, (space.protocol.seed + begun) % _SEEDS)
 
 
@@ -101,8 +113,8 @@ def goes_straight_on(study: Study, trial: FrozenTrial) -> bool:
         trial: The running trial, with the epochs that count.
     """
     trials = study.trials()
-    paused, urgent = _waiting(trials)
-    if urgent or any(one.user_attrs.get(trial_record.TO_THE_END) for one in paused):
+    paused, returned = _waiting(trials)
+    if returned or any(one.user_attrs.get(trial_record.TO_THE_END) for one in paused):
         return False
     sampler = _sampler(study, trials)
     return isinstance(sampler, HistSampler) and sampler.would_resume(
@@ -216,7 +228,7 @@ def _requeue_one(connection: Connection, study: Study, row: _Abandoned) -> Claim
         log.warning("%s  was left over by %s: back in the queue", label, row.worker)
         return None
     reason = f"no heartbeat for {row.silent_seconds:.0f} s"
-    end_attempt(connection, row.attempt_id, Ending.LOST, reason)
+    end_attempt(connection, row.attempt_id, _how_lost(connection, row.attempt_id, trial), reason)
     state = requeue(connection, study, row.trial_id)
     back = state == TrialState.WAITING
     log.warning(
@@ -228,6 +240,15 @@ def _requeue_one(connection: Connection, study: Study, row: _Abandoned) -> Claim
         extra={"study": study.name, "trial": trial.number, "event": "taken over"},
     )
     return None if back else Claim(study, trial, number, row.attempt_id)
+
+
+def _how_lost(connection: Connection, attempt_id: int, trial: FrozenTrial) -> Ending:
+    """Whether a worker that is gone had trained an epoch in its attempt."""
+    query = select(attempts.c.resumed_after).where(attempts.c.id == attempt_id)
+    resumed_after = connection.scalar(query)
+    reached = len(trial.user_attrs.get(trial_record.EPOCH_SECONDS, ()))
+    early = resumed_after is None or reached <= resumed_after
+    return Ending.LOST_EARLY if early else Ending.LOST
 
 
 def _lock_attempt(connection: Connection, attempt_id: int) -> int | None:

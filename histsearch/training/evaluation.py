@@ -20,6 +20,10 @@ from histsearch.retrieval.recall import recall_at_k
 _BATCH_SIZE = 128
 
 
+def _do_nothing() -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class EmbeddedImages:
     """Embeddings of images that look for their like.
@@ -37,14 +41,26 @@ class EmbeddedImages:
     gallery_MD: Tensor | None = None
     gallery_labels_M: Tensor | None = None
 
-    def recall(self, ks: Sequence[int]) -> dict[int, float]:
-        """Recall at every k in ``ks``, as fractions in [0, 1]."""
+    @property
+    def are_finite(self) -> bool:
+        """Whether no embedding holds a NaN or an infinite value."""
+        parts = (self.query_ND,) if self.gallery_MD is None else (self.query_ND, self.gallery_MD)
+        return all(bool(torch.isfinite(part).all()) for part in parts)
+
+    def recall(
+        self, ks: Sequence[int], on_chunk: Callable[[], object] = _do_nothing
+    ) -> dict[int, float]:
+        """Recall at every k in ``ks``, as fractions in [0, 1].
+
+        ``on_chunk`` is called after each part of the queries.
+        """
         return recall_at_k(
             self.query_ND,
             self.query_labels_N,
             ks,
             gallery_MD=self.gallery_MD,
             gallery_labels_M=self.gallery_labels_M,
+            on_chunk=on_chunk,
         )
 
     def ranking(self) -> RankingQuality:
@@ -66,10 +82,6 @@ class EmbeddedImages:
             repeats,
             seed,
         )
-
-
-def _do_nothing() -> None:
-    return None
 
 
 def embed_images(

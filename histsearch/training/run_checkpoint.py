@@ -8,7 +8,8 @@ import hashlib
 import io
 import logging
 import pickle
-from collections.abc import Iterable, Mapping
+import struct
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,38 @@ import torch
 
 from histsearch.exceptions import CheckpointError, StoreFullError
 from histsearch.training.checkpoint_store import CheckpointStore
+from histsearch.training.state_check import UnfitStateError
 
 log = logging.getLogger(__name__)
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _SLOTS = ("a", "b")
+
+
+# What torch raises for a file that it didn't write, depending on the file.
+_UNREADABLE = (
+    RuntimeError,
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+)
+_KEYS = {"identity", "number", "state"}
+
+
+def _accept(_: object) -> None:
+    return None
+
+
+def _unlike_a_state(place: str, error: UnfitStateError) -> str:
+    return (
+        f"The checkpoint {place} is whole, but holds no state of this run ({error}); going back to "
+        "the one before it."
+    )
 
 
 class _UnusableError(Exception):
@@ -91,10 +119,13 @@ class RunCheckpoints:
             self._remove(range(1, self._attempt))
         return True
 
-    def load(self) -> dict[str, Any] | None:
+    def load(self, check: Callable[[Any], None] = _accept) -> dict[str, Any] | None:
         """The newest state that is whole and of this run, with tensors on the CPU; None if none.
 
         The last attempt that has one counts. What is passed over is logged.
+
+        Args:
+            check: Called with a state; an `UnfitStateError` of it has the state passed over.
 
         Raises:
             CheckpointError: The store doesn't answer.
@@ -111,8 +142,15 @@ class RunCheckpoints:
                 else:
                     if checkpoint is not None:
                         whole.append(checkpoint)
-            if whole:
-                return self._go_on_from(max(whole, key=lambda checkpoint: checkpoint.number))
+            for checkpoint in sorted(whole, key=lambda one: one.number, reverse=True):
+                try:
+                    check(checkpoint.state)
+                except UnfitStateError as error:
+                    place = self._store.place(self._key(checkpoint.attempt, checkpoint.slot))
+                    log.warning("%s", _unlike_a_state(place, error))
+                    passed_over = True
+                else:
+                    return self._go_on_from(checkpoint)
         if passed_over:
             log.warning("No checkpoint of %s can be used; it starts afresh.", self._run)
         return None
@@ -142,10 +180,16 @@ class RunCheckpoints:
             )
         try:
             loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError) as error:
+        except _UNREADABLE as error:
             raise _UnusableError(
                 f"The checkpoint {place} can't be read ({error}); going back to the one before it."
             ) from error
+        is_one = isinstance(loaded, dict) and loaded.keys() == _KEYS
+        if not (is_one and isinstance(loaded["number"], int)):
+            raise _UnusableError(
+                f"The checkpoint {place} is whole, but no checkpoint; going back to the one before "
+                "it."
+            )
         if loaded["identity"] != self._identity:
             raise _UnusableError(
                 f"The checkpoint {place} was made by other software, on another device, with other "

@@ -6,6 +6,7 @@ Yuan & Le-Phuoc 2023, Tables 8 and 9, as defaults.
 
 # N = batch size, H, W = image height and width, B = batches in an epoch
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,10 +27,14 @@ from histsearch.models.network import build_network
 from histsearch.models.transforms import train_transform
 from histsearch.training.evaluation import embed_images
 from histsearch.training.hyperparameters import Hyperparameters
+from histsearch.training.state_check import UnfitStateError, check_form, check_optimizer
+
+# Torch's words for a learning rate of 1e38, by 0.1, as a step of float32.
+_OVERFLOW = re.compile(r"cannot be converted to type .* without overflow")
 
 
 class NonFiniteLossError(HistsearchError):
-    """The loss became NaN or infinite, which ends a run for good."""
+    """The loss, a weight or an embedding became NaN or infinite, which ends a run for good."""
 
 
 class InterruptedRunError(Exception):
@@ -81,7 +86,8 @@ class Trainer:
     Everything random (initial weights, order of images, augmentation) follows from
     ``settings.seed``, so a run repeated on the same machine gives the same curve.
 
-    ``on_warmup_epoch`` is called after each epoch of the warm-up, which `epochs` doesn't yield.
+    ``on_warmup_epoch`` is called after each epoch of the warm-up, which `epochs` doesn't yield, and
+    ``on_progress`` after each step of the work: a batch, or a part of a ranking.
 
     Attributes:
         finished_warmup_epochs: Epochs of the warm-up that are over.
@@ -99,6 +105,7 @@ class Trainer:
         loader_processes: int = 0,
         should_stop: Callable[[], bool] = _never,
         on_warmup_epoch: Callable[[], object] = _do_nothing,
+        on_progress: Callable[[], object] = _do_nothing,
     ) -> None:
         values = settings.hyperparameters
         torch.manual_seed(settings.seed)
@@ -133,6 +140,7 @@ class Trainer:
         self._train_seconds = 0.0
         self._should_stop = should_stop
         self._on_warmup_epoch = on_warmup_epoch
+        self._on_progress = on_progress
         self._batches = EpochBatches(
             images.labels_N,
             values.batch_size,
@@ -174,7 +182,7 @@ class Trainer:
                 when left out.
 
         Raises:
-            NonFiniteLossError: a batch gave a NaN or infinite loss.
+            NonFiniteLossError: a batch gave a NaN or infinite loss, or an epoch such weights.
             InterruptedRunError: ``should_stop`` turned true.
         """
         self._warm_up()
@@ -217,12 +225,38 @@ class Trainer:
             "cuda_random": torch.cuda.get_rng_state(self.device) if self._on_gpu else None,
         }
 
+    def check_state_dict(self, state: object) -> None:
+        """Make sure that `load_state_dict` could load a state of another process.
+
+        Raises:
+            UnfitStateError: it is no state of a run with the same settings and images.
+        """
+        expected = self.state_dict()
+        del expected["optimizer"]  # its own grows with the first step
+        if not isinstance(state, Mapping) or "optimizer" not in state:
+            raise UnfitStateError("it holds no state of a run")
+        rest = {key: value for key, value in state.items() if key != "optimizer"}
+        check_form(rest, expected, "the state")
+        check_optimizer(state["optimizer"], self.optimizer, "the state.optimizer")
+        limits = {
+            "finished_warmup_epochs": self.settings.hyperparameters.warmup_epochs,
+            "finished_epochs": self.settings.epochs,
+            "finished_batches": len(self._batches),
+        }
+        for name, most in limits.items():
+            if not 0 <= state[name] <= most:
+                raise UnfitStateError(f"the state.{name} is {state[name]}, expected at most {most}")
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a state of a run with the same settings, images and type of device.
 
         On a CPU, and on a GPU with deterministic algorithms, the rest of the run is bit for bit
         that of one that was never stopped.
+
+        Raises:
+            UnfitStateError: it is no state of such a run; nothing of it is loaded then.
         """
+        self.check_state_dict(state)
         self.finished_warmup_epochs = state["finished_warmup_epochs"]
         self.finished_epochs = state["finished_epochs"]
         self.finished_batches = state["finished_batches"]
@@ -253,11 +287,11 @@ class Trainer:
             self.preprocessing,
             device=self.device,
             loader_processes=self.loader_processes,
-            on_batch=self._stop_if_asked,
+            on_batch=self._before_embedding,
         )
-        if not torch.isfinite(embedded.query_ND).all():
+        if not embedded.are_finite:
             raise NonFiniteLossError("the embeddings became NaN or infinite")
-        return embedded.recall(ks)
+        return embedded.recall(ks, on_chunk=self._on_progress)
 
     @property
     def _images_per_epoch(self) -> int:
@@ -294,6 +328,18 @@ class Trainer:
             self._losses_B[self.finished_batches] = self._train_batch(images_N3HW, labels_N)
             self.finished_batches += 1
             self._train_seconds = time.perf_counter() - started
+            self._on_progress()
+        self._check_weights()
+
+    def _check_weights(self) -> None:
+        """End a run whose last batches sent a weight out of range, which no loss has shown."""
+        for module in (self.network, self.loss):
+            if not all(torch.isfinite(weights).all() for weights in module.parameters()):
+                raise NonFiniteLossError("a weight became NaN or infinite")
+
+    def _before_embedding(self) -> None:
+        self._on_progress()
+        self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
         if self._should_stop():
@@ -307,5 +353,17 @@ class Trainer:
             raise NonFiniteLossError(f"the loss became {loss.item()}")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        self._step()
         return loss.detach()
+
+    def _step(self) -> None:
+        """Change the weights, by steps that a weight's type can hold."""
+        try:
+            self.optimizer.step()
+        except RuntimeError as error:
+            if _OVERFLOW.search(str(error)):
+                raise NonFiniteLossError(
+                    "a step of the optimizer is larger than its weights can hold; lower the "
+                    "learning rates or weight_decay"
+                ) from error
+            raise

@@ -4,13 +4,10 @@ CUDA keeps its state in the process. After a fault every further call fails as w
 process can go on. A lack of memory and a call that CUDA refuses leave that state intact.
 """
 
-import os
 import re
 from collections.abc import Iterator
 
-# A worker ends with it when its GPU has failed, for the supervisor to start a new process:
-# "try again later" (75) in sysexits.h, and neither Python's own 1 nor the 2 of a user's error.
-DEVICE_FAULT_EXIT_CODE = os.EX_TEMPFAIL
+import torch
 
 # "CUDA error: " begins the messages of c10/cuda/CUDAException.cpp and of cuBLAS in
 # ATen/cuda/Exceptions.h; cuDNN's begin with "cuDNN error: " and hold any of its statuses.
@@ -38,16 +35,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     return any(
         isinstance(link, MemoryError)
         or (isinstance(link, RuntimeError) and _NO_MEMORY.search(str(link)) is not None)
-        for link in _chain(error)
+        for link in chain(error)
     )
 
 
 def is_device_fault(error: BaseException) -> bool:
     """Whether ``error``, or one that led to it, means that this process can't use its GPU again."""
-    return any(_is_fault(link) for link in _chain(error))
+    return any(_is_fault(link) for link in chain(error))
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def chain(error: BaseException) -> Iterator[BaseException]:
     """The error and all its causes and contexts, each once."""
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
@@ -60,8 +57,6 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _is_fault(error: BaseException) -> bool:
-    import torch  # the supervisor reads the exit code above, and runs without torch
-
     if not isinstance(error, RuntimeError) or _INTACT.search(str(error)):
         return False
     # Torch before 2.8 raises a plain RuntimeError.

@@ -1,7 +1,7 @@
 """What a run needs before its first batch: the split of its images, weights, settings."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from histsearch.data.dataset import Dataset, load_dataset
@@ -27,10 +27,25 @@ def find_weights(space: Space, data_dir: Path) -> str:
     return weights
 
 
-def load_images(space: Space, data_dir: Path, loader_processes: int) -> Dataset:
+def _do_nothing() -> None:
+    return None
+
+
+def load_images(
+    space: Space,
+    data_dir: Path,
+    loader_processes: int,
+    on_image: Callable[[], object] = _do_nothing,
+) -> Dataset:
     """The data set of a space, without the images that can't be read where it says so.
 
     The log says what is to be known of how it was read, such as which files were skipped.
+
+    Args:
+        space: The space.
+        data_dir: Folder of the data sets.
+        loader_processes: Processes that decode, where images are to be left out.
+        on_image: Called after each image that was decoded.
 
     Raises:
         DataError: It is missing or of another layout, or too little of it can be read.
@@ -39,7 +54,7 @@ def load_images(space: Space, data_dir: Path, loader_processes: int) -> Dataset:
     for remark in dataset.remarks:
         log.warning("%s: %s", space.dataset, remark)
     if space.on_bad_image == "skip":
-        return without_unreadable(dataset, loader_processes)
+        return without_unreadable(dataset, loader_processes, on_image)
     return dataset
 
 

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from histsearch.database.storage import Storage
@@ -95,6 +95,11 @@ class Reporter:
     def show(self, activity: Activity) -> None:
         """Let the coming heartbeats say what the worker does."""
         self._activity = activity
+
+    def show_stalled(self) -> None:
+        """Let a heartbeat say, as soon as can be, that what the worker does hangs."""
+        self._activity = replace(self._activity, word="stalled")
+        self.report(self._beat)
 
     def report(self, deliver: Callable[[], None], *, ends_claim: bool = False) -> None:
         """Have a report delivered after those before it.

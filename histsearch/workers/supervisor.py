@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from histsearch.processes import end_with_parent
-from histsearch.workers.device_fault import DEVICE_FAULT_EXIT_CODE
+from histsearch.workers import exit_codes
 from histsearch.workers.gpu import Gpu
 from histsearch.workers.stop_request import STOP_SIGNALS
 
@@ -26,8 +26,6 @@ LONGEST_PAUSE_SECONDS = 30.0
 MOST_FAILURES = 5
 FAILURE_WINDOW_SECONDS = 30 * 60.0
 
-_USER_ERROR_EXIT_CODE = 2  # the command line's: a new start would end the same way
-
 
 def supervise(
     gpus: Sequence[Gpu],
@@ -37,7 +35,8 @@ def supervise(
     """Run ``histsearch worker --gpu UUID ARGUMENTS`` for each GPU until all have ended.
 
     A worker that fails is started again, as a new process and after a pause; one that ends with a
-    message for the user is not. A GPU whose worker fails again and again is taken out of service.
+    message for the user, or for a lack of something that its machine has too little of, is not. A
+    GPU whose worker fails again and again is taken out of service.
     The other workers go on. Stop signals are handed on to the workers, and none is started after
     one. If this process dies, its workers are told to stop.
 
@@ -141,7 +140,7 @@ class _GpuWorker:
         # A stop signal may come before the worker listens, and end it there and then.
         if code == 0 or (stopping and -code in STOP_SIGNALS):
             return
-        if stopping or code == _USER_ERROR_EXIT_CODE:
+        if stopping or code in exit_codes.FINAL:
             log.error("the worker on GPU %s ended: %s", self._gpu, _in_words(code))
             self.exit_code = code if code > 0 else 128 - code  # as shells count signals
             return
@@ -151,15 +150,17 @@ class _GpuWorker:
             failure for failure in self._failures if now - failure.time < FAILURE_WINDOW_SECONDS
         ]
         if len(self._failures) >= MOST_FAILURES:
+            reasons = [failure.reason for failure in self._failures]
             log.error(
                 "GPU %s is out of service: its worker failed %d times within %g minutes (%s); "
-                "look at nvidia-smi -q, then restart this supervisor",
+                "look at %s, then restart this supervisor",
                 self._gpu,
-                len(self._failures),
+                len(reasons),
                 FAILURE_WINDOW_SECONDS / 60,
-                ", ".join(failure.reason for failure in self._failures),
+                ", ".join(reasons),
+                _likely_cause(reasons),
             )
-            self.exit_code = DEVICE_FAULT_EXIT_CODE
+            self.exit_code = exit_codes.DEVICE_FAULT
             return
         log.warning(
             "the worker on GPU %s ended: %s; it is started again in %g s",
@@ -188,12 +189,19 @@ def _stop_with(supervisor: int) -> None:
     end_with_parent(supervisor, signal.SIGTERM)
 
 
+def _likely_cause(reasons: Sequence[str]) -> str:
+    """What to look at after so many failures of a GPU's worker."""
+    if set(reasons) == {_in_words(exit_codes.STALLED)}:
+        return "the disks of images and checkpoints, and nvidia-smi -q"
+    if set(reasons) == {_in_words(-signal.SIGKILL)}:
+        return "the memory that is left here (dmesg names what was killed for want of it)"
+    return "nvidia-smi -q"
+
+
 def _in_words(code: int) -> str:
-    if code == DEVICE_FAULT_EXIT_CODE:
-        return "device error"
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
-    return f"exit code {code}"
+    return exit_codes.in_words(code)
 
 
 def _seconds_to_next_start(workers: Iterable[_GpuWorker]) -> float | None:

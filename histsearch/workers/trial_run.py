@@ -4,9 +4,9 @@ import copy
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,17 @@ from histsearch.studies.checkpoints import model_key, states_key
 from histsearch.studies.claim import Claim, ClaimLostError
 from histsearch.studies.queue import goes_straight_on
 from histsearch.studies.stopping import end_if_due
+from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import CheckpointStore
 from histsearch.training.hyperparameters import Value
 from histsearch.training.run_checkpoint import RunCheckpoints
+from histsearch.training.state_check import UnfitStateError, check_form
 from histsearch.training.trainer import Epoch, InterruptedRunError, NonFiniteLossError, Trainer
 from histsearch.workers import metrics
-from histsearch.workers.device_fault import is_device_fault, is_out_of_memory
+from histsearch.workers.device_fault import is_device_fault
+from histsearch.workers.lack import Lack, find_lack
 from histsearch.workers.preparation import run_settings, split_images
+from histsearch.workers.progress_watch import ProgressWatch
 from histsearch.workers.provenance import peak_memory_mib, provenance, reset_peak_memory
 from histsearch.workers.registry import Activity
 from histsearch.workers.reporter import Reporter
@@ -48,11 +52,30 @@ log = logging.getLogger(__name__)
 # database is slow or away.
 _VERDICT_SECONDS = 5.0
 
+# Users search for the usual words.
+_PLAIN_WORDS = {Lack.GPU_MEMORY: "memory"}
+
 _STORE_PAUSES = (1.0, 5.0, 20.0)
 _GLANCE_SECONDS = 0.1
 
 LEFT_TO_GO_ON = (InterruptedRunError, StorageError, DataError, WeightsError, CheckpointError)
 """What ends a run without saying anything about its trial, which will go on elsewhere or later."""
+
+
+class RunShortOfError(Exception):
+    """A run ended for want of something that this machine has too little of.
+
+    Attributes:
+        lack: What it is.
+    """
+
+    def __init__(self, lack: Lack, reason: str) -> None:
+        super().__init__(reason)
+        self.lack = lack
+
+
+def _ignore(_: Study) -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -92,6 +115,8 @@ class TrialRunner:
         device: Where tensors live.
         loader_processes: Processes that decode images; 0 decodes in this one.
         should_stop: Asked between batches; true interrupts the run.
+        watch: Told of every step of a run.
+        on_epoch: Called with the study of each epoch that was trained.
     """
 
     worker: str
@@ -102,6 +127,8 @@ class TrialRunner:
     device: torch.device
     loader_processes: int
     should_stop: Callable[[], bool]
+    watch: ProgressWatch = field(default_factory=ProgressWatch)
+    on_epoch: Callable[[Study], object] = _ignore
 
     def run(self, claim: Claim, dataset: Dataset) -> Outcome:
         """Train the trial and report what it shows, all but the outcome itself.
@@ -112,19 +139,21 @@ class TrialRunner:
             WeightsError: the weights can't be read here.
             StoreFullError: there is no room for the run's state.
             CheckpointError: the states of earlier attempts can't be reached.
+            RunShortOfError: this machine has too little memory, say.
         """
         reset_peak_memory(self.device)
         kind = _RetrainRun if claim.study.definition.kind == "retrain" else _SearchRun
         try:
-            run = kind(self, claim, dataset)
-            outcome = run.to_its_end()
+            with self.watch.watching("training"):
+                outcome = kind(self, claim, dataset).to_its_end()
         except NonFiniteLossError as error:
             self.reporter.report(lambda: claim.record({trial_record.DIVERGED: True}))
             outcome = Outcome(TrialState.PRUNED, reason=str(error))
-        except (RuntimeError, MemoryError) as error:
-            if is_device_fault(error) or not is_out_of_memory(error):
+        except (RuntimeError, OSError, MemoryError) as error:
+            lack = None if is_device_fault(error) else find_lack(error)
+            if lack is None:
                 raise
-            outcome = Outcome(TrialState.FAIL, reason=self._out_of_memory(claim))
+            raise RunShortOfError(lack, self._out_of(lack, claim)) from error
         except LEFT_TO_GO_ON:
             raise
         except HistsearchError as error:
@@ -136,9 +165,10 @@ class TrialRunner:
 
     def forget(self, claim: Claim) -> None:
         """Remove the saved states of a trial that is over."""
-        _run_checkpoints(self, claim, identity="").delete()
+        with self.watch.long_step("removing its states"):
+            _run_checkpoints(self, claim, identity="").delete()
 
-    def _out_of_memory(self, claim: Claim) -> str:
+    def _out_of(self, lack: Lack, claim: Claim) -> str:
         space = claim.study.definition.space
         batch_size = space.hyperparameters(_configuration(claim)).batch_size
         used = peak_memory_mib(self.device)
@@ -146,7 +176,9 @@ class TrialRunner:
         if self.device.type == "cuda":
             total = f" of {torch.cuda.get_device_properties(self.device).total_memory // 2**20}"
             torch.cuda.empty_cache()
-        return f"out of memory at batch size {batch_size}: {used}{total} MiB were in use"
+        return f"out of {_PLAIN_WORDS.get(lack, lack.value)} at batch size {batch_size}: " + (
+            f"{used}{total} MiB were in use"
+        )
 
 
 def _configuration(claim: Claim) -> dict[str, Value]:
@@ -162,6 +194,26 @@ def _reached(trainer: Trainer) -> str:
     return done + (f", batch {trainer.finished_batches}" if trainer.finished_batches else "")
 
 
+def _check_state(trainer: Trainer, epoch: Epoch, state: object) -> None:
+    """Make sure that a run can go on from a saved state.
+
+    Args:
+        trainer: A trainer of the run.
+        epoch: An epoch of such a run.
+        state: What was saved.
+
+    Raises:
+        UnfitStateError: it is none of such a run.
+    """
+    if not isinstance(state, Mapping) or state.keys() != {"trainer", "epochs"}:
+        raise UnfitStateError("it lacks the trainer or its epochs")
+    trainer.check_state_dict(state["trainer"])
+    finished = state["trainer"]["finished_epochs"]
+    check_form(state["epochs"], [asdict(epoch)] * finished, "its epochs")
+    if [one["number"] for one in state["epochs"]] != list(range(1, finished + 1)):
+        raise UnfitStateError("its epochs are numbered otherwise")
+
+
 def _run_checkpoints(runner: TrialRunner, claim: Claim, identity: str) -> RunCheckpoints:
     run = states_key(claim.study, claim.trial.number)
     return RunCheckpoints(runner.checkpoints, run, claim.attempt, identity)
@@ -169,6 +221,8 @@ def _run_checkpoints(runner: TrialRunner, claim: Claim, identity: str) -> RunChe
 
 class _Run(ABC):
     """What the runs of a search and of a retraining have in common."""
+
+    any_epoch = Epoch(number=1, loss=0.0, recall_at_1=None, seconds=0.0, images_per_second=0.0)
 
     def __init__(self, runner: TrialRunner, claim: Claim, dataset: Dataset) -> None:
         self.runner = runner
@@ -205,14 +259,16 @@ class _Run(ABC):
 
     def to_its_end(self) -> Outcome:
         """Run until there is an outcome; an interrupted run is saved where it stands."""
-        trainer = Trainer(
-            self.settings,
-            self.training_images(),
-            device=self.runner.device,
-            loader_processes=self.runner.loader_processes,
-            should_stop=self.should_stop,
-            on_warmup_epoch=lambda: self.save(trainer),
-        )
+        with self.runner.watch.long_step("building the network"):
+            trainer = Trainer(
+                self.settings,
+                self.training_images(),
+                device=self.runner.device,
+                loader_processes=self.runner.loader_processes,
+                should_stop=self.should_stop,
+                on_warmup_epoch=lambda: self.save(trainer),
+                on_progress=self.runner.watch.progress,
+            )
         self.resume(trainer)
         try:
             return self.outcome(trainer)
@@ -256,7 +312,7 @@ class _Run(ABC):
 
     def resume(self, trainer: Trainer) -> None:
         """Go on from the saved state of an earlier attempt, where there is one."""
-        state = self.saved_state() if self.claim.attempt > 1 else None
+        state = self.saved_state(trainer) if self.claim.attempt > 1 else None
         if state is not None:
             trainer.load_state_dict(state["trainer"])
             self.finished = [Epoch(**epoch) for epoch in state["epochs"]]
@@ -267,19 +323,23 @@ class _Run(ABC):
             # The attempt before may have ended with the last of its reports undelivered.
             self.record(self.progress(trainer), self.curve())
 
-    def saved_state(self) -> dict[str, Any] | None:
-        """The state to go on from; a store that doesn't answer is given some time to.
+    def saved_state(self, trainer: Trainer) -> dict[str, Any] | None:
+        """The state that a trainer can go on from; a store that doesn't answer is given some time.
 
         Raises:
             CheckpointError: it didn't.
         """
         for pause in _STORE_PAUSES:
             try:
-                return self.checkpoints.load()
+                return self._load(trainer)
             except CheckpointError as error:
                 log.warning("%s  %s Trying again in %g s.", self.claim.label, error, pause)
                 self.pause(pause)
-        return self.checkpoints.load()
+        return self._load(trainer)
+
+    def _load(self, trainer: Trainer) -> dict[str, Any] | None:
+        with self.runner.watch.long_step("loading its state"):
+            return self.checkpoints.load(partial(_check_state, trainer, self.any_epoch))
 
     def pause(self, seconds: float) -> None:
         """Wait, but no longer than the run makes sense."""
@@ -292,7 +352,8 @@ class _Run(ABC):
     def save(self, trainer: Trainer) -> bool:
         """Keep the state of now; whether that could be done."""
         epochs = [asdict(epoch) for epoch in self.finished]
-        return self.checkpoints.save({"trainer": trainer.state_dict(), "epochs": epochs})
+        with self.runner.watch.long_step("saving its state"):
+            return self.checkpoints.save({"trainer": trainer.state_dict(), "epochs": epochs})
 
     def note(self, trainer: Trainer, epoch: Epoch) -> None:
         """Take in an epoch: log it, show it, report it, save the state after it."""
@@ -304,6 +365,7 @@ class _Run(ABC):
             "epoch",
             **asdict(epoch),
         )
+        self.runner.on_epoch(self.study)
         metrics.EPOCHS.labels(self.study.name).inc()
         metrics.EPOCH_SECONDS.labels(self.study.name).inc(epoch.seconds)
         metrics.IMAGES_PER_SECOND.set(epoch.images_per_second)
@@ -379,6 +441,7 @@ class _Run(ABC):
 class _SearchRun(_Run):
     """Trains on part of the training classes, validates each epoch, and may be pruned."""
 
+    any_epoch = replace(_Run.any_epoch, recall_at_1=0.0)
     left_after: int | None = None
 
     def facts(self) -> dict[str, Any]:
@@ -504,7 +567,8 @@ class _RetrainRun(_Run):
             },
         )
         try:
-            self.runner.checkpoints.write(key, content)
+            with self.runner.watch.long_step("saving its model"):
+                self.runner.checkpoints.write(key, content)
         except StoreFullError:
             raise
         except CheckpointError as error:

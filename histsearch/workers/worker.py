@@ -4,8 +4,9 @@ import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -24,10 +25,12 @@ from histsearch.exceptions import (
     StudyError,
     WeightsError,
 )
+from histsearch.processes import end_at_once
 from histsearch.search.space import Space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study, list_studies
-from histsearch.studies.claim import Claim, Ending
+from histsearch.studies.claim import Claim
+from histsearch.studies.endings import Ending
 from histsearch.studies.half_created import half_created_studies
 from histsearch.studies.images import count_images, image_warnings, note_census
 from histsearch.studies.queue import (
@@ -39,16 +42,20 @@ from histsearch.studies.queue import (
 from histsearch.studies.stopping import end_if_due
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import open_checkpoint_store
+from histsearch.training.hyperparameters import Value
 from histsearch.training.trainer import InterruptedRunError
 from histsearch.wording import value_text
-from histsearch.workers import metrics
+from histsearch.workers import exit_codes, metrics
+from histsearch.workers.deaths import Deaths
 from histsearch.workers.device_fault import is_device_fault
+from histsearch.workers.lack import Lack, LackError, find_lack
 from histsearch.workers.patience import patiently
 from histsearch.workers.preparation import find_weights, load_images
+from histsearch.workers.progress_watch import ProgressWatch, Stall, WatchTimes
 from histsearch.workers.registry import Activity, Identity, sign_on
 from histsearch.workers.reporter import Reporter
 from histsearch.workers.stop_request import StopRequest
-from histsearch.workers.trial_run import Outcome, TrialRunner
+from histsearch.workers.trial_run import Outcome, RunShortOfError, TrialRunner
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +64,17 @@ IDLE_SECONDS = 2.0
 # After a stop signal a trial's last reports may take this long.
 _LAST_REPORTS_SECONDS = 4.0
 _HURRIED_SECONDS = 2.0
+
+
+def _short_of(lack: Lack, found: str) -> LackError:
+    return LackError(f"{found}: this machine is short of {lack.value}; {lack.advice()}")
+
+
+def _fate(states: Sequence[TrialState]) -> str:
+    """What becomes of a trial whose attempt failed, by the state that it was told to be in."""
+    if not states:
+        return "the database can't be told now"
+    return "it has failed" if states[-1].is_finished() else "back in the queue"
 
 
 class DeviceFaultError(Exception):
@@ -79,6 +97,7 @@ class WorkerSettings:
         device: "cpu" or "cuda".
         threads: CPU threads of torch.
         loader_processes: Processes that decode images.
+        watch_times: How long its work may be without progress.
     """
 
     identity: Identity
@@ -92,6 +111,7 @@ class WorkerSettings:
     device: str
     threads: int
     loader_processes: int
+    watch_times: WatchTimes = field(default_factory=WatchTimes)
 
 
 class Worker:
@@ -108,6 +128,8 @@ class Worker:
         self._turns: dict[str, int] = {}
         self._idle_since: datetime | None = None
         self._claimed: Claim | None = None
+        self._deaths: dict[int, Deaths] = {}
+        self._watch = ProgressWatch(self._end_stalled, settings.watch_times)
         self._checkpoints = open_checkpoint_store(settings.checkpoints)
 
     def run(self) -> None:
@@ -119,6 +141,8 @@ class Worker:
             CheckpointError: the states of runs can't be kept where they should be.
             StoreFullError: there is no room for them.
             DeviceFaultError: the device can't be used by this process any more.
+            LackError: this machine is short of something that the trials of a study need, and no
+                other work is left.
             HistsearchError: a study lacks something on this machine, and no other work is left.
         """
         # Without a place for states nothing could be paused, resumed or kept.
@@ -142,9 +166,11 @@ class Worker:
             device=torch.device(self._settings.device),
             loader_processes=self._settings.loader_processes,
             should_stop=self._stop,
+            watch=self._watch,
+            on_epoch=lambda study: self._deaths_of(study).note_epoch(),
         )
         self._stop.at_deadline = self._let_go
-        with self._reporter:
+        with self._reporter, self._watch:
             self._serve()
 
     def _sign_on(self) -> int:
@@ -263,7 +289,13 @@ class Worker:
             return None
         except BrokenProcessPool:  # the decoding processes were stopped along with this one
             if not self._stop():
+                self._leave(study, _short_of(Lack.MEMORY, "a process that reads images was killed"))
+            return None
+        except (MemoryError, OSError) as error:
+            lack = find_lack(error)
+            if lack is None:
                 raise
+            self._leave(study, _short_of(lack, f"{type(error).__name__}: {error}"))
             return None
         study.note_left(self._settings.identity.host, None)
         self._tell_images(study, census)
@@ -283,9 +315,13 @@ class Worker:
         key = (space.dataset, space.on_bad_image)
         if key not in self._datasets:
             self._reporter.show(Activity(f"reading {space.dataset}"))
-            self._datasets[key] = load_images(
-                space, self._settings.data_dir, self._settings.loader_processes
-            )
+            with self._watch.watching("reading images", begins_long=True):
+                self._datasets[key] = load_images(
+                    space,
+                    self._settings.data_dir,
+                    self._settings.loader_processes,
+                    on_image=self._watch.progress,
+                )
         return self._datasets[key]
 
     def _leave(self, study: Study, error: HistsearchError) -> None:
@@ -297,8 +333,9 @@ class Worker:
         """Don't idle, or end well, over studies that this machine can't serve."""
         names = set(self._settings.study_names)
         none_left = bool(names) and names <= self._unusable.keys()
-        if self._unusable and (none_left or self._settings.drain):
-            raise next(iter(self._unusable.values()))
+        for error in self._unusable.values():
+            if none_left or self._settings.drain or isinstance(error, LackError):
+                raise error
 
     def _execute(self, claimed: Claim, dataset: Dataset) -> None:
         parameters = " ".join(
@@ -328,6 +365,23 @@ class Worker:
                 "given back as it was last saved" if told else "the database can't be told now",
             )
 
+    def _end_stalled(self, stall: Stall) -> None:
+        """End this process, whose own thread hangs; its trial goes back as it was last saved."""
+        claimed = self._claimed
+        label = self._settings.identity.name if claimed is None else claimed.label
+        try:
+            log.error("%s  hangs: %s; this process ends", label, stall)
+            self._reporter.show_stalled()
+            states: list[TrialState] = []
+            if claimed is not None:
+                retry = partial(claimed.retry, Ending.STALLED, str(stall))
+                self._reporter.report(lambda: states.append(retry()), ends_claim=True)
+            told = self._reporter.settle(_LAST_REPORTS_SECONDS)
+            if claimed is not None:
+                self._log_end(claimed, "stalled" if told else "untold", _fate(states))
+        finally:
+            end_at_once(exit_codes.STALLED)
+
     def _run_to_outcome(self, claimed: Claim, dataset: Dataset) -> None:
         try:
             outcome = self._runner.run(claimed, dataset)
@@ -339,6 +393,8 @@ class Worker:
         except StoreFullError as error:
             self._give_back(claimed, str(error))
             raise
+        except RunShortOfError as error:
+            self._return_for_want(claimed, error)
         # Whatever a configuration brings about, the worker lives, and others get their turn.
         except Exception as error:  # noqa: BLE001
             self._retry(claimed, error)
@@ -368,11 +424,44 @@ class Worker:
         log.error("%s  %s", claimed.label, ending, exc_info=None if expected else error)
         states: list[TrialState] = []
         self._reporter.report(lambda: states.append(claimed.retry(ending, reason)), ends_claim=True)
-        if self._told(claimed, str(ending), f"{ending}: {reason}") and states[-1].is_finished():
+        told = self._told(claimed, str(ending), f"{ending}: {reason}")
+        if told and states[-1].is_finished():
             log.error("%s  failed: its retries are used up", claimed.label)
             self._runner.forget(claimed)
         if fault:
             raise DeviceFaultError(reason) from error
+        deaths = self._deaths_of(claimed.study)
+        if told:
+            deaths.note_crash(self._configuration(claimed))
+        if deaths.are_too_many:
+            advice = "mend what the log shows, or use another machine"
+            self._leave(claimed.study, LackError(f"{deaths} ({reason}); {advice}"))
+
+    def _return_for_want(self, claimed: Claim, error: RunShortOfError) -> None:
+        """Have others try a trial for which this machine has too little of something.
+
+        It fails where that is the configuration's own matter.
+        """
+        reason = str(error)
+        states: list[TrialState] = []
+        self._reporter.report(
+            lambda: states.append(claimed.retry(Ending.LACK, reason)), ends_claim=True
+        )
+        if not self._told(claimed, Ending.LACK.value, f"{reason}: {_fate(states)}"):
+            return
+        if states[-1].is_finished():
+            self._runner.forget(claimed)
+            return
+        deaths = self._deaths_of(claimed.study)
+        deaths.note_lack(claimed.trial.number, self._configuration(claimed))
+        if deaths.are_too_many:
+            self._leave(claimed.study, _short_of(error.lack, f"{deaths} ({reason})"))
+
+    def _deaths_of(self, study: Study) -> Deaths:
+        return self._deaths.setdefault(study.id, Deaths(study.definition.space))
+
+    def _configuration(self, claimed: Claim) -> dict[str, Value]:
+        return {name: claimed.trial.params[name] for name in claimed.study.definition.space.search}
 
     def _told(self, claimed: Claim, outcome: str, text: str) -> bool:
         """Wait until the end of an attempt is in the database, and log it.

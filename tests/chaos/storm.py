@@ -30,6 +30,7 @@ from histsearch.search.space import Space, load_space
 from histsearch.search.strategies import MedianSettings, TPESettings
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, find_study
+from histsearch.studies.endings import Ending
 from histsearch.training.trainer import Trainer
 from histsearch.workers.preparation import run_settings, split_images
 from histsearch.workers.provenance import COMMIT_VARIABLE
@@ -347,7 +348,7 @@ class Storm:
             endings = [row.ending for row in mine]
             results = [ending for ending in endings if ending in ("complete", "pruned")]
             told = [trial.state.name.lower()]
-            lost = endings.count("worker lost")
+            lost = sum(endings.count(lost) for lost in (Ending.LOST, Ending.LOST_EARLY))
             linked = len(trial.user_attrs.get(trial_record.RETRIES, []))
             if [row.number for row in mine] != list(range(1, len(mine) + 1)):
                 self.damage.faults.append(f"attempts of #{trial.number} aren't linked")

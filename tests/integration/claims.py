@@ -7,9 +7,15 @@ from histsearch.studies.study import Study
 from histsearch.workers.registry import Identity, sign_on
 
 
-def signed_on(storage: Storage, *, heartbeat_seconds: float = 10.0, name: str = "tester") -> int:
+def signed_on(
+    storage: Storage,
+    *,
+    heartbeat_seconds: float = 10.0,
+    name: str = "tester",
+    host: str = "localhost",
+) -> int:
     """Key of a new worker that will never show another sign of life."""
-    identity = Identity(name, "localhost", 1, "a processor", None)
+    identity = Identity(name, host, 1, "a processor", None)
     return sign_on(storage, identity, heartbeat_seconds)
 
 

@@ -12,7 +12,8 @@ from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts, workers
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, delete_study
-from histsearch.studies.claim import Claim, ClaimLostError, Ending, end_attempt
+from histsearch.studies.claim import Claim, ClaimLostError, end_attempt
+from histsearch.studies.endings import Ending
 from histsearch.studies.queue import (
     claim,
     database_time,
@@ -46,13 +47,21 @@ def steady(storage: Storage) -> int:
     return worker_id
 
 
-def claimed_by_the_dead(study: Study) -> Claim:
-    """A running trial whose worker was last heard of two minutes ago."""
-    worker_id = signed_on(study.storage, name="victim")
+def claimed_by_the_dead(study: Study, *, epochs: int = 1, host: str = "localhost") -> Claim:
+    """A running trial whose worker trained some epochs and was last heard of two minutes ago."""
+    worker_id = signed_on(study.storage, name="victim", host=host)
     one = claim(study, worker_id)
     assert one is not None
+    train(one, epochs)
     set_back(study.storage, worker_id, heartbeat_at=120)
     return one
+
+
+def train(one: Claim, epochs: int) -> None:
+    """Have an attempt go on for some epochs from where those before it stopped."""
+    reached = len(one.trial.user_attrs.get(trial_record.EPOCH_SECONDS, ()))
+    one.start(reached)
+    one.record({trial_record.EPOCH_SECONDS: [1.0] * (reached + epochs)})
 
 
 def endings(study: Study) -> list[tuple[int, str | None]]:

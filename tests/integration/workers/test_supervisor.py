@@ -11,7 +11,9 @@ import pytest
 WELL = "sys.exit(0)"
 FAULT = "sys.exit(75)"
 CRASH = "sys.exit(1)"
+STALL = "sys.exit(74)"
 USER_ERROR = "sys.exit(2)"
+LACK = "sys.exit(71)"
 KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
 RUN = "run(stops=1)"
 
@@ -138,6 +140,7 @@ def test_a_worker_that_a_stop_signal_ends_before_it_listens_has_ended_well(start
         (KILLED, "killed by SIGKILL"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV"),
         (CRASH, "exit code 1"),
+        (STALL, "its work hung"),
     ],
 )
 def test_a_worker_that_fails_is_started_again(
@@ -171,6 +174,18 @@ def test_a_gpu_whose_worker_fails_again_and_again_is_out_of_service(
     assert len(starts(tmp_path, "GPU-b")) == 1
 
 
+@pytest.mark.parametrize(
+    ("failure", "cause"),
+    [(STALL, "the disks of images and checkpoints, and nvidia-smi -q"), (KILLED, "the memory")],
+)
+def test_what_failed_every_time_says_what_to_look_at(
+    start: Start, failure: str, cause: str
+) -> None:
+    supervisor, lines = start({"GPU-a": [failure]})
+    assert f"; look at {cause}" in list(lines)[-1]
+    assert supervisor.wait(timeout=60) == 75
+
+
 def test_failures_longer_ago_than_the_window_do_not_count(start: Start) -> None:
     supervisor, lines = start(
         {"GPU-a": [FAULT, FAULT, FAULT, FAULT, WELL]},
@@ -182,13 +197,19 @@ def test_failures_longer_ago_than_the_window_do_not_count(start: Start) -> None:
     assert supervisor.wait(timeout=60) == 0
 
 
+@pytest.mark.parametrize(
+    ("end", "code", "words"),
+    [
+        (USER_ERROR, 2, "exit code 2"),
+        (LACK, 71, "short of something that trials need"),
+    ],
+)
 def test_a_worker_that_ends_with_a_message_for_the_user_is_not_started_again(
-    start: Start,
-    tmp_path: Path,
+    start: Start, tmp_path: Path, end: str, code: int, words: str
 ) -> None:
-    supervisor, lines = start({"GPU-a": [USER_ERROR], "GPU-b": [FAULT, WELL]})
-    assert "ERROR the worker on GPU 0: H200, 1 MiB (GPU-a) ended: exit code 2\n" in list(lines)
-    assert supervisor.wait(timeout=60) == 2
+    supervisor, lines = start({"GPU-a": [end], "GPU-b": [FAULT, WELL]})
+    assert f"ERROR the worker on GPU 0: H200, 1 MiB (GPU-a) ended: {words}\n" in list(lines)
+    assert supervisor.wait(timeout=60) == code
     assert len(starts(tmp_path, "GPU-a")) == 1
     assert len(starts(tmp_path, "GPU-b")) == 2
 

@@ -26,8 +26,9 @@ from histsearch.training.checkpoint_store import open_checkpoint_store
 from histsearch.training.run_checkpoint import RunCheckpoints
 from histsearch.training.trainer import InterruptedRunError, Trainer
 from histsearch.workers import trial_run
+from histsearch.workers.lack import Lack
 from histsearch.workers.reporter import Reporter
-from histsearch.workers.trial_run import Outcome, TrialRunner
+from histsearch.workers.trial_run import Outcome, RunShortOfError, TrialRunner
 from tests.integration.claims import claimed, signed_on
 
 torch.set_num_threads(1)
@@ -200,7 +201,7 @@ def test_a_nonfinite_loss_prunes_the_trial_with_its_reason(
     assert "the loss became" in stored(study).user_attrs[trial_record.REASON]
 
 
-def test_out_of_memory_fails_the_trial_naming_batch_size_and_memory(
+def test_out_of_memory_ends_a_run_naming_batch_size_and_memory(
     storage: Storage, stripes: dict[str, Any], dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def out_of_memory(*_: object) -> None:
@@ -209,12 +210,10 @@ def test_out_of_memory_fails_the_trial_naming_batch_size_and_memory(
     monkeypatch.setattr(Trainer, "_train_batch", out_of_memory)
     stripes["enqueue"] = [{"batch_size": 16}]
     study = study_of(storage, stripes)
-    _, outcome = run_next(study, dataset)
-
-    assert outcome.state == TrialState.FAIL
-    reason = stored(study).user_attrs[trial_record.REASON]
-    assert "batch size 16" in reason
-    assert "MiB" in reason
+    with pytest.raises(RunShortOfError, match=r"out of memory at batch size 16: \d+ MiB") as ended:
+        run_next(study, dataset)
+    assert ended.value.lack is Lack.GPU_MEMORY
+    assert stored(study).state == TrialState.RUNNING  # how it goes on is not the run's to say
 
 
 def test_a_batch_larger_than_the_training_set_fails_with_a_sentence(
@@ -308,14 +307,14 @@ def test_embeddings_that_became_nan_prune_the_trial(
     assert outcome.reason == "the embeddings became NaN or infinite"
 
 
-def test_more_memory_than_the_machine_has_fails_the_trial(
+def test_more_memory_than_the_machine_has_is_a_lack(
     storage: Storage, stripes: dict[str, Any], dataset: Dataset
 ) -> None:
     stripes["fixed"] |= {"hgnn_hidden": 10**12}
     study = study_of(storage, stripes)
-    _, outcome = run_next(study, dataset)
-    assert outcome.state == TrialState.FAIL
-    assert "out of memory at batch size" in str(outcome.reason)
+    with pytest.raises(RunShortOfError, match="out of memory at batch size") as ended:
+        run_next(study, dataset)
+    assert ended.value.lack is Lack.MEMORY
 
 
 def test_the_time_of_an_interrupted_run_counts(

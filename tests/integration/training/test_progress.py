@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from histsearch.data.dataset import load_dataset
+from histsearch.data.hold_out import hold_out_classes
+from histsearch.data.readable_images import without_unreadable
+from histsearch.retrieval import similarity
+from histsearch.training.hyperparameters import Hyperparameters
+from histsearch.training.trainer import NonFiniteLossError, RunSettings, Trainer
+
+torch.set_num_threads(1)
+
+
+def values(**changes: float) -> Hyperparameters:
+    small = {"batch_size": 8, "embedding_size": 16, "hgnn_hidden": 16, "bn_freeze": False}
+    return Hyperparameters.model_validate(small | changes)
+
+
+def test_every_batch_and_every_part_of_a_ranking_is_progress(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = load_dataset("folder:stripes", data_dir)
+    train, validation = hold_out_classes(dataset.train, 0.34, 0)
+    monkeypatch.setattr(similarity, "CHUNK_SIMILARITIES", 4 * len(validation))
+    steps: list[tuple[int, int]] = []
+    trainer = Trainer(
+        RunSettings("conv4", "none", 1, values(warmup_epochs=1), seed=0),
+        train,
+        device=torch.device("cpu"),
+        on_progress=lambda: steps.append((trainer.finished_warmup_epochs, trainer.finished_epochs)),
+    )
+    list(trainer.epochs(validation))
+    batches = len(train) // 8
+    assert steps.count((0, 0)) == batches
+    assert steps.count((1, 0)) == batches + 1 + len(validation) // 4
+
+    read: list[None] = []
+    without_unreadable(dataset, 0, lambda: read.append(None))
+    assert len(read) == len(dataset.train) + len(dataset.test)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lr", 1e38),
+        ("lr", 9e99),
+        ("lr_hgnn", 1e38),
+        ("lr_distributions", 1e38),
+        ("weight_decay", 1e300),
+        ("tau", 1e300),
+        ("alpha", 1e300),
+        ("lambda_s", 1e300),
+    ],
+)
+def test_what_no_float32_can_hold_diverges_and_does_not_crash(
+    data_dir: Path, optimizer: str, name: str, value: float
+) -> None:
+    train = load_dataset("folder:stripes", data_dir).train
+    hyperparameters = values().model_copy(update={"optimizer": optimizer, name: value})
+    trainer = Trainer(
+        RunSettings("conv4", "none", 1, hyperparameters, seed=0),
+        train,
+        device=torch.device("cpu"),
+    )
+    with pytest.raises(NonFiniteLossError):
+        list(trainer.epochs())
+
+
+def test_a_weight_that_the_last_batch_sent_out_of_range_ends_the_run(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = load_dataset("folder:stripes", data_dir).train
+    trainer = Trainer(
+        RunSettings("conv4", "none", 1, values(warmup_epochs=0, batch_size=len(train)), seed=0),
+        train,
+        device=torch.device("cpu"),
+    )
+    step = trainer.optimizer.step
+
+    def overflow() -> None:
+        step()
+        with torch.no_grad():
+            trainer.loss.means[0, 0] = torch.inf
+
+    monkeypatch.setattr(trainer.optimizer, "step", overflow)
+    with pytest.raises(NonFiniteLossError, match="a weight became NaN or infinite"):
+        list(trainer.epochs())
