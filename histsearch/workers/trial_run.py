@@ -90,6 +90,7 @@ class TrialRunner:
         device: Where tensors live.
         loader_processes: Processes that decode images; 0 decodes in this one.
         should_stop: Asked between batches; true interrupts the run.
+        clock: Gives the seconds that trials are charged for.
     """
 
     worker: str
@@ -100,6 +101,7 @@ class TrialRunner:
     device: torch.device
     loader_processes: int
     should_stop: Callable[[], bool]
+    clock: Callable[[], float] = time.perf_counter
 
     def run(self, claim: Claim, dataset: Dataset) -> Outcome:
         """Train the trial and report what it shows, all but the outcome itself.
@@ -181,7 +183,7 @@ class _Run(ABC):
             epochs=claim.trial.user_attrs.get(trial_record.EPOCHS),
         )
         self.finished: list[Epoch] = []
-        self.started = time.perf_counter()
+        self.started = runner.clock()
         # Of the attempts before this one.
         self.seconds_before = float(claim.trial.user_attrs.get(trial_record.SECONDS, 0))
         self.record(
@@ -210,6 +212,7 @@ class _Run(ABC):
             loader_processes=self.runner.loader_processes,
             should_stop=self.should_stop,
             on_warmup_epoch=lambda: self.save(trainer),
+            clock=self.runner.clock,
         )
         self.resume(trainer)
         try:
@@ -326,7 +329,7 @@ class _Run(ABC):
 
     def expense(self) -> dict[str, Any]:
         """Time and memory so far; the time of earlier attempts counts."""
-        seconds = self.seconds_before + time.perf_counter() - self.started
+        seconds = self.seconds_before + self.runner.clock() - self.started
         return {
             trial_record.SECONDS: round(seconds, 3),
             trial_record.PEAK_MEMORY_MIB: peak_memory_mib(self.runner.device),

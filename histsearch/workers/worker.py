@@ -43,6 +43,7 @@ from histsearch.workers.preparation import find_weights, load_images, split_imag
 from histsearch.workers.registry import Activity, Identity, sign_on
 from histsearch.workers.reporter import Reporter
 from histsearch.workers.stop_request import StopRequest
+from histsearch.workers.suspension import AwakeClock
 from histsearch.workers.trial_run import Outcome, TrialRunner
 
 log = logging.getLogger(__name__)
@@ -121,6 +122,7 @@ class Worker:
         if signed_on is None:
             return
         self._id = signed_on
+        clock = AwakeClock()
         self._reporter = Reporter(
             self._storage,
             self._id,
@@ -136,9 +138,10 @@ class Worker:
             device=torch.device(self._settings.device),
             loader_processes=self._settings.loader_processes,
             should_stop=self._stop,
+            clock=clock,
         )
         self._stop.at_deadline = self._let_go
-        with self._reporter:
+        with clock, self._reporter:
             self._serve()
 
     def _sign_on(self) -> int:
