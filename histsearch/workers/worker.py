@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,12 +25,8 @@ from histsearch.exceptions import (
 from histsearch.search.space import Space
 from histsearch.studies.catalog import find_study, list_studies
 from histsearch.studies.claim import Claim, Ending
-from histsearch.studies.queue import (
-    claim,
-    database_time,
-    doubtful_trials,
-    requeue_abandoned,
-)
+from histsearch.studies.liveness import Doubts
+from histsearch.studies.queue import claim, requeue_abandoned
 from histsearch.studies.stopping import end_if_due
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import open_checkpoint_store
@@ -40,7 +35,7 @@ from histsearch.workers import metrics
 from histsearch.workers.device_fault import is_device_fault
 from histsearch.workers.patience import patiently
 from histsearch.workers.preparation import find_weights, load_images, split_images
-from histsearch.workers.registry import Activity, Identity, sign_on
+from histsearch.workers.registry import Activity, Identity, grace_seconds, sign_on
 from histsearch.workers.reporter import Reporter
 from histsearch.workers.stop_request import StopRequest
 from histsearch.workers.suspension import AwakeClock
@@ -101,7 +96,7 @@ class Worker:
         self._datasets: dict[tuple[str, str], Dataset] = {}
         self._unusable: dict[str, HistsearchError] = {}
         self._turns: dict[str, int] = {}
-        self._idle_since: datetime | None = None
+        self._doubts: Doubts | None = None  # while idle
         self._claimed: Claim | None = None
         self._checkpoints = open_checkpoint_store(settings.checkpoints)
 
@@ -147,7 +142,15 @@ class Worker:
     def _sign_on(self) -> int:
         for name in self._settings.study_names:
             find_study(self._storage, name).definition.check_version(name)
-        return sign_on(self._storage, self._settings.identity, self._settings.heartbeat_seconds)
+        heartbeat_seconds = self._settings.heartbeat_seconds
+        # A transaction of its own that is suspended may be over when it counts as gone.
+        self._storage.limit_pauses(grace_seconds(heartbeat_seconds) / 2)
+        return sign_on(
+            self._storage,
+            self._settings.identity,
+            heartbeat_seconds,
+            self._settings.study_names,
+        )
 
     def _serve(self) -> None:
         while not self._stop():
@@ -166,15 +169,15 @@ class Worker:
     def _work_once(self) -> bool:
         """Run a trial, or wait a moment for one; True when drained."""
         self._reporter.check()
-        for failed in requeue_abandoned(self._storage, self._id):
+        for failed in requeue_abandoned(self._storage, self._id, self._reporter.watch):
             self._runner.forget(failed)
         if self._run_one():
-            self._idle_since = None
+            self._doubts = None
             return False
         self._check_usable()
-        has_just_begun = self._idle_since is None
-        self._idle_since = self._idle_since or database_time(self._storage)
-        if self._settings.drain and not self._may_get_work(self._idle_since):
+        has_just_begun = self._doubts is None
+        self._doubts = self._doubts or Doubts()
+        if self._settings.drain and not self._may_get_work(self._doubts):
             return True
         if has_just_begun:
             self._reporter.show(Activity("idle"))
@@ -182,10 +185,9 @@ class Worker:
         self._stop.wait(IDLE_SECONDS)
         return False
 
-    def _may_get_work(self, idle_since: datetime) -> bool:
+    def _may_get_work(self, doubts: Doubts) -> bool:
         """Whether a trial that runs elsewhere may come back, its worker being gone."""
-        served = [study.id for study in self._served()]
-        return doubtful_trials(self._storage, served, idle_since) > 0
+        return doubts.count(self._storage, [study.id for study in self._served()]) > 0
 
     def _run_one(self) -> bool:
         """Run the next trial of the study whose turn it is; False if there is none."""

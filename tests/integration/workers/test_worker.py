@@ -11,11 +11,9 @@ from typing import Any
 import pytest
 import torch
 from optuna.trial import TrialState
-from sqlalchemy import func, select, update
-from sqlalchemy.engine import Connection
+from sqlalchemy import text
 
 from histsearch.database.storage import Storage
-from histsearch.database.tables import attempts, workers
 from histsearch.exceptions import (
     CheckpointError,
     DataError,
@@ -27,14 +25,14 @@ from histsearch.reports.status import take_status
 from histsearch.search.space import parse_space
 from histsearch.studies.catalog import create_search, delete_study
 from histsearch.studies.claim import Claim
-from histsearch.studies.queue import claim, requeue_abandoned
+from histsearch.studies.queue import claim
 from histsearch.studies.study import DEFINITION, LEFT_BY, Study
 from histsearch.training import checkpoint_store
 from histsearch.training.trainer import Trainer
 from histsearch.workers.registry import Identity
 from histsearch.workers.stop_request import StopRequest
 from histsearch.workers.worker import DeviceFaultError, Worker, WorkerSettings
-from tests.integration.claims import signed_on
+from tests.integration.claims import Judge, signed_on
 
 WAIT_SECONDS = 60.0
 
@@ -65,6 +63,15 @@ def test_a_draining_worker_uses_up_every_budget_and_ends(
     studies = [create(storage, stripes, name=name, trials=2) for name in ("a", "b")]
     Worker(storage, settings(data_dir), StopRequest()).run()
     assert [study.count(TrialState.COMPLETE) for study in studies] == [2, 2]
+
+
+def test_a_suspended_write_of_a_worker_ends_after_half_its_grace(
+    storage: Storage, data_dir: Path
+) -> None:
+    Worker(storage, replace(settings(data_dir), heartbeat_seconds=14), StopRequest()).run()
+    with storage.begin() as connection:
+        limit = connection.scalar(text("SHOW idle_in_transaction_session_timeout"))
+    assert limit == "42s"
 
 
 def test_a_worker_serves_its_studies_in_turn(
@@ -287,24 +294,15 @@ def test_a_trial_that_was_taken_over_is_dropped_without_a_crash(
 
 def taken_over(study: Study) -> Claim:
     """The study's only trial, taken over as soon as its worker doesn't write at that moment."""
-    judge = signed_on(study.storage)
-    with study.storage.begin() as connection:
-        victim = connection.execute(select(attempts.c.worker_id)).scalar_one()
+    judge = Judge(study.storage)
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
-        with study.storage.begin() as connection:
-            set_silent(connection, victim, judge)
-        requeue_abandoned(study.storage, judge)
-        successor = claim(study, judge)
+        judge.watch_for(61)
+        judge.take_over()
+        successor = claim(study, judge.id)
         if successor is not None:
             return successor
     raise AssertionError("the trial could not be taken over")
-
-
-def set_silent(connection: Connection, victim: int, judge: int) -> None:
-    past = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 3600)
-    connection.execute(update(workers).where(workers.c.id == victim).values(heartbeat_at=past))
-    connection.execute(update(workers).where(workers.c.id == judge).values(steady_since=past))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
