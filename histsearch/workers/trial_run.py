@@ -381,6 +381,7 @@ class _SearchRun(_Run):
     """Trains on part of the training classes, validates each epoch, and may be pruned."""
 
     left_after: int | None = None
+    study_paused = False
 
     def facts(self) -> dict[str, Any]:
         return {trial_record.SEED: self.settings.seed}
@@ -409,9 +410,9 @@ class _SearchRun(_Run):
             self.left_after = None
             if not self.save(trainer):
                 return None
+            why = "the study was paused" if self.study_paused else "something else promises more"
             return Outcome(
-                TrialState.WAITING,
-                reason=f"after epoch {trainer.finished_epochs} something else promises more",
+                TrialState.WAITING, reason=f"after epoch {trainer.finished_epochs} {why}"
             )
         rule = "the median" if pruner == "median" else f'what "{pruner}" asks for'
         return Outcome(
@@ -452,6 +453,7 @@ class _SearchRun(_Run):
             leave = self._has_ended(frozen) or study.optuna_study.pruner.prune(
                 study.optuna_study, frozen
             )
+            self.study_paused = study.paused
         except KeyError:  # the study was deleted
             raise ClaimLostError from None
         except LinAlgError as error:

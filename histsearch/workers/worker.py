@@ -33,6 +33,7 @@ from histsearch.training.checkpoint_store import open_checkpoint_store
 from histsearch.training.trainer import InterruptedRunError
 from histsearch.workers import metrics
 from histsearch.workers.device_fault import is_device_fault
+from histsearch.workers.held_back import held_back
 from histsearch.workers.patience import patiently
 from histsearch.workers.preparation import find_weights, load_images, split_images
 from histsearch.workers.registry import Activity, Identity, grace_seconds, sign_on
@@ -94,7 +95,7 @@ class Worker:
         self._settings = settings
         self._stop = stop
         self._datasets: dict[tuple[str, str], Dataset] = {}
-        self._unusable: dict[str, HistsearchError] = {}
+        self._unusable: dict[int, tuple[str, HistsearchError]] = {}  # by the study's key
         self._turns: dict[str, int] = {}
         self._doubts: Doubts | None = None  # while idle
         self._claimed: Claim | None = None
@@ -162,7 +163,6 @@ class Worker:
                 self._stop.wait(IDLE_SECONDS)
                 continue
             if done:
-                log.info("nothing left to do")
                 return
         log.info("stopped")
 
@@ -178,10 +178,12 @@ class Worker:
         has_just_begun = self._doubts is None
         self._doubts = self._doubts or Doubts()
         if self._settings.drain and not self._may_get_work(self._doubts):
+            log.info("%s", held_back(self._served()) or "nothing left to do")
             return True
         if has_just_begun:
             self._reporter.show(Activity("idle"))
-            log.info("waiting for work")
+            paused = held_back(self._served())
+            log.info("waiting for work%s", f": {paused}" if paused else "")
         self._stop.wait(IDLE_SECONDS)
         return False
 
@@ -223,7 +225,7 @@ class Worker:
         return [
             study
             for study in list_studies(self._storage)
-            if study.name not in self._unusable and (not names or study.name in names)
+            if study.id not in self._unusable and (not names or study.name in names)
         ]
 
     def _prepare(self, study: Study) -> Dataset | None:
@@ -258,15 +260,20 @@ class Worker:
 
     def _leave(self, study: Study, error: HistsearchError) -> None:
         log.error("leaving study %s to other workers until restarted: %s", study.name, error)
-        self._unusable[study.name] = error
+        self._unusable[study.id] = (study.name, error)
         study.note_left(self._settings.identity.host, str(error))
 
     def _check_usable(self) -> None:
         """Don't idle, or end well, over studies that this machine can't serve."""
+        if not self._unusable:
+            return
+        existing = {study.id for study in list_studies(self._storage)}
+        self._unusable = {key: left for key, left in self._unusable.items() if key in existing}
         names = set(self._settings.study_names)
-        none_left = bool(names) and names <= self._unusable.keys()
+        none_left = bool(names) and names <= {name for name, _ in self._unusable.values()}
         if self._unusable and (none_left or self._settings.drain):
-            raise next(iter(self._unusable.values()))
+            name, error = next(iter(self._unusable.values()))
+            raise type(error)(f"study {name} was left to other workers: {error}") from error
 
     def _execute(self, claimed: Claim, dataset: Dataset) -> None:
         parameters = " ".join(f"{name}={value}" for name, value in claimed.trial.params.items())

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,24 @@ def test_a_paused_study_is_left_alone(
     assert study.count() == 0
 
 
+def test_a_worker_says_at_its_end_what_paused_studies_have_left(
+    storage: Storage,
+    stripes: dict[str, Any],
+    data_dir: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "histsearch")
+    create(storage, stripes, name="a", enqueue=[{"tau": 8}, {"tau": 16}], trials=2).pause()
+    create(storage, stripes, name="b", enqueue=[{"tau": 8}], trials=4).pause()
+    Worker(storage, settings(data_dir), StopRequest()).run()
+    last = "a is paused, 2 trials wait; b is paused, 1 trial waits, 3 trials are yet to begin"
+    assert caplog.messages[-1] == last
+    delete_study(storage, "a")
+    delete_study(storage, "b")
+    Worker(storage, settings(data_dir), StopRequest()).run()
+    assert caplog.messages[-1] == "nothing left to do"
+
+
 def test_an_unknown_study_is_refused(storage: Storage, data_dir: Path) -> None:
     with pytest.raises(StudyError, match='no study "nope"'):
         Worker(storage, settings(data_dir, "nope"), StopRequest()).run()
@@ -123,9 +142,53 @@ def test_missing_data_of_one_study_leaves_the_others_running(
 ) -> None:
     create(storage, stripes, name="a", dataset="folder:nowhere")
     served = create(storage, stripes, name="b", trials=1)
-    with pytest.raises(DataError, match="nowhere"):
+    with pytest.raises(DataError, match=r"study a was left to other workers: .*nowhere"):
         Worker(storage, settings(data_dir), StopRequest()).run()
     assert served.count(TrialState.COMPLETE) == 1
+
+
+@pytest.mark.parametrize("names", [(), ("a", "b")], ids=["every study", "named ones"])
+def test_a_worker_does_not_end_over_a_study_that_was_deleted_since(
+    storage: Storage,
+    stripes: dict[str, Any],
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    names: tuple[str, ...],
+) -> None:
+    train_batch = Trainer._train_batch
+
+    def delete_then_train(trainer: Trainer, images: Any, labels: Any) -> Any:
+        with suppress(StudyError):  # it has been already
+            delete_study(storage, "a")
+        return train_batch(trainer, images, labels)
+
+    monkeypatch.setattr(Trainer, "_train_batch", delete_then_train)
+    create(storage, stripes, name="a", dataset="folder:nowhere")
+    served = create(storage, stripes, name="b", trials=1, epochs=1)
+    Worker(storage, settings(data_dir, *names), StopRequest()).run()
+    assert served.count(TrialState.COMPLETE) == 1
+
+
+def test_a_study_of_the_name_of_one_that_was_left_is_served(
+    storage: Storage,
+    stripes: dict[str, Any],
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train_batch = Trainer._train_batch
+    again: list[Study] = []
+
+    def replace_then_train(trainer: Trainer, images: Any, labels: Any) -> Any:
+        if not again:
+            delete_study(storage, "a")
+            again.append(create(storage, stripes, name="a", trials=1, epochs=1))
+        return train_batch(trainer, images, labels)
+
+    monkeypatch.setattr(Trainer, "_train_batch", replace_then_train)
+    create(storage, stripes, name="a", dataset="folder:nowhere")
+    create(storage, stripes, name="b", trials=1, epochs=1)
+    Worker(storage, settings(data_dir), StopRequest()).run()
+    assert again[0].count(TrialState.COMPLETE) == 1
 
 
 def test_out_of_memory_fails_the_trial_and_the_worker_goes_on(
@@ -401,7 +464,7 @@ def test_a_study_says_which_worker_left_it_and_why_until_that_one_serves_it(
     study = create(storage, stripes, trials=1)
     with pytest.raises(DataError) as refused:
         Worker(storage, settings(tmp_path), StopRequest()).run()
-    assert study.left_by == {"localhost": str(refused.value)}
+    assert study.left_by == {"localhost": str(refused.value.__cause__)}
     assert take_status(storage).studies[0].left_by == study.left_by
     Worker(storage, settings(data_dir), StopRequest()).run()
     assert study.optuna_study.user_attrs[f"{LEFT_BY}localhost"] is None
