@@ -79,6 +79,7 @@ def _as_dict(taken: "Status") -> dict[str, Any]:
             {
                 **asdict(worker.identity),
                 "version": worker.version,
+                "serves": list(worker.serves),
                 "state": "gone" if worker.gone else worker.activity.word,
                 **{k: v for k, v in asdict(worker.activity).items() if k != "word"},
                 "silent_seconds": worker.silent_seconds,

@@ -314,8 +314,10 @@ def enqueue(
     from histsearch.studies.catalog import find_study
 
     values = assignments(configuration)
-    budget = find_study(open_storage(storage), name).enqueue(values)
+    study = find_study(open_storage(storage), name)
+    budget = study.enqueue(values)
     echo(f'queued in "{name}", whose budget is {counted(budget, "trial")}')
+    _hint_at_workers(study)
 
 
 @app.command("set")
@@ -337,6 +339,7 @@ def set_(
     study = find_study(open_storage(storage), name)
     change_limits(study, assignments(limits))
     echo(f'"{name}" ends by: {_limits_line(study)}')
+    _hint_at_workers(study)
 
 
 def _limits_line(study: "Study") -> str:
@@ -362,8 +365,18 @@ def resume(name: StudyArgument, storage: StorageOption = None) -> None:
     """Start trials of a paused study again."""
     from histsearch.studies.catalog import find_study
 
-    find_study(open_storage(storage), name).resume()
+    study = find_study(open_storage(storage), name)
+    study.resume()
     echo(f'resumed "{name}"')
+    _hint_at_workers(study)
+
+
+def _hint_at_workers(study: "Study") -> None:
+    """Say how to start a worker where there is none for what a study has left to do."""
+    from histsearch.reports.status import is_served, study_state
+
+    if study_state(study) == "open" and not is_served(study):
+        echo(f"no worker serves it at the moment; {workers_hint(study.name)}")
 
 
 @app.command()

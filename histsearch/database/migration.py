@@ -23,9 +23,7 @@ def migrate(connection: Connection) -> None:
     Raises:
         StorageError: a newer histsearch has upgraded them already.
     """
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
-    config.attributes["connection"] = connection
+    config = alembic_config(connection)
     scripts = ScriptDirectory.from_config(config)
     options = {"version_table": VERSION_TABLE}
     revision = MigrationContext.configure(connection, opts=options).get_current_revision()
@@ -37,3 +35,11 @@ def migrate(connection: Connection) -> None:
             f"{histsearch.__version__}, doesn't know; install the version that made them"
         )
     command.upgrade(config, "head")
+
+
+def alembic_config(connection: Connection) -> Config:
+    """What Alembic's commands need to work on the tables in the given transaction."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.attributes["connection"] = connection
+    return config

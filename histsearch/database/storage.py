@@ -35,10 +35,19 @@ ANSWER_SECONDS = 30.0
 """Longest wait for an answer; a server that gives none counts as gone."""
 
 HURRIED_ANSWER_SECONDS = 2.0
+LEAST_PAUSE_SECONDS = 15.0
+"""A transaction may always pause for so long between two statements."""
+
+LONGEST_PAUSE_SECONDS = 120.0
+"""It may not for longer, also one within which trials are planned."""
+
+_USUAL_PAUSE_SECONDS = 30.0
 LOCK_SECONDS = 150.0
 _LOCK_RETRY_SECONDS = 0.1
 _TRY_LOCK = sqlalchemy.text("SELECT pg_try_advisory_xact_lock(:family, :key)")
-_END_WHEN_SUSPENDED = sqlalchemy.text("SET LOCAL idle_in_transaction_session_timeout = '2min'")
+_ALLOW_PAUSES = sqlalchemy.text(
+    "SELECT set_config('idle_in_transaction_session_timeout', :milliseconds, true)"
+)
 _GLANCE_SECONDS = 0.25
 
 # A cut network is noticed within about a minute, also while nothing is being asked.
@@ -207,6 +216,9 @@ class Storage:
     claimed, the one through which Optuna works meanwhile, and one for the heartbeat. Nothing
     outlives a transaction, so a pooler such as PgBouncer may share them out by transaction.
 
+    PostgreSQL ends a transaction that pauses between two statements for 30 seconds, unless
+    `limit_pauses` says otherwise: its process is suspended, and others wait for its locks.
+
     Attributes:
         key: Tells the database from every other, a copy of it excepted.
 
@@ -223,6 +235,8 @@ class Storage:
             url, poolclass=sqlalchemy.NullPool, connect_args=_CONNECT_ARGUMENTS
         )
         _explain_lost_connections(opening)
+        _end_when_suspended(opening, lambda: LONGEST_PAUSE_SECONDS)
+        self._pause_seconds = _USUAL_PAUSE_SECONDS
         try:
             # Processes that start together must not create the tables twice.
             with _lock(opening, _SCHEMA_LOCK) as connection:
@@ -236,6 +250,7 @@ class Storage:
                     },
                 )
                 _explain_lost_connections(self.optuna.engine)
+                _end_when_suspended(self.optuna.engine, lambda: self._pause_seconds)
                 migrate(connection)
                 self.key = str(connection.scalar(sqlalchemy.select(database.c.key)))
         except DBAPIError as error:  # no rights, for instance
@@ -247,7 +262,14 @@ class Storage:
 
     def begin(self) -> AbstractContextManager[Connection]:
         """A transaction on histsearch's own tables, committed when the block ends well."""
-        return _begin(self.optuna.engine)
+        return self.optuna.engine.begin()
+
+    def limit_pauses(self, seconds: float) -> None:
+        """Have PostgreSQL end this process's transactions that pause for longer.
+
+        The limit is at least `LEAST_PAUSE_SECONDS` and at most `LONGEST_PAUSE_SECONDS`.
+        """
+        self._pause_seconds = min(max(seconds, LEAST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
 
     def optuna_within(self, connection: Connection) -> RDBStorage:
         """Optuna's storage inside a transaction of ours: what it writes is kept or lost with it."""
@@ -258,20 +280,32 @@ class Storage:
         )
         return within
 
-    def lock(self, key: int) -> AbstractContextManager[Connection]:
+    @contextmanager
+    def lock(self, key: int, *, pause_seconds: float | None = None) -> Iterator[Connection]:
         """Hold an advisory lock, such as a study's id, against every other process.
 
         Gives the transaction that holds it.
+
+        Args:
+            key: Whose lock.
+            pause_seconds: How long that transaction may pause; as usual when left out.
         """
-        return _lock(self.optuna.engine, key)
+        with _lock(self.optuna.engine, key) as connection:
+            if pause_seconds is not None:
+                _allow_pauses(connection, pause_seconds)
+            yield connection
 
 
-@contextmanager
-def _begin(engine: Engine) -> Iterator[Connection]:
-    """A transaction that ends when its process is suspended, lest others wait for it for ever."""
-    with engine.begin() as connection:
-        connection.execute(_END_WHEN_SUSPENDED)
-        yield connection
+def _end_when_suspended(engine: Engine, pause_seconds: Callable[[], float]) -> None:
+    """Let PostgreSQL end a transaction whose process is suspended, whoever uses the engine.
+
+    Each transaction says so for itself, as a pooler may give each another session.
+    """
+    event.listen(engine, "begin", lambda connection: _allow_pauses(connection, pause_seconds()))
+
+
+def _allow_pauses(connection: Connection, seconds: float) -> None:
+    connection.execute(_ALLOW_PAUSES, {"milliseconds": f"{1000 * seconds:.0f}"})
 
 
 @contextmanager
@@ -283,7 +317,7 @@ def _lock(engine: Engine, key: int) -> Iterator[Connection]:
     """
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
-        with _begin(engine) as connection:
+        with engine.begin() as connection:
             if connection.scalar(_TRY_LOCK, {"family": _LOCK_FAMILY, "key": key}):
                 yield connection
                 return

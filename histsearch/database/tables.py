@@ -1,10 +1,11 @@
 """histsearch's own tables, beside Optuna's: workers, their attempts at trials, the database's key.
 
-A change here needs a revision in ``migrations/versions``. All times are the database's, so clocks
-of machines play no part.
+A change here needs a revision in ``migrations/versions``. All times are the database's, for people
+to read: nothing is decided by them.
 """
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Column,
     DateTime,
@@ -69,12 +70,13 @@ workers = Table(
     ),
     Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("heartbeat_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("beats", BigInteger, nullable=False, server_default="0", comment="number of heartbeats"),
     Column(
-        "steady_since",
-        DateTime(timezone=True),
+        "serves",
+        ARRAY(Text),
         nullable=False,
-        server_default=func.now(),
-        comment="since when no heartbeat came later than half the grace after the one before",
+        server_default="{}",
+        comment="names of the studies it serves; every study when empty",
     ),
     Column("ended_at", DateTime(timezone=True), comment="empty unless it ended in good order"),
     Column("activity", Text, nullable=False, server_default="starting"),

@@ -78,6 +78,17 @@ def study_state(study: Study) -> State:
     return "finished" if study.is_finished else "open"
 
 
+def is_served(study: Study) -> bool:
+    """Whether a worker that serves a study is alive."""
+    left = study.left_by
+    return any(
+        not worker.gone
+        and (not worker.serves or study.name in worker.serves)
+        and worker.identity.host not in left
+        for worker in list_workers(study.storage)
+    )
+
+
 def _study_status(study: Study, workers: Sequence[RegisteredWorker]) -> StudyStatus:
     trials = study.trials()
     counts = {state.name: sum(trial.state == state for trial in trials) for state in TrialState}

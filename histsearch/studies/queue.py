@@ -1,25 +1,19 @@
 """A study's queue of trials: claim the next one, take back those whose worker is gone."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import and_, func, insert, not_, or_, select
+from sqlalchemy import func, insert, or_, select
 from sqlalchemy.engine import Connection
 
-from histsearch.database.storage import Storage
-from histsearch.database.tables import (
-    attempts,
-    optuna_study_attributes,
-    optuna_trials,
-    workers,
-)
+from histsearch.database.storage import LONGEST_PAUSE_SECONDS, Storage
+from histsearch.database.tables import attempts, optuna_trials, workers
 from histsearch.search.hist_sampler import HistSampler
 from histsearch.search.sampler import build_sampler
 from histsearch.studies import trial_record
@@ -29,10 +23,13 @@ from histsearch.studies.deferral import failed_here, is_at_work_elsewhere
 from histsearch.studies.definition import StudyDefinition
 from histsearch.studies.endings import Ending
 from histsearch.studies.foreign_trials import fail_foreign
-from histsearch.studies.study import DEFINITION, Study
+from histsearch.studies.liveness import RUNNING, Silence, Watch
+from histsearch.studies.study import Study
 from histsearch.studies.verdict import requeue
 
 log = logging.getLogger(__name__)
+
+_SEEDS = 2**32  # what Optuna's samplers take
 
 
 def claim(study: Study, worker_id: int) -> Claim | None:
@@ -48,7 +45,8 @@ def claim(study: Study, worker_id: int) -> Claim | None:
     Returns:
         A hold on the running trial, or None when there is nothing to start.
     """
-    with study.storage.lock(study.id) as connection:
+    # Its planner works within the transaction.
+    with study.storage.lock(study.id, pause_seconds=LONGEST_PAUSE_SECONDS) as connection:
         if not study.is_open:
             return None
         # In the lock's own transaction, so that the trial and its attempt come to be together.
@@ -166,8 +164,8 @@ class _Abandoned:
     """A running trial without a worker.
 
     Attributes:
-        silent: Whether its worker was there a while ago and gave no sign of life since; else it
-            ended, or gave up the attempt, and the trial is merely left over.
+        silent_seconds: How long its worker has shown no sign of life; None where it ended, or gave
+            up the attempt, and the trial is merely left over.
     """
 
     study_id: int
@@ -175,38 +173,38 @@ class _Abandoned:
     attempt_id: int | None
     worker: str | None
     silent_seconds: float | None
-    silent: bool
 
 
-def requeue_abandoned(storage: Storage, worker_id: int) -> list[Claim]:
+def requeue_abandoned(storage: Storage, worker_id: int, watch: Watch) -> list[Claim]:
     """Queue the running trials again whose workers are gone.
 
-    A worker is gone when it has ended, or when its last heartbeat is older than its grace. The
-    latter says nothing where the database was away itself, so it is judged only by a worker whose
-    own heartbeats have come steadily for as long, the last one just now.
+    A worker is gone when it has ended, or when its silence has outlasted its grace.
 
     Args:
         storage: The storage to look through.
         worker_id: Key of the worker that looks, and runs no trial itself: an attempt that is open
             in its name is one whose claim it was never told of.
+        watch: Its watch over the others' heartbeats.
 
     Returns:
         The last attempts of the trials that have failed by it, their retries being used up.
     """
     with storage.begin() as connection:
-        affected = {row.study_id for row in _abandoned(connection, worker_id)}
+        watch.look(connection)
+        rows = _abandoned(connection, worker_id, watch.silent())
+    affected = {row.study_id for row in rows}
     failed: list[Claim] = []
     for study in list_studies(storage) if affected else ():
         if study.id in affected:
             with suppress(KeyError):  # deleted meanwhile
-                failed += _requeue_abandoned_of(study, worker_id)
+                failed += _requeue_abandoned_of(study, worker_id, watch)
     return failed
 
 
-def _requeue_abandoned_of(study: Study, worker_id: int) -> list[Claim]:
+def _requeue_abandoned_of(study: Study, worker_id: int, watch: Watch) -> list[Claim]:
     with study.storage.lock(study.id) as connection:
-        rows = [row for row in _abandoned(connection, worker_id) if row.study_id == study.id]
-        claims = [_requeue_one(connection, study, row) for row in rows]
+        rows = _abandoned(connection, worker_id, watch.silent())
+        claims = [_requeue_one(connection, study, row) for row in rows if row.study_id == study.id]
     return [claim for claim in claims if claim is not None]
 
 
@@ -222,7 +220,7 @@ def _requeue_one(connection: Connection, study: Study, row: _Abandoned) -> Claim
     number = _lock_attempt(connection, row.attempt_id)
     if number is None:  # its worker is writing at this moment, or has just told its end
         return None
-    if not row.silent:
+    if row.silent_seconds is None:
         storage.set_trial_state_values(row.trial_id, TrialState.WAITING)
         end_attempt(connection, row.attempt_id, Ending.GIVEN_BACK)
         log.warning("%s  was left over by %s: back in the queue", label, row.worker)
@@ -259,75 +257,29 @@ def _lock_attempt(connection: Connection, attempt_id: int) -> int | None:
     return connection.scalar(query.with_for_update(skip_locked=True))
 
 
-# Running trials of histsearch's studies, each with its attempt and worker where it has them.
-_SEEDS = 2**32  # what Optuna's samplers take
-_RUNNING = (
-    optuna_trials.join(
-        optuna_study_attributes,
-        and_(
-            optuna_study_attributes.c.study_id == optuna_trials.c.study_id,
-            optuna_study_attributes.c.key == DEFINITION,
-            optuna_trials.c.state == TrialState.RUNNING.name,
-        ),
+def _abandoned(
+    connection: Connection, worker_id: int, silent: Mapping[int, Silence]
+) -> list[_Abandoned]:
+    left_over = or_(
+        attempts.c.id.is_(None), workers.c.ended_at.is_not(None), workers.c.id == worker_id
     )
-    .outerjoin(
-        attempts,
-        and_(attempts.c.trial_id == optuna_trials.c.trial_id, attempts.c.ended_at.is_(None)),
-    )
-    .outerjoin(workers, workers.c.id == attempts.c.worker_id)
-)
-
-
-def _abandoned(connection: Connection, worker_id: int) -> list[_Abandoned]:
-    judge = workers.alias("judge")
-    # Whoever was cut off for longer than half its grace knows it by its own late heartbeat. The
-    # longer grace of the two leaves the other the time to make up for what both have missed.
-    grace_seconds = func.greatest(workers.c.grace_seconds, judge.c.grace_seconds)
-    grace, half = (
-        func.make_interval(0, 0, 0, 0, 0, 0, seconds)
-        for seconds in (grace_seconds, judge.c.grace_seconds / 2)
-    )
-    silent = and_(
-        workers.c.heartbeat_at < func.now() - grace,
-        judge.c.steady_since < func.now() - grace,
-        judge.c.heartbeat_at > func.now() - half,
-    )
-    left_over = or_(workers.c.ended_at.is_not(None), workers.c.id == worker_id)
-    query = (
-        select(
-            optuna_trials.c.study_id,
-            optuna_trials.c.trial_id,
-            attempts.c.id,
-            workers.c.name,
-            func.extract("epoch", func.now() - workers.c.heartbeat_at),
-            and_(silent, not_(left_over)),
-        )
-        .select_from(_RUNNING.join(judge, judge.c.id == worker_id))
-        .where(or_(attempts.c.id.is_(None), left_over, silent))
-    )
-    return [_Abandoned(*row) for row in connection.execute(query)]
-
-
-def doubtful_trials(storage: Storage, study_ids: Sequence[int], since: datetime) -> int:
-    """Number of running trials whose workers have shown no sign of life after ``since``.
-
-    Args:
-        storage: The storage to look through.
-        study_ids: The studies to look at.
-        since: A time of the database's clock.
-    """
-    silent = or_(workers.c.id.is_(None), workers.c.heartbeat_at <= since)
-    query = (
-        select(func.count())
-        .select_from(_RUNNING)
-        .where(silent, optuna_trials.c.study_id.in_(study_ids))
-    )
-    with storage.begin() as connection:
-        return connection.execute(query).scalar_one()
-
-
-def database_time(storage: Storage) -> datetime:
-    """What the database's clock says."""
-    with storage.begin() as connection:
-        time: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
-    return time
+    query = select(
+        optuna_trials.c.study_id,
+        optuna_trials.c.trial_id,
+        attempts.c.id.label("attempt_id"),
+        workers.c.id.label("worker_id"),
+        workers.c.name,
+        workers.c.beats,
+        left_over.label("left_over"),
+    ).select_from(RUNNING)
+    found = []
+    for row in connection.execute(query):
+        silence = silent.get(row.worker_id)
+        if row.left_over:
+            seconds = None
+        elif silence is not None and silence.beats == row.beats:  # no heartbeat a moment ago
+            seconds = silence.seconds
+        else:
+            continue
+        found.append(_Abandoned(row.study_id, row.trial_id, row.attempt_id, row.name, seconds))
+    return found

@@ -5,6 +5,7 @@ import logging
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import Connection
 
+from histsearch.database.storage import LONGEST_PAUSE_SECONDS
 from histsearch.search.space import Decided
 from histsearch.studies import trial_record
 from histsearch.studies.claim import Claim, last_attempt
@@ -39,7 +40,7 @@ def end_if_due(study: Study) -> list[Claim]:
         return []
     # Without the lock, for it may take seconds; what others begin meanwhile is closed all the same.
     reason = _reason(study, limits) if study.ended is None else None
-    with study.storage.lock(study.id) as connection:
+    with study.storage.lock(study.id, pause_seconds=LONGEST_PAUSE_SECONDS) as connection:
         if study.ended is None:
             if reason is None or study.limits != limits or (has_begun_all and study.may_start):
                 return []

@@ -42,7 +42,10 @@ CHECKPOINT = "checkpoint"
 """Retraining: the trained model, a file on the machine of the worker or an s3:// address."""
 
 SECONDS = "seconds"
-"""Wall-clock seconds from the claim to the outcome."""
+"""Wall-clock seconds from the claim to the outcome, all attempts together.
+
+Those for which a worker's process was suspended don't count; so those of the epochs.
+"""
 
 WARMUP_SECONDS = history.WARMUP_SECONDS
 EPOCH_SECONDS = history.EPOCH_SECONDS

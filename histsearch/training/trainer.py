@@ -60,8 +60,9 @@ class Epoch:
         number: 1 for the first epoch after the warm-up.
         loss: Mean training loss over its batches.
         recall_at_1: On the validation images, in [0, 1]; None without validation images.
-        seconds: Wall-clock time, training and validation together; where the epoch was stopped
-            and gone on with, without the time between and without what had to be done again.
+        seconds: Training and validation together, by the trainer's clock; where the epoch was
+            stopped and gone on with, without the time between and without what had to be done
+            again.
         images_per_second: Training throughput alone.
     """
 
@@ -87,13 +88,14 @@ class Trainer:
     ``settings.seed``, so a run repeated on the same machine gives the same curve.
 
     ``on_warmup_epoch`` is called after each epoch of the warm-up, which `epochs` doesn't yield, and
-    ``on_progress`` after each step of the work: a batch, or a part of a ranking.
+    ``on_progress`` after each step of the work: a batch, or a part of a ranking. ``clock`` gives
+    the seconds by which epochs are timed.
 
     Attributes:
         finished_warmup_epochs: Epochs of the warm-up that are over.
         finished_epochs: Epochs after the warm-up that are over, validation included.
         finished_batches: Training batches done of the epoch under way.
-        warmup_seconds: Wall-clock time of the warm-up epochs that are over.
+        warmup_seconds: Time of the warm-up epochs that are over.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class Trainer:
         should_stop: Callable[[], bool] = _never,
         on_warmup_epoch: Callable[[], object] = _do_nothing,
         on_progress: Callable[[], object] = _do_nothing,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         values = settings.hyperparameters
         torch.manual_seed(settings.seed)
@@ -141,6 +144,7 @@ class Trainer:
         self._should_stop = should_stop
         self._on_warmup_epoch = on_warmup_epoch
         self._on_progress = on_progress
+        self._clock = clock
         self._batches = EpochBatches(
             images.labels_N,
             values.batch_size,
@@ -191,13 +195,13 @@ class Trainer:
             if self.schedule.last_epoch == self.finished_epochs:
                 self._train_epoch()
                 self.schedule.step()
-            started = time.perf_counter()
+            started = self._clock()
             recall_at_1 = None if validation is None else self.recall(validation, (1,), gallery)[1]
             epoch = Epoch(
                 number=self.finished_epochs + 1,
                 loss=float(self._losses_B.mean()),
                 recall_at_1=recall_at_1,
-                seconds=self._train_seconds + time.perf_counter() - started,
+                seconds=self._train_seconds + self._clock() - started,
                 images_per_second=self._images_per_epoch / self._train_seconds,
             )
             self.finished_epochs += 1
@@ -323,11 +327,11 @@ class Trainer:
         self._batches.set_epoch(
             self.finished_warmup_epochs + self.finished_epochs, self.finished_batches
         )
-        started = time.perf_counter() - self._train_seconds
+        started = self._clock() - self._train_seconds
         for images_N3HW, labels_N in self._loader:
             self._losses_B[self.finished_batches] = self._train_batch(images_N3HW, labels_N)
             self.finished_batches += 1
-            self._train_seconds = time.perf_counter() - started
+            self._train_seconds = self._clock() - started
             self._on_progress()
         self._check_weights()
 

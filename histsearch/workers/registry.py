@@ -1,8 +1,9 @@
 """The workers in the database: sign on, heartbeat, sign off."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import case, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 
 import histsearch
 from histsearch.database.storage import Storage
@@ -56,13 +57,24 @@ class Activity:
     memory_mib: int | None = None
 
 
-def sign_on(storage: Storage, identity: Identity, heartbeat_seconds: float) -> int:
+def grace_seconds(heartbeat_seconds: float) -> float:
+    """The silence after which a worker counts as gone that shows a sign of life so often."""
+    return GRACE_HEARTBEATS * heartbeat_seconds
+
+
+def sign_on(
+    storage: Storage,
+    identity: Identity,
+    heartbeat_seconds: float,
+    serves: Sequence[str] = (),
+) -> int:
     """Register a worker, and return its key.
 
     Args:
         storage: Where its studies are.
         identity: What it says of itself.
         heartbeat_seconds: How often it will show a sign of life.
+        serves: Names of the studies it serves; every study when empty.
     """
     row = insert(workers).values(
         name=identity.name,
@@ -71,7 +83,8 @@ def sign_on(storage: Storage, identity: Identity, heartbeat_seconds: float) -> i
         device=identity.device,
         gpu=identity.gpu,
         version=histsearch.__version__,
-        grace_seconds=GRACE_HEARTBEATS * heartbeat_seconds,
+        grace_seconds=grace_seconds(heartbeat_seconds),
+        serves=list(serves),
     )
     with storage.begin() as connection:
         key: int = connection.execute(row.returning(workers.c.id)).scalar_one()
@@ -84,13 +97,11 @@ def beat(storage: Storage, worker_id: int, activity: Activity, attempt_id: int |
     Returns:
         False when the attempt isn't the worker's any more; True when it is, or there is none.
     """
-    half_grace = func.make_interval(0, 0, 0, 0, 0, 0, workers.c.grace_seconds / 2)
-    late = func.clock_timestamp() - workers.c.heartbeat_at > half_grace
     row = (
         update(workers)
         .where(workers.c.id == worker_id)
         .values(
-            steady_since=case((late, func.clock_timestamp()), else_=workers.c.steady_since),
+            beats=workers.c.beats + 1,
             heartbeat_at=func.clock_timestamp(),
             activity=activity.word,
             study=activity.study,
@@ -126,8 +137,9 @@ class RegisteredWorker:
         identity: What it said of itself.
         version: Its histsearch.
         activity: What its last heartbeat said.
-        silent_seconds: Time since then.
+        silent_seconds: Time since then, by the database's clock.
         gone: Whether the silence is longer than its grace.
+        serves: Names of the studies it serves; every study when empty.
     """
 
     identity: Identity
@@ -135,6 +147,7 @@ class RegisteredWorker:
     activity: Activity
     silent_seconds: float
     gone: bool
+    serves: tuple[str, ...]
 
 
 def list_workers(storage: Storage) -> list[RegisteredWorker]:
@@ -161,7 +174,9 @@ def list_workers(storage: Storage) -> list[RegisteredWorker]:
                 row.memory_mib,
             ),
             silent_seconds=max(0.0, float(row.silence)),
-            gone=float(row.silence) > row.grace_seconds,
+            # A heartbeat of the future is one of before the clock was set back.
+            gone=abs(float(row.silence)) > row.grace_seconds,
+            serves=tuple(row.serves),
         )
         for row in rows
     ]

@@ -16,8 +16,9 @@ from typing import Self
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StorageError
 from histsearch.studies.claim import Claim, ClaimLostError
+from histsearch.studies.liveness import Watch
 from histsearch.workers import metrics
-from histsearch.workers.registry import Activity, beat, sign_off
+from histsearch.workers.registry import Activity, beat, grace_seconds, sign_off
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,9 @@ class Reporter:
         worker_id: Its key there.
         heartbeat_seconds: Time between two signs of life.
         patience_seconds: How long the database may be away before the worker is to stop.
+
+    Attributes:
+        watch: What is seen of the other workers' heartbeats, with each of this one's.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Reporter:
         self._worker_id = worker_id
         self._heartbeat_seconds = heartbeat_seconds
         self._patience_seconds = patience_seconds
+        self.watch = Watch(grace_seconds(heartbeat_seconds))
         self._changed = threading.Condition()
         self._reports: deque[_Report] = deque()
         self._claim: Claim | None = None
@@ -188,6 +193,8 @@ class Reporter:
         claim = self._claim
         self._next_heartbeat = time.monotonic() + self._heartbeat_seconds
         held = beat(self._storage, self._worker_id, self._activity, claim.id if claim else None)
+        with self._storage.begin() as connection:
+            self.watch.look(connection)
         with self._changed:
             # Where its end is still to be told, that shows whether it was this worker's.
             ending = any(report.ends_claim for report in self._reports)

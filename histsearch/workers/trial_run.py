@@ -115,6 +115,7 @@ class TrialRunner:
         device: Where tensors live.
         loader_processes: Processes that decode images; 0 decodes in this one.
         should_stop: Asked between batches; true interrupts the run.
+        clock: Gives the seconds that trials are charged for.
         watch: Told of every step of a run.
         on_epoch: Called with the study of each epoch that was trained.
     """
@@ -127,6 +128,7 @@ class TrialRunner:
     device: torch.device
     loader_processes: int
     should_stop: Callable[[], bool]
+    clock: Callable[[], float] = time.perf_counter
     watch: ProgressWatch = field(default_factory=ProgressWatch)
     on_epoch: Callable[[Study], object] = _ignore
 
@@ -237,7 +239,7 @@ class _Run(ABC):
             epochs=claim.trial.user_attrs.get(trial_record.EPOCHS),
         )
         self.finished: list[Epoch] = []
-        self.started = time.perf_counter()
+        self.started = runner.clock()
         # Of the attempts before this one.
         self.seconds_before = float(claim.trial.user_attrs.get(trial_record.SECONDS, 0))
         self.record(
@@ -268,6 +270,7 @@ class _Run(ABC):
                 should_stop=self.should_stop,
                 on_warmup_epoch=lambda: self.save(trainer),
                 on_progress=self.runner.watch.progress,
+                clock=self.runner.clock,
             )
         self.resume(trainer)
         try:
@@ -390,7 +393,7 @@ class _Run(ABC):
 
     def expense(self) -> dict[str, Any]:
         """Time and memory so far; the time of earlier attempts counts."""
-        seconds = self.seconds_before + time.perf_counter() - self.started
+        seconds = self.seconds_before + self.runner.clock() - self.started
         return {
             trial_record.SECONDS: round(seconds, 3),
             trial_record.PEAK_MEMORY_MIB: peak_memory_mib(self.runner.device),
@@ -443,6 +446,7 @@ class _SearchRun(_Run):
 
     any_epoch = replace(_Run.any_epoch, recall_at_1=0.0)
     left_after: int | None = None
+    study_paused = False
 
     def facts(self) -> dict[str, Any]:
         return {trial_record.SEED: self.settings.seed}
@@ -471,7 +475,8 @@ class _SearchRun(_Run):
             self.left_after = None
             if not self.save(trainer):
                 return None
-            reason = f"after epoch {trainer.finished_epochs} something else promises more"
+            why = "the study was paused" if self.study_paused else "something else promises more"
+            reason = f"after epoch {trainer.finished_epochs} {why}"
             return Outcome(
                 TrialState.WAITING, reason="the study ended" if self.study.ended else reason
             )
@@ -508,6 +513,7 @@ class _SearchRun(_Run):
             return  # it was kept while the database was away, and a later one follows
         try:
             leave = self._is_due_to_leave(curve)
+            self.study_paused = self.study.paused
         except KeyError:  # the study was deleted
             raise ClaimLostError from None
         except LinAlgError as error:

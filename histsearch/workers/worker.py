@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -33,12 +32,8 @@ from histsearch.studies.claim import Claim
 from histsearch.studies.endings import Ending
 from histsearch.studies.half_created import half_created_studies
 from histsearch.studies.images import count_images, image_warnings, note_census
-from histsearch.studies.queue import (
-    claim,
-    database_time,
-    doubtful_trials,
-    requeue_abandoned,
-)
+from histsearch.studies.liveness import Doubts
+from histsearch.studies.queue import claim, requeue_abandoned
 from histsearch.studies.stopping import end_if_due
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import open_checkpoint_store
@@ -48,13 +43,15 @@ from histsearch.wording import value_text
 from histsearch.workers import exit_codes, metrics
 from histsearch.workers.deaths import Deaths
 from histsearch.workers.device_fault import is_device_fault
+from histsearch.workers.held_back import held_back
 from histsearch.workers.lack import Lack, LackError, find_lack
 from histsearch.workers.patience import patiently
 from histsearch.workers.preparation import find_weights, load_images
 from histsearch.workers.progress_watch import ProgressWatch, Stall, WatchTimes
-from histsearch.workers.registry import Activity, Identity, sign_on
+from histsearch.workers.registry import Activity, Identity, grace_seconds, sign_on
 from histsearch.workers.reporter import Reporter
 from histsearch.workers.stop_request import StopRequest
+from histsearch.workers.suspension import AwakeClock
 from histsearch.workers.trial_run import Outcome, RunShortOfError, TrialRunner
 
 log = logging.getLogger(__name__)
@@ -123,10 +120,10 @@ class Worker:
         self._settings = settings
         self._stop = stop
         self._datasets: dict[tuple[str, str], Dataset] = {}
-        self._unusable: dict[str, HistsearchError] = {}
+        self._unusable: dict[int, tuple[str, HistsearchError]] = {}  # by the study's key
         self._told_images: set[int] = set()
         self._turns: dict[str, int] = {}
-        self._idle_since: datetime | None = None
+        self._doubts: Doubts | None = None  # while idle
         self._claimed: Claim | None = None
         self._deaths: dict[int, Deaths] = {}
         self._watch = ProgressWatch(self._end_stalled, settings.watch_times)
@@ -151,6 +148,7 @@ class Worker:
         if signed_on is None:
             return
         self._id = signed_on
+        clock = AwakeClock()
         self._reporter = Reporter(
             self._storage,
             self._id,
@@ -168,9 +166,10 @@ class Worker:
             should_stop=self._stop,
             watch=self._watch,
             on_epoch=lambda study: self._deaths_of(study).note_epoch(),
+            clock=clock,
         )
         self._stop.at_deadline = self._let_go
-        with self._reporter, self._watch:
+        with clock, self._reporter, self._watch:
             self._serve()
 
     def _sign_on(self) -> int:
@@ -179,7 +178,15 @@ class Worker:
         if not self._settings.study_names:
             for half in half_created_studies(self._storage):
                 log.warning("%s", half)
-        return sign_on(self._storage, self._settings.identity, self._settings.heartbeat_seconds)
+        heartbeat_seconds = self._settings.heartbeat_seconds
+        # A transaction of its own that is suspended may be over when it counts as gone.
+        self._storage.limit_pauses(grace_seconds(heartbeat_seconds) / 2)
+        return sign_on(
+            self._storage,
+            self._settings.identity,
+            heartbeat_seconds,
+            self._settings.study_names,
+        )
 
     def _serve(self) -> None:
         while not self._stop():
@@ -191,33 +198,33 @@ class Worker:
                 self._stop.wait(IDLE_SECONDS)
                 continue
             if done:
-                log.info("nothing left to do")
                 return
         log.info("stopped")
 
     def _work_once(self) -> bool:
         """Run a trial, or wait a moment for one; True when drained."""
         self._reporter.check()
-        for failed in requeue_abandoned(self._storage, self._id):
+        for failed in requeue_abandoned(self._storage, self._id, self._reporter.watch):
             self._runner.forget(failed)
         if self._run_one():
-            self._idle_since = None
+            self._doubts = None
             return False
         self._check_usable()
-        has_just_begun = self._idle_since is None
-        self._idle_since = self._idle_since or database_time(self._storage)
-        if self._settings.drain and not self._may_get_work(self._idle_since):
+        has_just_begun = self._doubts is None
+        self._doubts = self._doubts or Doubts()
+        if self._settings.drain and not self._may_get_work(self._doubts):
+            log.info("%s", held_back(self._served()) or "nothing left to do")
             return True
         if has_just_begun:
             self._reporter.show(Activity("idle"))
-            log.info("waiting for work")
+            paused = held_back(self._served())
+            log.info("waiting for work%s", f": {paused}" if paused else "")
         self._stop.wait(IDLE_SECONDS)
         return False
 
-    def _may_get_work(self, idle_since: datetime) -> bool:
+    def _may_get_work(self, doubts: Doubts) -> bool:
         """Whether a trial that runs elsewhere may come back, its worker being gone."""
-        served = [study.id for study in self._served()]
-        return doubtful_trials(self._storage, served, idle_since) > 0
+        return doubts.count(self._storage, [study.id for study in self._served()]) > 0
 
     def _run_one(self) -> bool:
         """Run the next trial of the study whose turn it is; False if there is none."""
@@ -270,7 +277,7 @@ class Worker:
         return [
             study
             for study in list_studies(self._storage)
-            if study.name not in self._unusable and (not names or study.name in names)
+            if study.id not in self._unusable and (not names or study.name in names)
         ]
 
     def _prepare(self, study: Study) -> Dataset | None:
@@ -326,16 +333,20 @@ class Worker:
 
     def _leave(self, study: Study, error: HistsearchError) -> None:
         log.error("leaving study %s to other workers until restarted: %s", study.name, error)
-        self._unusable[study.name] = error
+        self._unusable[study.id] = (study.name, error)
         study.note_left(self._settings.identity.host, str(error))
 
     def _check_usable(self) -> None:
         """Don't idle, or end well, over studies that this machine can't serve."""
+        if not self._unusable:
+            return
+        existing = {study.id for study in list_studies(self._storage)}
+        self._unusable = {key: left for key, left in self._unusable.items() if key in existing}
         names = set(self._settings.study_names)
-        none_left = bool(names) and names <= self._unusable.keys()
-        for error in self._unusable.values():
+        none_left = bool(names) and names <= {name for name, _ in self._unusable.values()}
+        for name, error in self._unusable.values():
             if none_left or self._settings.drain or isinstance(error, LackError):
-                raise error
+                raise type(error)(f"study {name} was left to other workers: {error}") from error
 
     def _execute(self, claimed: Claim, dataset: Dataset) -> None:
         parameters = " ".join(

@@ -14,6 +14,9 @@ SHORT = Weather(
     kill_every=4.0,
     patience=2,
     kills_between=2,
+    suspensions=1,
+    suspension=2.5,
+    creations=4,
     restarts=1,
     outage=4.0,
     freeze=3.0,
@@ -39,6 +42,8 @@ def test_nothing_is_lost_in_a_short_storm(server: URL, tmp_path: Path) -> None:
     print(damage)  # noqa: T201 - pytest shows it when something was lost
     assert damage.faults == []
     # How much more comes before the study is finished depends on the machine.
+    assert damage.suspensions == 1
+    assert damage.creations_killed == 4
     assert damage.kills >= 2
     assert damage.restarts + damage.outages + damage.freezes + damage.truncated >= 1
     assert sum(damage.states.values()) == 4

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.engine import URL
 
 from histsearch.database.storage import Storage
+from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
 from tests.acceptance.processes import Run, Start
 from tests.integration.database.outage import outage
@@ -29,6 +30,15 @@ def batch_for_hours(*_):
     time.sleep(3600)
 
 Trainer._train_batch = batch_for_hours
+main()
+"""
+
+SUSPENDED_SECONDS = 4.0
+SUSPENDED_SOONER = """
+from histsearch.cli.main import main
+from histsearch.workers import suspension
+
+suspension.LEAST_SECONDS = 1.0
 main()
 """
 
@@ -198,3 +208,24 @@ def test_a_killed_worker_is_replaced_and_its_trial_goes_on_from_the_last_epoch(
     assert status["studies"][0]["retries"] == 1
     again.send_signal(signal.SIGTERM)
     assert again.wait() == 0
+
+
+@pytest.mark.usefixtures("endless")
+def test_the_time_for_which_a_worker_was_suspended_is_not_charged(
+    start: Start, storage: Storage
+) -> None:
+    began = time.monotonic()
+    worker = start("worker", "--device", "cpu", program=SUSPENDED_SOONER)
+    assert worker.stdout is not None
+    lines = iter(worker.stdout.readline, "")
+    assert any("epoch 1/" in line for line in lines)
+    worker.send_signal(signal.SIGSTOP)
+    time.sleep(SUSPENDED_SECONDS)
+    worker.send_signal(signal.SIGCONT)
+    assert any(re.search(r"suspended for [34] s: not charged", line) for line in lines)
+    assert any("epoch " in line for line in lines)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    most = time.monotonic() - began - SUSPENDED_SECONDS + 1
+    (trial,) = find_study(storage, "stripes").trials()
+    assert sum(trial.user_attrs[trial_record.EPOCH_SECONDS]) < trial.user_attrs["seconds"] < most

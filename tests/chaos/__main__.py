@@ -14,6 +14,9 @@ WEATHER = Weather(
     kill_every=5.0,
     patience=8,
     kills_between=4,
+    suspensions=5,
+    suspension=4.0,
+    creations=40,
     restarts=3,
     outage=30.0,
     freeze=10.0,
@@ -34,8 +37,14 @@ def main() -> int:
             damage = Storm(space, WEATHER, embedded_postgres.start(), folder).blow()
         finally:
             embedded_postgres.stop()
-    seen = (damage.restarts, damage.outages, damage.freezes, damage.truncated)
-    if seen != (WEATHER.restarts, 1, 1, 1):
+    seen = (
+        damage.suspensions,
+        damage.restarts,
+        damage.outages,
+        damage.freezes,
+        damage.truncated,
+    )
+    if seen != (WEATHER.suspensions, WEATHER.restarts, 1, 1, 1):
         damage.faults.append("the study was finished before all of the weather had come")
     print(damage)  # noqa: T201
     return 1 if damage.faults else 0

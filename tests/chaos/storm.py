@@ -1,4 +1,4 @@
-"""A study searched while workers are killed and PostgreSQL comes and goes."""
+"""A study searched while workers are killed or suspended and PostgreSQL comes and goes."""
 
 import json
 import multiprocessing
@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -34,10 +34,21 @@ from histsearch.studies.endings import Ending
 from histsearch.training.trainer import Trainer
 from histsearch.workers.preparation import run_settings, split_images
 from histsearch.workers.provenance import COMMIT_VARIABLE
+from tests.chaos.creations import Creations
 
 _GLANCE_SECONDS = 0.1
 _NO_DATA = Path()  # glyphs are rendered
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+_NOTICE_SECONDS = 30.0
+
+# The program, which takes a shorter gap for a suspension than it does elsewhere.
+_PROGRAM = """
+from histsearch.cli.main import main
+from histsearch.workers import suspension
+
+suspension.LEAST_SECONDS = 1.0
+main()
+"""
 
 
 def storm_space(trials: int, epochs: int) -> Space:
@@ -68,6 +79,9 @@ class Weather:
         patience: Epochs after which the next thing happens even before its time, so that on a fast
             machine the study doesn't end before the weather came.
         kills_between: Kills between two of the other things that happen.
+        suspensions: How often a worker is stopped for a while, each time before some kills.
+        suspension: For how many seconds.
+        creations: How many processes are killed over the creation of studies.
         restarts: How often PostgreSQL is stopped and started again at once.
         outage: Seconds for which it is stopped once.
         freeze: Seconds for which it holds its connections once and says nothing.
@@ -81,6 +95,9 @@ class Weather:
     kill_every: float
     patience: int
     kills_between: int
+    suspensions: int
+    suspension: float
+    creations: int
     restarts: int
     outage: float
     freeze: float
@@ -95,6 +112,8 @@ class Damage:
     """What the storm did, and what came of it."""
 
     kills: int = 0
+    suspensions: int = 0
+    creations_killed: int = 0
     restarts: int = 0
     outages: int = 0
     freezes: int = 0
@@ -139,6 +158,8 @@ class Storm:
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._logs: list[Path] = []
         self._log_of: dict[int, Path] = {}
+        # What happens to a worker, before the kills of a round.
+        self._troubles: list[Callable[[], bool]] = [self._suspend] * weather.suspensions
         self._others: list[Callable[[], bool]] = [self._restart] * weather.restarts
         self._others += [self._outage] if weather.outage else []
         self._others += [self._freeze] if weather.freeze else []
@@ -149,14 +170,19 @@ class Storm:
     def blow(self) -> Damage:
         """Search the study to its end, and check everything that must hold then."""
         create_search(Storage(self.database), self.space)
+        creations = Creations(self.database, self.weather.seed)
         started = time.monotonic()
-        try:
-            self._search()
-        finally:
-            for worker in self._workers.values():
-                worker.kill()
-                worker.wait()
+        with ThreadPoolExecutor(1) as pool:
+            killed = pool.submit(creations.kill, self.weather.creations)
+            try:
+                self._search()
+            finally:
+                for worker in self._workers.values():
+                    worker.kill()
+                    worker.wait()
+            self.damage.creations_killed = killed.result()
         self.damage.seconds = time.monotonic() - started
+        self.damage.faults += creations.faults()
         self._read_logs()
         self._check_trials()
         return self.damage
@@ -206,7 +232,8 @@ class Storm:
         with log.open("wb") as stderr:
             self._workers[place] = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "histsearch", "worker", "--device", "cpu", "--drain"),
+                    *(sys.executable, "-c", _PROGRAM, "worker", "--device", "cpu", "--drain"),
+                    f"--study={self.space.name}",
                     f"--checkpoints={self.folder / 'checkpoints'}",
                     f"--heartbeat={self.weather.heartbeat}",
                     "--log-format=json",
@@ -228,8 +255,11 @@ class Storm:
 
         An action that can't be done yet, and says so, is tried again.
         """
+        self._random.shuffle(self._troubles)
         self._random.shuffle(self._others)
         while True:
+            if self._troubles:
+                yield time.monotonic() + self.weather.kill_every, self._troubles.pop()
             for _ in range(self.weather.kills_between):
                 yield time.monotonic() + self.weather.kill_every, self._kill
             if self._others:
@@ -244,6 +274,28 @@ class Storm:
             worker.wait()
             self.damage.kills += 1
         return bool(awake)
+
+    def _suspend(self) -> bool:
+        """Stop a worker that runs a trial for longer than its grace; it says for how long."""
+        running = [
+            worker
+            for worker in self._workers.values()
+            if self._running_trial(worker.pid) is not None
+        ]
+        if not running:
+            return False
+        worker = self._random.choice(sorted(running, key=lambda one: one.pid))
+        worker.send_signal(signal.SIGSTOP)
+        time.sleep(self.weather.suspension)
+        worker.send_signal(signal.SIGCONT)
+        self.damage.suspensions += 1
+        deadline = time.monotonic() + _NOTICE_SECONDS
+        while "not charged" not in self._log_of[worker.pid].read_text(errors="replace"):
+            if time.monotonic() > deadline:
+                self.damage.faults.append("a worker didn't notice that it was suspended")
+                break
+            time.sleep(_GLANCE_SECONDS)
+        return True
 
     def _truncate(self) -> bool:
         """Kill a worker whose trial has two saved states, and cut the newer one short."""
@@ -320,10 +372,11 @@ class Storm:
         self.damage.epochs = sum(epochs.values())
         self.damage.epochs_repeated = sum(count - 1 for count in epochs.values())
         # The truncated state costs its trial one epoch more.
-        most = self.damage.kills + self.damage.truncated
+        troubles = self.damage.kills + self.damage.suspensions
+        most = troubles + self.damage.truncated
         # One that was merely slow may be taken for dead now and then, which harms nothing.
-        if self.damage.takeovers > self.damage.kills + self.weather.workers:
-            self.damage.faults.append("many more takeovers than kills")
+        if self.damage.takeovers > troubles + self.weather.workers:
+            self.damage.faults.append("many more takeovers than kills and suspensions")
         if self.damage.epochs_repeated > most:
             self.damage.faults.append(f"more than {most} epochs repeated")
 

@@ -2,9 +2,10 @@
 
 from histsearch.database.storage import Storage
 from histsearch.studies.claim import Claim
-from histsearch.studies.queue import claim
+from histsearch.studies.liveness import Watch
+from histsearch.studies.queue import claim, requeue_abandoned
 from histsearch.studies.study import Study
-from histsearch.workers.registry import Identity, sign_on
+from histsearch.workers.registry import Identity, grace_seconds, sign_on
 
 
 def signed_on(
@@ -29,3 +30,44 @@ def claimed(study: Study) -> Claim:
     found = claim_next(study)
     assert found is not None
     return found
+
+
+class Judge:
+    """A worker that watches the others' heartbeats by a clock that the test moves.
+
+    Attributes:
+        id: Its key.
+        seconds: What its clock says.
+        watch: Its watch.
+    """
+
+    def __init__(self, storage: Storage, heartbeat_seconds: float = 10.0) -> None:
+        self.id = signed_on(storage, heartbeat_seconds=heartbeat_seconds, name="judge")
+        self.seconds = 0.0
+        self.watch = Watch(grace_seconds(heartbeat_seconds), clock=lambda: self.seconds)
+        self._storage = storage
+        self._heartbeat_seconds = heartbeat_seconds
+
+    def look(self) -> None:
+        """Look at the others, as with each heartbeat."""
+        with self._storage.begin() as connection:
+            self.watch.look(connection)
+
+    def watch_for(self, seconds: float) -> None:
+        """Let time pass with a heartbeat now and then."""
+        end = self.seconds + seconds
+        self.look()
+        while self.seconds < end:
+            self.seconds = min(self.seconds + self._heartbeat_seconds, end)
+            self.look()
+
+    def take_over(self) -> list[Claim]:
+        """Queue the trials again whose workers are gone."""
+        return requeue_abandoned(self._storage, self.id, self.watch)
+
+
+def take_over_the_silent(storage: Storage) -> list[Claim]:
+    """Queue the trials again whose workers show no sign of life for a little over their grace."""
+    judge = Judge(storage)
+    judge.watch_for(61)
+    return judge.take_over()

@@ -1,16 +1,23 @@
+from pathlib import Path
+
 import pytest
 import sqlalchemy
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.engine import URL
 
 from histsearch.database import tables
-from histsearch.database.migration import VERSION_TABLE
+from histsearch.database.migration import VERSION_TABLE, alembic_config
+from histsearch.database.migrations import versions
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StorageError
+from histsearch.workers.registry import Activity, beat
+from tests.integration.claims import signed_on
 from tests.integration.database.side_by_side import run_side_by_side
 
 REVISION = sqlalchemy.table(VERSION_TABLE, sqlalchemy.column("version_num"))
+HEAD = max(path.name[1:5] for path in Path(versions.__file__).parent.glob("r*.py"))
 OWN = {table.name for table in tables.OWN_TABLES}
 
 
@@ -31,7 +38,7 @@ def test_the_migrations_lead_to_the_tables_of_the_code(storage: Storage) -> None
 
 
 def test_processes_that_start_together_migrate_once(database: URL) -> None:
-    assert run_side_by_side(6, _revisions, database) == [["0004"]] * 6
+    assert run_side_by_side(6, _revisions, database) == [[HEAD]] * 6
 
 
 def _revisions(url: URL) -> list[str]:
@@ -49,6 +56,21 @@ def test_tables_of_a_newer_histsearch_are_refused_and_left_as_they_are(
     assert _version(storage) == "9999"
 
 
+def test_workers_of_before_heartbeats_were_counted_are_kept(
+    storage: Storage, database: URL
+) -> None:
+    worker_id = signed_on(storage)
+    with storage.begin() as connection:
+        command.downgrade(alembic_config(connection), "0001")
+    assert _version(storage) == "0001"
+    again = Storage(database)
+    assert _version(again) == HEAD
+    assert beat(again, worker_id, Activity("idle"), None)
+    with again.begin() as connection:
+        row = connection.execute(sqlalchemy.select(tables.workers)).one()
+    assert (row.id, row.beats, row.serves) == (worker_id, 1, [])
+
+
 def _version(storage: Storage) -> str:
     with storage.begin() as connection:
         return str(connection.scalar(sqlalchemy.select(REVISION.c.version_num)))
@@ -60,7 +82,7 @@ def test_a_database_of_before_these_tables_is_migrated(storage: Storage, databas
         for table in (VERSION_TABLE, *OWN):
             connection.execute(sqlalchemy.text(f"DROP TABLE {table} CASCADE"))
     assert [one.study_name for one in Storage(database).optuna.get_all_studies()] == ["kept"]
-    assert _version(storage) == "0004"
+    assert _version(storage) == HEAD
 
 
 def test_a_database_keeps_the_key_that_was_drawn_for_it(storage: Storage, database: URL) -> None:

@@ -220,3 +220,21 @@ def test_what_is_written_inside_a_transaction_is_lost_with_it(storage: Storage) 
     with storage.begin() as connection:
         storage.optuna_within(connection).set_study_user_attr(study_id, "a", 1)
     assert storage.optuna.get_study_user_attrs(study_id) == {"a": 1}
+
+
+def _allowed_pause(connection: sqlalchemy.Connection) -> object:
+    return connection.scalar(sqlalchemy.text("SHOW idle_in_transaction_session_timeout"))
+
+
+def test_a_transaction_may_pause_for_as_long_as_its_storage_was_told(storage: Storage) -> None:
+    found = []
+    for seconds in (40, 1, 1000):
+        storage.limit_pauses(seconds)
+        with storage.begin() as connection, storage.lock(KEY) as locked:
+            found.append((_allowed_pause(connection), _allowed_pause(locked)))
+    assert found == [("40s", "40s"), ("15s", "15s"), ("2min", "2min")]
+    with storage.lock(KEY, pause_seconds=20) as connection:
+        assert _allowed_pause(connection) == "20s"
+    # Optuna's own transactions hold locks as well.
+    with storage.optuna.engine.begin() as connection:
+        assert _allowed_pause(connection) == "2min"

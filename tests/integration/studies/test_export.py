@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy import func, select
 
 from histsearch.database.storage import Storage
 from histsearch.studies.catalog import create_search
 from histsearch.studies.export import to_csv, to_json
-from histsearch.studies.queue import database_time
 from histsearch.studies.study import Study
 from histsearch.studies.trial_record import REASON, VERSIONS
 from tests.integration.claims import claimed
@@ -69,6 +69,12 @@ def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+def database_time(storage: Storage) -> datetime:
+    with storage.begin() as connection:
+        time: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return time
 
 
 @pytest.mark.usefixtures("far_east")

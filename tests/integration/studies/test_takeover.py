@@ -1,6 +1,5 @@
 """Trials whose workers are gone, and workers that don't know it."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,46 +13,21 @@ from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, delete_study
 from histsearch.studies.claim import Claim, ClaimLostError, end_attempt
 from histsearch.studies.endings import Ending
-from histsearch.studies.queue import (
-    claim,
-    database_time,
-    doubtful_trials,
-    requeue_abandoned,
-)
+from histsearch.studies.liveness import Doubts
+from histsearch.studies.queue import claim
 from histsearch.studies.study import Study
 from histsearch.workers.registry import Activity, beat, list_workers, sign_off
-from tests.integration.claims import claim_next, claimed, signed_on
+from tests.integration.claims import Judge, claim_next, claimed, signed_on, take_over_the_silent
 from tests.integration.studies.small_search import small_space
 
 IDLE = Activity("idle")
 
 
-def set_back(storage: Storage, worker_id: int, **seconds: float) -> None:
-    """Move times of a worker's row into the past."""
-    shifted = {
-        name: workers.c[name] - sqlalchemy.func.make_interval(0, 0, 0, 0, 0, 0, by)
-        for name, by in seconds.items()
-    }
-    with storage.begin() as connection:
-        connection.execute(
-            sqlalchemy.update(workers).where(workers.c.id == worker_id).values(**shifted)
-        )
-
-
-def steady(storage: Storage) -> int:
-    """A worker whose heartbeats have come steadily for an hour."""
-    worker_id = signed_on(storage, name="judge")
-    set_back(storage, worker_id, steady_since=3600)
-    return worker_id
-
-
 def claimed_by_the_dead(study: Study, *, epochs: int = 1, host: str = "localhost") -> Claim:
-    """A running trial whose worker trained some epochs and was last heard of two minutes ago."""
-    worker_id = signed_on(study.storage, name="victim", host=host)
-    one = claim(study, worker_id)
+    """A running trial whose worker trained some epochs and shows no further sign of life."""
+    one = claim(study, signed_on(study.storage, name="victim", host=host))
     assert one is not None
     train(one, epochs)
-    set_back(study.storage, worker_id, heartbeat_at=120)
     return one
 
 
@@ -83,7 +57,7 @@ def study(storage: Storage) -> Study:
 
 def test_the_trial_of_a_silent_worker_goes_back_with_a_link_to_each_attempt(study: Study) -> None:
     victim = claimed_by_the_dead(study)
-    requeue_abandoned(study.storage, steady(study.storage))
+    take_over_the_silent(study.storage)
     assert state(study) == TrialState.WAITING
 
     again = claimed(study)
@@ -91,64 +65,87 @@ def test_the_trial_of_a_silent_worker_goes_back_with_a_link_to_each_attempt(stud
     assert (again.attempt, again.seed) == (2, victim.seed)
     assert endings(study) == [(1, "worker lost"), (2, None)]
     (retry,) = study.trials()[0].user_attrs[trial_record.RETRIES]
-    assert re.fullmatch(r"worker lost on victim: no heartbeat for 1[2-9]\d s", retry)
+    assert retry == "worker lost on victim: no heartbeat for 61 s"
 
 
 def test_a_worker_that_lives_keeps_its_trial(study: Study) -> None:
     worker_id = signed_on(study.storage)
     assert claim(study, worker_id) is not None
-    set_back(study.storage, worker_id, heartbeat_at=59)
-    requeue_abandoned(study.storage, steady(study.storage))
-    assert state(study) == TrialState.RUNNING
+    judge = Judge(study.storage)
+    for _ in range(3):
+        judge.watch_for(59)
+        beat(study.storage, worker_id, IDLE, None)
+        judge.take_over()
+        assert state(study) == TrialState.RUNNING
 
 
-@pytest.mark.parametrize("steady_seconds", [0, 59])
+@pytest.mark.parametrize("seconds", [0, 59])
 def test_silence_is_not_judged_by_a_worker_that_has_not_been_there_for_as_long(
-    study: Study, steady_seconds: float
+    study: Study, seconds: float
 ) -> None:
     claimed_by_the_dead(study)
-    judge = signed_on(study.storage)
-    set_back(study.storage, judge, steady_since=steady_seconds)
-    requeue_abandoned(study.storage, judge)
-    assert state(study) == TrialState.RUNNING
-
-
-def test_after_an_outage_nobody_judges_before_his_own_next_heartbeat(study: Study) -> None:
-    judge = steady(study.storage)
-    claimed_by_the_dead(study)
-    set_back(study.storage, judge, heartbeat_at=120)
-    requeue_abandoned(study.storage, judge)
+    judge = Judge(study.storage)
+    judge.watch_for(seconds)
+    judge.take_over()
     assert state(study) == TrialState.RUNNING
 
 
 @pytest.mark.parametrize("outage_seconds", [31, 55, 600])
-def test_a_late_heartbeat_ends_a_workers_steadiness(study: Study, outage_seconds: float) -> None:
-    judge = steady(study.storage)
-    set_back(study.storage, judge, heartbeat_at=outage_seconds)
-    assert beat(study.storage, judge, IDLE, None)
+def test_a_worker_that_was_cut_off_itself_begins_its_watch_anew(
+    study: Study, outage_seconds: float
+) -> None:
+    judge = Judge(study.storage)
     claimed_by_the_dead(study)
-    requeue_abandoned(study.storage, judge)
+    judge.watch_for(59)
+    judge.seconds += outage_seconds
+    assert judge.watch.silent() == {}, "not before it has looked itself"
+    judge.watch_for(59)
+    judge.take_over()
+    assert state(study) == TrialState.RUNNING
+    judge.watch_for(2)
+    judge.take_over()
+    assert state(study) == TrialState.WAITING
+
+
+def test_a_heartbeat_that_comes_at_the_last_moment_counts(study: Study) -> None:
+    worker_id = signed_on(study.storage)
+    assert claim(study, worker_id) is not None
+    judge = Judge(study.storage)
+    judge.watch_for(61)
+    assert judge.watch.silent().keys() == {worker_id}
+    beat(study.storage, worker_id, IDLE, None)
+    judge.take_over()
     assert state(study) == TrialState.RUNNING
 
 
 def test_a_worker_of_a_shorter_grace_is_given_that_of_its_judge(study: Study) -> None:
     hasty = signed_on(study.storage, heartbeat_seconds=1)
     assert claim(study, hasty) is not None
-    set_back(
-        study.storage, hasty, heartbeat_at=20
-    )  # as after an outage that the judge didn't notice
-    judge = steady(study.storage)
-    requeue_abandoned(study.storage, judge)
+    judge = Judge(study.storage)
+    judge.watch_for(59)  # as after an outage that the judge didn't notice
+    judge.take_over()
     assert state(study) == TrialState.RUNNING
-    set_back(study.storage, hasty, heartbeat_at=61)
-    requeue_abandoned(study.storage, judge)
+    judge.watch_for(2)
+    judge.take_over()
+    assert state(study) == TrialState.WAITING
+
+
+def test_a_worker_of_a_longer_grace_has_it(study: Study) -> None:
+    patient = signed_on(study.storage, heartbeat_seconds=20)
+    assert claim(study, patient) is not None
+    judge = Judge(study.storage)
+    judge.watch_for(119)
+    judge.take_over()
+    assert state(study) == TrialState.RUNNING
+    judge.watch_for(2)
+    judge.take_over()
     assert state(study) == TrialState.WAITING
 
 
 def test_a_claim_whose_answer_was_lost_is_left_over_and_uses_up_no_retry(study: Study) -> None:
-    worker_id = signed_on(study.storage)
-    assert claim(study, worker_id) is not None
-    requeue_abandoned(study.storage, worker_id)
+    judge = Judge(study.storage)
+    assert claim(study, judge.id) is not None
+    judge.take_over()
     assert state(study) == TrialState.WAITING
     assert endings(study) == [(1, "given back")]
 
@@ -157,7 +154,7 @@ def test_a_worker_that_signed_off_frees_its_trial_at_once(study: Study) -> None:
     worker_id = signed_on(study.storage)
     assert claim(study, worker_id) is not None
     sign_off(study.storage, worker_id)
-    requeue_abandoned(study.storage, signed_on(study.storage))
+    Judge(study.storage).take_over()
     assert state(study) == TrialState.WAITING
     assert endings(study) == [(1, "given back")]
 
@@ -165,7 +162,7 @@ def test_a_worker_that_signed_off_frees_its_trial_at_once(study: Study) -> None:
 def test_a_process_that_died_while_claiming_leaves_no_trial_running(study: Study) -> None:
     study.optuna_study.ask(study.definition.distributions())
     assert state(study) == TrialState.RUNNING
-    requeue_abandoned(study.storage, signed_on(study.storage))
+    Judge(study.storage).take_over()
     assert state(study) == TrialState.WAITING
     assert claimed(study).attempt == 1
 
@@ -192,16 +189,15 @@ def test_trials_of_other_optuna_studies_are_left_alone(storage: Storage) -> None
 
     foreign = optuna.create_study(storage=storage.optuna, study_name="foreign")
     foreign.ask()
-    requeue_abandoned(storage, steady(storage))
+    take_over_the_silent(storage)
     assert foreign.trials[0].state == TrialState.RUNNING
 
 
 def test_retries_are_counted_and_used_up(storage: Storage) -> None:
     study = create_search(storage, small_space(trials=1, max_retries=2))
-    judge = steady(storage)
     for _ in range(2):
         claimed_by_the_dead(study)
-        requeue_abandoned(storage, judge)
+        take_over_the_silent(storage)
         assert state(study) == TrialState.WAITING
     claimed(study).retry(Ending.CRASHED, "ZeroDivisionError: division by zero")
     assert state(study) == TrialState.FAIL
@@ -219,7 +215,7 @@ def test_the_last_attempt_of_a_trial_that_failed_by_it_is_known_to_who_judged(
 ) -> None:
     study = create_search(storage, small_space(trials=1, max_retries=0))
     victim = claimed_by_the_dead(study)
-    (failed,) = requeue_abandoned(storage, steady(storage))
+    (failed,) = take_over_the_silent(storage)
     assert (failed.id, failed.attempt) == (victim.id, 1)
     assert state(study) == TrialState.FAIL
 
@@ -252,7 +248,7 @@ def test_a_worker_whose_trial_was_taken_over_can_write_nothing_more(
     study: Study, write: Callable[[Claim], Any]
 ) -> None:
     sleeper = claimed_by_the_dead(study)
-    requeue_abandoned(study.storage, steady(study.storage))
+    take_over_the_silent(study.storage)
     successor = claimed(study)
     successor.record({}, {1: 0.25})
     before = study.trials()[0]
@@ -268,13 +264,14 @@ def test_a_worker_whose_trial_was_taken_over_can_write_nothing_more(
 
 def test_a_result_being_told_while_its_trial_is_to_be_taken_over_stands(study: Study) -> None:
     sleeper = claimed_by_the_dead(study)
-    judge = steady(study.storage)
+    judge = Judge(study.storage)
+    judge.watch_for(61)
     with sleeper._holding() as connection:
-        requeue_abandoned(study.storage, judge)  # doesn't wait for what may take long
+        judge.take_over()  # doesn't wait for what may take long
         within = study.storage.optuna_within(connection)
         within.set_trial_state_values(sleeper.trial._trial_id, TrialState.COMPLETE, [0.5])
         end_attempt(connection, sleeper.id, Ending.COMPLETE)
-    requeue_abandoned(study.storage, judge)
+    judge.take_over()
     assert state(study) == TrialState.COMPLETE
     assert endings(study) == [(1, "complete")]
 
@@ -286,7 +283,7 @@ def test_a_worker_suspended_in_the_midst_of_a_write_hinders_no_other(
     other = create_search(storage, small_space(), name="other")
     abandoned = claimed_by_the_dead(other)
     with sleeper._holding():
-        requeue_abandoned(storage, steady(storage))
+        take_over_the_silent(storage)
         assert state(other, abandoned.trial.number) == TrialState.WAITING
         assert claim_next(study) is not None
 
@@ -345,8 +342,7 @@ def test_a_heartbeat_tells_whether_the_attempt_still_holds(study: Study) -> None
     one = claim(study, worker_id)
     assert one is not None
     assert beat(study.storage, worker_id, IDLE, one.id)
-    set_back(study.storage, worker_id, heartbeat_at=120)
-    requeue_abandoned(study.storage, steady(study.storage))
+    take_over_the_silent(study.storage)
     assert not beat(study.storage, worker_id, IDLE, one.id)
 
 
@@ -359,26 +355,47 @@ def test_steps_beyond_the_checkpoint_are_forgotten_at_a_new_start(study: Study) 
 
 
 def test_running_trials_are_in_doubt_until_their_workers_show_life(study: Study) -> None:
-    worker_id = signed_on(study.storage)
+    storage = study.storage
+    worker_id = signed_on(storage)
     assert claim(study, worker_id) is not None
-    since = database_time(study.storage)
-    assert doubtful_trials(study.storage, [study.id], since) == 1
-    assert doubtful_trials(study.storage, [study.id + 1], since) == 0
-    beat(study.storage, worker_id, IDLE, None)
-    assert doubtful_trials(study.storage, [study.id], since) == 0
+    beat(storage, worker_id, IDLE, None)
+    doubts = Doubts()
+    assert doubts.count(storage, [study.id]) == 1
+    assert doubts.count(storage, [study.id + 1]) == 0
+    assert doubts.count(storage, [study.id]) == 1
+    beat(storage, worker_id, IDLE, None)
+    assert doubts.count(storage, [study.id]) == 0
+    study.optuna_study.ask(study.definition.distributions())
+    assert doubts.count(storage, [study.id]) == 1, "one without a worker is to be taken back"
+
+
+def set_back(storage: Storage, worker_id: int, seconds: float) -> None:
+    """Move the last heartbeat of a worker into the past."""
+    by = sqlalchemy.func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+    with storage.begin() as connection:
+        connection.execute(
+            sqlalchemy.update(workers)
+            .where(workers.c.id == worker_id)
+            .values(heartbeat_at=workers.c.heartbeat_at - by)
+        )
 
 
 def test_the_list_of_workers_says_who_is_gone(storage: Storage) -> None:
-    alive, dead, ended, forgotten = (
-        signed_on(storage, name=name) for name in ("alive", "dead", "ended", "forgotten")
-    )
+    names = ("alive", "dead", "ended", "forgotten", "ahead")
+    alive, dead, ended, forgotten, ahead = (signed_on(storage, name=name) for name in names)
     activity = Activity("training", "small", 3, 2, 10, 120.5, 900)
     beat(storage, alive, activity, None)
-    set_back(storage, dead, heartbeat_at=120)
+    set_back(storage, dead, 120)
     sign_off(storage, ended)
-    set_back(storage, forgotten, heartbeat_at=100_000)
+    set_back(storage, forgotten, 100_000)
+    set_back(storage, ahead, -3600)  # it died before the database's clock was set back
     found = {worker.identity.name: worker for worker in list_workers(storage)}
-    assert found.keys() == {"alive", "dead"}
+    assert found.keys() == {"alive", "dead", "ahead"}
     assert found["alive"].activity == activity
-    assert (found["alive"].gone, found["dead"].gone) == (False, True)
+    assert {name: one.gone for name, one in found.items()} == {
+        "alive": False,
+        "dead": True,
+        "ahead": True,
+    }
     assert found["dead"].silent_seconds == pytest.approx(120, abs=30)
+    assert found["ahead"].silent_seconds == 0

@@ -10,16 +10,15 @@ from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
 from histsearch.studies.claim import Claim
 from histsearch.studies.endings import Ending
-from histsearch.studies.queue import claim, requeue_abandoned
+from histsearch.studies.queue import claim
 from histsearch.studies.study import Study
-from tests.integration.claims import signed_on
+from tests.integration.claims import signed_on, take_over_the_silent
 from tests.integration.studies.small_search import small_space
 from tests.integration.studies.test_takeover import (
     claimed_by_the_dead,
     endings,
     set_back,
     state,
-    steady,
     train,
 )
 
@@ -122,7 +121,7 @@ def test_a_lack_is_tried_again_where_the_other_at_work_is_gone(
     large = take(study, short)
     take(study, dead)
     assert lack(large) == TrialState.WAITING
-    set_back(storage, dead, heartbeat_at=120)
+    set_back(storage, dead, 120)
     again = take(study, short)
     assert again.trial.number == large.trial.number
     assert lack(again) == TrialState.FAIL
@@ -187,14 +186,13 @@ def test_a_process_that_dies_before_an_epoch_uses_up_no_retry(
     create: Create, storage: Storage
 ) -> None:
     study = create(LARGE, max_retries=0)
-    judge = steady(storage)
     for _ in range(9):
         claimed_by_the_dead(study, epochs=0)
-        assert requeue_abandoned(storage, judge) == []
+        assert take_over_the_silent(storage) == []
     assert state(study) == TrialState.WAITING
     assert endings(study)[-1] == (9, "worker lost before an epoch")
     claimed_by_the_dead(study, epochs=0)
-    assert len(requeue_abandoned(storage, judge)) == 1
+    assert len(take_over_the_silent(storage)) == 1
     assert str(reason(study)).startswith("its process died 10 times before an epoch, at last: ")
 
 
@@ -203,14 +201,13 @@ def test_an_early_death_counts_where_others_run_or_another_machine_knows_it_too(
     create: Create, storage: Storage, host: str
 ) -> None:
     study = create(LARGE, SMALL, max_retries=1)
-    judge = steady(storage)
     victim = claimed_by_the_dead(study, epochs=0)
     if host == "localhost":
         complete(take(study, signed_on(storage)))
-    requeue_abandoned(storage, judge)
+    take_over_the_silent(storage)
     assert state(study) == TrialState.WAITING
     successor = claimed_by_the_dead(study, epochs=0, host=host)
     assert successor.trial.number == victim.trial.number
-    requeue_abandoned(storage, judge)
+    take_over_the_silent(storage)
     assert state(study) == TrialState.FAIL
     assert str(reason(study)).startswith("failed 2 times (max_retries = 1), at last: worker lost")

@@ -1,6 +1,6 @@
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,16 +45,8 @@ class Clock:
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    def perf_counter(self) -> float:
+    def __call__(self) -> float:
         return self.seconds
-
-
-@pytest.fixture(scope="module")
-def clock() -> Iterator[Clock]:
-    with pytest.MonkeyPatch.context() as patch:
-        clock = Clock()
-        patch.setattr("histsearch.training.trainer.time", clock)
-        yield clock
 
 
 @dataclass(frozen=True)
@@ -92,6 +84,7 @@ class Runs:
             device=torch.device("cpu"),
             loader_processes=loader_processes,
             should_stop=should_stop,
+            clock=self.clock,
         )
         if state is not None:
             trainer.load_state_dict(state)
@@ -103,9 +96,9 @@ class Runs:
 
 
 @pytest.fixture(scope="module")
-def runs(data_dir: Path, clock: Clock) -> Runs:
+def runs(data_dir: Path) -> Runs:
     dataset = load_dataset("folder:stripes", data_dir)
-    return Runs(*hold_out_classes(dataset.train, 0.34, 0), clock)
+    return Runs(*hold_out_classes(dataset.train, 0.34, 0), Clock())
 
 
 @pytest.fixture(scope="module")

@@ -201,7 +201,10 @@ def test_a_process_holds_no_more_connections_than_promised(
     def watch() -> None:
         nonlocal most
         engine = sqlalchemy.create_engine(database.set(database="postgres"))
-        query = sqlalchemy.text("SELECT count(*) FROM pg_stat_activity WHERE datname = :name")
+        query = sqlalchemy.text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = :name "
+            "AND backend_type = 'client backend'"
+        )
         while not over.is_set():
             with engine.connect() as connection:
                 count = connection.scalar(query, {"name": database.database})

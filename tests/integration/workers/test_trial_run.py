@@ -13,6 +13,7 @@ from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.image_set import ImageSet
 from histsearch.database.storage import Storage
 from histsearch.exceptions import CheckpointError, StoreFullError
+from histsearch.search.hist_pruner import HistPruner
 from histsearch.search.space import parse_space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
@@ -155,6 +156,33 @@ def test_a_trial_records_where_its_result_comes_from(
     assert attributes[trial_record.ACCELERATED] is False
     assert trial_record.COMMIT in attributes
     assert attributes[trial_record.DEVICE]
+
+
+@pytest.mark.parametrize(
+    ("paused", "reason"), [(False, "something else promises more"), (True, "the study was paused")]
+)
+def test_a_trial_that_is_left_says_whether_its_study_was_paused(
+    storage: Storage,
+    stripes: dict[str, Any],
+    dataset: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    paused: bool,
+    reason: str,
+) -> None:
+    study = study_of(storage, stripes | {"sampler": "hist"})
+
+    def leave(*_: object) -> bool:
+        if paused:
+            study.pause()
+        return True
+
+    monkeypatch.setattr(HistPruner, "prune", leave)
+    with reporting(storage) as (reporter, worker_id):
+        one = claim(study, worker_id)
+        assert one is not None
+        reporter.begin(one)
+        outcome = runner(reporter).run(one, dataset)
+    assert str(outcome) == f"paused: after epoch 1 {reason}"
 
 
 def test_a_search_never_touches_the_test_classes(

@@ -119,8 +119,8 @@ def test_what_is_no_plain_file_is_called_by_its_name(tmp_path: Path) -> None:
     folder.mkdir()
     inspection = inspect("sop", tmp_path)
     assert inspection.faults[-2:] == (
-        f"1 of 4 listed images are missing: {gone}",
-        f"3 of 4 images aren't plain files: {pipe} (a FIFO), {bound} (a socket), "
+        f"1 of 5 listed images are missing: {gone}",
+        f"3 of 5 images aren't plain files: {pipe} (a FIFO), {bound} (a socket), "
         f"{folder} (a folder)",
     )
     assert inspection.paths == ()
