@@ -6,6 +6,7 @@ from contextlib import suppress
 from optuna.trial import TrialState
 
 from histsearch.studies.study import Study
+from histsearch.wording import counted
 
 
 def held_back(studies: Sequence[Study]) -> str:
@@ -22,12 +23,9 @@ def held_back(studies: Sequence[Study]) -> str:
 def _left_to_do(study: Study) -> str:
     waiting = study.count(TrialState.WAITING)
     new = study.budget - study.count() if study.may_start else 0
-    parts = [
-        _counted(waiting, "trial waits", "trials wait"),
-        _counted(new, "trial is yet to begin", "trials are yet to begin"),
-    ]
-    return ", ".join(part for part in parts if part)
-
-
-def _counted(number: int, singular: str, plural: str) -> str:
-    return f"{number} {singular if number == 1 else plural}" if number else ""
+    parts = []
+    if waiting:
+        parts.append(f"{counted(waiting, 'trial')} {'waits' if waiting == 1 else 'wait'}")
+    if new:
+        parts.append(f"{counted(new, 'trial')} {'is' if new == 1 else 'are'} yet to begin")
+    return ", ".join(parts)

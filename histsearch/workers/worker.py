@@ -345,8 +345,14 @@ class Worker:
         names = set(self._settings.study_names)
         none_left = bool(names) and names <= {name for name, _ in self._unusable.values()}
         for name, error in self._unusable.values():
-            if none_left or self._settings.drain or isinstance(error, LackError):
+            if none_left or self._settings.drain or self._is_of_no_use(error):
                 raise type(error)(f"study {name} was left to other workers: {error}") from error
+
+    def _is_of_no_use(self, error: HistsearchError) -> bool:
+        """Whether this machine lacks what trials need, and nothing else may come up to serve."""
+        if not isinstance(error, LackError):
+            return False
+        return all(study.is_finished for study in self._served())
 
     def _execute(self, claimed: Claim, dataset: Dataset) -> None:
         parameters = " ".join(
