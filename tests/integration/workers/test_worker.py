@@ -384,10 +384,11 @@ def test_unreadable_images_are_left_out_where_the_space_says_so(
     assert f"left out the image {broken}" in caplog.text
 
 
-def test_a_deleted_study_drops_its_trial_without_a_crash(
+def test_a_deleted_study_drops_its_trial_and_states_without_a_crash(
     storage: Storage,
     stripes: dict[str, Any],
     data_dir: Path,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     train_batch = Trainer._train_batch
@@ -395,15 +396,15 @@ def test_a_deleted_study_drops_its_trial_without_a_crash(
 
     def delete_then_train(trainer: Trainer, images: Any, labels: Any) -> Any:
         if trainer.finished_epochs == 1 and not saved:
-            saved.extend((data_dir / "checkpoints").glob("stripes-*/0.run/*/*.ckpt"))
+            saved.extend(tmp_path.rglob("*.ckpt"))
             delete_study(storage, "stripes")
         return train_batch(trainer, images, labels)
 
     monkeypatch.setattr(Trainer, "_train_batch", delete_then_train)
     create(storage, stripes)
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    Worker(storage, replace(settings(data_dir), checkpoints=str(tmp_path)), StopRequest()).run()
     assert saved
-    assert not any(state.exists() for state in saved)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_idle_worker_picks_up_new_work_until_stopped(
