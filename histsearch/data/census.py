@@ -11,6 +11,7 @@ from histsearch.data.dataset import Dataset
 from histsearch.data.hold_out import HoldOut, hold_out_classes
 from histsearch.data.image_set import ImageSet
 from histsearch.data.queries import check_queries, lone_queries
+from histsearch.wording import counted
 
 # With fewer classes chance alone finds one image in ten, with fewer images one is worth over a
 # point of R@1.
@@ -65,10 +66,12 @@ class Part:
 
     def __str__(self) -> str:
         if self.gallery is None:
-            return f"{self.name} {_count(self.images, 'image')} in {_classes(self.classes)}"
+            return (
+                f"{self.name} {counted(self.images, 'image')} in {counted(self.classes, 'class')}"
+            )
         return (
-            f"{self.name} {_count(self.images, 'query image')} in {_classes(self.classes)}, with "
-            f"{_count(self.gallery, 'gallery image')}"
+            f"{self.name} {counted(self.images, 'query image')} in {counted(self.classes, 'class')}, with "
+            f"{counted(self.gallery, 'gallery image')}"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -181,7 +184,7 @@ def _too_few(part: Part) -> str | None:
     if part.classes >= _FEWEST_CLASSES and part.images >= _FEWEST_IMAGES:
         return None
     return (
-        f"{_count(part.images, f'{part.name} image')} in {_classes(part.classes)} are too few to "
+        f"{counted(part.images, f'{part.name} image')} in {counted(part.classes, 'class')} are too few to "
         f"rank by, as one is worth {part.image_points:.3g} points of R@1; have at least "
         f"{_FEWEST_CLASSES} classes and {_FEWEST_IMAGES} images"
     )
@@ -195,11 +198,3 @@ def _too_fine(delta: float, part: Part) -> str | None:
         f"image is worth; set it to {math.ceil(100 * part.image_points) / 100:g} or more, or have "
         f"more {part.name} images"
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _classes(number: int) -> str:
-    return f"{number:,} {'class' if number == 1 else 'classes'}"
