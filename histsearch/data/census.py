@@ -70,8 +70,8 @@ class Part:
                 f"{self.name} {counted(self.images, 'image')} in {counted(self.classes, 'class')}"
             )
         return (
-            f"{self.name} {counted(self.images, 'query image')} in {counted(self.classes, 'class')}, with "
-            f"{counted(self.gallery, 'gallery image')}"
+            f"{self.name} {counted(self.images, 'query image')} in "
+            f"{counted(self.classes, 'class')}, with {counted(self.gallery, 'gallery image')}"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -184,8 +184,8 @@ def _too_few(part: Part) -> str | None:
     if part.classes >= _FEWEST_CLASSES and part.images >= _FEWEST_IMAGES:
         return None
     return (
-        f"{counted(part.images, f'{part.name} image')} in {counted(part.classes, 'class')} are too few to "
-        f"rank by, as one is worth {part.image_points:.3g} points of R@1; have at least "
+        f"{counted(part.images, f'{part.name} image')} in {counted(part.classes, 'class')} are "
+        f"too few to rank by, as one is worth {part.image_points:.3g} points of R@1; have at least "
         f"{_FEWEST_CLASSES} classes and {_FEWEST_IMAGES} images"
     )
 

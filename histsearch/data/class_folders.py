@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from histsearch.data.file_system import FOLDER, entries, kind_at, leads_to_folder, shortened
 from histsearch.exceptions import DataError
 from histsearch.folders import composed
+from histsearch.wording import counted
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 LAYOUT = f"one folder a class with its images ({', '.join(SUFFIXES)})"
@@ -155,7 +156,7 @@ def leaf(name: str) -> str:
 
 
 def _remark(text: str, thing: str, names: Sequence[str]) -> list[str]:
-    return [f"{text.format(_count(len(names), thing))}: {_first(names)}"] if names else []
+    return [f"{text.format(counted(len(names), thing))}: {_first(names)}"] if names else []
 
 
 def _on_skipped_files(names: Sequence[str]) -> list[str]:
@@ -167,7 +168,7 @@ def _on_skipped_files(names: Sequence[str]) -> list[str]:
     kinds = Counter(map(_suffix, names)).most_common()
     texts = [f"{count:,} {suffix} (such as {first[suffix]})" for suffix, count in kinds]
     return [
-        f"skipped {_count(len(names), 'file')}: {_first(texts)}; images are read from "
+        f"skipped {counted(len(names), 'file')}: {_first(texts)}; images are read from "
         f"{', '.join(SUFFIXES)}"
     ]
 
@@ -187,7 +188,3 @@ def _on_equal_names(classes: Sequence[str]) -> list[str]:
 def _first(names: Sequence[str]) -> str:
     more = f" and {len(names) - _FEW:,} more" if len(names) > _FEW else ""
     return shortened(", ".join(names[:_FEW])) + more
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
