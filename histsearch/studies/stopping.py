@@ -1,6 +1,8 @@
 """When a study ends before its budget of trials is used up."""
 
 import logging
+from collections.abc import Callable
+from functools import partial
 
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import Connection
@@ -39,7 +41,8 @@ def end_if_due(study: Study) -> list[Claim]:
     if study.paused or not may_end or _is_closed(study):
         return []
     # Without the lock, for it may take seconds; what others begin meanwhile is closed all the same.
-    reason = _reason(study, limits) if study.ended is None else None
+    note = partial(_note_doubt, study, limits)
+    reason = _reason(study, limits, note) if study.ended is None else None
     with study.storage.lock(study.id, pause_seconds=LONGEST_PAUSE_SECONDS) as connection:
         if study.ended is None:
             if reason is None or study.limits != limits or (has_begun_all and study.may_start):
@@ -49,6 +52,28 @@ def end_if_due(study: Study) -> list[Claim]:
         return _close(study, connection) if study.pauses else []
 
 
+def is_needless(study: Study, trial: FrozenTrial) -> bool:
+    """Whether a study could end now without a running trial, which isn't the winner's.
+
+    Its worker then leaves it, and ends the study before its next claim. No lock is taken, so that
+    nothing keeps the worker's heartbeats waiting.
+
+    Args:
+        study: A study whose trials are paused.
+        trial: The trial, with the epochs that count.
+    """
+    if trial.user_attrs.get(trial_record.TO_THE_END):
+        return False
+    if study.ended is not None:
+        return True
+    if study.paused or not (study.is_due or not study.may_start):
+        return False
+    if _reason(study, study.limits, note=lambda _: None) is None:
+        return False
+    going_on = [one.number for one in study.trials() if one.state not in _LOST]
+    return study.outlook().winner(going_on) != trial.number
+
+
 def _is_closed(study: Study) -> bool:
     """Whether it has ended, with a winner or one that may become it, and nothing waits."""
     if study.ended is None or study.count(TrialState.WAITING):
@@ -56,7 +81,8 @@ def _is_closed(study: Study) -> bool:
     return study.count(TrialState.COMPLETE, TrialState.RUNNING) > 0
 
 
-def _reason(study: Study, limits: Limits) -> str | None:
+def _reason(study: Study, limits: Limits, note: Callable[[float], None]) -> str | None:
+    """Why a study ends now, None if it doesn't; ``note`` is told a probability it depends on."""
     gpu_hours, decided = limits
     if gpu_hours is not None and study.hours >= gpu_hours:
         used = counted(f"{study.hours:.3g}", "hour")
@@ -64,11 +90,11 @@ def _reason(study: Study, limits: Limits) -> str | None:
     if not any(trial.intermediate_values for trial in study.trials()):
         return None
     if study.pauses and not study.may_start:
-        return _no_trial_overtakes(study, limits)
+        return _no_trial_overtakes(study, limits, note)
     if decided is None:
         return None
     doubt = study.outlook().doubt(decided.delta, decided.epsilon)
-    _note_doubt(study, limits, doubt)
+    note(doubt)
     if doubt >= decided.epsilon:
         return None
     return (
@@ -77,14 +103,14 @@ def _reason(study: Study, limits: Limits) -> str | None:
     )
 
 
-def _no_trial_overtakes(study: Study, limits: Limits) -> str | None:
+def _no_trial_overtakes(study: Study, limits: Limits, note: Callable[[float], None]) -> str | None:
     """Why a study whose trials have all begun ends now; None if a trial may change its winner."""
     waiting = study.trials(TrialState.WAITING)
     if not all(trial.user_attrs.get(trial_record.PAUSED) for trial in waiting):
         return None
     decided = limits.decided or Decided()
     doubt = study.outlook().chance_of_overtaking(decided.delta, decided.epsilon)
-    _note_doubt(study, limits, doubt)
+    note(doubt)
     if doubt >= decided.epsilon:
         return None
     return (

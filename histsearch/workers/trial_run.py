@@ -30,7 +30,7 @@ from histsearch.studies import trial_record
 from histsearch.studies.checkpoints import model_key, states_key
 from histsearch.studies.claim import Claim, ClaimLostError
 from histsearch.studies.queue import goes_straight_on
-from histsearch.studies.stopping import end_if_due
+from histsearch.studies.stopping import is_needless
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import CheckpointStore
 from histsearch.training.hyperparameters import Value
@@ -525,14 +525,11 @@ class _SearchRun(_Run):
     def _is_due_to_leave(self, curve: dict[int, float]) -> bool:
         """Whether the trial is to be left, and wouldn't be this worker's next one all the same."""
         study = self.study
-        if study.pauses and (study.is_due or not study.may_start):
-            for closed in end_if_due(study):
-                self.runner.forget(closed)
         # By the curve of this run: an earlier attempt may have stored steps beyond it.
         trial = copy.copy(study.storage.optuna.get_trial(self.claim.trial._trial_id))
         trial.intermediate_values = curve
-        if study.pauses and study.ended is not None:
-            return not trial.user_attrs.get(trial_record.TO_THE_END)
+        if study.pauses and is_needless(study, trial):
+            return True
         leave = study.optuna_study.pruner.prune(study.optuna_study, trial)
         return leave and not (study.pauses and goes_straight_on(study, trial))
 

@@ -10,7 +10,7 @@ from histsearch.studies.claim import Claim
 from histsearch.studies.limits import change_limits
 from histsearch.studies.queue import goes_straight_on
 from histsearch.studies.retraining import create_retraining
-from histsearch.studies.stopping import end_if_due
+from histsearch.studies.stopping import end_if_due, is_needless
 from histsearch.studies.study import ENDED, Study
 from tests.integration.claims import claim_next, claimed
 from tests.integration.studies.small_search import small_space
@@ -425,6 +425,27 @@ def test_a_running_trial_learns_that_its_search_has_ended(storage: Storage) -> N
     poor.pause()
     end_if_due(study)
     assert study.trials()[2].state == TrialState.PRUNED
+
+
+def test_a_running_trial_without_which_its_search_can_end_is_left(storage: Storage) -> None:
+    study = hist_study(storage, trials=3, decided=False)
+    complete(study, 0.8, 0.7, 0.75, 0.78)
+    begun(study, 0.3)
+    poor = claimed(study)
+    run_epochs(poor, 0.2, 0.25)
+    with storage.lock(study.id):  # another worker claims, or is suspended over it
+        assert is_needless(study, study.trials()[2])
+    storage.optuna.set_trial_user_attr(poor.trial._trial_id, trial_record.TO_THE_END, True)
+    assert not is_needless(study, study.trials()[2])
+
+
+def test_a_winner_that_runs_is_not_left_when_its_search_can_end(storage: Storage) -> None:
+    study = hist_study(storage, trials=2, decided=False)
+    begun(study, 0.3)
+    winner = claimed(study)
+    assert not is_needless(study, study.trials()[1]), "it has shown nothing yet"
+    run_epochs(winner, 0.75, 0.8)
+    assert not is_needless(study, study.trials()[1])
 
 
 def test_a_larger_budget_reopens_a_search_that_ended_with_its_trials(storage: Storage) -> None:
