@@ -70,9 +70,7 @@ def _next_trial(
     failed = failed_here(connection, [trial._trial_id for trial in returned], worker_id)
     urgent = [trial for trial in returned if trial._trial_id not in failed]
     if urgent:
-        if study.ended is not None and not urgent[0].intermediate_values:
-            within.set_trial_user_attr(urgent[0]._trial_id, trial_record.TO_THE_END, True)
-        return _start(optuna_study, study.definition, urgent[0]._trial_id)
+        return _start_returned(study, optuna_study, urgent[0])
     number = _worth_resuming(study, optuna_study, sampler, paused)
     if number is not None:
         return _start(optuna_study, study.definition, trials[number]._trial_id)
@@ -83,8 +81,16 @@ def _next_trial(
     others_try = bool(failed.lacking) and is_at_work_elsewhere(connection, study.id, worker_id)
     for trial in returned:
         if not (others_try and trial._trial_id in failed.lacking):
-            return _start(optuna_study, study.definition, trial._trial_id)
+            return _start_returned(study, optuna_study, trial)
     return None
+
+
+def _start_returned(study: Study, optuna_study: optuna.Study, trial: FrozenTrial) -> int:
+    """Start a trial that waits without being paused; a study that has ended takes it to its end."""
+    if study.ended is not None and not trial.intermediate_values:
+        storage = optuna_study._storage
+        storage.set_trial_user_attr(trial._trial_id, trial_record.TO_THE_END, True)
+    return _start(optuna_study, study.definition, trial._trial_id)
 
 
 def _waiting(trials: Sequence[FrozenTrial]) -> tuple[list[FrozenTrial], list[FrozenTrial]]:

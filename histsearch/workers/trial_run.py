@@ -1,6 +1,7 @@
 """One trial, from its claimed parameters to its outcome."""
 
 import copy
+import gc
 import logging
 import time
 from abc import ABC, abstractmethod
@@ -170,6 +171,12 @@ class TrialRunner:
         with self.watch.long_step("removing its states"):
             _run_checkpoints(self, claim, identity="").delete()
 
+    def free_memory(self) -> None:
+        """Free what a run that failed has left behind, once its error is forgotten."""
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
     def _out_of(self, lack: Lack, claim: Claim) -> str:
         space = claim.study.definition.space
         batch_size = space.hyperparameters(_configuration(claim)).batch_size
@@ -177,7 +184,6 @@ class TrialRunner:
         total = ""
         if self.device.type == "cuda":
             total = f" of {torch.cuda.get_device_properties(self.device).total_memory // 2**20}"
-            torch.cuda.empty_cache()
         return f"out of {_PLAIN_WORDS.get(lack, lack.value)} at batch size {batch_size}: " + (
             f"{used}{total} MiB were in use"
         )

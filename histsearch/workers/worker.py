@@ -400,6 +400,7 @@ class Worker:
             end_at_once(exit_codes.STALLED)
 
     def _run_to_outcome(self, claimed: Claim, dataset: Dataset) -> None:
+        shortage: tuple[Lack, str] | None = None
         try:
             outcome = self._runner.run(claimed, dataset)
         except InterruptedRunError:
@@ -411,12 +412,15 @@ class Worker:
             self._give_back(claimed, str(error))
             raise
         except RunShortOfError as error:
-            self._return_for_want(claimed, error)
+            shortage = error.lack, str(error)
         # Whatever a configuration brings about, the worker lives, and others get their turn.
         except Exception as error:  # noqa: BLE001
             self._retry(claimed, error)
         else:
             self._tell(claimed, outcome)
+        if shortage is not None:
+            self._runner.free_memory()  # the error held the run until now
+            self._return_for_want(claimed, *shortage)
 
     def _tell(self, claimed: Claim, outcome: Outcome) -> None:
         if outcome.paused:
@@ -454,25 +458,25 @@ class Worker:
             advice = "mend what the log shows, or use another machine"
             self._leave(claimed.study, LackError(f"{deaths} ({reason}); {advice}"))
 
-    def _return_for_want(self, claimed: Claim, error: RunShortOfError) -> None:
+    def _return_for_want(self, claimed: Claim, lack: Lack, reason: str) -> None:
         """Have others try a trial for which this machine has too little of something.
 
         It fails where that is the configuration's own matter.
         """
-        reason = str(error)
         states: list[TrialState] = []
         self._reporter.report(
             lambda: states.append(claimed.retry(Ending.LACK, reason)), ends_claim=True
         )
-        if not self._told(claimed, Ending.LACK.value, f"{reason}: {_fate(states)}"):
+        if not self._told(claimed, Ending.LACK.value, f"{Ending.LACK}: {reason}"):
             return
+        log.warning("%s  %s", claimed.label, _fate(states))
         if states[-1].is_finished():
             self._runner.forget(claimed)
             return
         deaths = self._deaths_of(claimed.study)
         deaths.note_lack(claimed.trial.number, self._configuration(claimed))
         if deaths.are_too_many:
-            self._leave(claimed.study, _short_of(error.lack, f"{deaths} ({reason})"))
+            self._leave(claimed.study, _short_of(lack, f"{deaths} ({reason})"))
 
     def _deaths_of(self, study: Study) -> Deaths:
         return self._deaths.setdefault(study.id, Deaths(study.definition.space))
