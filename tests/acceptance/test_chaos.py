@@ -16,6 +16,7 @@ SHORT = Weather(
     kills_between=2,
     suspensions=1,
     suspension=2.5,
+    hangs=1,
     creations=4,
     restarts=1,
     outage=4.0,
@@ -42,7 +43,7 @@ def test_nothing_is_lost_in_a_short_storm(server: URL, tmp_path: Path) -> None:
     print(damage)  # noqa: T201 - pytest shows it when something was lost
     assert damage.faults == []
     # How much more comes before the study is finished depends on the machine.
-    assert damage.suspensions == 1
+    assert damage.suspensions + damage.hangs >= 1
     assert damage.creations_killed == 4
     assert damage.kills >= 2
     assert damage.restarts + damage.outages + damage.freezes + damage.truncated >= 1

@@ -16,6 +16,7 @@ WEATHER = Weather(
     kills_between=4,
     suspensions=5,
     suspension=4.0,
+    hangs=2,
     creations=40,
     restarts=3,
     outage=30.0,
@@ -39,12 +40,13 @@ def main() -> int:
             embedded_postgres.stop()
     seen = (
         damage.suspensions,
+        damage.hangs,
         damage.restarts,
         damage.outages,
         damage.freezes,
         damage.truncated,
     )
-    if seen != (WEATHER.suspensions, WEATHER.restarts, 1, 1, 1):
+    if seen != (WEATHER.suspensions, WEATHER.hangs, WEATHER.restarts, 1, 1, 1):
         damage.faults.append("the study was finished before all of the weather had come")
     print(damage)  # noqa: T201
     return 1 if damage.faults else 0

@@ -32,21 +32,41 @@ from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, find_study
 from histsearch.studies.endings import Ending
 from histsearch.training.trainer import Trainer
+from histsearch.workers import exit_codes
 from histsearch.workers.preparation import run_settings, split_images
 from histsearch.workers.provenance import COMMIT_VARIABLE
 from tests.chaos.creations import Creations
 
 _GLANCE_SECONDS = 0.1
+_LOST = (Ending.LOST, Ending.LOST_EARLY, Ending.STALLED)
 _NO_DATA = Path()  # glyphs are rendered
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-_NOTICE_SECONDS = 30.0
+_NOTICE_SECONDS = 120.0
 
-# The program, which takes a shorter gap for a suspension than it does elsewhere.
-_PROGRAM = """
+_FOLDER_VARIABLE = "STORM_FOLDER"
+
+# The program, which is sooner sure that a process was suspended or that its work hangs. It hangs in
+# the next batch once there is a file of its process's name.
+_PROGRAM = f"""
+import os, time
+from functools import partialmethod
+from pathlib import Path
+
 from histsearch.cli.main import main
+from histsearch.training.trainer import Trainer
 from histsearch.workers import suspension
+from histsearch.workers.progress_watch import WatchTimes
 
 suspension.LEAST_SECONDS = 1.0
+WatchTimes.__init__ = partialmethod(WatchTimes.__init__, least=8.0)
+train_batch = Trainer._train_batch
+
+def train_batch_or_hang(*arguments):
+    while (Path(os.environ["{_FOLDER_VARIABLE}"]) / f"hang-{{os.getpid()}}").exists():
+        time.sleep(1)
+    return train_batch(*arguments)
+
+Trainer._train_batch = train_batch_or_hang
 main()
 """
 
@@ -81,6 +101,7 @@ class Weather:
         kills_between: Kills between two of the other things that happen.
         suspensions: How often a worker is stopped for a while, each time before some kills.
         suspension: For how many seconds.
+        hangs: How often a run hangs, each time before some kills.
         creations: How many processes are killed over the creation of studies.
         restarts: How often PostgreSQL is stopped and started again at once.
         outage: Seconds for which it is stopped once.
@@ -97,6 +118,7 @@ class Weather:
     kills_between: int
     suspensions: int
     suspension: float
+    hangs: int
     creations: int
     restarts: int
     outage: float
@@ -113,6 +135,7 @@ class Damage:
 
     kills: int = 0
     suspensions: int = 0
+    hangs: int = 0
     creations_killed: int = 0
     restarts: int = 0
     outages: int = 0
@@ -160,6 +183,8 @@ class Storm:
         self._log_of: dict[int, Path] = {}
         # What happens to a worker, before the kills of a round.
         self._troubles: list[Callable[[], bool]] = [self._suspend] * weather.suspensions
+        self._troubles += [self._hang] * weather.hangs
+        self._hung_trials: set[int] = set()
         self._others: list[Callable[[], bool]] = [self._restart] * weather.restarts
         self._others += [self._outage] if weather.outage else []
         self._others += [self._freeze] if weather.freeze else []
@@ -218,7 +243,7 @@ class Storm:
         }
         for place, worker in ended.items():
             del self._workers[place]
-            if worker.returncode == -signal.SIGKILL:
+            if worker.returncode in (-signal.SIGKILL, exit_codes.STALLED):
                 self._start_worker(place)
             elif worker.returncode != 0:
                 self.damage.faults.append(f"a worker ended with {worker.returncode}")
@@ -244,6 +269,7 @@ class Storm:
                     "OMP_NUM_THREADS": "1",
                     # A state isn't gone on from by other software, as a checkout is that's edited.
                     COMMIT_VARIABLE: "storm",
+                    _FOLDER_VARIABLE: str(self.folder),
                 },
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
@@ -277,25 +303,41 @@ class Storm:
 
     def _suspend(self) -> bool:
         """Stop a worker that runs a trial for longer than its grace; it says for how long."""
-        running = [
-            worker
-            for worker in self._workers.values()
-            if self._running_trial(worker.pid) is not None
-        ]
-        if not running:
+        worker = self._in_a_trial()
+        if worker is None:
             return False
-        worker = self._random.choice(sorted(running, key=lambda one: one.pid))
         worker.send_signal(signal.SIGSTOP)
         time.sleep(self.weather.suspension)
         worker.send_signal(signal.SIGCONT)
         self.damage.suspensions += 1
-        deadline = time.monotonic() + _NOTICE_SECONDS
-        while "not charged" not in self._log_of[worker.pid].read_text(errors="replace"):
-            if time.monotonic() > deadline:
-                self.damage.faults.append("a worker didn't notice that it was suspended")
-                break
-            time.sleep(_GLANCE_SECONDS)
+        log = self._log_of[worker.pid]
+        if not _comes_true(lambda: "not charged" in log.read_text(errors="replace")):
+            self.damage.faults.append("a worker didn't notice that it was suspended")
         return True
+
+    def _hang(self) -> bool:
+        """Let a run hang, for the first time in its trial; its worker ends by itself."""
+        worker = self._in_a_trial()
+        trial = None if worker is None else self._running_trial(worker.pid)
+        if worker is None or trial is None or trial in self._hung_trials:
+            return False
+        (self.folder / f"hang-{worker.pid}").touch()
+        if not _comes_true(lambda: worker.poll() is not None):
+            self.damage.faults.append("a worker didn't notice that its run hangs")
+        elif worker.returncode != exit_codes.STALLED:  # it had drained
+            return False
+        self._hung_trials.add(trial)
+        self.damage.hangs += 1
+        return True
+
+    def _in_a_trial(self) -> subprocess.Popen[bytes] | None:
+        """Any worker that runs a trial."""
+        running = [
+            worker
+            for _, worker in sorted(self._workers.items())
+            if self._running_trial(worker.pid) is not None
+        ]
+        return self._random.choice(running) if running else None
 
     def _truncate(self) -> bool:
         """Kill a worker whose trial has two saved states, and cut the newer one short."""
@@ -372,11 +414,11 @@ class Storm:
         self.damage.epochs = sum(epochs.values())
         self.damage.epochs_repeated = sum(count - 1 for count in epochs.values())
         # The truncated state costs its trial one epoch more.
-        troubles = self.damage.kills + self.damage.suspensions
+        troubles = self.damage.kills + self.damage.suspensions + self.damage.hangs
         most = troubles + self.damage.truncated
         # One that was merely slow may be taken for dead now and then, which harms nothing.
         if self.damage.takeovers > troubles + self.weather.workers:
-            self.damage.faults.append("many more takeovers than kills and suspensions")
+            self.damage.faults.append("many more takeovers than kills and the like")
         if self.damage.epochs_repeated > most:
             self.damage.faults.append(f"more than {most} epochs repeated")
 
@@ -401,7 +443,7 @@ class Storm:
             endings = [row.ending for row in mine]
             results = [ending for ending in endings if ending in ("complete", "pruned")]
             told = [trial.state.name.lower()]
-            lost = sum(endings.count(lost) for lost in (Ending.LOST, Ending.LOST_EARLY))
+            lost = sum(endings.count(one) for one in _LOST)
             linked = len(trial.user_attrs.get(trial_record.RETRIES, []))
             if [row.number for row in mine] != list(range(1, len(mine) + 1)):
                 self.damage.faults.append(f"attempts of #{trial.number} aren't linked")
@@ -450,6 +492,16 @@ def _undisturbed(
         assert epoch.recall_at_1 is not None
         curve.append((epoch.loss, epoch.recall_at_1))
     return curve
+
+
+def _comes_true(condition: Callable[[], bool]) -> bool:
+    """Whether a condition holds before long."""
+    deadline = time.monotonic() + _NOTICE_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_GLANCE_SECONDS)
+    return True
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
