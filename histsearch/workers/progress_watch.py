@@ -11,9 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
-# A gap between two glances of that many usual ones means that the process was suspended.
-_SUSPENDED_GLANCES = 5
-
 
 @dataclass(frozen=True)
 class Stall:
@@ -58,13 +55,12 @@ def _do_nothing(_: Stall) -> None:
 class ProgressWatch:
     """Calls ``on_stall``, once and from a thread of its own, when watched work hangs.
 
-    As a context manager it looks from time to time; nothing is judged otherwise. The time for which
-    the whole process was suspended doesn't count.
+    As a context manager it looks from time to time; nothing is judged otherwise.
 
     Args:
         on_stall: What to do then.
         times: How long the work may be without progress.
-        clock: Seconds that pass while this process may run.
+        clock: The seconds it goes by; an `AwakeClock` where a suspension is to be no stall.
     """
 
     def __init__(
@@ -83,7 +79,7 @@ class ProgressWatch:
         self._is_long = False
         self._has_begun = False
         self._longest: float | None = None
-        self._since = self._seen = clock()
+        self._since = clock()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -131,7 +127,7 @@ class ProgressWatch:
     def progress(self) -> None:
         """Note that a step of the work is done: a batch, an image that was read."""
         with self._lock:
-            now = self._now()
+            now = self._clock()
             if self._has_begun:
                 self._longest = max(self._longest or 0.0, now - self._since)
             self._has_begun, self._is_long = True, False
@@ -140,7 +136,7 @@ class ProgressWatch:
     def look(self) -> Stall | None:
         """The stall there is at the moment, if there is one."""
         with self._lock:
-            seconds = self._now() - self._since
+            seconds = self._clock() - self._since
             if self._doing is None or seconds <= self._limit():
                 return None
             return Stall(self._doing, seconds)
@@ -153,20 +149,9 @@ class ProgressWatch:
         return max(self._times.least, self._times.factor * self._longest)
 
     def _restart(self) -> None:
-        self._since = self._now()
-
-    def _now(self) -> float:
-        """The time; what this process was suspended for is added to the start of the step."""
-        now = self._clock()
-        gap = now - self._seen
-        if gap > _SUSPENDED_GLANCES * self._times.glance:
-            self._since += gap
-        self._seen = now
-        return now
+        self._since = self._clock()
 
     def _watch(self) -> None:
-        with self._lock:
-            self._seen = self._clock()
         while not self._closing.wait(self._times.glance):
             stall = self.look()
             if stall is not None:

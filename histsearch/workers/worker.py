@@ -126,7 +126,8 @@ class Worker:
         self._doubts: Doubts | None = None  # while idle
         self._claimed: Claim | None = None
         self._deaths: dict[int, Deaths] = {}
-        self._watch = ProgressWatch(self._end_stalled, settings.watch_times)
+        self._clock = AwakeClock()
+        self._watch = ProgressWatch(self._end_stalled, settings.watch_times, self._clock)
         self._checkpoints = open_checkpoint_store(settings.checkpoints)
 
     def run(self) -> None:
@@ -148,7 +149,6 @@ class Worker:
         if signed_on is None:
             return
         self._id = signed_on
-        clock = AwakeClock()
         self._reporter = Reporter(
             self._storage,
             self._id,
@@ -166,10 +166,10 @@ class Worker:
             should_stop=self._stop,
             watch=self._watch,
             on_epoch=lambda study: self._deaths_of(study).note_epoch(),
-            clock=clock,
+            clock=self._clock,
         )
         self._stop.at_deadline = self._let_go
-        with clock, self._reporter, self._watch:
+        with self._clock, self._reporter, self._watch:
             self._serve()
 
     def _sign_on(self) -> int:
