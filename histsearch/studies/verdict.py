@@ -17,8 +17,8 @@ from histsearch.studies.deferral import is_at_work_elsewhere
 from histsearch.studies.endings import FAILED, RETRIED, Ending
 from histsearch.studies.study import Study
 
-# A trial fails after so many deaths of its process, wherever, without an epoch between.
-_MOST_EARLY_DEATHS = 10
+# A trial may lose so many processes before an epoch, beside its retries, whoever is to blame.
+_MOST_EARLY_DEATHS = 9
 
 # A configuration that needs no more than another that was trained on the worker gets so many tries.
 _MOST_TRIES = 3
@@ -134,7 +134,7 @@ class _Judgement:
         most = self.study.definition.space.max_retries
         if len(counted) > most:
             return f"failed {len(counted)} times (max_retries = {most}), at last: {counted[-1]}"
-        if len(early) >= _MOST_EARLY_DEATHS:
+        if len(early) > _MOST_EARLY_DEATHS + most:
             return f"its process died {len(early)} times before an epoch, at last: {early[-1]}"
         return None
 
