@@ -18,8 +18,8 @@ from histsearch.studies.endings import FAILED, RETRIED, Ending
 from histsearch.studies.study import Study
 from histsearch.wording import counted
 
-# A trial fails after so many deaths of its process, wherever, without an epoch between.
-_MOST_EARLY_DEATHS = 10
+# A trial may lose so many processes before an epoch, beside its retries, whoever is to blame.
+_MOST_EARLY_DEATHS = 9
 
 # A configuration that needs no more than another that was trained on the worker gets so many tries.
 _MOST_TRIES = 3
@@ -136,7 +136,7 @@ class _Judgement:
         if len(blamed) > most:
             times = counted(len(blamed), "time")
             return f"failed {times} (max_retries = {most}), at last: {blamed[-1]}"
-        if len(early) >= _MOST_EARLY_DEATHS:
+        if len(early) > _MOST_EARLY_DEATHS + most:
             return f"its process died {len(early)} times before an epoch, at last: {early[-1]}"
         return None
 
