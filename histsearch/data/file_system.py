@@ -29,7 +29,7 @@ class UnreachableError(DataError):
         reason: Why, in words such as "Permission denied".
     """
 
-    def __init__(self, message: str, reason: str) -> None:
+    def __init__(self, message: str, reason: str = "") -> None:
         super().__init__(message)
         self.reason = reason
 

@@ -36,7 +36,7 @@ def hist_file(stripes: dict[str, Any], tmp_path: Path) -> Path:
     return path
 
 
-def test_two_workers_pause_trials_and_bring_all_of_them_to_their_end(
+def test_two_workers_pause_trials_and_bring_the_winner_to_its_end(
     run: Run, start: Start, storage: Storage, hist_file: Path
 ) -> None:
     run("study", "create", str(hist_file))
@@ -48,13 +48,18 @@ def test_two_workers_pause_trials_and_bring_all_of_them_to_their_end(
     assert re.search(r"#\d  resumed after epoch [123]", log)
 
     shown = json.loads(run("study", "show", "stripes", "--json").stdout)
-    assert shown["trials"] == {"COMPLETE": 5}
-    for trial in find_study(storage, "stripes").trials():
-        assert list(trial.intermediate_values) == [1, 2, 3, 4]
-        assert len(trial.user_attrs["epoch_seconds"]) == 4
+    assert shown["finished"] == 5
+    assert shown["trials"]["COMPLETE"] >= 1
+    assert shown["ended"]
+    trials = find_study(storage, "stripes").trials()
+    for trial in trials:
+        reached = len(trial.intermediate_values)
+        assert list(trial.intermediate_values) == list(range(1, reached + 1))
+        assert len(trial.user_attrs["epoch_seconds"]) == reached
+        assert trial.state == TrialState.PRUNED or reached == 4
     # Each epoch once: what was paused went on where it stood.
     epochs = re.findall(r"(#\d)  epoch (\d)/4", log)
-    assert len(epochs) == len(set(epochs)) == 5 * 4
+    assert len(epochs) == len(set(epochs)) == sum(len(one.intermediate_values) for one in trials)
 
     created = run(
         *("study", "create", str(hist_file)),

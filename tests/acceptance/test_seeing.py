@@ -59,7 +59,7 @@ def test_status_and_metrics_follow_a_worker(
     run: Run, start: Start, stripes_file: Path, port: int
 ) -> None:
     assert "no studies yet" in run("status").stdout
-    stripes_file.write_text(stripes_file.read_text().replace("epochs = 3", "epochs = 100000"))
+    stripes_file.write_text(stripes_file.read_text().replace("epochs = 3", "epochs = 10000"))
     run("study", "create", str(stripes_file))
     worker = start(
         *("worker", "--device", "cpu", "--heartbeat", "0.2", "--metrics-port", str(port))
@@ -76,7 +76,7 @@ def test_status_and_metrics_follow_a_worker(
     (study,), (seen,) = status["studies"], status["workers"]
     assert (study["name"], study["trials"], study["budget"]) == ("stripes", {"RUNNING": 1}, 3)
     assert study["hours"] > 0
-    assert (seen["study"], seen["trial"], seen["epochs"]) == ("stripes", 0, 100000)
+    assert (seen["study"], seen["trial"], seen["epochs"]) == ("stripes", 0, 10000)
     assert seen["state"] == "training"
     assert seen["host"] == socket.gethostname()
     assert seen["process_id"] == worker.pid

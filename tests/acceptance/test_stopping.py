@@ -47,7 +47,7 @@ main()
 def endless(run: Run, stripes_file: Path, tmp_path: Path) -> Path:
     """The space of a study whose one trial never ends, and that study."""
     path = tmp_path / "endless.toml"
-    path.write_text(stripes_file.read_text().replace("epochs = 3", "epochs = 100000"))
+    path.write_text(stripes_file.read_text().replace("epochs = 3", "epochs = 10000"))
     run("study", "create", str(path), "--trials", "1")
     return path
 

@@ -253,16 +253,16 @@ def test_a_retrained_trial_is_named_found_evaluated_and_exported(
 ) -> None:
     url = retrained.storage.url.render_as_string(hide_password=False)
     monkeypatch.setenv("HISTSEARCH_STORAGE", url)
-    first = f"model:     s-retrain/0: tuned #0, seed 0: {trained} on node7-cpu-1\n"
-    second = f"model:     s-retrain/1: tuned #0, seed 1: {IN_S3}\n"
-    third = "model:     s-retrain/2: tuned #0, seed 2: could not be kept\n"
+    first = f"model:     s-retrain/0: tuned #0, seed 1000000: {trained} on node7-cpu-1\n"
+    second = f"model:     s-retrain/1: tuned #0, seed 1000001: {IN_S3}\n"
+    third = "model:     s-retrain/2: tuned #0, seed 1000002: could not be kept\n"
     assert invoke("study", "show", "s-retrain").stdout.endswith(first + second + third)
     assert "model:" not in invoke("study", "show", "s").stdout
     shown = json.loads(invoke("study", "show", "s-retrain", "--json").stdout)
     assert [model["place"] for model in shown["models"]] == [str(trained), IN_S3, None]
 
     report = invoke("report", "s", "--out", str(tmp_path))
-    line = f"s-retrain/0: tuned #0, seed 0: {trained} on node7-cpu-1\n"
+    line = f"s-retrain/0: tuned #0, seed 1000000: {trained} on node7-cpu-1\n"
     assert f"model {line}" in report.stdout
     assert f"- {line}" in (tmp_path / "report.md").read_text()
     assert json.loads((tmp_path / "report.json").read_text())["models"] == shown["models"]

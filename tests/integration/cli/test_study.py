@@ -107,7 +107,10 @@ def test_a_configuration_is_shown_with_few_digits_and_counts_with_their_nouns(
     assert json.loads(shown(storage, "--json"))["best"]["params"] == long
     url = storage.url.render_as_string(hide_password=False)
     retrain = ["retrain", "small", "--seeds", "1", "--storage", url]
-    assert '"small-retrain": 1 trial of 1 epoch\n' in CliRunner().invoke(app, retrain).stdout
+    assert (
+        '"small-retrain": 1 trial, tuned #0 for 1 epoch\n'
+        in CliRunner().invoke(app, retrain).stdout
+    )
 
 
 def test_what_ends_a_search_is_set_and_shown(storage: Storage) -> None:

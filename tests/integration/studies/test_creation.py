@@ -16,6 +16,7 @@ from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.studies.catalog import create_search, find_study, list_studies
 from histsearch.studies.retraining import create_retraining
+from histsearch.studies.retraining_seeds import FIRST_SEED
 from histsearch.studies.study import BUDGET, Study
 from histsearch.studies.trial_record import EPOCHS, ROLE, SOURCE_TRIAL
 from tests.integration.claims import claim_next, claimed
@@ -119,6 +120,7 @@ from sqlalchemy.engine import make_url
 from histsearch.database.storage import Storage
 from histsearch.studies.catalog import create_search, find_study
 from histsearch.studies.retraining import create_retraining
+from histsearch.studies.retraining_seeds import FIRST_SEED
 from tests.integration.studies.small_search import small_space
 
 storage = Storage(make_url(sys.argv[1]))
@@ -186,7 +188,9 @@ def test_a_retraining_runs_its_own_trials_alone(
     retraining.optuna_study.enqueue_trial(foreign)
     retraining.optuna_study.set_user_attr(BUDGET, 5)
     runs = [claimed(retraining), claimed(retraining)]
-    assert [run.trial.params for run in runs] == [{**ENQUEUED, "seed": seed} for seed in (0, 1)]
+    assert [run.trial.params for run in runs] == [
+        {**ENQUEUED, "seed": seed} for seed in (FIRST_SEED, FIRST_SEED + 1)
+    ]
     assert claim_next(retraining) is None
     assert [trial.number for trial in retraining.trials(TrialState.FAIL)] == [2]
     reason = "queued from outside: a retraining runs what histsearch retrain queued alone"

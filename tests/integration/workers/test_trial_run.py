@@ -336,9 +336,12 @@ def test_embeddings_that_became_nan_prune_the_trial(
 
 
 def test_more_memory_than_the_machine_has_is_a_lack(
-    storage: Storage, stripes: dict[str, Any], dataset: Dataset
+    storage: Storage,
+    stripes: dict[str, Any],
+    dataset: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stripes["fixed"] |= {"hgnn_hidden": 10**12}
+    monkeypatch.setattr(Trainer, "_train_batch", lambda *_: torch.empty(10**15))
     study = study_of(storage, stripes)
     with pytest.raises(RunShortOfError, match="out of memory at batch size") as ended:
         run_next(study, dataset)

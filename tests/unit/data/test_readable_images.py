@@ -223,4 +223,5 @@ def test_an_error_without_words_counts_too(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Image, "open", fail)
     path = tmp_path / "0.jpg"
+    path.write_bytes(jpeg())
     assert list(unreadable_files([path], processes=1)) == [(path, "")]
