@@ -116,7 +116,7 @@ class Outlook:
         return self.planner.doubt(views, self.answer, delta, epsilon, rng, self.history.barred)
 
     def chance_of_overtaking(self, delta: float, epsilon: float) -> float:
-        """The probability that running or paused trials, run to their ends, change the answer.
+        """The probability that a running or paused trial's configuration beats the answer.
 
         Those of configurations that failed or diverged don't count.
 

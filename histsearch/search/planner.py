@@ -244,15 +244,7 @@ class Planner:
         ran = count.intersection(trial.configuration for trial in trials if trial.recalls)
         if len(ran) < min(_FEWEST_TO_DECIDE, len(count)) or any(self._unseen_D(ran, count)):
             return 1.0
-        with _one_thread():
-            chance = self.posterior(trials).chance_of_better(answer, delta, rng, barred)
-            if chance >= epsilon:
-                return chance
-            curves = _curves(trials)
-            return sum(
-                weight * model.posterior(curves, ()).chance_of_better(answer, delta, rng, barred)
-                for weight, model in self.model.draws(curves, _DRAWS, rng)
-            )
+        return self._chance_of_better(trials, answer, delta, epsilon, rng, barred)
 
     def chance_of_overtaking(
         self,
@@ -263,39 +255,42 @@ class Planner:
         rng: np.random.Generator,
         barred: Sequence[int] = (),
     ) -> float:
-        """The probability that trials that were begun, run to their ends, change the answer.
+        """The probability that a running or paused trial's candidate beats the answer.
 
-        That is, that the posterior mean of another configuration among them then exceeds that of
-        the answer by more than ``delta``. Doubts that these trials can't settle don't count.
+        As `doubt`, but of those candidates alone: for a study that may start no new trial.
 
         Args:
-            trials: All trials of the study; running and resumable ones are the begun ones.
+            trials: All trials of the study.
             answer: The candidate that would be recommended.
-            delta: In points of R@1.
-            epsilon: From this probability on the settings at hand suffice; as for `doubt`.
+            delta: By more than so many points of R@1.
+            epsilon: From this probability on the settings at hand suffice.
             rng: Source of the samples that it is counted in.
             barred: Candidates that don't count.
         """
-        pending = [
-            Pending(trial.configuration, len(trial.recalls), self.epochs)
-            for trial in trials
-            if (trial.running or trial.resumable) and trial.configuration not in barred
-        ]
-        rivals = sorted({one.configuration for one in pending}.difference([answer]))
-        if not rivals:
-            return 0.0
-        curves = _curves(trials)
+        begun = {trial.configuration for trial in trials if trial.running or trial.resumable}
+        rivals = begun.difference([answer, *barred])
+        others = set(range(len(self.model.places_GD))).difference(rivals, [answer])
+        waiting = [trial._replace(running=False) for trial in trials]
+        return self._chance_of_better(waiting, answer, delta, epsilon, rng, sorted(others))
 
-        def chance_by(model: CurveModel) -> float:
-            now, later = model.posterior(curves, ()), model.posterior(curves, pending)
-            return now.chance_of_overtaking(later, answer, rivals, delta, rng)
-
+    def _chance_of_better(
+        self,
+        trials: Sequence[TrialView],
+        answer: int,
+        delta: float,
+        epsilon: float,
+        rng: np.random.Generator,
+        barred: Sequence[int],
+    ) -> float:
         with _one_thread():
-            chance = chance_by(self.model)
+            chance = self.posterior(trials).chance_of_better(answer, delta, rng, barred)
             if chance >= epsilon:
                 return chance
-            draws = self.model.draws(curves, _DRAWS, rng)
-            return sum(weight * chance_by(model) for weight, model in draws)
+            curves = _curves(trials)
+            return sum(
+                weight * model.posterior(curves, ()).chance_of_better(answer, delta, rng, barred)
+                for weight, model in self.model.draws(curves, _DRAWS, rng)
+            )
 
     def unseen(self, trials: Sequence[TrialView], barred: Sequence[int] = ()) -> list[list[int]]:
         """Of each hyperparameter, the candidates whose value neither ran nor one near it."""

@@ -94,18 +94,6 @@ def test_only_trials_that_go_on_can_overtake_the_winner() -> None:
     assert chance_of_overtaking(WINNER, *ended, left) == 0.0
 
 
-def test_a_doubt_that_the_rest_of_a_trial_cannot_settle_does_not_count() -> None:
-    """After its last epoch but one a trial has told nearly all it can, its seed's luck included."""
-    near = trial(13, 60.0, 70.0, 75.0, 78.0, 79.0, resumable=True)
-    early = trial(13, 60.0, 70.0, resumable=True)
-    assert chance_of_overtaking(WINNER, near) < chance_of_overtaking(WINNER, early)
-    one = planner()
-    one.refit([WINNER, near])
-    posterior = one.posterior([WINNER, near])
-    better = posterior.chance_of_better(12, 0.5, np.random.default_rng(0))
-    assert chance_of_overtaking(WINNER, near) < 0.5 * better
-
-
 def test_the_values_that_no_trial_ran_with_are_named() -> None:
     one = planner()
     trials = [paused(5 * x, 50.0) for x in (0, 1, 2, 4)]
