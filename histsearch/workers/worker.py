@@ -59,7 +59,7 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 2.0
 
 # After a stop signal a trial's last reports may take this long.
-_LAST_REPORTS_SECONDS = 4.0
+_LAST_REPORTS_SECONDS = 2.5
 _HURRIED_SECONDS = 2.0
 
 
