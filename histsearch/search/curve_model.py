@@ -883,12 +883,52 @@ class Posterior:
         if len(rivals) == 0:
             return 0.0
         hopes_G = self.mean_G + _HOPE * self.deviations_from(answer)
-        rows = np.unique([answer, *rivals[np.argsort(-hopes_G[rivals])[:_HOPEFUL]]])
-        covariance_RR = self.covariance(rows)[0][:, rows]
+        rows_R = np.unique([answer, *rivals[np.argsort(-hopes_G[rivals])[:_HOPEFUL]]])
+        covariance_RR = self.covariance(rows_R)[0][:, rows_R]
         covariance_RR[np.diag_indices_from(covariance_RR)] += _JITTER
         factor_RR = np.linalg.cholesky(covariance_RR)
-        f_RX = self.mean_G[rows, None] + factor_RR @ rng.normal(size=(len(rows), _SAMPLES))
-        ahead_X = f_RX.max(axis=0) - f_RX[int(np.flatnonzero(rows == answer)[0])]
+        return self._chance_ahead(rows_R, factor_RR, answer, delta, rng)
+
+    def chance_of_overtaking(
+        self,
+        later: "Posterior",
+        answer: int,
+        rivals: Sequence[int],
+        delta: float,
+        rng: np.random.Generator,
+    ) -> float:
+        """Probability that some configuration's mean will exceed that of one by ``delta``.
+
+        The means move by what the data to come take away of today's uncertainty.
+
+        Args:
+            later: The same curves, with the epochs to come pending.
+            answer: That one.
+            rivals: The configurations that count.
+            delta: In points of R@1.
+            rng: Source of `_SAMPLES` samples.
+        """
+        rows_R = np.unique([answer, *rivals])
+        before_RR, after_RR = (one.covariance(rows_R)[0][:, rows_R] for one in (self, later))
+        gained_RR = before_RR - after_RR
+        variances_R, axes_RR = np.linalg.eigh(0.5 * (gained_RR + gained_RR.T))
+        factor_RR = axes_RR * np.sqrt(np.maximum(variances_R, 0.0))
+        return self._chance_ahead(rows_R, factor_RR, answer, delta, rng)
+
+    def _chance_ahead(
+        self,
+        rows_R: Integers,
+        factor_RR: Array,
+        answer: int,
+        delta: float,
+        rng: np.random.Generator,
+    ) -> float:
+        """Probability that one of some configurations is ahead of the answer, itself one of them.
+
+        Their covariance is factor_RR · factor_RR'.
+        """
+        f_RX = self.mean_G[rows_R, None] + factor_RR @ rng.normal(size=(len(rows_R), _SAMPLES))
+        ahead_X = f_RX.max(axis=0) - f_RX[int(np.flatnonzero(rows_R == answer)[0])]
         return float((ahead_X > delta).mean())
 
     def foresee(self, before: int, after: int) -> Array:

@@ -147,7 +147,7 @@ class HistSampler(BaseSampler):
             may_start: Whether a new trial could be started instead.
         """
         history, planner = self._look(study, study.get_trials(deepcopy=False))
-        store_answer(study, history, planner)
+        store_answer(study, history, planner, final=not may_start)
         return self._paused_choice(history, planner, may_start=may_start)
 
     def would_resume(self, study: optuna.Study, trial: FrozenTrial, *, may_start: bool) -> bool:

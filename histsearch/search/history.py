@@ -235,17 +235,29 @@ def refit(study: optuna.Study, history: History, planner: Planner) -> None:
     study.set_user_attr(FIT, {"settings": values, "epochs": fit.epochs})
 
 
-def find_answer(study: optuna.Study, history: History, planner: Planner) -> int:
-    """Row of the study's answer, beginning with the one it remembers."""
-    remembered = study.user_attrs.get(ANSWER)
+def find_answer(
+    study: optuna.Study, history: History, planner: Planner, *, final: bool = False
+) -> int:
+    """Row of the study's answer, beginning with the one it remembers.
+
+    Args:
+        study: The study.
+        history: Its trials.
+        planner: What it knows of them.
+        final: Whether all its trials have begun: the answer then is what is expected to be best,
+            whichever stood before.
+    """
+    remembered = None if final else study.user_attrs.get(ANSWER)
     standing = None if remembered is None else history.candidates.row(remembered)
     return planner.answer(history.views, standing, history.ruled_out).configuration
 
 
-def store_answer(study: optuna.Study, history: History, planner: Planner) -> None:
-    """Have the study remember its answer, where it is another than before."""
+def store_answer(
+    study: optuna.Study, history: History, planner: Planner, *, final: bool = False
+) -> None:
+    """Have the study remember its answer, where it is another than before; as `find_answer`."""
     if any(view.recalls for view in history.views):
-        row = find_answer(study, history, planner)
+        row = find_answer(study, history, planner, final=final)
         answer = history.candidates.configurations[row]
         if answer != study.user_attrs.get(ANSWER):
             study.set_user_attr(ANSWER, answer)

@@ -40,6 +40,8 @@ class Outlook:
         search_space: Mapping[str, BaseDistribution],
         epochs: int,
         min_epochs: int | None = None,
+        *,
+        final: bool = False,
     ) -> Self:
         """Read a study as it stands.
 
@@ -48,13 +50,14 @@ class Outlook:
             search_space: The searched parameters.
             epochs: Epochs of a full run.
             min_epochs: How long a trial runs at least; as in the study's sampler.
+            final: Whether all its trials have begun; as in `find_answer`.
         """
         rng = np.random.default_rng(_SEED)
         trials, favoured = study.get_trials(deepcopy=False), favourites(study, search_space)
         history = read_history(trials, search_space, epochs, rng, favoured)
         planner = load_planner(study, history, epochs, min_epochs)
         planner.refit(history.views)
-        return cls(history, planner, find_answer(study, history, planner))
+        return cls(history, planner, find_answer(study, history, planner, final=final))
 
     @property
     def configuration(self) -> Configuration:
@@ -116,7 +119,7 @@ class Outlook:
         return self.planner.doubt(views, self.answer, delta, epsilon, rng, self.history.barred)
 
     def chance_of_overtaking(self, delta: float, epsilon: float) -> float:
-        """The probability that a running or paused trial's configuration beats the answer.
+        """The probability that trials that were begun, run to their ends, change the answer.
 
         Those of configurations that failed or diverged don't count.
 

@@ -17,6 +17,9 @@ expected improvement (Jones et al., 1998). Two rules choose what a free worker t
   to where the trial may be left next and 2, 4, ... times as far, so that a trial whose first epochs
   tell little is still seen for what its last ones would; but after each epoch it is asked anew.
 
+Once no new trial may start, the leader is brought to its end, then whichever trial of the others is
+likeliest to be of a better configuration, until hardly any could still change the answer.
+
 A new trial runs for some epochs before it may be left, for the first ones often rank
 configurations wrongly; after them a trial at hand goes on for as long as nothing else tells more. A
 configuration is repeated, with another seed, when the luck of its seed is what is in doubt.
@@ -26,7 +29,7 @@ configuration is repeated, with another seed, when the luck of its seed is what 
 # B = parts of what a configuration adds to the shared curve
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -59,6 +62,7 @@ _IN_QUESTION = 128  # configurations, those with the most expected improvement
 _LEADERS_PART = 0.5  # of all epochs, until it is complete
 _PROBABLY = 0.7  # how likely another must be better to become the answer
 _FEWEST_TO_DECIDE = 3  # configurations that have run
+_FEWEST_COMPLETE = 4  # configurations, before begun trials are given up
 _DRAWS = 48  # of the model's settings, to be sure that a study is decided
 _NEAR = 0.125  # of a hyperparameter's whole range: values that speak for one another
 _SLIGHTLY = 1e-6
@@ -244,7 +248,12 @@ class Planner:
         ran = count.intersection(trial.configuration for trial in trials if trial.recalls)
         if len(ran) < min(_FEWEST_TO_DECIDE, len(count)) or any(self._unseen_D(ran, count)):
             return 1.0
-        return self._chance_of_better(trials, answer, delta, epsilon, rng, barred)
+        curves = _curves(trials)
+
+        def chance_by(model: CurveModel) -> float:
+            return model.posterior(curves, ()).chance_of_better(answer, delta, rng, barred)
+
+        return self._with_care(chance_by, curves, epsilon, rng)
 
     def chance_of_overtaking(
         self,
@@ -255,42 +264,53 @@ class Planner:
         rng: np.random.Generator,
         barred: Sequence[int] = (),
     ) -> float:
-        """The probability that a running or paused trial's candidate beats the answer.
+        """The probability that trials that were begun, run to their ends, change the answer.
 
-        As `doubt`, but of those candidates alone: for a study that may start no new trial.
+        That is, that the expected R@1 of another configuration among them then exceeds that of the
+        answer by more than ``delta``. Doubts that these trials can't settle don't count. It is 1
+        until some are complete: a model that has seen few ends believes first epochs too much.
 
         Args:
-            trials: All trials of the study.
+            trials: All trials of the study; running and resumable ones are the begun ones.
             answer: The candidate that would be recommended.
-            delta: By more than so many points of R@1.
-            epsilon: From this probability on the settings at hand suffice.
+            delta: In points of R@1.
+            epsilon: From this probability on the settings at hand suffice; as for `doubt`.
             rng: Source of the samples that it is counted in.
             barred: Candidates that don't count.
         """
-        begun = {trial.configuration for trial in trials if trial.running or trial.resumable}
-        rivals = begun.difference([answer, *barred])
-        others = set(range(len(self.model.places_GD))).difference(rivals, [answer])
-        waiting = [trial._replace(running=False) for trial in trials]
-        return self._chance_of_better(waiting, answer, delta, epsilon, rng, sorted(others))
+        pending = [
+            Pending(trial.configuration, len(trial.recalls), self.epochs)
+            for trial in trials
+            if (trial.running or trial.resumable) and trial.configuration not in barred
+        ]
+        rivals = sorted({one.configuration for one in pending}.difference([answer]))
+        if not rivals:
+            return 0.0
+        complete = {one.configuration for one in trials if len(one.recalls) == self.epochs}
+        if len(complete) < _FEWEST_COMPLETE:
+            return 1.0
+        curves = _curves(trials)
 
-    def _chance_of_better(
+        def chance_by(model: CurveModel) -> float:
+            now, later = model.posterior(curves, ()), model.posterior(curves, pending)
+            return now.chance_of_overtaking(later, answer, rivals, delta, rng)
+
+        return self._with_care(chance_by, curves, epsilon, rng)
+
+    def _with_care(
         self,
-        trials: Sequence[TrialView],
-        answer: int,
-        delta: float,
+        chance_by: Callable[[CurveModel], float],
+        curves: Sequence[Curve],
         epsilon: float,
         rng: np.random.Generator,
-        barred: Sequence[int],
     ) -> float:
+        """A probability by the settings at hand; where that is small, by draws of settings."""
         with _one_thread():
-            chance = self.posterior(trials).chance_of_better(answer, delta, rng, barred)
+            chance = chance_by(self.model)
             if chance >= epsilon:
                 return chance
-            curves = _curves(trials)
-            return sum(
-                weight * model.posterior(curves, ()).chance_of_better(answer, delta, rng, barred)
-                for weight, model in self.model.draws(curves, _DRAWS, rng)
-            )
+            draws = self.model.draws(curves, _DRAWS, rng)
+            return sum(weight * chance_by(model) for weight, model in draws)
 
     def unseen(self, trials: Sequence[TrialView], barred: Sequence[int] = ()) -> list[list[int]]:
         """Of each hyperparameter, the candidates whose value neither ran nor one near it."""
@@ -333,6 +353,8 @@ class Planner:
             if not allowed_A.any():
                 return None
             posterior = self.posterior(trials)
+            if not may_start:
+                return self._last_word(trials, posterior, current, barred)
             leading = self._leading(trials, posterior, current, barred)
             if leading is not None:
                 return Action(trials[leading].configuration, leading)
@@ -345,6 +367,38 @@ class Planner:
         best = int(value_A.argmax())
         trial = int(options.trials_A[best])
         return Action(int(options.configurations_A[best]), None if trial < 0 else trial)
+
+    def _last_word(
+        self,
+        trials: Sequence[TrialView],
+        posterior: Posterior,
+        current: int | None,
+        barred: Sequence[int],
+    ) -> Action | None:
+        """What to go on with when no new trial may start: the leader, else its likeliest rival."""
+        able = [
+            number
+            for number, one in enumerate(trials)
+            if (one.resumable or number == current)
+            and len(one.recalls) < self.epochs
+            and one.configuration not in barred
+        ]
+        if not able:
+            return None
+        ran = {trial.configuration for trial in trials if trial.recalls}.difference(barred)
+        leader = max(sorted(ran), key=lambda row: float(posterior.mean_G[row]))
+        chance_G = posterior.chance_of_beating(leader)
+        chance_G[leader] = not any(
+            trial.configuration == leader and (trial.running or len(trial.recalls) == self.epochs)
+            for trial in trials
+        )
+
+        def likeliest(number: int) -> tuple[float, int, int]:
+            trial = trials[number]
+            return float(chance_G[trial.configuration]), len(trial.recalls), -number
+
+        best = max(able, key=likeliest)
+        return Action(trials[best].configuration, best)
 
     def _leading(
         self,

@@ -264,7 +264,11 @@ class Study:
         """What the model of the hist sampler thinks of it."""
         space = self.definition.space
         return Outlook.of(
-            self.optuna_study, self.definition.distributions(), space.epochs, space.min_epochs
+            self.optuna_study,
+            self.definition.distributions(),
+            space.epochs,
+            space.min_epochs,
+            final=self.count() >= self.budget,
         )
 
     def enqueue(self, configuration: Mapping[str, Value]) -> int:

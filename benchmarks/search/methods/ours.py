@@ -97,7 +97,8 @@ class HistSearch(Search):
         return self._is_over
 
     def _standing(self) -> int:
-        self._answer = self._planner.answer(self._trials, self._answer).configuration
+        standing = self._answer if self._may_start else None
+        self._answer = self._planner.answer(self._trials, standing).configuration
         return self._answer
 
     def _winner(self) -> int:

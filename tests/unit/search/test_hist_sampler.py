@@ -115,6 +115,8 @@ def test_the_answer_is_kept_with_the_study_and_stands() -> None:
     assert standing > ahead, "although less is expected of it:"
     assert standing[1] < ahead[1]
     assert outlook.winner([0, 2]) == 0
+    final = Outlook.of(study, TWO, EPOCHS, final=True)
+    assert final.winner([0, 2]) == 2, "what is expected to be best, once all trials have begun"
     for _ in range(6):
         told(study, 32, 0.60, 0.70)
         told(study, 4, 0.70, 0.80)

@@ -75,17 +75,45 @@ def chance_of_overtaking(*trials: TrialView, answer: int = 12) -> float:
 
 
 WINNER = trial(12, 60.0, 70.0, 75.0, 78.0, 79.5, 80.0)
+COMPLETE = [
+    trial(row, 55.0, 65.0, 70.0, 73.0, 74.5, 75.0 + down)
+    for row, down in ((6, 0.0), (8, -0.5), (16, -1.0))
+]
 POOR = [paused(row, 40.0, 45.0) for row in (0, 4, 20, 24)]
 
 
 def test_a_trial_that_is_far_behind_does_not_overtake_the_winner() -> None:
-    assert chance_of_overtaking(WINNER, *POOR) < 0.01
+    assert chance_of_overtaking(WINNER, *COMPLETE, *POOR) < 0.01
+
+
+def test_begun_trials_may_overtake_until_four_configurations_are_complete() -> None:
+    assert chance_of_overtaking(WINNER, *COMPLETE[1:], *POOR) == 1.0
+
+
+def test_what_begun_trials_cannot_settle_does_not_count() -> None:
+    near = [paused(13, *(recall - 0.5 for recall in WINNER.recalls[:-1]))]
+    assert chance_of_overtaking(WINNER, *COMPLETE, *near) < 0.05
+
+
+def test_when_no_new_trial_may_start_the_leader_then_its_likeliest_rival_goes_on() -> None:
+    one = planner()
+    leader, rival = paused(12, 60.0, 70.0, 75.0), paused(13, 58.0, 68.0)
+    trials = [*COMPLETE, *POOR, rival, leader]
+    one.refit(trials)
+    action = one.next(trials, may_start=False)
+    assert action is not None
+    assert action.configuration == 12
+    trials[-1] = WINNER
+    action = one.next(trials, may_start=False)
+    assert action is not None
+    assert action.configuration == 13
 
 
 @pytest.mark.parametrize("state", ["resumable", "running"])
 def test_a_trial_that_keeps_up_may_overtake_the_winner(state: str) -> None:
-    rival = trial(13, 61.0, 71.0, **{state: True})
-    assert 0.05 < chance_of_overtaking(WINNER, *POOR, rival) < 0.9
+    rival = trial(18, 61.0, 71.0, **{state: True})
+    chance = chance_of_overtaking(WINNER, *COMPLETE, *POOR, rival)
+    assert 0.05 < chance < 0.9
 
 
 def test_only_trials_that_go_on_can_overtake_the_winner() -> None:
