@@ -148,7 +148,9 @@ def test_patience_goes_by_the_clock_that_leaves_suspensions_out(
     awake_seconds = 0.0
     with (
         outage(database),
-        reporter_of(storage, worker_id, patience_seconds=0, clock=lambda: awake_seconds) as reporter,
+        reporter_of(
+            storage, worker_id, patience_seconds=0, clock=lambda: awake_seconds
+        ) as reporter,
     ):
         reporter.begin(held)
         wait_until(lambda: reporter.is_away)
