@@ -175,6 +175,16 @@ def test_missing_onnx_packages_are_named_with_the_extra(
         export_network(conv4, tmp_path, "onnx")
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "x/" * 2500, "x" * 250 + ".pt"])
+def test_a_path_that_is_too_long_is_refused(conv4: Checkpoint, tmp_path: Path, name: str) -> None:
+    with pytest.raises(
+        ExportError, match=r"found '.*', which can't be reached \(File name too long\), .* shorter"
+    ) as refused:
+        export_network(conv4, tmp_path / name, "torchscript")
+    assert len(str(refused.value)) < 400
+    assert names(tmp_path) == []
+
+
 def test_a_folder_that_cannot_be_made_is_refused(conv4: Checkpoint, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match="can't be written"):
