@@ -1,5 +1,6 @@
 """A real PostgreSQL for the tests: one embedded server a run, one empty database a test."""
 
+import json
 import os
 import tempfile
 import uuid
@@ -75,3 +76,16 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stripes() -> dict[str, Any]:
     """The space over ``stripes``."""
     return stripes_space()
+
+
+@pytest.fixture
+def stripes_file(stripes: dict[str, Any], tmp_path: Path) -> Path:
+    """The space ``stripes`` as a TOML file."""
+    path = tmp_path / "stripes.toml"
+    tables = {key: value for key, value in stripes.items() if isinstance(value, dict)}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in stripes.items() if key not in tables]
+    for name, table in tables.items():
+        lines.append(f"[{name}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in table.items()]
+    path.write_text("\n".join(lines))
+    return path
