@@ -1,9 +1,10 @@
-"""Numbers in sentences: counts with their noun, values of hyperparameters."""
+"""Numbers and names in sentences: counts with their noun, values, paths that are endless."""
 
 from collections.abc import Iterable
 
 _EXACT_DIGITS = 6
 _SHOWN_DIGITS = 4
+_LONGEST_SHOWN = 200
 
 
 def counted(number: int | str, noun: str) -> str:
@@ -42,3 +43,9 @@ def list_text(values: Iterable[object]) -> str:
     exact = [str(value) for value in values]
     shown = [value_text(value) for value in values]
     return ", ".join(shown if len(set(shown)) == len(exact) else exact)
+
+
+def shortened(text: object) -> str:
+    """A path or a list of names for a message, cut where it is endless."""
+    whole = str(text)
+    return whole if len(whole) <= _LONGEST_SHOWN else f"{whole[:_LONGEST_SHOWN]}…"

@@ -1,6 +1,8 @@
 """A real PostgreSQL for the tests: one embedded server a run, one empty database a test."""
 
+import json
 import os
+import secrets
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -46,15 +48,40 @@ def postgres(histsearch_home: Path) -> URL:  # noqa: ARG001 - the server lives t
     return embedded_postgres.start()
 
 
-@pytest.fixture
-def database(postgres: URL) -> Iterator[URL]:
-    """An empty database of this test's own."""
-    name = f"test_{uuid.uuid4().hex}"
+@pytest.fixture(scope="session")
+def tables(postgres: URL) -> str:
+    """The name of a database with the tables in place, to copy: to make them takes longer."""
+    name = "with_tables"
     engine = sqlalchemy.create_engine(postgres, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    Storage(postgres.set(database=name)).optuna.engine.dispose()
+    return name
+
+
+@pytest.fixture
+def database(postgres: URL, request: pytest.FixtureRequest) -> Iterator[URL]:
+    """A database of this test's own: empty, but with its tables where the test has a `storage`."""
+    name = f"test_{uuid.uuid4().hex}"
+    has_tables = "storage" in request.fixturenames
+    template = request.getfixturevalue("tables") if has_tables else "template1"
+    engine = sqlalchemy.create_engine(postgres, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        if has_tables:
+            _draw_key(postgres.set(database=name))
         yield postgres.set(database=name)
         connection.execute(sqlalchemy.text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+def _draw_key(database: URL) -> None:
+    """Give a copied database a key of its own."""
+    engine = sqlalchemy.create_engine(database)
+    with engine.begin() as connection:
+        update = sqlalchemy.text("UPDATE histsearch_database SET key = :key")
+        connection.execute(update, {"key": secrets.token_hex(4)})
     engine.dispose()
 
 
@@ -75,3 +102,16 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stripes() -> dict[str, Any]:
     """The space over ``stripes``."""
     return stripes_space()
+
+
+@pytest.fixture
+def stripes_file(stripes: dict[str, Any], tmp_path: Path) -> Path:
+    """The space ``stripes`` as a TOML file."""
+    path = tmp_path / "stripes.toml"
+    tables = {key: value for key, value in stripes.items() if isinstance(value, dict)}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in stripes.items() if key not in tables]
+    for name, table in tables.items():
+        lines.append(f"[{name}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in table.items()]
+    path.write_text("\n".join(lines))
+    return path

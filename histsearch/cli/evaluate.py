@@ -71,6 +71,7 @@ def evaluate(
     model = load_named_model(checkpoint, storage)
     images = load_dataset(_dataset(dataset, model, checkpoint), data_folder(data))
     _note_without_digest(model, checkpoint)
+    _warn_of_cap(images)
     embedded = _embed(model, images, checkpoint, torch_device, usual_loader_processes(pinned))
     if not torch.isfinite(embedded.query_ND).all():
         raise WeightsError(f"the embeddings of {checkpoint} are NaN or infinite; it is no use")
@@ -95,6 +96,14 @@ def _note_without_digest(model: "Checkpoint | ExportedModel", name: str) -> None
             "again), so damage to it would go unnoticed",
             err=True,
         )
+
+
+def _warn_of_cap(images: "Dataset") -> None:
+    from histsearch.data.census import Part, cap_warning
+
+    warning = cap_warning(Part.of("test", images.test, images.gallery))
+    if warning is not None:
+        echo(f"warning: {warning}", err=True)
 
 
 def _embed(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from histsearch.cli.options import open_storage
 from histsearch.exceptions import WeightsError
+from histsearch.wording import shortened
 
 if TYPE_CHECKING:
     from histsearch.models.checkpoint import Checkpoint
@@ -43,7 +44,8 @@ def _model_file(text: str, storage: str | None) -> Iterator[tuple[Path, str]]:
         return
     # A folder may lie there all the same: checkpoints of a study lie in one of its name.
     if not _TRIAL.fullmatch(text):
-        found = f"no file {text}" if mode is None else f'"{text}", a folder'
+        shown = shortened(text)
+        found = f"no file {shown}" if mode is None else f'"{shown}", a folder'
         raise WeightsError(
             f"found {found}; give the path of a model's file, or a retrained trial as STUDY/NUMBER"
         )

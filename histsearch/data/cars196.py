@@ -4,16 +4,16 @@ It was distributed twice: all images in one folder with one file of annotations,
 halves of a classification task, each with a folder and a file of its own.
 """
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from histsearch.data.class_split import ListedImage, split_by_class_id
+from histsearch.data.file_system import unreachable
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import DataError
 
@@ -24,6 +24,19 @@ _HALVES = {
 }
 # The archive of annotations has a folder of this name.
 _DEVKIT = "devkit"
+# SciPy reads a file without checking it, so a damaged one fails wherever its bytes lead.
+_DAMAGED_FILE_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MatReadError,
+    MemoryError,
+    NameError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zlib.error,
+)
 
 
 def read_cars196(data_dir: Path) -> tuple[ImageSet, ImageSet]:
@@ -63,9 +76,8 @@ def _annotations(root: Path, name: str) -> Path:
 
 
 def _list_images(annotations: Path) -> Iterator[ListedImage]:
-    paths, class_ids = _fields(annotations, "relative_im_path", "class")
-    for path, class_id in zip(paths, class_ids, strict=True):
-        yield ListedImage(annotations.parent / str(path), int(class_id))
+    for path, class_id in _rows(annotations, "relative_im_path"):
+        yield ListedImage(annotations.parent / path, class_id)
 
 
 def _list_half(folder: Path, annotations: Path) -> Iterator[ListedImage]:
@@ -74,26 +86,26 @@ def _list_half(folder: Path, annotations: Path) -> Iterator[ListedImage]:
             f"There is no file {annotations}, which says the classes of the images in {folder}: "
             "put it there."
         )
-    names, class_ids = _fields(annotations, "fname", "class")
-    for name, class_id in zip(names, class_ids, strict=True):
-        yield ListedImage(folder / str(name), int(class_id))
+    for name, class_id in _rows(annotations, "fname"):
+        yield ListedImage(folder / name, class_id)
 
 
-def _fields(annotations: Path, *names: str) -> list[npt.NDArray[Any]]:
-    # SciPy reports what isn't a MATLAB 5 file with any of the first four, and a missing variable
-    # or field shows as one of the last two.
+def _rows(annotations: Path, path_field: str) -> list[tuple[str, int]]:
+    """The path of each image, and its class."""
     try:
         rows = np.atleast_1d(loadmat(annotations, squeeze_me=True)["annotations"])
-        return [rows[name] for name in names]
-    except (
-        MatReadError,
-        NotImplementedError,
-        TypeError,
-        ValueError,
-        KeyError,
-        IndexError,
-    ) as error:
-        raise DataError(
-            f"{annotations} isn't the official annotation file, which has a MATLAB 5 variable "
-            f"'annotations' with the fields {' and '.join(names)}: download it again."
-        ) from error
+        return [(str(row[path_field]), int(row["class"])) for row in rows]
+    except OSError as error:
+        # SciPy raises one of its own, without a number, where a file ends too early.
+        if error.errno is not None:
+            raise unreachable(annotations, error) from error
+        raise _damaged(annotations, path_field) from error
+    except _DAMAGED_FILE_ERRORS as error:
+        raise _damaged(annotations, path_field) from error
+
+
+def _damaged(annotations: Path, path_field: str) -> DataError:
+    return DataError(
+        f"{annotations} isn't the official annotation file, which has a MATLAB 5 variable "
+        f"'annotations' with the fields {path_field} and class: download it again."
+    )

@@ -117,7 +117,7 @@ class Census:
             delta: The difference, in points of R@1, that a search is to decide; None for none.
         """
         judged = self.parts[1:]
-        found = [sentence for part in judged for sentence in (_capped(part), _too_few(part))]
+        found = [sentence for part in judged for sentence in (cap_warning(part), _too_few(part))]
         if delta is not None:
             found.append(_too_fine(delta, self.judge))
         return [sentence for sentence in found if sentence is not None]
@@ -168,7 +168,8 @@ def take_census(dataset: Dataset, hold_out: HoldOut | None) -> Census:
     return Census(Part.of("training", train), Part.of("validation", validation), test)
 
 
-def _capped(part: Part) -> str | None:
+def cap_warning(part: Part) -> str | None:
+    """That R@1 on a part can't reach 100%; None if it can."""
     if not part.lone:
         return None
     kind, others = ("images", "no other image of their class")

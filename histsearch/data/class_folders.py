@@ -5,10 +5,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from histsearch.data.file_system import FOLDER, entries, kind_at, leads_to_folder, shortened
+from histsearch.data.file_system import FOLDER, entries, kind_at, leads_to_folder
 from histsearch.exceptions import DataError
 from histsearch.folders import composed
-from histsearch.wording import counted
+from histsearch.wording import counted, shortened
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 LAYOUT = f"one folder a class with its images ({', '.join(SUFFIXES)})"

@@ -7,8 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from histsearch.exceptions import DataError
 from histsearch.folders import composed
-
-_LONGEST_SHOWN = 200
+from histsearch.wording import shortened
 
 _KINDS = {
     stat.S_IFREG: "a plain file",
@@ -43,12 +42,6 @@ def unreachable(path: Path, error: OSError | ValueError) -> UnreachableError:
         "correct its name.",
         reason,
     )
-
-
-def shortened(text: object) -> str:
-    """A path or a list of names for a message, cut where it is endless."""
-    whole = str(text)
-    return whole if len(whole) <= _LONGEST_SHOWN else f"{whole[:_LONGEST_SHOWN]}…"
 
 
 def kind_at(path: Path) -> str | None:

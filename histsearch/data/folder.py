@@ -15,6 +15,7 @@ from histsearch.folders import composed
 
 SPLIT_FILE = "split.csv"
 
+_LARGEST_SPLIT = 16 * 2**20  # bytes; 100,000 classes with long names take as much
 _SPLIT_WORDS = ("train", "test", "ignore")
 _FEWEST_CLASSES = 2
 _READY_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
@@ -131,7 +132,14 @@ def _class_meant(place: str, written: str, meanings: Mapping[str, Sequence[str]]
 def _split_rows(split_file: Path) -> Iterator[tuple[int, str, str]]:
     """Yield line number, class and split of each row below the header."""
     try:
-        rows = list(csv.reader(split_file.read_text(encoding="utf-8-sig").splitlines()))
+        with split_file.open("rb") as file:
+            content = file.read(_LARGEST_SPLIT + 1)
+        if len(content) > _LARGEST_SPLIT:
+            raise DataError(
+                f"{split_file}: found over {_LARGEST_SPLIT // 2**20} MiB, allowed: up to "
+                f"{_LARGEST_SPLIT // 2**20} MiB, a line for each class: correct or remove it."
+            )
+        rows = list(csv.reader(content.decode("utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
             f"{split_file} can't be read ({error}): save it as UTF-8 text or remove it."

@@ -22,6 +22,7 @@ from histsearch.models.checkpoint import Checkpoint
 from histsearch.models.description import description_path
 from histsearch.models.file_writing import write_whole
 from histsearch.models.network import EmbeddingNetwork
+from histsearch.wording import shortened
 
 SUFFIXES = {"safetensors": ".safetensors", "onnx": ".onnx", "torchscript": ".pt"}
 ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -78,17 +79,24 @@ def export_network(
 
     Raises:
         ExportError: The format or the file's suffix isn't known, a file of that name exists, the
-            packages for ONNX are missing, the network can't be converted, the file's embeddings
-            differ from the network's by more than 1e-4, or a file can't be written.
+            path can't be reached, the packages for ONNX are missing, the network can't be
+            converted, the file's embeddings differ from the network's by more than 1e-4, or a file
+            can't be written.
     """
     if file_format not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         raise ExportError(f"format '{file_format}' isn't known; known are {known}")
-    model_path = _model_path(path, SUFFIXES[file_format])
-    beside = description_path(model_path)
-    for existing in (model_path, beside):
-        if existing.exists():
-            raise ExportError(f"found '{existing}' already; choose another name, or remove it")
+    try:
+        model_path = _model_path(path, SUFFIXES[file_format])
+        beside = description_path(model_path)
+        existing = [name for name in (model_path, beside) if name.exists()]
+    except OSError as error:
+        raise ExportError(
+            f"found '{shortened(path)}', which can't be reached ({error.strerror}), allowed: a "
+            "file or a folder that can; give a shorter path, or another one"
+        ) from error
+    if existing:
+        raise ExportError(f"found '{existing[0]}' already; choose another name, or remove it")
     side = checkpoint.preprocessing.crop
     samples_N3HW = torch.zeros(1, 3, side, side) if samples_N3HW is None else samples_N3HW
     model = _convert(checkpoint, file_format, samples_N3HW)
@@ -100,7 +108,8 @@ def export_network(
         with suppress(OSError):
             model_path.unlink()
         raise ExportError(
-            f"'{model_path}' can't be written: {error}; give a folder that has room"
+            f"'{model_path}' can't be written: {error}; give another name, or a folder that has "
+            "room"
         ) from error
     return model_path, beside
 

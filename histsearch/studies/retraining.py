@@ -13,7 +13,7 @@ from histsearch.search.strategies import NoPrunerSettings, RandomSettings
 from histsearch.studies.catalog import create_study, find_study
 from histsearch.studies.chosen import Chosen
 from histsearch.studies.definition import StudyDefinition, new_key
-from histsearch.studies.retraining_seeds import next_seeds, retrainings_of
+from histsearch.studies.retraining_seeds import MOST_SEEDS, next_seeds, retrainings_of
 from histsearch.studies.study import IMAGES, Study
 from histsearch.studies.trial_record import BASELINE, TUNED
 from histsearch.training.hyperparameters import Value
@@ -42,13 +42,13 @@ def create_retraining(
             enqueued), unless it is among the best and so is retrained anyway.
 
     Raises:
-        StudyError: the study is itself a retraining, has too few completed trials or no
-            baseline, or the new name can't be used.
+        StudyError: the seeds are more than `MOST_SEEDS`, the study is itself a retraining, has too
+            few completed trials or no baseline, or the new name can't be used.
     """
-    if top < 1 or seeds < 1:
+    if top < 1 or not 1 <= seeds <= MOST_SEEDS:
         raise StudyError(
             f"found {counted(top, 'configuration')} x {counted(seeds, 'seed')}, allowed: 1 or more "
-            "of each"
+            f"configurations x 1 to {MOST_SEEDS:,} seeds"
         )
     if study.definition.kind == "retrain":
         raise StudyError(

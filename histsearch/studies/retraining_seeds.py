@@ -7,12 +7,17 @@ from histsearch.studies.catalog import list_studies
 from histsearch.studies.chosen import chosen_configurations, planned
 from histsearch.studies.study import BUDGET, Study
 from histsearch.studies.trial_record import SEED
+from histsearch.wording import counted
 
 FIRST_SEED = 1_000_000
 """How far above a search's own seed those of its retrainings begin.
 
 Its trials have the seeds from its own on, one each.
 """
+
+
+MOST_SEEDS = 1_000
+"""Runs of each configuration that are queued at once; ten tell apart what is worth it."""
 
 
 def retrainings_of(search: Study) -> list[Study]:
@@ -48,11 +53,13 @@ def add_seeds(search: Study, retraining: Study, number: int) -> range:
 
     Raises:
         StudyError: the retraining is of another release line or was deleted, or the number is
-            below 1.
+            below 1 or above `MOST_SEEDS`.
     """
     name = retraining.name
-    if number < 1:
-        raise StudyError(f"found {number} seeds to add, allowed: 1 or more")
+    if not 1 <= number <= MOST_SEEDS:
+        raise StudyError(
+            f"found {counted(number, 'seed')} to add, allowed: 1 to {MOST_SEEDS:,} at once"
+        )
     retraining.definition.check_version(name)
     try:
         with search.storage.lock(search.id):

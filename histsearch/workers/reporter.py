@@ -40,6 +40,7 @@ class Reporter:
         worker_id: Its key there.
         heartbeat_seconds: Time between two signs of life.
         patience_seconds: How long the database may be away before the worker is to stop.
+        clock: The seconds that patience goes by; an `AwakeClock` where a suspension costs none.
 
     Attributes:
         watch: What is seen of the other workers' heartbeats, with each of this one's.
@@ -52,11 +53,13 @@ class Reporter:
         *,
         heartbeat_seconds: float,
         patience_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._storage = storage
         self._worker_id = worker_id
         self._heartbeat_seconds = heartbeat_seconds
         self._patience_seconds = patience_seconds
+        self._clock = clock
         self.watch = Watch(grace_seconds(heartbeat_seconds))
         self._changed = threading.Condition()
         self._reports: deque[_Report] = deque()
@@ -74,6 +77,8 @@ class Reporter:
 
     def __enter__(self) -> Self:
         self._work = self._pool.submit(self._run)
+        # A bug ends it, and then `settle` waits for nothing.
+        self._work.add_done_callback(lambda _: self._wake())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -82,6 +87,10 @@ class Reporter:
             self._closing = True
             self._changed.notify_all()
         self._pool.shutdown()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     # What the worker's own thread calls.
 
@@ -155,7 +164,7 @@ class Reporter:
     def _out_of_patience(self) -> bool:
         """Whether the database was away for too long, for good even if it comes back just now."""
         since, because = self._away_since, self._away_because
-        if since is not None and time.monotonic() - since > self._patience_seconds:
+        if since is not None and self._clock() - since > self._patience_seconds:
             self._given_up_because = because
         return self._given_up_because is not None
 
@@ -232,7 +241,7 @@ class Reporter:
     def _note_absence(self, error: StorageError) -> None:
         self._away_because = error
         if self._away_since is None:
-            self._away_since = time.monotonic()
+            self._away_since = self._clock()
             self._retry_seconds = _FIRST_RETRY_SECONDS
             log.warning("the database is away, reports are kept meanwhile: %s", error)
         else:
@@ -244,7 +253,7 @@ class Reporter:
     def _note_presence(self) -> None:
         if self._away_since is None:
             return
-        log.info("the database is back after %.0f s", time.monotonic() - self._away_since)
+        log.info("the database is back after %.0f s", self._clock() - self._away_since)
         self._away_since = None
         metrics.DATABASE_AWAY.set(0)
 

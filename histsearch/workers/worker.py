@@ -154,6 +154,7 @@ class Worker:
             self._id,
             heartbeat_seconds=self._settings.heartbeat_seconds,
             patience_seconds=self._settings.patience_seconds,
+            clock=self._clock,
         )
         self._runner = TrialRunner(
             worker=self._settings.identity.name,

@@ -1,6 +1,5 @@
 """The program as a user starts it: processes of their own, an environment of their own."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,8 +9,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy.engine import URL
+from typer.testing import CliRunner
 
-from tests.acceptance.processes import PATIENCE_SECONDS, Run, Start
+from histsearch.cli.main import app
+from tests.acceptance.processes import PATIENCE_SECONDS, Look, Run, Start
 
 
 @pytest.fixture
@@ -48,6 +49,18 @@ def run(environment: Mapping[str, str]) -> Run:
 
 
 @pytest.fixture
+def look(environment: Mapping[str, str]) -> Look:
+    """What a command prints that only reads, run within this process: a start takes seconds."""
+
+    def printed(*arguments: str) -> str:
+        done = CliRunner().invoke(app, list(arguments), env=environment, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    return printed
+
+
+@pytest.fixture
 def start(environment: Mapping[str, str]) -> Iterator[Start]:
     """Start ``histsearch`` in the background; what still runs is killed at the end."""
     started: list[subprocess.Popen[str]] = []
@@ -70,16 +83,3 @@ def start(environment: Mapping[str, str]) -> Iterator[Start]:
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
-
-
-@pytest.fixture
-def stripes_file(stripes: dict[str, Any], tmp_path: Path) -> Path:
-    """The space ``stripes`` as a TOML file."""
-    path = tmp_path / "stripes.toml"
-    tables = {key: value for key, value in stripes.items() if isinstance(value, dict)}
-    lines = [f"{key} = {json.dumps(value)}" for key, value in stripes.items() if key not in tables]
-    for name, table in tables.items():
-        lines.append(f"[{name}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in table.items()]
-    path.write_text("\n".join(lines))
-    return path

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Look = Callable[..., str]
 Start = Callable[..., subprocess.Popen[str]]
 
 PATIENCE_SECONDS = 120.0

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.studies.catalog import find_study
-from tests.acceptance.processes import Run, Start
+from tests.acceptance.processes import Look, Run, Start
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def hist_file(stripes: dict[str, Any], tmp_path: Path) -> Path:
 
 
 def test_two_workers_pause_trials_and_bring_the_winner_to_its_end(
-    run: Run, start: Start, storage: Storage, hist_file: Path
+    run: Run, start: Start, look: Look, storage: Storage, hist_file: Path
 ) -> None:
     run("study", "create", str(hist_file))
     workers = [start("worker", "--device", "cpu", "--drain") for _ in range(2)]
@@ -47,7 +47,7 @@ def test_two_workers_pause_trials_and_bring_the_winner_to_its_end(
     assert "something else promises more" in log
     assert re.search(r"#\d  resumed after epoch [123]", log)
 
-    shown = json.loads(run("study", "show", "stripes", "--json").stdout)
+    shown = json.loads(look("study", "show", "stripes", "--json"))
     assert shown["finished"] == 5
     assert shown["trials"]["COMPLETE"] >= 1
     assert shown["ended"]
@@ -61,22 +61,9 @@ def test_two_workers_pause_trials_and_bring_the_winner_to_its_end(
     epochs = re.findall(r"(#\d)  epoch (\d)/4", log)
     assert len(epochs) == len(set(epochs)) == sum(len(one.intermediate_values) for one in trials)
 
-    created = run(
-        *("study", "create", str(hist_file)),
-        *("--name", "later", "--trials", "1", "--warm-start", "stripes"),
-    )
-    assert "it has learned from stripes" in created.stdout
-    run("study", "delete", "stripes", "--yes")
-    later = start("worker", "--device", "cpu", "--drain")
-    log, _ = later.communicate()
-    assert later.returncode == 0, log
-    assert re.search(r"learned: +from stripes", run("study", "show", "later").stdout)
-    (first,) = find_study(storage, "later").trials()
-    assert first.state == TrialState.COMPLETE
-
 
 def test_a_search_ends_when_its_hours_are_used_with_a_complete_winner(
-    run: Run, start: Start, storage: Storage, hist_file: Path
+    run: Run, start: Start, look: Look, storage: Storage, hist_file: Path
 ) -> None:
     text = hist_file.read_text().replace("trials = 5", "trials = 18\ngpu_hours = 0.001")
     hist_file.write_text(text)
@@ -88,5 +75,5 @@ def test_a_search_ends_when_its_hours_are_used_with_a_complete_winner(
     study = find_study(storage, "stripes")
     assert study.is_finished
     assert study.best(), "the winner ran to its end"
-    assert "trial" in run("study", "best", "stripes").stdout
-    assert re.search(r"ended: .* hours are used, of 0.001", run("study", "show", "stripes").stdout)
+    assert "trial" in look("study", "best", "stripes")
+    assert re.search(r"ended: .* hours are used, of 0.001", look("study", "show", "stripes"))

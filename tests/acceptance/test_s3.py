@@ -1,5 +1,6 @@
 """Checkpoints in an S3-style store, from the worker to the exported model."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from histsearch.database.storage import Storage
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
 from histsearch.studies.checkpoints import model_key
-from tests.acceptance.processes import Run, Start
+from tests.acceptance.processes import Run, Start, wait_until
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "someone",
@@ -54,7 +55,7 @@ def test_a_killed_worker_is_replaced_and_its_model_exported_from_s3(
     )
     client.create_bucket(Bucket="models")
 
-    stripes_file.write_text(stripes_file.read_text().replace("epochs = 3", "epochs = 40"))
+    stripes_file.write_text(stripes_file.read_text().replace("epochs = 3", "epochs = 20"))
     run("study", "create", str(stripes_file), "--trials", "1")
     worker = start("worker", "--device", "cpu", "--heartbeat", "0.2")
     assert worker.stdout is not None
@@ -63,11 +64,14 @@ def test_a_killed_worker_is_replaced_and_its_model_exported_from_s3(
     worker.kill()
     worker.wait()
 
-    log = run("worker", "--device", "cpu", "--drain", "--heartbeat", "0.2").stderr
-    assert "resumed after epoch" in log
+    worker = start("worker", "--device", "cpu", "--heartbeat", "0.2")
+    wait_until(lambda: find_study(storage, "stripes").is_finished, "the search")
     run("retrain", "stripes", "--seeds", "1")
-    run("worker", "--device", "cpu", "--drain")
     retraining = find_study(storage, "stripes-retrain")
+    wait_until(lambda: retraining.is_finished, "the retraining")
+    worker.terminate()
+    log, _ = worker.communicate()
+    assert "resumed after epoch" in log
     (trial,) = retraining.trials()
     model = f"ours/{model_key(retraining, 0)}"
     assert trial.user_attrs[trial_record.CHECKPOINT] == f"s3://models/{model}"
@@ -76,7 +80,8 @@ def test_a_killed_worker_is_replaced_and_its_model_exported_from_s3(
 
     exported = tmp_path / "model.safetensors"
     run("export", "stripes-retrain/0", "--format", "safetensors", "--out", str(exported))
-    assert exported.is_file()
+    description = json.loads(exported.with_name("model.safetensors.json").read_text())
+    assert description["backbone"] == "conv4"
 
 
 def test_a_bucket_that_does_not_exist_is_told_and_costs_no_trial(

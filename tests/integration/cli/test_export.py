@@ -28,6 +28,7 @@ from histsearch.studies.study import Study
 from histsearch.training import evaluation
 from tests.integration.claims import claim_next, claimed
 from tests.miniatures import WRITERS
+from tests.unit.data.drawn_classes import draw_classes
 
 torch.set_num_threads(1)
 
@@ -84,6 +85,16 @@ def test_a_trained_model_is_evaluated_with_every_column(trained: Path, data_dir:
     assert len(figures) == len(columns)
     assert all(0 <= figure <= 100 for figure in figures)
     assert figures[:6] == sorted(figures[:6])
+
+
+def test_a_class_with_one_image_caps_the_figures_with_a_warning(
+    trained: Path, tmp_path: Path
+) -> None:
+    draw_classes(tmp_path / "own", [2, 2, 2, 3, 1, 2])
+    assert evaluated(str(trained), tmp_path, "--dataset", "folder:own").stderr == (
+        "warning: 1 of 6 test images have no other image of their class and always miss, so R@1 "
+        "can't exceed 83.33%; add images, or leave such classes out\n"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +200,7 @@ def test_a_model_that_does_not_tell_its_data_set_needs_one(
     [
         ("x.pt", r"found no file .*/x\.pt; give the path of a model's file, or a .* STUDY/NUMBER"),
         ("no/folder/x.pt", r"found no file .*/no/folder/x\.pt; give"),
-        (300 * "x", "found no file .*; give the path"),
+        (5000 * "x", "found no file .{,200}…; give the path"),
         ("models", 'found ".*/models", a folder; give the path'),
         ("empty.pt", r"empty\.pt' can't be read: it's empty"),
         ("pipe.pt", r"pipe\.pt' can't be read: it's no regular file"),

@@ -163,3 +163,35 @@ def test_a_new_study_is_told_what_the_data_folder_here_lacks(
     assert images.startswith(f"{cannot}folder {data_dir}/birds: ")
     monkeypatch.setenv("HISTSEARCH_DATA", str(tmp_path / "nowhere"))
     assert create(storage, tmp_path, {**table, **unseen, "name": "elsewhere"}).stderr == ""
+
+
+def test_studies_are_paused_resumed_listed_enqueued_and_deleted(
+    storage: Storage, stripes_file: Path
+) -> None:
+    url = storage.url.render_as_string(hide_password=False)
+
+    def study(*arguments: str, code: int = 0) -> str:
+        done = CliRunner().invoke(app, ["study", *arguments, "--storage", url])
+        assert done.exit_code == code, done.output
+        return done.stdout
+
+    study("create", str(stripes_file), "--name", "one")
+    study("pause", "one")
+    assert re.search(r"one .* paused", study("list"))
+    study("resume", "one")
+    assert re.search(r"one .* open", study("list"))
+    study("enqueue", "one", "tau=16", "batch_size=8")
+    assert json.loads(study("show", "one", "--json"))["trials"] == {"WAITING": 1}
+    assert "no completed trial yet" in study("best", "one")
+    assert 'Delete study "one"' in study("delete", "one", code=1)
+    study("delete", "one", "--yes")
+    assert "no studies yet" in study("list")
+
+
+def test_a_study_on_the_test_classes_warns(storage: Storage, stripes_file: Path) -> None:
+    url = storage.url.render_as_string(hide_password=False)
+    text = stripes_file.read_text().replace("validation_fraction = 0.34", 'validation = "test"')
+    stripes_file.write_text(text.replace('name = "stripes"', 'name = "small"'))
+    done = CliRunner().invoke(app, ["study", "create", str(stripes_file), "--storage", url])
+    assert "TEST CLASSES" in done.stderr
+    assert "TEST CLASSES" in shown(storage)

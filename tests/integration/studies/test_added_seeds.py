@@ -142,8 +142,10 @@ def test_seeds_that_cannot_be_added_are_refused(
     search: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     retraining = create_retraining(search, seeds=1)
-    with pytest.raises(StudyError, match="found 0 seeds to add, allowed: 1 or more"):
+    with pytest.raises(StudyError, match="found 0 seeds to add, allowed: 1 to 1,000 at once"):
         add_seeds(search, retraining, 0)
+    with pytest.raises(StudyError, match="found 1,001 seeds to add, allowed: 1 to 1,000 at once"):
+        add_seeds(search, retraining, 1_001)
     with monkeypatch.context() as patch:
         patch.setattr(histsearch, "__version__", "9.9.9")
         with pytest.raises(StudyError, match='"small-retrain", a study of histsearch'):

@@ -128,6 +128,8 @@ def test_more_than_was_completed_and_less_than_one_run_are_refused(search: Study
         create_retraining(search, top=0)
     with pytest.raises(StudyError, match="found 1 configuration x 0 seeds"):
         create_retraining(search, seeds=0)
+    with pytest.raises(StudyError, match=r"x 1,000,000,000 seeds, allowed: .* 1 to 1,000 seeds"):
+        create_retraining(search, seeds=10**9)
 
 
 def test_retraining_is_not_retrained(search: Study) -> None:

@@ -24,13 +24,18 @@ WAIT_SECONDS = 60.0
 
 
 def reporter_of(
-    storage: Storage, worker_id: int, heartbeat_seconds: float = 0.1, patience_seconds: float = 60
+    storage: Storage,
+    worker_id: int,
+    heartbeat_seconds: float = 0.1,
+    patience_seconds: float = 60,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Reporter:
     return Reporter(
         storage,
         worker_id,
         heartbeat_seconds=heartbeat_seconds,
         patience_seconds=patience_seconds,
+        clock=clock,
     )
 
 
@@ -137,6 +142,26 @@ def test_out_of_patience_the_worker_is_to_stop_with_the_reason(
             reporter.check()
 
 
+def test_patience_goes_by_the_clock_that_leaves_suspensions_out(
+    storage: Storage, worker_id: int, held: Claim, database: URL
+) -> None:
+    awake_seconds = 0.0
+    with (
+        outage(database),
+        reporter_of(
+            storage, worker_id, patience_seconds=0, clock=lambda: awake_seconds
+        ) as reporter,
+    ):
+        reporter.begin(held)
+        wait_until(lambda: reporter.is_away)
+        assert not reporter.should_stop()
+        reporter.check()
+        awake_seconds = 0.1
+        assert reporter.should_stop()
+        with pytest.raises(StorageError, match="can't be used"):
+            reporter.check()
+
+
 def test_heartbeats_go_on_while_nothing_is_reported(reporter: Reporter, storage: Storage) -> None:
     reporter.show(Activity("training", "small", 0, 4, 10, 55.5, 1234))
     wait_until(lambda: list_workers(storage)[0].activity.epoch == 4)
@@ -186,7 +211,9 @@ def test_a_bug_in_a_report_comes_to_light(storage: Storage, worker_id: int, held
     with reporter_of(storage, worker_id) as reporter:
         reporter.begin(held)
         reporter.report(broken)
+        started = time.monotonic()
         assert not reporter.settle(WAIT_SECONDS)  # nothing undelivered may count as told
+        assert time.monotonic() - started < WAIT_SECONDS / 2  # nobody is left to deliver it
         assert reporter.should_stop()
         with pytest.raises(ZeroDivisionError):
             reporter.check()

@@ -1,5 +1,6 @@
 import errno
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from histsearch.exceptions import (
 from histsearch.reports.collect import build_report, write_report
 from histsearch.reports.status import take_status
 from histsearch.search.space import parse_space
-from histsearch.studies.catalog import create_search, delete_study
+from histsearch.studies.catalog import create_search, delete_study, find_study
 from histsearch.studies.claim import Claim
 from histsearch.studies.images import known_census
 from histsearch.studies.queue import claim
@@ -88,6 +89,30 @@ def test_a_worker_that_leaves_a_trial_takes_another_one(
     assert all(one.trial_id != two.trial_id for one, two in pairwise(rows))
     assert "(attempt" not in caplog.text, "no run crashed"
     assert study.ended is not None
+
+
+def test_a_search_learns_from_one_that_is_gone_by_now(
+    storage: Storage, stripes_file: Path, data_dir: Path
+) -> None:
+    url = storage.url.render_as_string(hide_password=False)
+
+    def study(*arguments: str) -> str:
+        done = CliRunner().invoke(app, ["study", *arguments, "--storage", url])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    text = stripes_file.read_text().replace("epochs = 3", "epochs = 1")
+    stripes_file.write_text(text.replace('sampler = "tpe"', 'sampler = "hist"'))
+    create = ("create", str(stripes_file), "--trials", "1")
+    study(*create, "--name", "earlier")
+    Worker(storage, settings(data_dir), StopRequest()).run()
+    told = study(*create, "--name", "later", "--warm-start", "earlier")
+    assert "it has learned from earlier" in told
+    study("delete", "earlier", "--yes")
+    Worker(storage, settings(data_dir), StopRequest()).run()
+    assert re.search(r"learned: +from earlier", study("show", "later"))
+    (first,) = find_study(storage, "later").trials()
+    assert first.state == TrialState.COMPLETE
 
 
 def test_a_worker_serves_its_studies_in_turn(

@@ -87,6 +87,16 @@ def test_a_split_file_that_is_no_text_is_refused(tree: Path) -> None:
         read_folder(tree)
 
 
+def test_a_split_file_that_is_endless_is_refused_unread(tree: Path) -> None:
+    with (tree / SPLIT_FILE).open("wb") as file:
+        file.write(b"class,split\nx/1,train\n")
+        file.truncate(2**25)
+    with pytest.raises(
+        DataError, match=r"split\.csv: found over 16 MiB, allowed: up to 16 MiB, .*: correct or"
+    ):
+        read_folder(tree)
+
+
 def test_a_split_must_leave_two_classes_in_each_half(tree: Path) -> None:
     (tree / SPLIT_FILE).write_text(
         "class,split\nx/1,train\nx/2,train\nx/3,train\ny,train\nz,test\n"

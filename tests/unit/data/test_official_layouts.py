@@ -1,3 +1,6 @@
+import errno
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -5,6 +8,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from histsearch.data import cars196
 from histsearch.data.dataset import load_dataset
 from histsearch.exceptions import DataError
 from tests.unit.data.official_archives import write_half_annotations
@@ -20,14 +24,16 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def write_cars(data_dir: Path, rows: list[tuple[str, int]]) -> None:
+def write_cars(data_dir: Path, rows: list[tuple[str, int]], *, compressed: bool = False) -> Path:
     """An annotation file of the official structure: one 1×N struct array of 7 fields."""
     fields = ("relative_im_path", "bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "test")
     annotations = np.empty((1, len(rows)), dtype=[(field, object) for field in fields])
     for i, (path, class_id) in enumerate(rows):
         annotations[0, i] = (path, 1, 1, 4, 4, class_id, 0)
     (data_dir / "cars196").mkdir(exist_ok=True)
-    savemat(data_dir / "cars196" / "cars_annos.mat", {"annotations": annotations})
+    file = data_dir / "cars196" / "cars_annos.mat"
+    savemat(file, {"annotations": annotations}, do_compression=compressed)
+    return file
 
 
 def test_cub200_splits_at_class_100_and_passes_companion_files_over(tmp_path: Path) -> None:
@@ -114,6 +120,47 @@ def test_cars196_refuses_a_file_that_is_not_matlabs(tmp_path: Path, content: byt
     (tmp_path / "cars196").mkdir()
     (tmp_path / "cars196" / "cars_annos.mat").write_bytes(content)
     with pytest.raises(DataError, match="isn't the official annotation file"):
+        load_dataset("cars196", tmp_path)
+
+
+def refused_damage(file: Path, contents: Iterable[bytes]) -> set[str]:
+    """The errors that lie behind the one sentence with which each content is refused."""
+    causes = set()
+    for content in contents:
+        file.write_bytes(content)
+        with pytest.raises(DataError, match="isn't the official annotation file") as refused:
+            load_dataset("cars196", file.parents[1])
+        causes.add(type(refused.value.__cause__).__name__)
+    return causes
+
+
+def flipped(content: bytes, place: int, bit: int = 1) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
+
+
+def test_cars196_refuses_a_damaged_file(tmp_path: Path) -> None:
+    rows = [(f"car_ims/{i}.jpg", i) for i in range(90, 110)]
+    file = write_cars(tmp_path, rows, compressed=True)
+    content = file.read_bytes()
+    cuts = (content[:size] for size in range(0, len(content) - 16, 5))
+    assert "OSError" in refused_damage(file, cuts)
+    flips = (flipped(content, place) for place in range(144, len(content) - 16, 5))
+    assert "error" in refused_damage(file, flips), "zlib's"
+    # Its class and the type of its dimensions, which SciPy takes for granted.
+    content = write_cars(tmp_path, rows).read_bytes()
+    assert refused_damage(file, [flipped(content, 144)]) == {"UnboundLocalError"}
+    assert refused_damage(file, [flipped(content, 160)]) == {"OSError"}
+
+
+def test_cars196_that_cannot_be_opened_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    write_cars(tmp_path, TRAIN_ROWS)
+    monkeypatch.setattr(cars196, "loadmat", fail)
+    with pytest.raises(DataError, match=r"cars_annos\.mat can't be read \(Input/output error\)"):
         load_dataset("cars196", tmp_path)
 
 

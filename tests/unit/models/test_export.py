@@ -16,12 +16,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from histsearch.exceptions import ExportError
-from histsearch.models import export
+from histsearch.models import bn_inception, export
 from histsearch.models.backbones import preprocessing_of
+from histsearch.models.bn_inception import InceptionBlock
 from histsearch.models.checkpoint import Checkpoint
 from histsearch.models.export import export_network
 from histsearch.models.network import build_network
 
+# Each kind of block once: the exporter takes time by the layer.
+SHORT_BN_INCEPTION = (
+    InceptionBlock("average", 192, 64, (64, 64), (64, 96), "avg", 32),
+    InceptionBlock("halving", 256, 0, (64, 160), (64, 96), "max", 0),
+    InceptionBlock("maximum", 512, 352, (64, 320), (64, 224), "max", 128),
+)
 METADATA = {"dataset": "omniglot", "hyperparameters": {"tau": 16.0}}
 
 
@@ -62,11 +69,12 @@ def skip_without_onnx() -> None:
         pytest.importorskip(package, reason="ONNX needs the extra histsearch[export]")
 
 
-@pytest.mark.parametrize("backbone", ["conv4", "resnet50", "bn_inception"])
+@pytest.mark.parametrize("backbone", ["resnet50", "bn_inception"])
 def test_an_onnx_file_gives_normalised_embeddings_of_any_batch(
-    backbone: str, tmp_path: Path
+    backbone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     skip_without_onnx()
+    monkeypatch.setattr(bn_inception, "BLOCKS", SHORT_BN_INCEPTION)
     checkpoint = checkpoint_of(backbone, crop=64)
     path, _ = export_network(checkpoint, tmp_path / "m.onnx", "onnx", samples_N3HW=images(3, 64))
     assert names(tmp_path) == ["m.onnx", "m.onnx.json"]
@@ -165,6 +173,16 @@ def test_missing_onnx_packages_are_named_with_the_extra(
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ExportError, match=r"needs onnxruntime.* 'histsearch\[export\]'"):
         export_network(conv4, tmp_path, "onnx")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "x/" * 2500, "x" * 250 + ".pt"])
+def test_a_path_that_is_too_long_is_refused(conv4: Checkpoint, tmp_path: Path, name: str) -> None:
+    with pytest.raises(
+        ExportError, match=r"found '.*', which can't be reached \(File name too long\), .* shorter"
+    ) as refused:
+        export_network(conv4, tmp_path / name, "torchscript")
+    assert len(str(refused.value)) < 400
+    assert names(tmp_path) == []
 
 
 def test_a_folder_that_cannot_be_made_is_refused(conv4: Checkpoint, tmp_path: Path) -> None:
