@@ -891,7 +891,7 @@ class Posterior:
 
     def chance_of_overtaking(
         self,
-        later: "Posterior",
+        later: "Posterior | None",
         answer: int,
         rivals: Sequence[int],
         delta: float,
@@ -902,15 +902,17 @@ class Posterior:
         The means move by what the data to come take away of today's uncertainty.
 
         Args:
-            later: The same curves, with the epochs to come pending.
+            later: The same curves, with the epochs to come pending; None for so many that nothing
+                stays uncertain.
             answer: That one.
             rivals: The configurations that count.
             delta: In points of R@1.
             rng: Source of `_SAMPLES` samples.
         """
         rows_R = np.unique([answer, *rivals])
-        before_RR, after_RR = (one.covariance(rows_R)[0][:, rows_R] for one in (self, later))
-        gained_RR = before_RR - after_RR
+        gained_RR = self.covariance(rows_R)[0][:, rows_R]
+        if later is not None:
+            gained_RR = gained_RR - later.covariance(rows_R)[0][:, rows_R]
         variances_R, axes_RR = np.linalg.eigh(0.5 * (gained_RR + gained_RR.T))
         factor_RR = axes_RR * np.sqrt(np.maximum(variances_R, 0.0))
         return self._chance_ahead(rows_R, factor_RR, answer, delta, rng)

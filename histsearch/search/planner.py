@@ -267,8 +267,9 @@ class Planner:
         """The probability that trials that were begun, run to their ends, change the answer.
 
         That is, that the expected R@1 of another configuration among them then exceeds that of the
-        answer by more than ``delta``. Doubts that these trials can't settle don't count. It is 1
-        until some are complete: a model that has seen few ends believes first epochs too much.
+        answer by more than ``delta``. Doubts that these trials can't settle don't count, but for
+        one time: a model that has seen few ends believes first epochs too much, so until four
+        configurations are complete it is the probability that another is better, as for `doubt`.
 
         Args:
             trials: All trials of the study; running and resumable ones are the begun ones.
@@ -287,12 +288,13 @@ class Planner:
         if not rivals:
             return 0.0
         complete = {one.configuration for one in trials if len(one.recalls) == self.epochs}
-        if len(complete) < _FEWEST_COMPLETE:
-            return 1.0
         curves = _curves(trials)
 
         def chance_by(model: CurveModel) -> float:
-            now, later = model.posterior(curves, ()), model.posterior(curves, pending)
+            now = model.posterior(curves, ())
+            if len(complete) < _FEWEST_COMPLETE:
+                return now.chance_of_overtaking(None, answer, rivals, delta, rng)
+            later = model.posterior(curves, pending)
             return now.chance_of_overtaking(later, answer, rivals, delta, rng)
 
         return self._with_care(chance_by, curves, epsilon, rng)
