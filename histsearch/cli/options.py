@@ -21,7 +21,8 @@ StorageOption = Annotated[
         "--storage",
         metavar="URL",
         help="PostgreSQL of the studies, postgresql://USER:PASSWORD@HOST:5432/DATABASE. Left out: "
-        "HISTSEARCH_STORAGE, else an embedded PostgreSQL in HISTSEARCH_HOME.",
+        "HISTSEARCH_STORAGE, else an embedded PostgreSQL in HISTSEARCH_HOME. A URL shows in the "
+        "list of processes: with a password in it, prefer HISTSEARCH_STORAGE.",
     ),
 ]
 StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study.")]

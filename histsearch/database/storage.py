@@ -96,14 +96,16 @@ def parse_storage_url(text: str) -> URL:
     Raises:
         StorageError: it can't be parsed or names another database than PostgreSQL.
     """
+    # The text may hold a password, so no part of it that wasn't understood is shown or chained.
     form = "postgresql://USER:PASSWORD@HOST:5432/DATABASE"
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        # The text may hold a password, so it is neither shown nor chained.
+        if _is_cut_apart(text):
+            raise _misread(form) from None
         raise StorageError(f"the storage isn't a URL; its form is {form}") from None
-    if "@" in (url.host or ""):
-        raise StorageError(f"found an @ in the user, password or host: write %40 for it; {form}")
+    if _is_cut_apart(text) or "@" in (url.database or ""):
+        raise _misread(form)
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername=DRIVER)
     if url.drivername != DRIVER:
@@ -112,6 +114,18 @@ def parse_storage_url(text: str) -> URL:
             f"budgets rest on PostgreSQL's locks; its form is {form}"
         )
     return url
+
+
+def _is_cut_apart(text: str) -> bool:
+    """Whether a URL has an @ beyond that of the host, and before the value of an option."""
+    return "@" in text.partition("@")[2].partition("=")[0]
+
+
+def _misread(form: str) -> StorageError:
+    return StorageError(
+        "found more than one @ in the storage's URL; in a user, password or database write %40 for "
+        f"an @ and %2F for a /; the form is {form}"
+    )
 
 
 def shown(url: URL) -> str:

@@ -3,6 +3,7 @@ import socket
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import unquote
 
 import pytest
 import sqlalchemy
@@ -56,6 +57,23 @@ def test_what_is_no_url_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(StorageError, match="form is postgresql://USER") as refusal:
         parse_storage_url(text)
     assert PASSWORD not in _printed(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "password", ["pass@word", "pass@word/word", "pass@5432:word", "pass@word?word", "pass@word#w/d"]
+)
+def test_a_password_that_would_be_cut_apart_is_refused_without_showing_it(password: str) -> None:
+    with pytest.raises(StorageError, match="write %40 for an @ and %2F for a /") as refusal:
+        parse_storage_url(f"postgresql://ann:{password}@db.example/studies")
+    assert "pass" not in str(refusal.value).replace("password", "")
+    assert "word" not in str(refusal.value).replace("password", "")
+
+
+@pytest.mark.parametrize("sign", [":", "/", "#", "?", "%40", "%2F", "%20"])
+def test_a_password_may_hold_other_signs(sign: str) -> None:
+    url = parse_storage_url(f"postgresql://ann:pass{sign}word@db.example/studies?sslmode=require")
+    assert url.password == f"pass{unquote(sign)}word"
+    assert (url.host, url.database) == ("db.example", "studies")
 
 
 def _printed(error: BaseException) -> str:
