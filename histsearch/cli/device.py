@@ -71,7 +71,7 @@ def usual_loader_processes(gpu: "Gpu | None") -> int:
     """A GPU's share of the cores, for decoding images; a CPU run decodes in its own process."""
     if gpu is None:
         return 0
-    from histsearch.workers.gpu import list_gpus
+    from histsearch.workers.gpu import count_machines_gpus
 
-    share = (os.cpu_count() or 1) // len(list_gpus())
+    share = (os.cpu_count() or 1) // count_machines_gpus()
     return max(1, min(_MOST_LOADER_PROCESSES, share))

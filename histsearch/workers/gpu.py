@@ -6,7 +6,9 @@ is pinned before.
 
 import os
 import sys
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pynvml
 
@@ -15,13 +17,18 @@ from histsearch.exceptions import DeviceError
 ALL = "all"
 
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""Variable that says which GPUs a process may use, and in which order; a scheduler sets it."""
+
+
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU of this machine.
+    """One GPU of this machine, or one instance (MIG) of one that is divided.
 
     Attributes:
-        index: Its place by PCI bus, as ``nvidia-smi`` numbers them.
-        uuid: Its UUID, ``GPU-...``.
+        index: Its place among those that `VISIBLE` allows; without it, the place of the whole GPU
+            by PCI bus, as ``nvidia-smi`` numbers them.
+        uuid: Its UUID, ``GPU-...``, or ``MIG-...`` of an instance.
         name: Its model.
         memory_mib: Its memory in MiB.
     """
@@ -35,14 +42,62 @@ class Gpu:
         return f"{self.index}: {self.name}, {self.memory_mib} MiB ({self.uuid})"
 
 
-def list_gpus() -> list[Gpu]:
-    """The machine's GPUs in PCI bus order; none where there is no NVIDIA driver.
+@dataclass(frozen=True)
+class _Board:
+    """A whole GPU, and what can be used of it: itself, or its instances if it is divided."""
 
-    One that has fallen off the bus is left out, as it mustn't hinder the work of the others.
+    index: int
+    uuid: str
+    usable: tuple[Gpu, ...]
+
+
+def list_gpus() -> list[Gpu]:
+    """The GPUs that this process may use; none where there is no NVIDIA driver.
+
+    Those of `VISIBLE`, in its order, else all of the machine's. One that doesn't answer or mustn't
+    be opened is left out, as it mustn't hinder the work of the others.
 
     Raises:
-        DeviceError: the driver is there and doesn't work.
+        DeviceError: the driver is there and doesn't work, or no GPU answers.
     """
+    boards = _boards()
+    allowed = os.environ.get(VISIBLE)
+    if allowed is None:
+        return [gpu for board in boards for gpu in board.usable]
+    return _allowed(allowed, boards)
+
+
+def count_machines_gpus() -> int:
+    """How many GPUs the machine has, those included that this process may not use."""
+    return len(_boards())
+
+
+def _allowed(names: str, boards: list[_Board]) -> list[Gpu]:
+    """The GPUs of a list as CUDA reads it: up to the first that there isn't."""
+    found: list[Gpu] = []
+    for name in names.split(","):
+        gpu = _named(name.strip(), boards)
+        if gpu is None or any(gpu.uuid == one.uuid for one in found):
+            break
+        found.append(replace(gpu, index=len(found)))
+    return found
+
+
+def _named(name: str, boards: list[_Board]) -> Gpu | None:
+    """By index or the beginning of a UUID; of a divided GPU, CUDA takes the first instance."""
+    for board in boards:
+        is_meant = name == str(board.index) or (
+            name.startswith("GPU-") and board.uuid.startswith(name)
+        )
+        if is_meant and board.usable:
+            return board.usable[0]
+        for gpu in board.usable:
+            if name.startswith("MIG-") and gpu.uuid.startswith(name):
+                return gpu
+    return None
+
+
+def _boards() -> list[_Board]:
     try:
         pynvml.nvmlInit()
     except (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded):
@@ -52,38 +107,68 @@ def list_gpus() -> list[Gpu]:
             f"the NVIDIA driver doesn't answer ({error}); check nvidia-smi"
         ) from error
     try:
-        found = (_describe(index) for index in range(pynvml.nvmlDeviceGetCount()))
-        return [gpu for gpu in found if gpu is not None]
+        return _boards_that_answer(pynvml.nvmlDeviceGetCount())
     except pynvml.NVMLError as error:
-        raise DeviceError(f"a GPU doesn't answer ({error}); check nvidia-smi") from error
+        raise DeviceError(f"no GPU answers ({error}); check nvidia-smi") from error
     finally:
         pynvml.nvmlShutdown()
 
 
-def _describe(index: int) -> Gpu | None:
-    """A GPU by its index; None if it is lost."""
+def _boards_that_answer(count: int) -> list[_Board]:
+    boards, fault = [], None
+    for index in range(count):
+        try:
+            boards.append(_describe_board(index))
+        except pynvml.NVMLError as error:
+            fault = error
+    if fault is not None and not boards:
+        raise fault
+    return boards
+
+
+def _describe_board(index: int) -> _Board:
+    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+    parts = _instances(handle) if _is_divided(handle) else [handle]
+    usable = tuple(_describe(index, part) for part in parts)
+    return _Board(index, str(pynvml.nvmlDeviceGetUUID(handle)), usable)
+
+
+def _is_divided(handle: Any) -> bool:
     try:
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        return Gpu(
-            index=index,
-            uuid=str(pynvml.nvmlDeviceGetUUID(handle)),
-            name=str(pynvml.nvmlDeviceGetName(handle)),
-            memory_mib=pynvml.nvmlDeviceGetMemoryInfo(handle).total // 2**20,
-        )
-    except pynvml.NVMLError_GpuIsLost:
-        return None
+        current, _ = pynvml.nvmlDeviceGetMigMode(handle)
+    except (pynvml.NVMLError_NotSupported, pynvml.NVMLError_FunctionNotFound):
+        return False  # a model or a driver that knows no instances
+    return bool(current == pynvml.NVML_DEVICE_MIG_ENABLE)
+
+
+def _instances(handle: Any) -> list[Any]:
+    found = []
+    for number in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+        with suppress(pynvml.NVMLError_NotFound):
+            found.append(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, number))
+    return found
+
+
+def _describe(index: int, handle: Any) -> Gpu:
+    return Gpu(
+        index=index,
+        uuid=str(pynvml.nvmlDeviceGetUUID(handle)),
+        name=str(pynvml.nvmlDeviceGetName(handle)),
+        memory_mib=pynvml.nvmlDeviceGetMemoryInfo(handle).total // 2**20,
+    )
 
 
 def select_gpus(selection: str) -> list[Gpu]:
     """The GPUs named by ``--gpu``: "all", or indices and UUIDs separated by commas.
 
     Raises:
-        DeviceError: one of them doesn't exist, or is named twice.
+        DeviceError: one of them doesn't exist, isn't allowed, or is named twice.
     """
-    gpus = list_gpus()
+    gpus, allowed = list_gpus(), os.environ.get(VISIBLE)
     if not gpus:
+        among = "on this machine" if allowed is None else f'in {VISIBLE}="{allowed}"'
         raise DeviceError(
-            f"found no NVIDIA GPU on this machine, asked for --gpu {selection}; "
+            f"found no NVIDIA GPU {among}, asked for --gpu {selection}; "
             "use --device cpu, or check nvidia-smi"
         )
     if selection == ALL:
@@ -98,8 +183,9 @@ def _find(name: str, gpus: list[Gpu]) -> Gpu:
     for gpu in gpus:
         if name in (str(gpu.index), gpu.uuid):
             return gpu
-    there = "; ".join(str(gpu) for gpu in gpus)
-    raise DeviceError(f'found no GPU "{name}"; this machine has {there}')
+    allowed = os.environ.get(VISIBLE)
+    has = "this machine has" if allowed is None else f'{VISIBLE}="{allowed}" allows'
+    raise DeviceError(f'found no GPU "{name}"; {has} {"; ".join(str(gpu) for gpu in gpus)}')
 
 
 def pin_to_gpu(gpu: Gpu) -> None:
@@ -111,9 +197,9 @@ def pin_to_gpu(gpu: Gpu) -> None:
     if "torch" in sys.modules:
         raise RuntimeError("a process is pinned to its GPU before torch is imported")
     os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-    os.environ["CUDA_VISIBLE_DEVICES"] = gpu.uuid
+    os.environ[VISIBLE] = gpu.uuid
 
 
 def hide_gpus() -> None:
     """Let this process see no GPU, so that a CPU worker takes no memory of one."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    os.environ[VISIBLE] = ""

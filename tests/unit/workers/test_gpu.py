@@ -8,28 +8,49 @@ import pynvml
 import pytest
 
 from histsearch.exceptions import DeviceError
-from histsearch.workers.gpu import Gpu, list_gpus, select_gpus
+from histsearch.workers.gpu import Gpu, count_machines_gpus, list_gpus, select_gpus
 
 FIRST = Gpu(index=0, uuid="GPU-aaaa", name="NVIDIA H200", memory_mib=143771)
 SECOND = Gpu(index=1, uuid="GPU-bbbb", name="NVIDIA A100", memory_mib=81920)
 
 
+DIVIDED = Gpu(index=2, uuid="GPU-cccc", name="NVIDIA A100", memory_mib=81920)
+INSTANCES = [
+    Gpu(index=2, uuid=f"MIG-{letter * 4}", name="NVIDIA A100 MIG 3g.40gb", memory_mib=40192)
+    for letter in "xy"
+]
+
+
+def instance(_: Gpu, number: int) -> Gpu:
+    if number in (0, 2):  # a gap is usual
+        return INSTANCES[number // 2]
+    raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+
+
 @pytest.fixture
-def nvml_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The machine has two GPUs; the list records when NVML was opened and closed."""
-    gpus = (FIRST, SECOND)
+def machine() -> list[Gpu]:
+    return [FIRST, SECOND]
+
+
+@pytest.fixture
+def nvml_calls(machine: list[Gpu], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The machine has these GPUs; the list records when NVML was opened and closed."""
     calls: list[str] = []
     stubs = {
         "nvmlInit": lambda: calls.append("init"),
         "nvmlShutdown": lambda: calls.append("shutdown"),
-        "nvmlDeviceGetCount": lambda: len(gpus),
-        "nvmlDeviceGetHandleByIndex": lambda index: gpus[index],
+        "nvmlDeviceGetCount": lambda: len(machine),
+        "nvmlDeviceGetHandleByIndex": lambda index: machine[index],
         "nvmlDeviceGetUUID": lambda handle: handle.uuid,
         "nvmlDeviceGetName": lambda handle: handle.name,
         "nvmlDeviceGetMemoryInfo": lambda handle: SimpleNamespace(total=handle.memory_mib * 2**20),
+        "nvmlDeviceGetMigMode": lambda handle: [int(handle is DIVIDED)] * 2,
+        "nvmlDeviceGetMaxMigDeviceCount": lambda _: 7,
+        "nvmlDeviceGetMigDeviceHandleByIndex": instance,
     }
     for name, stub in stubs.items():
         monkeypatch.setattr(pynvml, name, stub)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     return calls
 
 
@@ -139,13 +160,81 @@ def test_process_is_not_pinned_once_torch_is_loaded() -> None:
 
 
 @pytest.mark.usefixtures("nvml_calls")
-def test_a_gpu_that_is_lost_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "code",
+    [pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_NO_PERMISSION, pynvml.NVML_ERROR_UNKNOWN],
+)
+def test_a_gpu_that_does_not_answer_is_left_out(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def name(handle: Gpu) -> str:
         if handle is FIRST:
-            raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
+            raise pynvml.NVMLError(code)
         return handle.name
 
     monkeypatch.setattr(pynvml, "nvmlDeviceGetName", name)
     assert list_gpus() == [SECOND]
     with pytest.raises(DeviceError, match='found no GPU "0"'):
         select_gpus("0")
+
+
+@pytest.mark.usefixtures("nvml_calls")
+def test_a_machine_of_which_no_gpu_answers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> Gpu:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NO_PERMISSION)
+
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", fail)
+    with pytest.raises(DeviceError, match="no GPU answers"):
+        list_gpus()
+
+
+@pytest.mark.usefixtures("nvml_calls")
+@pytest.mark.parametrize(
+    ("allowed", "uuids"),
+    [
+        ("1", ["GPU-bbbb"]),
+        ("1,0", ["GPU-bbbb", "GPU-aaaa"]),
+        ("GPU-b", ["GPU-bbbb"]),
+        ("1, GPU-aaaa", ["GPU-bbbb", "GPU-aaaa"]),
+        ("1,7,0", ["GPU-bbbb"]),
+        ("", []),
+        ("-1", []),
+        ("NoDevFiles", []),
+        ("2", ["MIG-xxxx"]),
+        ("MIG-yyyy,1", ["MIG-yyyy", "GPU-bbbb"]),
+        (None, ["GPU-aaaa", "GPU-bbbb", "MIG-xxxx", "MIG-yyyy"]),
+    ],
+)
+def test_only_what_the_allocation_allows_is_used_and_counted_from_0(
+    machine: list[Gpu],
+    allowed: str | None,
+    uuids: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine.append(DIVIDED)
+    if allowed is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allowed)
+    gpus = list_gpus()
+    assert [gpu.uuid for gpu in gpus] == uuids
+    if allowed is not None:
+        assert [gpu.index for gpu in gpus] == list(range(len(gpus)))
+    if gpus:
+        assert select_gpus("all") == gpus
+        assert select_gpus("0")[0].uuid == uuids[0]
+        assert select_gpus(uuids[-1])[0].uuid == uuids[-1]
+    assert count_machines_gpus() == 3
+
+
+@pytest.mark.usefixtures("nvml_calls")
+def test_what_the_allocation_excludes_is_refused_with_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    for selection in ("1", "GPU-aaaa"):
+        with pytest.raises(DeviceError) as refusal:
+            select_gpus(selection)
+        assert str(refusal.value) == (
+            f'found no GPU "{selection}"; CUDA_VISIBLE_DEVICES="1" allows '
+            "0: NVIDIA A100, 81920 MiB (GPU-bbbb)"
+        )
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(DeviceError, match='found no NVIDIA GPU in CUDA_VISIBLE_DEVICES=""'):
+        select_gpus("all")
