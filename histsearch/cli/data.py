@@ -9,7 +9,7 @@ import typer
 
 from histsearch.cli.options import CheckpointsOption, DataOption, StorageOption, open_storage
 from histsearch.cli.output import echo, print_table, table
-from histsearch.exceptions import DataError
+from histsearch.exceptions import CheckpointError, DataError
 from histsearch.folders import DATA_VARIABLE, checkpoint_location, data_folder
 from histsearch.wording import counted
 
@@ -150,6 +150,10 @@ def states(
     from histsearch.training.checkpoint_store import open_checkpoint_store
 
     location = checkpoint_location(checkpoints)
+    if checkpoints is not None and "://" not in location and not Path(location).exists():
+        raise CheckpointError(
+            f"There is no folder {location}: give the one of the checkpoints with --checkpoints"
+        )
     store = open_checkpoint_store(location)
     stocks = take_stock(open_storage(storage), store)
     if not stocks:

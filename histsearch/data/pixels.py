@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 from PIL.ExifTags import Base as Tag
 
 ToRGB = Callable[[Image.Image], Image.Image]
@@ -44,6 +44,7 @@ def rgb_as_shown(image: Image.Image) -> Image.Image:
     """
     if image.format == "TIFF":
         _check_pages(image)
+    _scale_transparency(image)
     image.load()
     rgb = _eight_bit(image) if image.mode.startswith(("I", "F")) else _on_white(image)
     turn = _UPRIGHT.get(_orientation(image))
@@ -91,6 +92,22 @@ def _check_range(image: Image.Image) -> None:
 def _is_plain_16_bit(image: TiffImagePlugin.TiffImageFile) -> bool:
     bits = image.tag_v2.get(Tag.BitsPerSample)
     return bits == (16,) and image.tag_v2.get(Tag.PhotometricInterpretation) == _BLACK_IS_ZERO
+
+
+def _scale_transparency(image: Image.Image) -> None:
+    """Bring a PNG's transparent level to the 8 bits that Pillow makes of 2, 4 and 16.
+
+    Pillow scales the pixels, but leaves that level as the file has it. Of 16 bits it keeps the
+    upper 8, in which levels that are nearly transparent can't be told from it.
+    """
+    transparent = image.info.get("transparency")
+    tiles = image.tile if isinstance(image, PngImagePlugin.PngImageFile) else ()
+    raw_mode = tiles[0].args if tiles else None
+    if raw_mode in ("L;2", "L;4") and isinstance(transparent, int):
+        most = 2 ** int(raw_mode[-1]) - 1
+        image.info["transparency"] = transparent * 255 // most
+    elif raw_mode == "RGB;16B" and isinstance(transparent, tuple):
+        image.info["transparency"] = tuple(level >> 8 for level in transparent)
 
 
 def _on_white(image: Image.Image) -> Image.Image:

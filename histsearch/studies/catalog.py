@@ -237,10 +237,21 @@ def find_study(storage: Storage, name: str) -> Study:
     try:
         return Study(storage, optuna_study, StudyDefinition.model_validate(definition))
     except ValidationError:
-        raise StudyError(
-            f'found "{name}", created by histsearch {definition.get("version")}, which this one, '
+        raise StudyError(_unreadable(name, definition)) from None
+
+
+def _unreadable(name: str, definition: object) -> str:
+    version = definition.get("version") if isinstance(definition, dict) else None
+    if isinstance(version, str) and version != histsearch.__version__:
+        return (
+            f'found "{name}", created by histsearch {version}, which this one, '
             f"{histsearch.__version__}, can't read; use that version for it"
-        ) from None
+        )
+    return (
+        f'found "{name}", whose definition histsearch {histsearch.__version__} can\'t read, as it '
+        "allows no such values or the definition was changed; delete it with histsearch study "
+        f"delete {name}"
+    )
 
 
 def _no_such_study(storage: Storage, name: str) -> str:

@@ -40,6 +40,9 @@ def test_what_lies_where_is_told_and_cleaned(storage: Storage, tmp_path: Path) -
     place = ("--checkpoints", str(tmp_path))
     assert invoke(storage, "data", "states", *place) == [f"no states and no models in {tmp_path}"]
 
+    with pytest.raises(CheckpointError, match="There is no folder"):
+        invoke(storage, "data", "states", "--checkpoints", str(tmp_path / "nowhere"))
+
     store = open_checkpoint_store(str(tmp_path))
     kept, deleted = (with_files(storage, store, name) for name in ("kept", "deleted"))
     delete_study(storage, "deleted")

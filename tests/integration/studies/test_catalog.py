@@ -6,6 +6,7 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy.engine import URL
 
+from histsearch import __version__
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.studies.catalog import (
@@ -159,6 +160,21 @@ def test_a_name_that_could_harm_is_refused(storage: Storage, name: str) -> None:
             budget=1,
             queue=[],
         )
+
+
+@pytest.mark.parametrize("definition", [[1, 2], "text", {"version": __version__, "space": 3}])
+def test_a_study_whose_definition_is_something_else_harms_no_other(
+    storage: Storage, definition: object
+) -> None:
+    create_search(storage, small_space(), name="ours")
+    theirs = create_search(storage, small_space(), name="theirs")
+    theirs.optuna_study.set_user_attr(DEFINITION, definition)
+    assert [study.name for study in list_studies(storage)] == ["ours"]
+    with pytest.raises(StudyError, match="can't read, as it allows no such values"):
+        find_study(storage, "theirs")
+    for name in ("theirs", "ours"):
+        delete_study(storage, name)
+    assert storage.optuna.get_all_studies() == []
 
 
 def test_a_study_of_another_version_harms_no_other(storage: Storage) -> None:

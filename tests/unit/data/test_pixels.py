@@ -1,5 +1,7 @@
 import hashlib
 import io
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,44 @@ def test_what_is_transparent_lies_on_white(
 ) -> None:
     options = {} if transparency is None else {"transparency": transparency}
     assert tuple(shown(image, "PNG", **options)[0, 0]) == expected
+
+
+def png(depth: int, colour: int, row: bytes, transparent: bytes, width: int) -> io.BytesIO:
+    """A PNG of one row, as Pillow doesn't write them: of any depth, with a transparent level."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        check = zlib.crc32(name + content)
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
+
+    header = struct.pack(">IIBBBBB", width, 1, depth, colour, 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"tRNS", transparent)
+    chunks += chunk(b"IDAT", zlib.compress(b"\0" + row)) + chunk(b"IEND", b"")
+    return io.BytesIO(b"\x89PNG\r\n\x1a\n" + chunks)
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        (png(2, 0, bytes([0b00_01_10_11]), struct.pack(">H", 1), 4), [0, 255, 170, 255]),
+        (png(4, 0, bytes([0x05, 0xA0]), struct.pack(">H", 5), 4), [0, 255, 170, 0]),
+        (
+            png(
+                16,
+                2,
+                struct.pack(">6H", *[1000] * 3, *[514] * 3),
+                struct.pack(">3H", *[1000] * 3),
+                2,
+            ),
+            [255, 2],
+        ),
+    ],
+    ids=["grey of 2 bits", "grey of 4 bits", "RGB of 16 bits"],
+)
+def test_what_is_transparent_lies_on_white_at_any_depth(
+    file: io.BytesIO, expected: list[int]
+) -> None:
+    with Image.open(file) as opened:
+        assert grey(np.asarray(rgb_as_shown(opened))) == [expected]
 
 
 @pytest.mark.parametrize(
