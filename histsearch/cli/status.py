@@ -75,6 +75,7 @@ def _as_dict(taken: "Status") -> dict[str, Any]:
     return {
         "studies": [asdict(study) for study in taken.studies],
         "half_created": [half.name for half in taken.half_created],
+        "unreadable": list(taken.unreadable),
         "workers": [
             {
                 **asdict(worker.identity),
@@ -91,7 +92,6 @@ def _as_dict(taken: "Status") -> dict[str, Any]:
 
 def _screen(taken: "Status") -> "RenderableType":
     from rich.console import Group
-    from rich.text import Text
 
     studies: RenderableType = "no studies yet; create one with: histsearch study create demo"
     if taken.studies:
@@ -104,8 +104,8 @@ def _screen(taken: "Status") -> "RenderableType":
         for study in taken.studies
         for host, reason in study.left_by.items()
     ]
-    halves = [Text(str(half)) for half in taken.half_created]
-    return Group(studies, *left, *halves, "", workers)
+    left_out = [text(str(one)) for one in (*taken.half_created, *taken.unreadable.values())]
+    return Group(studies, *left, *left_out, "", workers)
 
 
 def _study_row(study: "StudyStatus") -> tuple[str, ...]:

@@ -106,12 +106,12 @@ def _tell_images(study: "Study") -> None:
 @app.command("list")
 def list_(storage: StorageOption = None) -> None:
     """List all studies."""
-    from histsearch.studies.catalog import list_studies
+    from histsearch.studies.catalog import list_studies, unreadable_studies
     from histsearch.studies.half_created import half_created_studies
 
     opened = open_storage(storage)
-    for half in half_created_studies(opened):
-        echo(str(half), err=True)
+    for left_out in (*half_created_studies(opened), *unreadable_studies(opened).values()):
+        echo(str(left_out), err=True)
     studies = list_studies(opened)
     if not studies:
         echo("no studies yet; create one with: histsearch study create demo")

@@ -33,8 +33,8 @@ def _saturated(study: Study, census: Census | None) -> str | None:
         "1 configuration reaches" if len(reached) == 1 else f"{len(reached)} configurations reach"
     )
     return (
-        f"{configurations} {percent}, the highest R@1 that the {which} images allow, so these "
-        "can't show which is best; use more classes, or harder ones"
+        f"{configurations} {percent}, the highest R@1 there can be, so the {which} images can't "
+        "show which is best; use more classes, or harder ones"
     )
 
 

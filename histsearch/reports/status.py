@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from histsearch.database.storage import Storage
 from histsearch.reports.cost import cost
 from histsearch.studies import trial_record
-from histsearch.studies.catalog import list_studies
+from histsearch.studies.catalog import list_studies, unreadable_studies
 from histsearch.studies.half_created import HalfCreated, half_created_studies
 from histsearch.studies.study import Study
 from histsearch.workers.registry import RegisteredWorker, list_workers
@@ -54,10 +54,18 @@ class StudyStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """All studies, half created ones apart, and the workers that live or died within a day."""
+    """All studies, and the workers that live or died within a day.
+
+    Attributes:
+        studies: Those that can be served.
+        half_created: Those that an earlier version didn't finish to create.
+        unreadable: Those whose definition this version can't read, with what to do about it.
+        workers: The workers.
+    """
 
     studies: list[StudyStatus]
     half_created: list[HalfCreated]
+    unreadable: dict[str, str]
     workers: list[RegisteredWorker]
 
 
@@ -68,7 +76,12 @@ def take_status(storage: Storage) -> Status:
     for study in list_studies(storage):
         with suppress(KeyError):  # it was deleted a moment ago
             studies.append(_study_status(study, workers))
-    return Status(studies=studies, half_created=half_created_studies(storage), workers=workers)
+    return Status(
+        studies=studies,
+        half_created=half_created_studies(storage),
+        unreadable=unreadable_studies(storage),
+        workers=workers,
+    )
 
 
 def study_state(study: Study) -> State:

@@ -200,7 +200,7 @@ def _name_taken(storage: Storage, name: str) -> str:
 def list_studies(storage: Storage) -> list[Study]:
     """Every study of histsearch in the storage, by name.
 
-    Left out are other Optuna studies, and those that are half created.
+    Left out are other Optuna studies, those that are half created, and `unreadable_studies`.
     """
     studies = []
     for name in _names(storage):
@@ -208,6 +208,27 @@ def list_studies(storage: Storage) -> list[Study]:
         with suppress(StudyError):
             studies.append(find_study(storage, name))
     return studies
+
+
+def unreadable_studies(storage: Storage) -> dict[str, str]:
+    """The studies by name whose definition this version can't read; of each, what to do about it.
+
+    Another version created them, or somebody changed them in the database.
+    """
+    found = {}
+    for frozen in storage.optuna.get_all_studies():
+        definition = frozen.user_attrs.get(DEFINITION)
+        if DEFINITION in frozen.user_attrs and not _is_readable(definition):
+            found[frozen.study_name] = _unreadable(frozen.study_name, definition)
+    return dict(sorted(found.items()))
+
+
+def _is_readable(definition: object) -> bool:
+    try:
+        StudyDefinition.model_validate(definition)
+    except ValidationError:
+        return False
+    return True
 
 
 def _names(storage: Storage) -> list[str]:

@@ -14,6 +14,7 @@ from histsearch.exceptions import HistsearchError
 from histsearch.studies.catalog import create_search, list_studies
 from histsearch.studies.definition import StudyDefinition
 from histsearch.studies.retraining import create_retraining
+from histsearch.studies.study import DEFINITION
 from histsearch.studies.trial_record import RECALL
 from tests.integration.claims import claimed
 from tests.integration.studies.half_studies import Run, half_retraining, half_search
@@ -93,6 +94,18 @@ def test_halves_are_named_and_leave_the_whole_studies_alone(
     assert report["half_created_retrainings"] == retrainings
     assert [one["recall_at_1"] for one in report["retrained"]] == [[0.4]]
     assert f"Left out: {retrainings[0]}." in (tmp_path / "report.md").read_text()
+
+
+def test_a_study_that_cannot_be_read_is_named(storage: Storage) -> None:
+    create_search(storage, small_space(), name="ours")
+    theirs = create_search(storage, small_space(), name="theirs")
+    theirs.optuna_study.set_user_attr(DEFINITION, ["a list"])
+    table, told = invoke(storage, "study", "list")
+    assert "theirs" not in table
+    assert "ours" in table
+    assert told.startswith('found "theirs", whose definition histsearch')
+    assert told.strip() in " ".join(invoke(storage, "status")[0].split())
+    assert json.loads(invoke(storage, "status", "--json")[0])["unreadable"] == ["theirs"]
 
 
 def test_every_command_on_a_half_says_what_to_do(

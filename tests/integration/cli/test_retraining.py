@@ -1,12 +1,15 @@
+from dataclasses import replace
 from pathlib import Path
 
 from optuna.trial import TrialState
 from typer.testing import CliRunner, Result
 
 from histsearch.cli.main import app
+from histsearch.data.census import Census, Part
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.studies.catalog import create_search, find_study
+from histsearch.studies.images import note_census
 from histsearch.studies.study import Study
 from histsearch.studies.trial_record import RECALL, ROLE, TUNED
 from tests.integration.claims import claim_next
@@ -24,6 +27,15 @@ def run_all(retraining: Study) -> None:
         recall = 0.5 + 0.1 * (claim.seed % 2) + 0.01 * (claim.trial.user_attrs[ROLE] == TUNED)
         claim.record({RECALL: {"1": recall}})
         claim.tell(TrialState.COMPLETE, recall)
+
+
+def test_the_highest_recall_that_the_images_allow_is_warned_of(storage: Storage) -> None:
+    search = create_search(storage, small_space(epochs=3, enqueue=[ENQUEUED], trials=1))
+    part = Part("validation", classes=60, images=200, lone=50)
+    note_census(search, Census(replace(part, name="training"), part, replace(part, name="test")))
+    complete_with(search, {1: 0.5, 2: 0.7, 3: 0.75})
+    created = invoke(storage, "retrain", "small", "--seeds", "1")
+    assert "warning: tuned #0 of small-retrain reached R@1 75.0% in the search" in created.stderr
 
 
 def test_seeds_are_added_until_the_report_tells_two_apart(storage: Storage, tmp_path: Path) -> None:

@@ -247,10 +247,10 @@ def test_configurations_at_the_highest_recall_can_not_be_ranked(storage: Storage
         _tell(study, 1.0, best_epoch=3)
     (warning,) = build_report(storage, SPACE).warnings
     assert warning == (
-        "2 configurations reach 100%, the highest R@1 that the validation images allow, so these "
-        "can't show which is best; use more classes, or harder ones"
+        "2 configurations reach 100%, the highest R@1 there can be, so the validation images can't "
+        "show which is best; use more classes, or harder ones"
     )
     part = Part("validation", classes=60, images=200, lone=50)
     note_census(study, Census(replace(part, name="training"), part, replace(part, name="test")))
     *_, warning = build_report(storage, SPACE).warnings
-    assert warning.startswith("3 configurations reach 75%, the highest R@1 that the validation")
+    assert warning.startswith("3 configurations reach 75%, the highest R@1 there can be")
