@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +12,9 @@ import pytest
 import sqlalchemy
 from sqlalchemy.engine import URL
 
-from histsearch.database import embedded_postgres
+from histsearch.database.embedded_postgres import server
 from histsearch.database.storage import Storage
+from tests.homes import temporary_home
 from tests.stripes import draw_stripes, stripes_space
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -32,20 +32,17 @@ def golden() -> Path:
 def histsearch_home() -> Iterator[Path]:
     # Not under pytest's folder: each run of pytest locks that to its own user again, and as root
     # the server runs as another one.
-    with (
-        tempfile.TemporaryDirectory(prefix="histsearch-", ignore_cleanup_errors=True) as home,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("HISTSEARCH_HOME", home)
+    with temporary_home() as home, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HISTSEARCH_HOME", str(home))
         patch.delenv("HISTSEARCH_STORAGE", raising=False)
         patch.delenv("HISTSEARCH_DATA", raising=False)
-        yield Path(home)
-        embedded_postgres.stop()
+        yield home
+        server.stop()
 
 
 @pytest.fixture(scope="session")
 def postgres(histsearch_home: Path) -> URL:  # noqa: ARG001 - the server lives there
-    return embedded_postgres.start()
+    return server.start()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """``histsearch db``: the PostgreSQL that holds the studies."""
 
+from typing import Annotated
+
 import typer
 
 from histsearch.cli.options import StorageOption, open_storage
@@ -18,20 +20,29 @@ def url(storage: StorageOption = None) -> None:
 
 
 @app.command()
-def start() -> None:
+def start(
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over",
+            help="Use a folder that another host left behind, because its server crashed.",
+        ),
+    ] = False,
+) -> None:
     """Start the embedded PostgreSQL, unless it runs already."""
-    from histsearch.database import embedded_postgres
+    from histsearch.database.embedded_postgres import server
+    from histsearch.database.embedded_postgres.account import database_folder
 
-    embedded_postgres.start()
-    echo(f"the embedded PostgreSQL runs in {embedded_postgres.database_folder()}")
+    server.start(take_over=take_over)
+    echo(f"the embedded PostgreSQL runs in {database_folder()}")
 
 
 @app.command()
 def stop() -> None:
     """Stop the embedded PostgreSQL; studies stay on disk."""
-    from histsearch.database import embedded_postgres
+    from histsearch.database.embedded_postgres import server
 
-    stopped = embedded_postgres.stop()
+    stopped = server.stop()
     echo("stopped" if stopped else "the embedded PostgreSQL wasn't running")
 
 
@@ -40,16 +51,15 @@ def status(storage: StorageOption = None) -> None:
     """Tell which storage is in use and whether it answers."""
     import os
 
-    from histsearch.database import embedded_postgres
+    from histsearch.database.embedded_postgres import owner, server
+    from histsearch.database.embedded_postgres.account import database_folder
     from histsearch.database.storage import STORAGE_VARIABLE, place
     from histsearch.studies.catalog import list_studies
 
     named = storage or os.environ.get(STORAGE_VARIABLE)
-    if not named and not embedded_postgres.is_running():
-        echo(
-            f"embedded PostgreSQL in {embedded_postgres.database_folder()}: not running; it starts "
-            "when needed"
-        )
+    if not named and not server.is_running():
+        owner.check(database_folder())
+        echo(f"embedded PostgreSQL in {database_folder()}: not running; it starts when needed")
         return
     opened = open_storage(storage)
     kind = "PostgreSQL" if named else "embedded PostgreSQL"

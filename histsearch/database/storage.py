@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_ur
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from histsearch.database import embedded_postgres
+from histsearch.database.embedded_postgres import server
 from histsearch.database.migration import migrate
 from histsearch.database.tables import database
 from histsearch.exceptions import DatabaseAwayError, StorageError
@@ -87,7 +87,7 @@ def storage_url(option: str | None = None) -> URL:
         StorageError: the URL isn't one of PostgreSQL, or the embedded server doesn't start.
     """
     text = option or os.environ.get(STORAGE_VARIABLE)
-    return parse_storage_url(text) if text else embedded_postgres.start()
+    return parse_storage_url(text) if text else server.start()
 
 
 def parse_storage_url(text: str) -> URL:

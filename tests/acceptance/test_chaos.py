@@ -1,13 +1,13 @@
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import URL
 
-from histsearch.database import embedded_postgres
+from histsearch.database.embedded_postgres import server
 from histsearch.folders import HOME_VARIABLE
 from tests.chaos.storm import Storm, Weather, storm_space
+from tests.homes import temporary_home
 
 SHORT = Weather(
     workers=2,
@@ -28,18 +28,18 @@ SHORT = Weather(
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[URL]:
+def postgres_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[URL]:
     """A PostgreSQL of this test's own, which may come and go."""
-    with tempfile.TemporaryDirectory(prefix="histsearch-", ignore_cleanup_errors=True) as home:
-        monkeypatch.setenv(HOME_VARIABLE, home)
-        yield embedded_postgres.start()
-        embedded_postgres.stop()
+    with temporary_home() as home:
+        monkeypatch.setenv(HOME_VARIABLE, str(home))
+        yield server.start()
+        server.stop()
 
 
 @pytest.mark.timeout(900)
-def test_nothing_is_lost_in_a_short_storm(server: URL, tmp_path: Path) -> None:
+def test_nothing_is_lost_in_a_short_storm(postgres_server: URL, tmp_path: Path) -> None:
     """`make chaos` is the long one."""
-    damage = Storm(storm_space(trials=4, epochs=3), SHORT, server, tmp_path).blow()
+    damage = Storm(storm_space(trials=4, epochs=3), SHORT, postgres_server, tmp_path).blow()
     print(damage)  # noqa: T201 - pytest shows it when something was lost
     assert damage.faults == []
     # How much more comes before the study is finished depends on the machine.

@@ -2,12 +2,11 @@
 
 import os
 import sys
-import tempfile
-from pathlib import Path
 
-from histsearch.database import embedded_postgres
+from histsearch.database.embedded_postgres import server
 from histsearch.folders import HOME_VARIABLE
 from tests.chaos.storm import Storm, Weather, storm_space
+from tests.homes import temporary_home
 
 WEATHER = Weather(
     workers=4,
@@ -29,15 +28,15 @@ WEATHER = Weather(
 
 def main() -> int:
     """Let the storm blow, and say what it did; 1 if anything was lost."""
-    with tempfile.TemporaryDirectory(prefix="histsearch-", ignore_cleanup_errors=True) as home:
-        os.environ[HOME_VARIABLE] = home
-        folder = Path(home) / "storm"
+    with temporary_home() as home:
+        os.environ[HOME_VARIABLE] = str(home)
+        folder = home / "storm"
         folder.mkdir()
         space = storm_space(trials=40, epochs=5)
         try:
-            damage = Storm(space, WEATHER, embedded_postgres.start(), folder).blow()
+            damage = Storm(space, WEATHER, server.start(), folder).blow()
         finally:
-            embedded_postgres.stop()
+            server.stop()
     seen = (
         damage.suspensions,
         damage.hangs,

@@ -23,7 +23,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import URL
 
 from histsearch.data.dataset import load_dataset
-from histsearch.database import embedded_postgres
+from histsearch.database.embedded_postgres import server
+from histsearch.database.embedded_postgres.account import database_folder
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts
 from histsearch.search.space import Space, load_space
@@ -365,25 +366,25 @@ class Storm:
         return int(mine[-1]["trial"])
 
     def _restart(self) -> bool:
-        embedded_postgres.stop()
-        embedded_postgres.start()
+        server.stop()
+        server.start()
         self.damage.restarts += 1
         return True
 
     def _outage(self) -> bool:
-        embedded_postgres.stop()
+        server.stop()
         time.sleep(self.weather.outage)
-        embedded_postgres.start()
+        server.start()
         self.damage.outages += 1
         return True
 
     def _freeze(self) -> bool:
-        server = [
+        postmasters = [
             process
             for process in psutil.process_iter(["name", "cmdline"])
-            if str(embedded_postgres.database_folder()) in (process.info["cmdline"] or [])
+            if str(database_folder()) in (process.info["cmdline"] or [])
         ]
-        family = [one for process in server for one in (process, *process.children())]
+        family = [one for process in postmasters for one in (process, *process.children())]
         assert family
         for one in family:
             one.suspend()

@@ -1,0 +1,1 @@
+"""The PostgreSQL that histsearch runs itself where no storage is named."""

@@ -1,0 +1,193 @@
+"""The account that the server runs as, and the places that it reaches.
+
+PostgreSQL refuses to run as root. Root's server runs as an account of its own, and neither that
+nor any other user is let into a folder that was closed to them.
+"""
+
+import hashlib
+import logging
+import os
+import pwd
+import stat
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from histsearch.exceptions import StorageError
+from histsearch.folders import HOME_VARIABLE, home
+
+log = logging.getLogger(__name__)
+
+ROOTS_SERVER = "pgserver"
+SYSTEM_FOLDER = Path("/var/lib/histsearch")
+"""Where root's server has its databases if it can't reach root's own folder."""
+
+_DATABASES = "postgres"
+_OTHERS_CAN_PASS = 0o711
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user of this machine."""
+
+    name: str
+    uid: int
+    gid: int
+
+    @classmethod
+    def of_uid(cls, uid: int) -> Self:
+        """The account with that number.
+
+        Raises:
+            StorageError: it has no name, which PostgreSQL asks for.
+        """
+        try:
+            entry = pwd.getpwuid(uid)
+        except KeyError:
+            raise StorageError(
+                f"found user id {uid}, which has no name on this machine, needed: one with a name, "
+                "as PostgreSQL asks for it; add it to /etc/passwd, or set HISTSEARCH_STORAGE to a "
+                "PostgreSQL of your own"
+            ) from None
+        return cls(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+    def take(self, file: int | Path) -> None:
+        """Make a file or folder of root's this account's; nothing to do for any other user's."""
+        if os.geteuid() == 0:
+            os.chown(file, self.uid, self.gid)
+
+    def reaches(self, folder: Path) -> bool:
+        """Whether this account may pass all folders on the way to, and including, ``folder``."""
+        return _is_open(folder, self.uid, self.gid)
+
+    def may_read(self, file: Path) -> bool:
+        """Whether this account may read a file, or list a folder, that it reaches."""
+        found = file.stat()
+        return bool(_rights(found, self.uid, self.gid) & stat.S_IROTH)
+
+
+def database_folder() -> Path:
+    """Where the embedded server keeps its databases.
+
+    That is ``postgres`` in the user's histsearch folder. Root's server, if it can't reach that one,
+    has a folder of its own in `SYSTEM_FOLDER`.
+    """
+    folder = home() / _DATABASES
+    if os.geteuid() != 0 or _roots_server_reaches(folder):
+        return folder
+    digest = hashlib.sha256(os.fsencode(home())).hexdigest()[:8]
+    return SYSTEM_FOLDER / f"{_DATABASES}-{digest}"
+
+
+def server_account(folder: Path) -> Account:
+    """The account that runs the server of a database folder.
+
+    Raises:
+        StorageError: the folder is another user's, or root can't make an account for it.
+    """
+    owner = _owner(folder)
+    uid = os.geteuid()
+    if uid != 0 and owner in (uid, None):
+        return Account.of_uid(uid)
+    if uid == 0 and owner not in (0, None):
+        assert owner is not None
+        return Account.of_uid(owner)
+    if uid == 0:
+        return _roots_server()
+    raise StorageError(
+        f"{folder} belongs to another user ({_name(owner)}), allowed: one of your own; set "
+        f"{HOME_VARIABLE} to a folder of yours, or HISTSEARCH_STORAGE to a PostgreSQL for both"
+    )
+
+
+def make_parent(folder: Path) -> None:
+    """Make the folder that holds the database folder, private unless root's server must pass it.
+
+    Raises:
+        StorageError: databases lie where root's server can't reach them any more.
+        OSError: It can't be made.
+    """
+    left_behind = home() / _DATABASES
+    if left_behind != folder and (left_behind / "PG_VERSION").exists():
+        raise StorageError(
+            f"found databases in {left_behind}, which the account {ROOTS_SERVER} can't reach; run "
+            f"mv {left_behind} {folder}, or set {HOME_VARIABLE} to a folder open to it"
+        )
+    mode = _OTHERS_CAN_PASS if os.geteuid() == 0 else stat.S_IRWXU
+    for parent in (home(), folder.parent):
+        parent.mkdir(mode=mode, parents=True, exist_ok=True)
+
+
+def _roots_server() -> Account:
+    try:
+        entry = pwd.getpwnam(ROOTS_SERVER)
+    except KeyError:
+        _create_roots_server()
+        entry = pwd.getpwnam(ROOTS_SERVER)
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+def _create_roots_server() -> None:
+    options = ("--system", "--no-create-home", "--shell", "/usr/sbin/nologin")
+    command = ("useradd", *options, ROOTS_SERVER)
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - as above
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = (getattr(error, "stderr", None) or str(error)).strip()
+        raise StorageError(
+            f"PostgreSQL doesn't run as root, and the account {ROOTS_SERVER} for it can't be "
+            f"created ({reason}); create it, run histsearch as another user, or set "
+            "HISTSEARCH_STORAGE to a PostgreSQL of your own"
+        ) from error
+    log.warning(
+        "created the system account %s for the embedded PostgreSQL, which doesn't run as root",
+        ROOTS_SERVER,
+    )
+
+
+def _roots_server_reaches(folder: Path) -> bool:
+    uid = _owner(folder)
+    try:
+        entry = pwd.getpwuid(uid) if uid else pwd.getpwnam(ROOTS_SERVER)
+    except KeyError:  # to be created yet
+        return _is_open(folder.parent, None, None)
+    return _is_open(folder.parent, entry.pw_uid, entry.pw_gid)
+
+
+def _is_open(folder: Path, uid: int | None, gid: int | None) -> bool:
+    """Whether a user, or anyone if no number is given, may pass a folder and those above it.
+
+    One that isn't there yet is made so that it can be passed.
+    """
+    for path in (folder, *folder.parents):
+        try:
+            found = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if not _rights(found, uid, gid) & stat.S_IXOTH:
+            return False
+    return True
+
+
+def _rights(found: os.stat_result, uid: int | None, gid: int | None) -> int:
+    """The bits of a mode that hold for a user, as those of others."""
+    if found.st_uid == uid:
+        return found.st_mode >> 6
+    if found.st_gid == gid:
+        return found.st_mode >> 3
+    return found.st_mode
+
+
+def _owner(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_uid
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _name(uid: int | None) -> str:
+    try:
+        return pwd.getpwuid(uid or 0).pw_name
+    except KeyError:
+        return str(uid)
