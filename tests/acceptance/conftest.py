@@ -1,6 +1,8 @@
 """The program as a user starts it: processes of their own, an environment of their own."""
 
 import os
+import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,7 +14,7 @@ from sqlalchemy.engine import URL
 from typer.testing import CliRunner
 
 from histsearch.cli.main import app
-from tests.acceptance.processes import PATIENCE_SECONDS, Look, Run, Start
+from tests.acceptance.processes import PATIENCE_SECONDS, Dashboard, Look, Run, Start
 
 
 @pytest.fixture
@@ -83,3 +85,17 @@ def start(environment: Mapping[str, str]) -> Iterator[Start]:
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
+
+
+@pytest.fixture
+def dashboard(start: Start) -> Dashboard:
+    """The running dashboard."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = start("dashboard", "--port", str(port))
+    assert process.stdout is not None
+    printed = process.stdout.readline()
+    url = re.search(r"http://\S+", printed)
+    assert url is not None, printed
+    return Dashboard(process.pid, url[0])
