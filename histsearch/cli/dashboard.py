@@ -40,12 +40,13 @@ def dashboard(
     from histsearch.dashboard.access_token import take_access_token
     from histsearch.dashboard.guard import Guard
     from histsearch.dashboard.hosts import LOOPBACK_NAMES, checked, normalised
+    from histsearch.dashboard.page import showing_refusals
     from histsearch.dashboard.server import DashboardServer
 
     token = take_access_token(os.environ)
     named = [checked(name) for name in allowed_host or ()]
-    app = optuna_dashboard.wsgi(open_storage(storage).optuna)
     server = DashboardServer(host, port)
+    app = showing_refusals(optuna_dashboard.wsgi(open_storage(storage).optuna))
     names = {*LOOPBACK_NAMES, normalised(host), normalised(server.address), *named}
     server.set_app(Guard(app, token, names, read_only=read_only))
     _warn_of_strangers(server)

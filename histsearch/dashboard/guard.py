@@ -15,7 +15,7 @@ _LONGEST_DRAINED = 1 << 20
 
 
 class Guard:
-    """Lets requests through to an application that name it rightly, carry its token and may be.
+    """Passes on to an application what asks for it by its name, with its token, and harms nothing.
 
     Args:
         app: The application.

@@ -68,14 +68,14 @@ def _why_not(host: str, port: int, error: OSError) -> str:
         )
     if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
         return (
-            f"{where}: this machine has no such address; give --host one of its own, which ip "
-            "address lists, 127.0.0.1 for itself alone or 0.0.0.0 for all of them"
+            f"{where}: this machine has no such address; give --host one of its own, 127.0.0.1 "
+            "to be reached from here alone, or 0.0.0.0 for all of them"
         )
     if error.errno == errno.EADDRINUSE:
         return f"{where}: the port is in use; choose another with --port"
     if error.errno == errno.EACCES:
         return (
-            f"{where}: only root may listen on a port that low; choose one from 1024 on with --port"
+            f"{where}: only root may listen on a port below 1024; choose a higher one with --port"
         )
     return f"{where} ({error.strerror})"
 

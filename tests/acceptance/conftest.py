@@ -1,8 +1,6 @@
 """The program as a user starts it: processes of their own, an environment of their own."""
 
 import os
-import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,7 +12,14 @@ from sqlalchemy.engine import URL
 from typer.testing import CliRunner
 
 from histsearch.cli.main import app
-from tests.acceptance.processes import PATIENCE_SECONDS, Dashboard, Look, Run, Start
+from tests.acceptance.processes import (
+    PATIENCE_SECONDS,
+    Dashboard,
+    Look,
+    Run,
+    Start,
+    start_dashboard,
+)
 
 
 @pytest.fixture
@@ -89,13 +94,4 @@ def start(environment: Mapping[str, str]) -> Iterator[Start]:
 
 @pytest.fixture
 def dashboard(start: Start) -> Dashboard:
-    """The running dashboard."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = start("dashboard", "--port", str(port))
-    assert process.stdout is not None
-    printed = process.stdout.readline()
-    url = re.search(r"http://\S+", printed)
-    assert url is not None, printed
-    return Dashboard(process.pid, url[0])
+    return start_dashboard(start)

@@ -63,3 +63,14 @@ def test_the_dashboard_shows_trials_curves_and_best_parameters(
     page.goto(f"{dashboard.server}/dashboard/studies/{told_study.id}/trials")
     for number in range(3):
         expect(page.get_by_text(f"Trial {number}").first).to_be_visible(timeout=30_000)
+
+
+def test_the_page_says_why_a_study_is_not_deleted(
+    told_study: Study, dashboard: Dashboard, page: Page
+) -> None:
+    page.goto(dashboard.url)
+    page.get_by_role("button", name="delete").first.click(timeout=30_000)
+    page.get_by_role("button", name="Yes").click()
+    expect(page.get_by_text("histsearch study delete NAME")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text(told_study.name).first).to_be_visible(timeout=30_000)

@@ -15,7 +15,7 @@ from histsearch.database.storage import Storage
 from histsearch.search.space import parse_space
 from histsearch.studies.catalog import create_search, list_studies
 from histsearch.studies.study import Study
-from tests.acceptance.processes import Dashboard
+from tests.acceptance.processes import Dashboard, Start, start_dashboard
 
 TOKEN = "a-token-of-this-test"  # noqa: S105
 
@@ -99,6 +99,30 @@ def test_a_foreign_site_is_refused_and_so_is_the_owner_who_deletes(
     assert status == 403
     assert "histsearch study delete NAME" in answer["reason"]
     assert [one.name for one in list_studies(storage)] == [study.name]
+
+
+def test_a_dashboard_for_others_to_read_is_reached_by_the_names_it_was_given(
+    study: Study, start: Start
+) -> None:
+    options = ("--host", "0.0.0.0", "--allowed-host", "gpu01.example.org", "--read-only")  # noqa: S104
+    dashboard = start_dashboard(start, *options)
+    assert dashboard.server.startswith("http://127.0.0.1:")
+    assert "warning: whoever reaches port" in dashboard.printed
+    assert "nothing is encrypted" in dashboard.printed
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+    browser.open(dashboard.url).close()
+    for host, status in (("gpu01.example.org", 200), ("gpu02.example.org", 421)):
+        assert (
+            ask(browser, dashboard, "GET", "/api/studies", Host=with_port(host, dashboard))[0]
+            == status
+        )
+    status, answer = ask(browser, dashboard, "PUT", f"/api/studies/{study.id}/note")
+    assert status == 403
+    assert "--read-only" in answer["reason"]
+
+
+def with_port(host: str, dashboard: Dashboard) -> str:
+    return f"{host}:{dashboard.server.rpartition(':')[2]}"
 
 
 def ask(

@@ -7,7 +7,7 @@ import pytest
 from histsearch.dashboard.access_token import AccessToken
 from histsearch.dashboard.guard import Guard
 from histsearch.dashboard.hosts import LOOPBACK_NAMES
-from tests.unit.dashboard.requests import Response, ask
+from tests.unit.dashboard.wsgi import Response, ask
 
 TOKEN = "0123456789+/abc&=;"  # noqa: S105
 
