@@ -29,4 +29,4 @@ two_workers "$study-retrain"
 show histsearch report "$study" --out demo-report
 
 echo
-echo "open the dashboard: .venv/bin/histsearch dashboard, then http://127.0.0.1:8080/"
+echo "open the dashboard: .venv/bin/histsearch dashboard, then the address that it prints"

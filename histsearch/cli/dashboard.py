@@ -1,44 +1,68 @@
 """``histsearch dashboard``: optuna-dashboard on the studies."""
 
-from socketserver import ThreadingMixIn
-from typing import Annotated
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+import os
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from histsearch.cli.options import StorageOption, open_storage
 from histsearch.cli.output import echo
-from histsearch.exceptions import HistsearchError
 
-
-class _ThreadingServer(ThreadingMixIn, WSGIServer):
-    """Answers requests side by side; a browser that holds a connection open blocks no other."""
-
-    daemon_threads = True
-
-
-class _QuietHandler(WSGIRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Log nothing: the page polls every few seconds."""
+if TYPE_CHECKING:
+    from histsearch.dashboard.server import DashboardServer
 
 
 def dashboard(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8080,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Another name or address by which browsers reach the dashboard. May be given "
+            "several times.",
+        ),
+    ] = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Refuse every change, notes included.")
+    ] = False,
     storage: StorageOption = None,
 ) -> None:
-    """Serve optuna-dashboard, without putting the storage's password on a command line."""
+    """Serve optuna-dashboard to those who have its printed address.
+
+    The address holds a token, which HISTSEARCH_DASHBOARD_TOKEN sets and which is random otherwise.
+    Studies are shown; of what can be changed there, notes alone are.
+    """
     import optuna_dashboard
 
-    app = optuna_dashboard.wsgi(open_storage(storage).optuna)
-    try:
-        server = make_server(host, port, app, _ThreadingServer, _QuietHandler)
-    except OSError as error:
-        raise HistsearchError(
-            f"can't listen on {host}:{port} ({error.strerror}); choose another with --port"
-        ) from error
-    echo(f"optuna-dashboard on http://{host}:{port}/ (Ctrl-C ends it)")
+    from histsearch.dashboard.access_token import take_access_token
+    from histsearch.dashboard.guard import Guard
+    from histsearch.dashboard.hosts import LOOPBACK_NAMES, checked, normalised
+    from histsearch.dashboard.page import showing_refusals
+    from histsearch.dashboard.server import DashboardServer
+
+    token = take_access_token(os.environ)
+    named = [checked(name) for name in allowed_host or ()]
+    server = DashboardServer(host, port)
+    app = showing_refusals(optuna_dashboard.wsgi(open_storage(storage).optuna))
+    names = {*LOOPBACK_NAMES, normalised(host), normalised(server.address), *named}
+    server.set_app(Guard(app, token, names, read_only=read_only))
+    _warn_of_strangers(server)
+    echo(f"optuna-dashboard on {server.url}?{token.query} (Ctrl-C ends it)")
     try:
         server.serve_forever()
     except KeyboardInterrupt:
         server.server_close()
+
+
+def _warn_of_strangers(server: "DashboardServer") -> None:
+    if server.is_local:
+        return
+    echo(
+        f"warning: whoever reaches port {server.server_port} of {server.address} over the network "
+        "can try tokens, and nothing is encrypted: those on the way can read the token; safer is "
+        "--host 127.0.0.1 with a tunnel, ssh -L",
+        err=True,
+    )

@@ -12,7 +12,14 @@ from sqlalchemy.engine import URL
 from typer.testing import CliRunner
 
 from histsearch.cli.main import app
-from tests.acceptance.processes import PATIENCE_SECONDS, Look, Run, Start
+from tests.acceptance.processes import (
+    PATIENCE_SECONDS,
+    Dashboard,
+    Look,
+    Run,
+    Start,
+    start_dashboard,
+)
 
 
 @pytest.fixture
@@ -83,3 +90,8 @@ def start(environment: Mapping[str, str]) -> Iterator[Start]:
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
+
+
+@pytest.fixture
+def dashboard(start: Start) -> Dashboard:
+    return start_dashboard(start)

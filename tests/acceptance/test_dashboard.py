@@ -1,8 +1,5 @@
 import re
 import shutil
-import socket
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +11,7 @@ from histsearch.database.storage import Storage
 from histsearch.search.space import parse_space
 from histsearch.studies.catalog import create_search
 from histsearch.studies.study import Study
-from tests.acceptance.processes import Start, wait_until
+from tests.acceptance.processes import Dashboard
 from tests.integration.claims import claimed
 
 CHROMIUM = shutil.which("chromium")
@@ -49,29 +46,11 @@ def told_study(storage: Storage, stripes: dict[str, Any]) -> Study:
     return study
 
 
-@pytest.fixture
-def dashboard(start: Start) -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    start("dashboard", "--port", str(port))
-    address = f"http://127.0.0.1:{port}"
-    wait_until(lambda: _answers(address), "the dashboard")
-    return address
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address):  # noqa: S310 - a local address
-            return True
-    except urllib.error.URLError:
-        return False
-
-
 def test_the_dashboard_shows_trials_curves_and_best_parameters(
-    told_study: Study, dashboard: str, page: Page
+    told_study: Study, dashboard: Dashboard, page: Page
 ) -> None:
-    page.goto(f"{dashboard}/dashboard/studies/{told_study.id}")
+    page.goto(dashboard.url)
+    page.goto(f"{dashboard.server}/dashboard/studies/{told_study.id}")
     best = told_study.best()[0]
     expect(page.get_by_text(re.compile("Best Trial"))).to_be_visible(timeout=30_000)
     expect(page.get_by_text("0.625").first).to_be_visible()
@@ -81,6 +60,17 @@ def test_the_dashboard_shows_trials_curves_and_best_parameters(
     for number in range(3):
         expect(page.get_by_text(f"trial #{number}", exact=True)).to_be_visible()
 
-    page.goto(f"{dashboard}/dashboard/studies/{told_study.id}/trials")
+    page.goto(f"{dashboard.server}/dashboard/studies/{told_study.id}/trials")
     for number in range(3):
         expect(page.get_by_text(f"Trial {number}").first).to_be_visible(timeout=30_000)
+
+
+def test_the_page_says_why_a_study_is_not_deleted(
+    told_study: Study, dashboard: Dashboard, page: Page
+) -> None:
+    page.goto(dashboard.url)
+    page.get_by_role("button", name="delete").first.click(timeout=30_000)
+    page.get_by_role("button", name="Yes").click()
+    expect(page.get_by_text("histsearch study delete NAME")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text(told_study.name).first).to_be_visible(timeout=30_000)

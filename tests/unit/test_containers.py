@@ -120,6 +120,11 @@ def test_password_stays_out_of_the_storage_url(name: str) -> None:
     )
 
 
+def test_dashboards_token_comes_from_the_env_file_and_is_random_without_it() -> None:
+    assert SERVICES["dashboard"]["environment"]["HISTSEARCH_DASHBOARD_TOKEN"] is None
+    assert "\n# HISTSEARCH_DASHBOARD_TOKEN=''\n" in (ROOT / ".env.example").read_text()
+
+
 def test_postgres_keeps_its_databases_in_a_named_volume() -> None:
     volume, target = SERVICES["postgres"]["volumes"][0].split(":")
     assert volume in COMPOSE["volumes"]
