@@ -62,5 +62,9 @@ def status(storage: StorageOption = None) -> None:
         echo(f"embedded PostgreSQL in {database_folder()}: not running; it starts when needed")
         return
     opened = open_storage(storage)
-    kind = "PostgreSQL" if named else "embedded PostgreSQL"
-    echo(f"{kind} at {place(opened.url)}: running, {counted(len(list_studies(opened)), 'study')}")
+    name = (
+        f"PostgreSQL at {place(opened.url)}"
+        if named
+        else f"embedded PostgreSQL in {database_folder()}"
+    )
+    echo(f"{name}: running, {counted(len(list_studies(opened)), 'study')}")
