@@ -282,3 +282,13 @@ def test_a_user_without_a_name_is_told_to_get_one(home: Path) -> None:
             server.start()
     finally:
         os.seteuid(0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose server runs as another account")
+def test_roots_databases_behind_a_closed_door_are_named_and_not_begun_anew(home: Path) -> None:
+    (home / "postgres").mkdir(parents=True)
+    (home / "postgres" / "PG_VERSION").write_text("18\n")
+    home.parent.chmod(0o700)
+    with pytest.raises(StorageError, match=f"found databases in {home}/postgres, .* run mv {home}"):
+        server.start()
+    assert not database_folder().exists()
