@@ -26,6 +26,10 @@ LONGEST_PAUSE_SECONDS = 30.0
 MOST_FAILURES = 5
 FAILURE_WINDOW_SECONDS = 30 * 60.0
 
+# A stop signal that comes before a worker listens ends it there and then, Ctrl-C perhaps by way of
+# an exception.
+_STOPPED_AT_START = (*(-number for number in STOP_SIGNALS), 128 + signal.SIGINT)
+
 
 def supervise(
     gpus: Sequence[Gpu],
@@ -35,10 +39,10 @@ def supervise(
     """Run ``histsearch worker --gpu UUID ARGUMENTS`` for each GPU until all have ended.
 
     A worker that fails is started again, as a new process and after a pause; one that ends with a
-    message for the user, or for a lack of something that its machine has too little of, is not. A
-    GPU whose worker fails again and again is taken out of service.
-    The other workers go on. Stop signals are handed on to the workers, and none is started after
-    one. If this process dies, its workers are told to stop.
+    message for the user, or for a lack of something that its machine has too little of, is not, nor
+    is one that was stopped with work left. A GPU whose worker fails again and again is taken out of
+    service. The other workers go on. Stop signals are handed on to the workers, and none is started
+    after one. If this process dies, its workers are told to stop.
 
     Takes over the signals of this process; to be called from its main thread.
 
@@ -49,8 +53,8 @@ def supervise(
             line, which every user of the machine can read.
 
     Returns:
-        0 when every worker ended well, else the first exit code that says otherwise: 75 for a GPU
-        out of service.
+        75 if a worker was stopped with work left, else 0 when every worker ended well, else the
+        first exit code that says otherwise: 69 for a GPU out of service.
     """
     signals = _Signals()
     workers = [_GpuWorker(gpu, arguments(gpu), environment) for gpu in gpus]
@@ -59,12 +63,19 @@ def supervise(
         for worker in workers:
             worker.look_after(stopping=stopping)
         if all(worker.has_ended for worker in workers):
-            return next((worker.exit_code for worker in workers if worker.exit_code), 0)
+            return _exit_code_of([worker.exit_code for worker in workers])
         for number in signals.wait(_seconds_to_next_start(workers)):
             if number in STOP_SIGNALS:
                 stopping = True
                 for worker in workers:
                     worker.send_signal(number)
+
+
+def _exit_code_of(codes: Sequence[int]) -> int:
+    """What the supervisor of workers that ended with these codes ends with."""
+    if exit_codes.WORK_LEFT in codes:
+        return exit_codes.WORK_LEFT
+    return next((code for code in codes if code), 0)
 
 
 class _Signals:
@@ -137,8 +148,11 @@ class _GpuWorker:
 
     def _judge(self, code: int, *, stopping: bool) -> None:
         """Say what follows from the end of a process: nothing, an exit code or a new start."""
-        # A stop signal may come before the worker listens, and end it there and then.
-        if code == 0 or (stopping and -code in STOP_SIGNALS):
+        if code == 0 or (stopping and code in _STOPPED_AT_START):
+            return
+        if code == exit_codes.WORK_LEFT:
+            log.info("the worker on GPU %s ended: %s", self._gpu, _in_words(code))
+            self.exit_code = code
             return
         if stopping or code in exit_codes.FINAL:
             log.error("the worker on GPU %s ended: %s", self._gpu, _in_words(code))
