@@ -147,11 +147,19 @@ def test_a_worker_that_was_stopped_with_work_left_by_others_is_not_started_again
     assert len(starts(tmp_path, "GPU-b")) == 1
 
 
+def test_a_worker_that_does_not_end_after_a_stop_signal_is_killed(start: Start) -> None:
+    supervisor, lines = start({"GPU-a": ["run(stops=2)"], "GPU-b": [RUN]}, KILL_SECONDS=0.5)
+    read_until(lines, "GPU-a ready", "GPU-b ready")
+    supervisor.send_signal(signal.SIGTERM)
+    assert "ERROR the worker on GPU 0: H200, 1 MiB (GPU-a) doesn't end: it is killed\n" in lines
+    assert supervisor.wait(timeout=60) == 75
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_worker_that_a_stop_signal_ends_before_it_listens_has_ended_well(
     start: Start, number: signal.Signals
 ) -> None:
-    deaf = "say('ready')\ntry: signal.pause()\nexcept KeyboardInterrupt: sys.exit(130)"
+    deaf = "try: say('ready'); signal.pause()\nexcept KeyboardInterrupt: sys.exit(130)"
     supervisor, lines = start({"GPU-a": [deaf]})
     read_until(lines, "GPU-a ready")
     supervisor.send_signal(number)
