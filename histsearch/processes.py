@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 _PR_SET_PDEATHSIG = 1
@@ -31,6 +33,20 @@ def end_at_once(code: int) -> NoReturn:
     Args:
         code: Its exit code.
     """
-    for child in multiprocessing.active_children():
-        child.kill()
-    os._exit(code)
+    try:
+        for child in multiprocessing.active_children():
+            child.kill()
+    finally:
+        os._exit(code)
+
+
+def ends_with_this_process() -> Callable[[int], None]:
+    """A data loader's ``worker_init_fn``: its processes end with this one, however it ends.
+
+    By themselves they look every five seconds, and never while they wait for a disk.
+    """
+    return partial(_end_loader_process, os.getpid())
+
+
+def _end_loader_process(parent: int, _place: int) -> None:
+    end_with_parent(parent)

@@ -24,7 +24,7 @@ from histsearch.cli import (
     worker,
 )
 from histsearch.cli.logs import show_warnings_plainly
-from histsearch.cli.output import echo
+from histsearch.cli.output import echo, echo_error
 from histsearch.exceptions import HistsearchError
 
 EXIT_CODE = 2
@@ -77,7 +77,5 @@ def main() -> None:
     try:
         app()
     except HistsearchError as error:
-        first, *more = error.lines
-        for line in (f"error: {first}", *more):
-            echo(line, err=True)
+        echo_error(error)
         sys.exit(EXIT_CODE)

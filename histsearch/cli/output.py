@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from histsearch.exceptions import HistsearchError
 from histsearch.plain_text import one_line, visible
 
 if TYPE_CHECKING:
@@ -21,6 +22,13 @@ _WIDEST = 1000
 def echo(line: str, *, err: bool = False) -> None:
     r"""Print one line; a line break within it is shown as ``\n``."""
     typer.echo(one_line(line), err=err)
+
+
+def echo_error(error: HistsearchError) -> None:
+    """Print what a user can mend to stderr."""
+    first, *more = error.lines
+    for line in (f"error: {first}", *more):
+        echo(line, err=True)
 
 
 def echo_data(document: str) -> None:

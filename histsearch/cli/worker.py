@@ -26,8 +26,10 @@ from histsearch.cli.options import (
     StorageOption,
     open_storage,
 )
-from histsearch.exceptions import DeviceError, HistsearchError
+from histsearch.cli.output import echo_error
+from histsearch.exceptions import DeviceError, HistsearchError, StorageError
 from histsearch.folders import checkpoint_location, data_folder
+from histsearch.processes import end_at_once
 
 if TYPE_CHECKING:
     from histsearch.workers.gpu import Gpu
@@ -103,8 +105,8 @@ def worker(
     """Pull trials from studies and train them, until stopped.
 
     Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 saves the trial where it stands, returns it to the queue and
-    ends the worker, within ten seconds. A GPU's worker that dies, or loses its GPU, is started
-    again.
+    ends the worker, within ten seconds; with exit code 75 if it left work behind, else with 0. A
+    GPU's worker that dies, or loses its GPU, is started again.
     """
     gpus = named_gpus(gpu, device)
     if share and not gpus:
@@ -126,7 +128,11 @@ def worker(
     )
     if gpus and _SUPERVISED_VARIABLE not in os.environ:
         sys.exit(_supervise(gpus, request))
-    sys.exit(_serve(gpus[0] if gpus else None, request))
+    code = _serve(gpus[0] if gpus else None, request)
+    logging.shutdown()
+    # A usual exit joins loader processes, which may wait for a disk, and lets CUDA clean up, which
+    # may hang after a fault.
+    end_at_once(code)
 
 
 @dataclass(frozen=True)
@@ -183,13 +189,13 @@ def _supervise(gpus: list["Gpu"], request: _Request) -> int:
 
 
 def _serve(gpu: "Gpu | None", request: _Request) -> int:
-    """Become the worker of one device: pin first, listen for signals, then import torch."""
+    """Become the worker of one device: listen for signals and pin first, then import torch."""
     from histsearch.workers import exit_codes
     from histsearch.workers.stop_request import StopRequest
 
-    device = pin(gpu)
     stop = StopRequest()
     stop.listen()
+    device = pin(gpu)
     name = f"{socket.gethostname()}-{f'gpu{gpu.index}' if gpu else 'cpu'}-{os.getpid()}"
     log_to_stderr(name, request.log_format)
     if gpu is not None:
@@ -200,8 +206,9 @@ def _serve(gpu: "Gpu | None", request: _Request) -> int:
         return _work(name, device, gpu, request, stop)
     except HistsearchError as error:
         if request.log_format == LogFormat.text:
-            raise
-        log.error("%s", error)  # where lines are read by a program, the last one is no other
+            echo_error(error)
+        else:
+            log.error("%s", error)  # where lines are read by a program, the last one is no other
         return exit_codes.USER_ERROR
 
 
@@ -248,5 +255,9 @@ def _work(name: str, device: str, gpu: "Gpu | None", request: _Request, stop: "S
         return exit_codes.LACK
     except DeviceFaultError as error:
         log.error("the device of this process is lost: %s", error)
-        os._exit(exit_codes.DEVICE_FAULT)  # what CUDA does at a usual exit may hang now
-    return 0
+        return exit_codes.DEVICE_FAULT
+    except StorageError as error:
+        if not stop():
+            raise
+        log.warning("stopped without the database: %s", error)
+    return stop.exit_code

@@ -13,6 +13,7 @@ from histsearch.data.batches import EvaluationImages
 from histsearch.data.image_set import ImageSet
 from histsearch.models.preprocessing import Preprocessing
 from histsearch.models.transforms import test_transform
+from histsearch.processes import ends_with_this_process
 from histsearch.retrieval.nmi import normalized_mutual_information
 from histsearch.retrieval.ranking import RankingQuality, ranking_quality
 from histsearch.retrieval.recall import recall_at_k
@@ -125,6 +126,7 @@ def _embed(
         num_workers=loader_processes,
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),
+        worker_init_fn=ends_with_this_process(),
     )
     embeddings = []
     for images_N3HW, _ in loader:

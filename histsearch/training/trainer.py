@@ -25,6 +25,7 @@ from histsearch.hist import HISTLoss
 from histsearch.models.backbones import preprocessing_of
 from histsearch.models.network import build_network
 from histsearch.models.transforms import train_transform
+from histsearch.processes import ends_with_this_process
 from histsearch.training.evaluation import embed_images
 from histsearch.training.hyperparameters import Hyperparameters
 from histsearch.training.state_check import UnfitStateError, check_form, check_optimizer
@@ -159,6 +160,7 @@ class Trainer:
             persistent_workers=loader_processes > 0,
             pin_memory=device.type == "cuda",
             generator=torch.Generator(),
+            worker_init_fn=ends_with_this_process(),
         )
 
     def _build_optimizer(self) -> Optimizer:

@@ -175,7 +175,8 @@ class Reporter:
             self._wait()
             self._try_once()
         self._try_once()
-        self._sign_off()
+        if not self.is_away:
+            self._sign_off()
 
     def _wait(self) -> None:
         """Wait for a report, or for the time of the next heartbeat or retry."""

@@ -26,6 +26,13 @@ LONGEST_PAUSE_SECONDS = 30.0
 MOST_FAILURES = 5
 FAILURE_WINDOW_SECONDS = 30 * 60.0
 
+# A worker ends itself sooner, unless code that lets no other thread of Python run is stuck.
+KILL_SECONDS = 9.0
+
+# A stop signal that comes before a worker listens ends it there and then, Ctrl-C perhaps by way of
+# an exception.
+_STOPPED_AT_START = (*(-number for number in STOP_SIGNALS), 128 + signal.SIGINT)
+
 
 def supervise(
     gpus: Sequence[Gpu],
@@ -35,10 +42,11 @@ def supervise(
     """Run ``histsearch worker --gpu UUID ARGUMENTS`` for each GPU until all have ended.
 
     A worker that fails is started again, as a new process and after a pause; one that ends with a
-    message for the user, or for a lack of something that its machine has too little of, is not. A
-    GPU whose worker fails again and again is taken out of service.
-    The other workers go on. Stop signals are handed on to the workers, and none is started after
-    one. If this process dies, its workers are told to stop.
+    message for the user, or for a lack of something that its machine has too little of, is not, nor
+    is one that was stopped with work left. A GPU whose worker fails again and again is taken out of
+    service. The other workers go on. Stop signals are handed on to the workers, and none is started
+    after one; workers that haven't ended nine seconds after the first are killed. If this process
+    dies, its workers are told to stop.
 
     Takes over the signals of this process; to be called from its main thread.
 
@@ -49,22 +57,36 @@ def supervise(
             line, which every user of the machine can read.
 
     Returns:
-        0 when every worker ended well, else the first exit code that says otherwise: 75 for a GPU
-        out of service.
+        75 if a worker was stopped with work left, else 0 when every worker ended well, else the
+        first exit code that says otherwise: 69 for a GPU out of service.
     """
     signals = _Signals()
     workers = [_GpuWorker(gpu, arguments(gpu), environment) for gpu in gpus]
     stopping = False
+    kill_at: float | None = None
     while True:
         for worker in workers:
             worker.look_after(stopping=stopping)
         if all(worker.has_ended for worker in workers):
-            return next((worker.exit_code for worker in workers if worker.exit_code), 0)
-        for number in signals.wait(_seconds_to_next_start(workers)):
+            return _exit_code_of([worker.exit_code for worker in workers])
+        if kill_at is not None and kill_at <= time.monotonic():
+            kill_at = None
+            for worker in workers:
+                worker.kill()
+        for number in signals.wait(_seconds_until([kill_at, *(one.next_start for one in workers)])):
             if number in STOP_SIGNALS:
+                if not stopping:
+                    kill_at = time.monotonic() + KILL_SECONDS
                 stopping = True
                 for worker in workers:
                     worker.send_signal(number)
+
+
+def _exit_code_of(codes: Sequence[int]) -> int:
+    """What the supervisor of workers that ended with these codes ends with."""
+    if exit_codes.WORK_LEFT in codes:
+        return exit_codes.WORK_LEFT
+    return next((code for code in codes if code), 0)
 
 
 class _Signals:
@@ -111,6 +133,7 @@ class _GpuWorker:
         self._arguments = arguments
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
+        self._killed = False
         self._pause = FIRST_PAUSE_SECONDS
         self._failures: list[_Failure] = []
 
@@ -123,6 +146,13 @@ class _GpuWorker:
         """Hand a signal on."""
         if self._process is not None:
             self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End a process that doesn't end after a stop signal."""
+        if self._process is not None:
+            log.error("the worker on GPU %s doesn't end: it is killed", self._gpu)
+            self._process.kill()
+            self._killed = True
 
     def look_after(self, *, stopping: bool) -> None:
         """Take note if the process has ended, and start one that is due unless ``stopping``."""
@@ -137,8 +167,11 @@ class _GpuWorker:
 
     def _judge(self, code: int, *, stopping: bool) -> None:
         """Say what follows from the end of a process: nothing, an exit code or a new start."""
-        # A stop signal may come before the worker listens, and end it there and then.
-        if code == 0 or (stopping and -code in STOP_SIGNALS):
+        if code == 0 or (stopping and code in _STOPPED_AT_START):
+            return
+        if code == exit_codes.WORK_LEFT or self._killed:
+            log.info("the worker on GPU %s ended: %s", self._gpu, _in_words(code))
+            self.exit_code = exit_codes.WORK_LEFT
             return
         if stopping or code in exit_codes.FINAL:
             log.error("the worker on GPU %s ended: %s", self._gpu, _in_words(code))
@@ -204,6 +237,7 @@ def _in_words(code: int) -> str:
     return exit_codes.in_words(code)
 
 
-def _seconds_to_next_start(workers: Iterable[_GpuWorker]) -> float | None:
-    due = [worker.next_start for worker in workers if worker.next_start is not None]
+def _seconds_until(times: Iterable[float | None]) -> float | None:
+    """Seconds until the first of some times of the monotonic clock; None if there is none."""
+    due = [one for one in times if one is not None]
     return max(0.0, min(due) - time.monotonic()) if due else None

@@ -50,7 +50,7 @@ from histsearch.workers.preparation import find_weights, load_images
 from histsearch.workers.progress_watch import ProgressWatch, Stall, WatchTimes
 from histsearch.workers.registry import Activity, Identity, grace_seconds, sign_on
 from histsearch.workers.reporter import Reporter
-from histsearch.workers.stop_request import StopRequest
+from histsearch.workers.stop_request import FAREWELL_SECONDS, StopRequest
 from histsearch.workers.suspension import AwakeClock
 from histsearch.workers.trial_run import Outcome, RunShortOfError, TrialRunner
 
@@ -60,7 +60,6 @@ IDLE_SECONDS = 2.0
 
 # After a stop signal a trial's last reports may take this long.
 _LAST_REPORTS_SECONDS = 2.5
-_HURRIED_SECONDS = 2.0
 
 
 def _short_of(lack: Lack, found: str) -> LackError:
@@ -193,6 +192,8 @@ class Worker:
         while not self._stop():
             try:
                 done = self._work_once()
+            except InterruptedRunError:  # before it had a trial
+                break
             except StorageError as error:
                 self._reporter.check()
                 log.warning("no work without the database: %s", error)
@@ -230,15 +231,19 @@ class Worker:
     def _run_one(self) -> bool:
         """Run the next trial of the study whose turn it is; False if there is none."""
         for study in self._open_studies():
+            # What an idle worker looks through again and again is mostly others' work.
+            self._stop.leaves_work = self._doubts is None
             with self._unless_deleted(study):
                 dataset = self._prepare(study)
                 if dataset is None:
                     continue
                 claimed = self._next_trial(study)
                 if claimed is not None:
+                    self._stop.leaves_work = True
                     self._turns[study.name] = max(self._turns.values(), default=0) + 1
                     self._execute(claimed, dataset)
                     return True
+        self._stop.leaves_work = False
         return False
 
     def _next_trial(self, study: Study) -> Claim | None:
@@ -282,7 +287,14 @@ class Worker:
         ]
 
     def _prepare(self, study: Study) -> Dataset | None:
-        """Load what the study needs before claiming, so that a lack of it costs no trial."""
+        """Load what the study needs before claiming, so that a lack of it costs no trial.
+
+        Returns:
+            Its images; None if the study was left to other workers.
+
+        Raises:
+            InterruptedRunError: a stop signal came meanwhile.
+        """
         space = study.definition.space
         try:
             study.definition.check_version(study.name)
@@ -295,9 +307,10 @@ class Worker:
         except HistsearchError as error:
             self._leave(study, error)
             return None
-        except BrokenProcessPool:  # the decoding processes were stopped along with this one
-            if not self._stop():
-                self._leave(study, _short_of(Lack.MEMORY, "a process that reads images was killed"))
+        except BrokenProcessPool as error:
+            if self._stop():  # the decoding processes were stopped along with this one
+                raise InterruptedRunError from error
+            self._leave(study, _short_of(Lack.MEMORY, "a process that reads images was killed"))
             return None
         except (MemoryError, OSError) as error:
             lack = find_lack(error)
@@ -305,6 +318,8 @@ class Worker:
                 raise
             self._leave(study, _short_of(lack, f"{type(error).__name__}: {error}"))
             return None
+        if self._stop():
+            raise InterruptedRunError
         study.note_left(self._settings.identity.host, None)
         self._tell_images(study, census)
         return dataset
@@ -322,6 +337,8 @@ class Worker:
     def _dataset(self, space: Space) -> Dataset:
         key = (space.dataset, space.on_bad_image)
         if key not in self._datasets:
+            self._doubts = None  # it isn't idle any more
+            self._stop.leaves_work = True
             self._reporter.show(Activity(f"reading {space.dataset}"))
             with self._watch.watching("reading images", begins_long=True):
                 self._datasets[key] = load_images(
@@ -376,7 +393,7 @@ class Worker:
         claimed = self._claimed
         if claimed is not None:
             self._reporter.report(claimed.give_back, ends_claim=True)
-            told = self._reporter.settle(_HURRIED_SECONDS)
+            told = self._reporter.settle(FAREWELL_SECONDS)
             self._log_end(
                 claimed,
                 "given back" if told else "untold",
@@ -432,6 +449,8 @@ class Worker:
         # Until then its state is kept, from which another attempt would come to the same outcome.
         if self._told(claimed, outcome.state.name.lower(), str(outcome)):
             self._runner.forget(claimed)
+            if self._stop():
+                self._stop.leaves_work = bool(self._open_studies())
 
     def _give_back(self, claimed: Claim, reason: str) -> None:
         self._reporter.report(claimed.give_back, ends_claim=True)
@@ -500,6 +519,7 @@ class Worker:
             outcome = "lost"
             text = "another worker has it now, or its study is gone: this copy is dropped"
             metrics.TAKEN_OVER.inc()
+        self._claimed = None  # freeing the run's loader processes may take seconds
         self._log_end(claimed, outcome, text)
         self._reporter.check()
         if outcome == "lost" and claimed.study.is_deleted:

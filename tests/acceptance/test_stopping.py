@@ -6,30 +6,67 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy.engine import URL
 
 from histsearch.database.storage import Storage
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
-from tests.acceptance.processes import Run, Start
-from tests.integration.database.outage import outage
+from histsearch.workers import exit_codes
+from tests.acceptance.processes import Run, Start, wait_until
+from tests.integration.database.outage import outage, silence
 
 TrainingWorker = tuple[subprocess.Popen[str], Iterator[str]]
 
 # What a scheduler leaves a job between its signals.
 STOP_SECONDS = 10.0
 
-STUCK = """
-import sys, time
+# Programs whose trial gets stuck in one way each; the last one's data loaders too.
+BATCH_FOR_HOURS = """
+import ctypes, os
 from histsearch.cli.main import main
 from histsearch.training.trainer import Trainer
 
+libc = ctypes.CDLL(None)
+mutex = ctypes.create_string_buffer(64)
+
 def batch_for_hours(*_):
-    print("stuck now", file=sys.stderr, flush=True)
-    time.sleep(3600)
+    os.write(2, b"stuck now\\n")
+    # Python's handler of a signal doesn't run within a call of native code.
+    libc.pthread_mutex_lock(mutex)
+    libc.pthread_mutex_lock(mutex)
 
 Trainer._train_batch = batch_for_hours
+main()
+"""
+STATE_FOR_HOURS = """
+import os, time
+from histsearch.cli.main import main
+from histsearch.training.run_checkpoint import RunCheckpoints
+
+def save_for_hours(*_):
+    os.write(2, b"stuck now\\n")
+    time.sleep(3600)
+
+RunCheckpoints.save = save_for_hours
+main()
+"""
+IMAGE_FOR_HOURS = """
+import os, tempfile
+from histsearch.cli import worker
+from histsearch.cli.main import main
+from histsearch.data.image_set import ImageSet
+
+pipe = os.path.join(tempfile.mkdtemp(dir={folder!r}), "pipe")
+os.mkfifo(pipe)
+
+def read_for_hours(*_):
+    os.write(2, b"stuck now\\n")
+    open(pipe, "rb")
+
+ImageSet.image = read_for_hours
+worker.usual_loader_processes = lambda _: 2
 main()
 """
 
@@ -61,6 +98,24 @@ def train(start: Start, *arguments: str) -> TrainingWorker:
     return worker, lines
 
 
+def stop(*workers: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> float:
+    """Seconds from a stop signal until none of the workers' processes is left."""
+    families = [psutil.Process(worker.pid) for worker in workers]
+    families += [child for one in families for child in one.children(recursive=True)]
+    signalled = time.monotonic()
+    for worker in workers:
+        worker.send_signal(number)
+    wait_until(lambda: not any(runs(process) for process in families), "the processes' end")
+    return time.monotonic() - signalled
+
+
+def runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 @pytest.mark.usefixtures("endless")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_a_stop_signal_saves_the_trial_and_returns_it(
@@ -68,11 +123,9 @@ def test_a_stop_signal_saves_the_trial_and_returns_it(
 ) -> None:
     worker, lines = train(start)
 
-    signalled = time.monotonic()
-    worker.send_signal(number)
+    assert stop(worker, number=number) < STOP_SECONDS
     log = "".join(lines)
-    assert worker.wait() == 0
-    assert time.monotonic() - signalled < STOP_SECONDS
+    assert worker.wait() == exit_codes.WORK_LEFT
     assert "#0  interrupted: back in the queue" in log
     assert "Traceback" not in log
     shown = json.loads(run("study", "show", "stripes", "--json").stdout)
@@ -81,8 +134,9 @@ def test_a_stop_signal_saves_the_trial_and_returns_it(
 
     again, lines = train_on(start, "--heartbeat", "0.2")
     assert f"resumed after epoch {last}" in next(line for line in lines if "resumed" in line)
+    again.send_signal(number)
     again.send_signal(signal.SIGTERM)
-    assert again.wait() == 0
+    assert again.wait() == exit_codes.WORK_LEFT
 
 
 def last_epoch(log: str) -> int:
@@ -96,25 +150,27 @@ def train_on(start: Start, *arguments: str) -> TrainingWorker:
     return worker, iter(worker.stdout.readline, "")
 
 
-@pytest.mark.usefixtures("endless")
-def test_a_worker_in_the_midst_of_a_batch_that_takes_too_long_ends_all_the_same(
-    run: Run, start: Start
+def test_workers_that_are_stuck_in_their_trials_end_in_time_with_all_their_processes(
+    run: Run, start: Start, stripes_file: Path, tmp_path: Path
 ) -> None:
-    """A process whose own thread is stuck, here because it was given a batch for hours."""
-    worker = start("worker", "--device", "cpu", program=STUCK)
-    assert worker.stdout is not None
-    lines = iter(worker.stdout.readline, "")
-    assert any("stuck now" in line for line in lines)
+    run("study", "create", str(stripes_file), "--trials", "3")
+    image_for_hours = IMAGE_FOR_HOURS.format(folder=str(tmp_path))
+    workers = [
+        start("worker", "--device", "cpu", program=program)
+        for program in (BATCH_FOR_HOURS, STATE_FOR_HOURS, image_for_hours)
+    ]
+    for worker in workers:
+        assert worker.stdout is not None
+        assert any("stuck now" in line for line in iter(worker.stdout.readline, ""))
 
-    signalled = time.monotonic()
-    worker.send_signal(signal.SIGTERM)
-    log = "".join(lines)
-    assert worker.wait() == 0
-    assert time.monotonic() - signalled < STOP_SECONDS
-    assert "still busy 7 s after the signal" in log
-    assert "#0  given back as it was last saved" in log
+    assert stop(*workers) < STOP_SECONDS
+    for worker in workers:
+        log, _ = worker.communicate()
+        assert worker.returncode == exit_codes.WORK_LEFT
+        assert "still busy 6.5 s after the signal" in log
+        assert "  given back as it was last saved" in log
     shown = json.loads(run("study", "show", "stripes", "--json").stdout)
-    assert shown["trials"] == {"WAITING": 1}
+    assert shown["trials"] == {"WAITING": 3}
 
 
 def test_an_idle_worker_stops_at_once(start: Start) -> None:
@@ -137,7 +193,7 @@ def test_training_goes_on_while_the_database_is_away(
     assert any("the database is back" in line for line in lines)
     worker.send_signal(signal.SIGTERM)
     log = "".join(lines)
-    assert worker.wait() == 0
+    assert worker.wait() == exit_codes.WORK_LEFT
     assert "Traceback" not in log
     (trial,) = find_study(storage, "stripes").trials()
     assert list(trial.intermediate_values) == list(range(1, len(trial.intermediate_values) + 1))
@@ -160,7 +216,7 @@ def test_out_of_patience_with_the_database_the_worker_saves_its_trial_and_stops(
     again, lines = train_on(start, "--heartbeat", "0.2")
     assert f"resumed after epoch {last}" in next(line for line in lines if "resumed" in line)
     again.send_signal(signal.SIGTERM)
-    assert again.wait() == 0
+    assert again.wait() == exit_codes.WORK_LEFT
 
 
 @pytest.mark.usefixtures("endless")
@@ -168,12 +224,21 @@ def test_a_stop_while_the_database_is_away_takes_no_longer(start: Start, databas
     worker, lines = train(start)
     with outage(database):
         assert any("the database is away" in line for line in lines)
-        signalled = time.monotonic()
-        worker.send_signal(signal.SIGTERM)
+        assert stop(worker) < STOP_SECONDS
         log = "".join(lines)
-        assert worker.wait() == 0
-        assert time.monotonic() - signalled < STOP_SECONDS
-    # By its own thread, or on a slow machine by the one that steps in after 7 s.
+        assert worker.wait() == exit_codes.WORK_LEFT
+    # By its own thread, or on a slow machine by the one that steps in after 6.5 s.
+    assert "the database can't be told now" in log
+
+
+@pytest.mark.usefixtures("endless")
+def test_a_stop_while_the_database_says_nothing_takes_no_longer(start: Start) -> None:
+    worker, lines = train(start, "--heartbeat", "0.2")
+    with silence():
+        assert any("epoch " in line for line in lines)
+        assert stop(worker) < STOP_SECONDS
+        log = "".join(lines)
+        assert worker.wait() == exit_codes.WORK_LEFT
     assert "the database can't be told now" in log
 
 
@@ -207,7 +272,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_goes_on_from_the_last_epoch(
     status = json.loads(run("status", "--json").stdout)
     assert status["studies"][0]["retries"] == 1
     again.send_signal(signal.SIGTERM)
-    assert again.wait() == 0
+    assert again.wait() == exit_codes.WORK_LEFT
 
 
 @pytest.mark.usefixtures("endless")
@@ -225,7 +290,7 @@ def test_the_time_for_which_a_worker_was_suspended_is_not_charged(
     assert any(re.search(r"suspended for [34] s: not charged", line) for line in lines)
     assert any("epoch " in line for line in lines)
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait() == 0
+    assert worker.wait() == exit_codes.WORK_LEFT
     most = time.monotonic() - began - SUSPENDED_SECONDS + 1
     (trial,) = find_study(storage, "stripes").trials()
     assert sum(trial.user_attrs[trial_record.EPOCH_SECONDS]) < trial.user_attrs["seconds"] < most

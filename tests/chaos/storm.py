@@ -16,7 +16,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import psutil
 import sqlalchemy
 import torch
 from optuna.trial import FrozenTrial, TrialState
@@ -24,7 +23,6 @@ from sqlalchemy.engine import URL
 
 from histsearch.data.dataset import load_dataset
 from histsearch.database.embedded_postgres import server
-from histsearch.database.embedded_postgres.account import database_folder
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts
 from histsearch.search.space import Space, load_space
@@ -37,6 +35,7 @@ from histsearch.workers import exit_codes
 from histsearch.workers.preparation import run_settings, split_images
 from histsearch.workers.provenance import COMMIT_VARIABLE
 from tests.chaos.creations import Creations
+from tests.integration.database.outage import silence
 
 _GLANCE_SECONDS = 0.1
 _LOST = (Ending.LOST, Ending.LOST_EARLY, Ending.STALLED)
@@ -379,18 +378,8 @@ class Storm:
         return True
 
     def _freeze(self) -> bool:
-        postmasters = [
-            process
-            for process in psutil.process_iter(["name", "cmdline"])
-            if str(database_folder()) in (process.info["cmdline"] or [])
-        ]
-        family = [one for process in postmasters for one in (process, *process.children())]
-        assert family
-        for one in family:
-            one.suspend()
-        time.sleep(self.weather.freeze)
-        for one in family:
-            one.resume()
+        with silence():
+            time.sleep(self.weather.freeze)
         self.damage.freezes += 1
         return True
 

@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
 import sqlalchemy
 from sqlalchemy.engine import URL
+
+from histsearch.database.embedded_postgres.account import database_folder
 
 
 @contextmanager
@@ -27,3 +30,23 @@ def outage(database: URL) -> Iterator[None]:
         finally:
             connection.execute(sqlalchemy.text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
     engine.dispose()
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """For the time of the block the embedded server holds its connections and says nothing."""
+    folder = str(database_folder())
+    server = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if folder in (process.info["cmdline"] or [])
+    ]
+    family = [one for process in server for one in (process, *process.children())]
+    assert family
+    for one in family:
+        one.suspend()
+    try:
+        yield
+    finally:
+        for one in family:
+            one.resume()

@@ -9,11 +9,12 @@ import pytest
 
 # What a stand-in does when it is started: the first of its plan at its first start and so on.
 WELL = "sys.exit(0)"
-FAULT = "sys.exit(75)"
+FAULT = "sys.exit(69)"
 CRASH = "sys.exit(1)"
 STALL = "sys.exit(74)"
 USER_ERROR = "sys.exit(2)"
 LACK = "sys.exit(71)"
+WORK_LEFT = "sys.exit(75)"
 KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
 RUN = "run(stops=1)"
 
@@ -124,11 +125,44 @@ def test_every_stop_signal_is_handed_on_to_every_worker(start: Start) -> None:
     assert supervisor.wait(timeout=60) == 0
 
 
-def test_a_worker_that_a_stop_signal_ends_before_it_listens_has_ended_well(start: Start) -> None:
-    deaf = "say('ready'); signal.pause()"
+def test_a_stop_that_leaves_work_on_any_gpu_shows_in_the_exit_code(
+    start: Start, tmp_path: Path
+) -> None:
+    supervisor, lines = start({"GPU-a": [RUN], "GPU-b": [f"{RUN}; {WORK_LEFT}"]})
+    read_until(lines, "GPU-a ready", "GPU-b ready")
+    supervisor.send_signal(signal.SIGTERM)
+    read_until(lines, "GPU-a stop 1", "GPU-b stop 1")
+    assert list(lines) == []
+    assert supervisor.wait(timeout=60) == 75
+    assert len(starts(tmp_path, "GPU-b")) == 1
+
+
+def test_a_worker_that_was_stopped_with_work_left_by_others_is_not_started_again(
+    start: Start, tmp_path: Path
+) -> None:
+    supervisor, lines = start({"GPU-a": [USER_ERROR], "GPU-b": [WORK_LEFT], "GPU-c": [WELL]})
+    (line,) = lines
+    assert "GPU-a" in line
+    assert supervisor.wait(timeout=60) == 75
+    assert len(starts(tmp_path, "GPU-b")) == 1
+
+
+def test_a_worker_that_does_not_end_after_a_stop_signal_is_killed(start: Start) -> None:
+    supervisor, lines = start({"GPU-a": ["run(stops=2)"], "GPU-b": [RUN]}, KILL_SECONDS=0.5)
+    read_until(lines, "GPU-a ready", "GPU-b ready")
+    supervisor.send_signal(signal.SIGTERM)
+    assert "ERROR the worker on GPU 0: H200, 1 MiB (GPU-a) doesn't end: it is killed\n" in lines
+    assert supervisor.wait(timeout=60) == 75
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_a_stop_signal_ends_before_it_listens_has_ended_well(
+    start: Start, number: signal.Signals
+) -> None:
+    deaf = "try: say('ready'); signal.pause()\nexcept KeyboardInterrupt: sys.exit(130)"
     supervisor, lines = start({"GPU-a": [deaf]})
     read_until(lines, "GPU-a ready")
-    supervisor.send_signal(signal.SIGTERM)
+    supervisor.send_signal(number)
     assert list(lines) == []
     assert supervisor.wait(timeout=60) == 0
 
@@ -169,7 +203,7 @@ def test_a_gpu_whose_worker_fails_again_and_again_is_out_of_service(
     supervisor.send_signal(signal.SIGTERM)
     read_until(lines, "GPU-b stop 1")
     assert list(lines) == []
-    assert supervisor.wait(timeout=60) == 75
+    assert supervisor.wait(timeout=60) == 69
     assert len(starts(tmp_path, "GPU-a")) == 5
     assert len(starts(tmp_path, "GPU-b")) == 1
 
@@ -183,7 +217,7 @@ def test_what_failed_every_time_says_what_to_look_at(
 ) -> None:
     supervisor, lines = start({"GPU-a": [failure]})
     assert f"; look at {cause}" in list(lines)[-1]
-    assert supervisor.wait(timeout=60) == 75
+    assert supervisor.wait(timeout=60) == 69
 
 
 def test_failures_longer_ago_than_the_window_do_not_count(start: Start) -> None:
@@ -223,7 +257,7 @@ def test_a_stop_signal_ends_the_pause_before_a_new_start(start: Start, tmp_path:
     assert len(starts(tmp_path, "GPU-a")) == 1
 
 
-@pytest.mark.parametrize(("failure", "code"), [(FAULT, 75), (CRASH, 1), (KILLED, 137)])
+@pytest.mark.parametrize(("failure", "code"), [(FAULT, 69), (CRASH, 1), (KILLED, 137)])
 def test_a_worker_that_fails_after_a_stop_signal_shows_in_the_exit_code(
     start: Start, tmp_path: Path, failure: str, code: int
 ) -> None:

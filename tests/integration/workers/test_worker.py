@@ -36,6 +36,7 @@ from histsearch.studies.queue import claim
 from histsearch.studies.study import DEFINITION, LEFT_BY, Study
 from histsearch.training import checkpoint_store
 from histsearch.training.trainer import Trainer
+from histsearch.workers import exit_codes, worker
 from histsearch.workers.registry import Identity
 from histsearch.workers.stop_request import StopRequest
 from histsearch.workers.worker import DeviceFaultError, Worker, WorkerSettings
@@ -450,6 +451,52 @@ def test_an_idle_worker_picks_up_new_work_until_stopped(
     monkeypatch.setattr(stop, "wait", create_work_then_stop)
     Worker(storage, settings(data_dir, drain=False), stop).run()
     assert storage.optuna.get_n_trials(1, TrialState.COMPLETE) == 1
+    assert stop.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("step", "trials", "left", "code"),
+    [
+        ((worker, "load_images"), 1, [TrialState.WAITING], exit_codes.WORK_LEFT),
+        ((worker, "claim"), 1, [TrialState.WAITING], exit_codes.WORK_LEFT),
+        ((Claim, "tell"), 1, [TrialState.COMPLETE], 0),
+        ((Claim, "tell"), 2, [TrialState.COMPLETE, TrialState.WAITING], exit_codes.WORK_LEFT),
+    ],
+)
+def test_a_stop_leaves_work_where_a_trial_was_running_or_about_to(
+    storage: Storage,
+    stripes: dict[str, Any],
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: tuple[object, str],
+    trials: int,
+    left: list[TrialState],
+    code: int,
+) -> None:
+    study = create(storage, stripes, trials=trials, epochs=1)
+    for tau in (8, 16)[:trials]:
+        study.enqueue({"tau": tau})
+    stop = StopRequest()
+    do = getattr(*step)
+
+    def stop_then_do(*arguments: Any, **options: Any) -> Any:
+        stop._requested = True
+        return do(*arguments, **options)
+
+    monkeypatch.setattr(*step, stop_then_do)
+    Worker(storage, settings(data_dir), stop).run()
+    assert [trial.state for trial in study.trials()] == left
+    assert stop.exit_code == code
+
+
+def test_a_worker_that_has_drained_leaves_no_work_whatever_signal_comes_then(
+    storage: Storage, stripes: dict[str, Any], data_dir: Path
+) -> None:
+    create(storage, stripes, trials=1, epochs=1)
+    stop = StopRequest()
+    Worker(storage, settings(data_dir), stop).run()
+    stop._requested = True
+    assert stop.exit_code == 0
 
 
 def test_a_study_says_which_worker_left_it_and_why_until_that_one_serves_it(
