@@ -123,10 +123,12 @@ def test_a_fork_does_not_free_the_gpu(hold: Hold) -> None:
     assert not has_it(hold())
 
 
-def test_every_user_can_use_the_file_whatever_the_umask(hold: Hold, tmp_path: Path) -> None:
+def test_every_user_can_use_the_file_and_none_write_to_it_whatever_the_umask(
+    hold: Hold, tmp_path: Path
+) -> None:
     assert has_it(hold(preparation="os.umask(0o077)", afterwards="assert os.umask(0) == 0o077"))
     (file,) = tmp_path.iterdir()
-    assert stat.S_IMODE(file.stat().st_mode) == 0o666
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can act as two users")
