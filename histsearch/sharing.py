@@ -1,7 +1,8 @@
 """Files that several users share: with which rights they are made, and whose they are.
 
-A folder that its group may write to is shared. What is made in it belongs to the folder's group,
-with the rights that the umask leaves. Anywhere else histsearch's own files are their user's alone.
+A folder that its group may write to is shared, and so is what lies in it. What is made there
+belongs to the folder's group, with the rights that the umask leaves. Anywhere else histsearch's own
+files are their user's alone.
 """
 
 import errno
@@ -14,14 +15,22 @@ from pathlib import Path
 
 
 def is_shared(folder: Path) -> bool:
-    """Whether a folder's group may write to it; one for everybody's temporary files isn't shared.
+    """Whether a group may write to a folder or to one above it, with none between closed to it.
 
-    Raises:
-        OSError: It can't be looked at.
+    A folder for everybody's temporary files is no group's, nor is one that can't be looked at.
     """
-    mode = folder.stat().st_mode
-    is_temporary = mode & stat.S_ISVTX and mode & stat.S_IWOTH
-    return bool(mode & stat.S_IWGRP and not is_temporary)
+    real = folder.resolve()
+    for part in (real, *real.parents):
+        try:
+            mode = part.stat().st_mode
+        except OSError:
+            return False
+        is_temporary = mode & stat.S_ISVTX and mode & stat.S_IWOTH
+        if mode & stat.S_IWGRP and not is_temporary:
+            return True
+        if not mode & stat.S_IRWXG:
+            return False
+    return False
 
 
 def give_to_group(made: Path | int, folder: Path) -> None:

@@ -215,8 +215,8 @@ class RunCheckpoints:
         """Remove the checkpoints of a run that has ended; what can't be removed is logged."""
         denied = self._remove(range(1, self._attempt + 1))
         if denied:
-            more = f" So can't {len(denied) - 1} more of {self._run}." if len(denied) > 1 else ""
-            log.warning("%s%s", denied[0], more)
+            others = f" The same holds for others of {self._run}." if len(denied) > 1 else ""
+            log.warning("%s%s", denied[0], others)
 
     def _remove(self, attempts: Iterable[int]) -> list[CheckpointDeniedError]:
         """Remove the checkpoints of attempts, except for those that other users keep."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.privileges import ALICE, BOB, needs_root
+
 # Holds the GPU that it is told to, and says so or why not; ends when its input does.
 HOLDER = """
 import os, sys
@@ -131,7 +133,7 @@ def test_every_user_can_use_the_file_and_none_write_to_it_whatever_the_umask(
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can act as two users")
+@needs_root
 def test_users_exclude_one_another(hold: Hold, tmp_path: Path) -> None:
     # Pytest's folders above this one are closed to others: a user is changed within it.
     tmp_path.chmod(0o1777)
@@ -153,3 +155,23 @@ def test_a_link_in_the_place_of_the_file_is_refused(hold: Hold, tmp_path: Path) 
     link.symlink_to(target)
     assert f"can't be used (Too many levels of symbolic links: {link})" in refusal(hold())
     assert not target.exists()
+
+
+def test_a_pipe_in_the_place_of_the_file_keeps_nobody_waiting(hold: Hold, tmp_path: Path) -> None:
+    pipe = tmp_path / "histsearch-GPU-a.lock"
+    os.mkfifo(pipe)
+    assert f"can't be used (It is no plain file: {pipe}); remove that file" in refusal(hold())
+
+
+@needs_root
+def test_a_file_that_another_user_closes_is_named(hold: Hold, tmp_path: Path) -> None:
+    file = tmp_path / "histsearch-GPU-a.lock"
+    file.touch(0o600)
+    os.chown(file, ALICE, ALICE)
+    tmp_path.chmod(0o1777)
+    elsewhere = f"os.chdir({str(tmp_path)!r}); import tempfile; tempfile.tempdir = '.'"
+    told = refusal(hold(preparation=f"{elsewhere}; os.setgroups([]); os.setuid({BOB})"))
+    assert told.endswith(
+        "(Permission denied: histsearch-GPU-a.lock); let user "
+        f"{ALICE}, who made it, remove that file\n"
+    )
