@@ -11,6 +11,8 @@ from histsearch.exceptions import DeviceError
 from histsearch.sharing import user_name
 from histsearch.workers.gpu import Gpu
 
+_COMMON_FOLDER = Path("/tmp")  # noqa: S108 - what may lie there is looked at, never written to
+
 
 def hold_gpu(gpu: Gpu, *, share: bool) -> None:
     """Hold ``gpu`` until this process ends, however it ends.
@@ -22,7 +24,7 @@ def hold_gpu(gpu: Gpu, *, share: bool) -> None:
     Raises:
         DeviceError: another worker of this machine holds the GPU, or the lock's file can't be used.
     """
-    path = Path(tempfile.gettempdir()) / f"histsearch-{gpu.uuid}.lock"
+    path = _folder() / f"histsearch-{gpu.uuid}.lock"
     try:
         lock = os.fdopen(_open(path), "rb", buffering=0)
         # flock and not lockf: systemd-tmpfiles leaves a file alone that is locked so.
@@ -41,14 +43,19 @@ def hold_gpu(gpu: Gpu, *, share: bool) -> None:
     os.register_at_fork(after_in_child=lock.close)
 
 
+def _folder() -> Path:
+    """The temporary folder of all users; in a user's own (TMPDIR) others wouldn't see the lock."""
+    if os.access(_COMMON_FOLDER, os.W_OK | os.X_OK):
+        return _COMMON_FOLDER
+    return Path(tempfile.gettempdir())
+
+
 def _remedy(path: Path) -> str:
     """Who can do what about a file that is no lock for this user."""
     try:
         owner = path.lstat().st_uid
     except OSError:
-        return (
-            "let that folder be written to, or set TMPDIR to one that all users of this GPU share"
-        )
+        return f"let users write to {path.parent}"
     if owner == os.geteuid():
         return "remove that file"
     return f"let {user_name(owner)}, who made it, remove that file"
