@@ -52,12 +52,28 @@ class DeviceError(HistsearchError):
     """The requested GPU doesn't exist or can't be used."""
 
 
+class FolderError(HistsearchError):
+    """The folder of histsearch's own files can't be used."""
+
+
 class ExportError(HistsearchError):
     """A model can't be exported, or an exported file doesn't give the model's embeddings."""
 
 
 class CheckpointError(HistsearchError):
     """The place for checkpoints can't be used, or one of them can't be read or written."""
+
+
+class CheckpointDeniedError(CheckpointError):
+    """A checkpoint lies where another user doesn't let this one read, write or remove it.
+
+    Attributes:
+        owner: Name of that user.
+    """
+
+    def __init__(self, message: str, owner: str) -> None:
+        super().__init__(message)
+        self.owner = owner
 
 
 class StoreFullError(CheckpointError):

@@ -6,16 +6,60 @@ from pathlib import Path, PurePath
 
 import platformdirs
 
+from histsearch.exceptions import FolderError
+from histsearch.sharing import make_folder, nearest, user_name
+
 HOME_VARIABLE = "HISTSEARCH_HOME"
 DATA_VARIABLE = "HISTSEARCH_DATA"
 CHECKPOINTS_VARIABLE = "HISTSEARCH_CHECKPOINTS"
 
 
+_ROOT = 0
+_NOBODY = 65534  # whoever has no name in a container, or on a network file system
+
+
 def home() -> Path:
-    """The folder of histsearch's own files: ``HISTSEARCH_HOME``, or the user's data folder."""
+    """The folder of histsearch's own files: ``HISTSEARCH_HOME``, or the user's data folder.
+
+    Raises:
+        FolderError: It lies in the home folder of another user than root, who runs this process.
+    """
     configured = os.environ.get(HOME_VARIABLE)
-    folder = Path(configured) if configured else platformdirs.user_data_path("histsearch")
-    return folder.expanduser().resolve()
+    if configured:
+        return Path(configured).expanduser().resolve()
+    _refuse_home_of_another()
+    return platformdirs.user_data_path("histsearch").expanduser().resolve()
+
+
+def make_home() -> None:
+    """Make the folder of histsearch's own files, where it doesn't exist.
+
+    It is for this user alone, unless ``HISTSEARCH_HOME`` places it in a shared folder.
+
+    Raises:
+        OSError: It can't be made.
+        FolderError: It lies in the home folder of another user than root, who runs this process.
+    """
+    folder = home()
+    if os.environ.get(HOME_VARIABLE):
+        make_folder(folder, private=True)
+    elif not folder.is_dir():
+        make_folder(folder.parent, private=True)
+        folder.mkdir(0o700, exist_ok=True)
+
+
+def _refuse_home_of_another() -> None:
+    """Refuse what sudo may bring about, and no file system refuses to root."""
+    if os.geteuid() != _ROOT:
+        return
+    folder = Path(os.environ.get("XDG_DATA_HOME") or Path.home())
+    owner = nearest(folder).stat().st_uid
+    if owner not in (_ROOT, _NOBODY):
+        name = user_name(owner)
+        raise FolderError(
+            f"found root with {folder} for its home folder, which is {name}'s; histsearch writes "
+            f"nothing there: run it as {name}, with sudo -H, or set {HOME_VARIABLE}"
+        )
 
 
 def data_folder(option: Path | None = None) -> Path:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from histsearch.cli.denied import megabytes, warn_of_staying, warn_of_unlisted
 from histsearch.cli.options import CheckpointsOption, DataOption, StorageOption, open_storage
 from histsearch.cli.output import echo, print_table, table
 from histsearch.exceptions import CheckpointError, DataError
-from histsearch.folders import DATA_VARIABLE, checkpoint_location, data_folder
+from histsearch.folders import DATA_VARIABLE, checkpoint_location, data_folder, make_home
 from histsearch.wording import counted
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def prepare(
     layouts = missing_pieces(name, folder)
     if layouts:
         archives = archive or find_archives(layouts, folder)
+        if not _is_named(data):
+            make_home()
         echo(f"unpacking {', '.join(str(path) for path in archives)} into {folder}")
         put_in_place(layouts, archives, folder)
     elif archive:
@@ -93,7 +96,7 @@ def list_(data: DataOption = None) -> None:
 
     folder = data_folder(data)
     if not folder.is_dir():
-        _tell_no_folder(folder, named=bool(data or os.environ.get(DATA_VARIABLE)))
+        _tell_no_folder(folder, named=_is_named(data))
     entries = take_inventory(folder)
     width = max(len(entry.name) for entry in entries)
     for entry in entries:
@@ -103,6 +106,11 @@ def list_(data: DataOption = None) -> None:
             echo(f"{'':<{width}}  {fault}")
         for warning in entry.warnings:
             echo(f"{'':<{width}}  warning: {warning}")
+
+
+def _is_named(data: Path | None) -> bool:
+    """Whether the user says which the data folder is."""
+    return bool(data or os.environ.get(DATA_VARIABLE))
 
 
 def _tell_no_folder(folder: Path, *, named: bool) -> None:
@@ -155,14 +163,24 @@ def states(
             f"There is no folder {location}: give the one of the checkpoints with --checkpoints"
         )
     store = open_checkpoint_store(location)
-    stocks = take_stock(open_storage(storage), store)
+    stocks = take_stock(open_storage(storage), store, on_denied=warn_of_unlisted)
     if not stocks:
         echo(f"no states and no models in {location}")
         return
     _print_stocks(stocks)
-    if clean:
-        remove_left_over(store, stocks)
-    for line in _remarks(stocks, location, cleaned=clean):
+    left_over = [saved for stock in stocks for saved in stock.left_over]
+    if left_over and clean:
+        denied = remove_left_over(store, stocks)
+        warn_of_staying(denied)
+        staying = {one.saved for one in denied}
+        removed = [saved for saved in left_over if saved not in staying]
+        echo(f"removed what was left over, {megabytes(removed)}")
+    elif left_over:
+        echo(
+            f"{megabytes(left_over)} are left over, of finished trials and deleted studies: "
+            "histsearch data states --clean removes them"
+        )
+    for line in _remarks(stocks, location):
         echo(line)
 
 
@@ -175,24 +193,16 @@ def _print_stocks(stocks: "Sequence[Stock]") -> None:
             _trials(stock.states),
             _trials(stock.left_over),
             str(len(stock.models)),
-            _megabytes([*stock.states, *stock.left_over, *stock.models]),
+            megabytes([*stock.states, *stock.left_over, *stock.models]),
         )
         for stock in stocks
     ]
     print_table(table(_STOCK_COLUMNS, rows))
 
 
-def _remarks(stocks: "Sequence[Stock]", location: str, *, cleaned: bool) -> Iterator[str]:
+def _remarks(stocks: "Sequence[Stock]", location: str) -> Iterator[str]:
     from histsearch.studies.saved_states import Owner
 
-    left_over = [saved for stock in stocks for saved in stock.left_over]
-    if left_over and cleaned:
-        yield f"removed what was left over, {_megabytes(left_over)}"
-    elif left_over:
-        yield (
-            f"{_megabytes(left_over)} are left over, of finished trials and deleted studies: "
-            "histsearch data states --clean removes them"
-        )
     if any(stock.models and stock.owner == Owner.DELETED for stock in stocks):
         yield f"models of deleted studies stay; remove their folders in {location} yourself"
     if any(stock.owner in (Owner.ELSEWHERE, Owner.UNKNOWN) for stock in stocks):
@@ -201,10 +211,6 @@ def _remarks(stocks: "Sequence[Stock]", location: str, *, cleaned: bool) -> Iter
 
 def _trials(saved: "Sequence[Saved]") -> str:
     return counted(len({one.trial for one in saved}), "trial")
-
-
-def _megabytes(saved: "Sequence[Saved]") -> str:
-    return f"{sum(one.content.size for one in saved) / 1e6:.1f} MB"
 
 
 def _print_sizes(sizes: Mapping[str, "Size"]) -> None:

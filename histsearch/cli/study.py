@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from histsearch.cli.denied import warn_of_staying, warn_of_unlisted
 from histsearch.cli.options import (
     CheckpointsOption,
     StorageOption,
@@ -427,7 +428,8 @@ def _remove_states(storage: "Storage", name: str, location: str) -> None:
     from histsearch.training.checkpoint_store import open_checkpoint_store
 
     store = open_checkpoint_store(location)
-    deleted = [one for one in take_stock(storage, store, name) if one.owner == Owner.DELETED]
-    remove_left_over(store, deleted)
+    stocks = take_stock(storage, store, name, warn_of_unlisted)
+    deleted = [stock for stock in stocks if stock.owner == Owner.DELETED]
+    warn_of_staying(remove_left_over(store, deleted))
     if any(stock.models for stock in deleted):
         echo(f"its models stay in {location}")

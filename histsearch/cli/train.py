@@ -18,6 +18,7 @@ from histsearch.cli.options import DataOption, WeightsOption, assignments
 from histsearch.cli.output import echo
 from histsearch.exceptions import WeightsError
 from histsearch.folders import data_folder
+from histsearch.sharing import make_folder
 
 
 def train(
@@ -99,6 +100,6 @@ def train(
 def _make_folder_of(file: Path) -> None:
     """Find out before the training whether its result can be saved."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
     except OSError as error:
         raise WeightsError(f"can't save {file} ({error.strerror}); give another --out") from error

@@ -59,9 +59,11 @@ def _unpack_tar(archive: Path, folder: Path) -> None:
         if member.issym():
             raise _unsafe(archive, member.name, "it is a symbolic link")
         try:
-            return tarfile.data_filter(member, destination)
+            safe = tarfile.data_filter(member, destination)
         except tarfile.FilterError as error:
             raise _unsafe(archive, member.name, str(error)) from error
+        # Who may read what is unpacked is the umask's to say, as with a zip archive.
+        return safe.replace(mode=None, deep=False)  # type: ignore[arg-type]
 
     with tarfile.open(archive) as opened:
         opened.extractall(folder, filter=checked)  # noqa: S202 - checked by the filter

@@ -9,6 +9,7 @@ from pathlib import Path
 from histsearch.data.archives import is_archive, unpack
 from histsearch.data.file_system import FOLDER, PLAIN_FILE, entries, holds, kind_at
 from histsearch.exceptions import DataError
+from histsearch.sharing import make_folder
 
 ARCHIVES_FOLDER = "archives"
 """Subfolder of the data folder where archives are looked for, besides the data folder itself."""
@@ -181,13 +182,13 @@ def put_in_place(
     for piece in (piece for pieces in layouts for piece in pieces):
         _check_destination(piece, data_dir / piece.destination)
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(data_dir)
         with tempfile.TemporaryDirectory(prefix=".prepare-", dir=data_dir) as temporary:
             for archive in dict.fromkeys(archives):
                 _stage(archive, Path(temporary, archive.name))
             for piece, path in _locate(layouts, Path(temporary)):
                 destination = data_dir / piece.destination
-                destination.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(destination.parent)
                 path.rename(destination)
     except OSError as error:
         raise DataError(

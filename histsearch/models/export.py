@@ -22,6 +22,7 @@ from histsearch.models.checkpoint import Checkpoint
 from histsearch.models.description import description_path
 from histsearch.models.file_writing import write_whole
 from histsearch.models.network import EmbeddingNetwork
+from histsearch.sharing import make_folder
 from histsearch.wording import shortened
 
 SUFFIXES = {"safetensors": ".safetensors", "onnx": ".onnx", "torchscript": ".pt"}
@@ -101,7 +102,7 @@ def export_network(
     samples_N3HW = torch.zeros(1, 3, side, side) if samples_N3HW is None else samples_N3HW
     model = _convert(checkpoint, file_format, samples_N3HW)
     try:
-        model_path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(model_path.parent)
         write_whole(model_path, model)
         write_whole(beside, _describe(checkpoint, file_format, model))
     except OSError as error:

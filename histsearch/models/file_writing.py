@@ -1,43 +1,44 @@
 """Writing files that are complete or not there."""
 
-import errno
 import glob
 import os
+import secrets
 from pathlib import Path
 
+from histsearch.sharing import give_to_group, is_shared, sync_folder
 
-def write_whole(path: Path, content: bytes) -> None:
+# Of others' making, a link or a file in a shared folder, is nothing written to.
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write a file by way of a temporary one beside it, so that nobody reads half of it.
 
     A file of that name is replaced at once; when writing fails, it stays as it was. A file that
     was written survives a loss of power.
 
+    Args:
+        path: The file.
+        content: What it is to hold.
+        private: For this user alone, unless the folder is shared (`histsearch.sharing`).
+
     Raises:
         OSError: The folder doesn't exist, can't be written to or is full.
     """
-    temporary = path.with_name(f"{_temporary_prefix(path)}{os.getpid()}")
+    temporary = path.with_name(f"{_temporary_prefix(path)}{secrets.token_hex(8)}")
+    shared = is_shared(path.parent)
+    descriptor = os.open(temporary, _NEW_FILE, 0o600 if private and not shared else 0o666)
     try:
-        with temporary.open("wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
+            if shared:
+                give_to_group(descriptor, path.parent)
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(descriptor)
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, where they don't exist; they survive a loss of power.
-
-    Raises:
-        OSError: A file is in the way, or a folder can't be written to.
-    """
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
 
 
 def remove_whole(path: Path) -> None:
@@ -55,16 +56,3 @@ def remove_whole(path: Path) -> None:
 
 def _temporary_prefix(path: Path) -> str:
     return f".{path.name}."
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some network file systems can't do this for a folder; there is nothing more to be done.
-        if error.errno not in (errno.EINVAL, errno.EBADF):
-            raise
-    finally:
-        os.close(descriptor)

@@ -10,12 +10,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
+from histsearch.models.file_writing import write_whole
 from histsearch.reports.cost import Cost, cost
 from histsearch.reports.images import study_warnings
 from histsearch.reports.markdown import render
 from histsearch.reports.published import published_rows, published_source
 from histsearch.reports.report import BestTrial, Gain, Report, Retrained
 from histsearch.reports.statistics import difference, estimate
+from histsearch.sharing import make_folder
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
 from histsearch.studies.checkpoints import retrained_models
@@ -81,12 +83,16 @@ def build_report(storage: Storage, name: str) -> Report:
 
 
 def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
-    """Write ``report.json`` and ``report.md`` into ``folder``, creating it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write ``report.json`` and ``report.md`` into ``folder``, creating it.
+
+    Raises:
+        OSError: the folder can't be written to.
+    """
+    make_folder(folder)
     as_json, as_markdown = folder / "report.json", folder / "report.md"
     content = asdict(report) | {"images": report.images and report.images.to_json()}
-    as_json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    as_markdown.write_text(render(report), encoding="utf-8")
+    write_whole(as_json, (json.dumps(content, indent=2) + "\n").encode())
+    write_whole(as_markdown, render(report).encode())
     return as_json, as_markdown
 
 

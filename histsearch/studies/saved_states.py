@@ -5,7 +5,7 @@ worker with a store of its own brought the trial to its end, or the study was de
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from histsearch.database.storage import Storage
 from histsearch.database.tables import optuna_trials
+from histsearch.exceptions import CheckpointDeniedError
 from histsearch.studies.study import DEFINITION
 from histsearch.training.checkpoint_store import CheckpointStore, StoredContent
 
@@ -22,7 +23,7 @@ _NAME = r"(?P<study>[A-Za-z0-9][A-Za-z0-9._-]*)"
 _FOLDER = re.compile(_NAME + r"-(?P<key>[0-9a-f]*)-(?P<database>[0-9a-f]{8})")
 _STATE = re.compile(r"(?P<number>\d+)\.run/.+")
 _MODEL = re.compile(r"(?P<number>\d+)\.pt")
-_MODEL_CUT_SHORT = re.compile(r"\.(?P<number>\d+)\.pt\.\d+")
+_MODEL_CUT_SHORT = re.compile(r"\.(?P<number>\d+)\.pt\.[0-9a-f]+")
 
 # Of version 0.1.0, which named a folder after its study alone.
 _OLD_FOLDER = re.compile(_NAME)
@@ -73,20 +74,26 @@ class Stock:
     models: tuple[Saved, ...]
 
 
-def take_stock(storage: Storage, store: CheckpointStore, study: str | None = None) -> list[Stock]:
+def take_stock(
+    storage: Storage,
+    store: CheckpointStore,
+    study: str | None = None,
+    on_denied: Callable[[CheckpointDeniedError], object] | None = None,
+) -> list[Stock]:
     """What each study has in a store, by name.
 
     Args:
         storage: The database to ask for studies and trials.
         store: Where checkpoints lie; databases may share it.
         study: The name to look for; all when left out.
+        on_denied: Told of what another user keeps from being listed; left out, it is raised.
 
     Raises:
         CheckpointError: the store can't be listed.
     """
     # The store is asked first. What it holds now belongs to trials that had begun; one that the
     # database, asked later, knows as finished or doesn't know will never need it again.
-    contents = store.contents("" if study is None else study)
+    contents = store.contents("" if study is None else study, on_denied)
     belongings: dict[_Place, list[_Found]] = {}
     for content in contents:
         found = _recognised(content)
@@ -99,15 +106,31 @@ def take_stock(storage: Storage, store: CheckpointStore, study: str | None = Non
     ]
 
 
-def remove_left_over(store: CheckpointStore, stocks: Sequence[Stock]) -> None:
-    """Remove the states that nobody will read.
+class Denied(NamedTuple):
+    """A state that another user doesn't let this one remove.
+
+    Attributes:
+        saved: It.
+        error: What stands in the way.
+    """
+
+    saved: Saved
+    error: CheckpointDeniedError
+
+
+def remove_left_over(store: CheckpointStore, stocks: Sequence[Stock]) -> list[Denied]:
+    """Remove the states that nobody will read, and say which of them others keep.
 
     Raises:
-        CheckpointError: one of them can't be removed.
+        CheckpointError: one of them can't be removed for another reason.
     """
-    for stock in stocks:
-        for saved in stock.left_over:
+    denied: list[Denied] = []
+    for saved in (saved for stock in stocks for saved in stock.left_over):
+        try:
             store.remove(saved.content.key)
+        except CheckpointDeniedError as error:
+            denied.append(Denied(saved, error))
+    return denied
 
 
 class _Place(NamedTuple):

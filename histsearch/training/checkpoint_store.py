@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from optuna.artifacts import Boto3ArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 
-from histsearch.exceptions import CheckpointError, StoreFullError
-from histsearch.models.file_writing import make_folder, remove_whole, write_whole
+from histsearch.exceptions import CheckpointDeniedError, CheckpointError, StoreFullError
+from histsearch.models.file_writing import remove_whole, write_whole
+from histsearch.sharing import Barrier, barrier_to, make_folder
 
 if TYPE_CHECKING:
     from optuna.artifacts._protocol import ArtifactStore
@@ -35,6 +37,14 @@ class StoredContent(NamedTuple):
     size: int
 
 
+PassOver = Callable[[str, OSError], object]
+"""Told of a key that can't be listed, and why; it may raise an error of its own."""
+
+
+def _no_barrier(_key: str, *, writing: bool) -> Barrier | None:  # noqa: ARG001 - S3 has no users
+    return None
+
+
 class CheckpointStore:
     """Named contents in one of Optuna's artifact stores, with errors that a user can act on.
 
@@ -42,22 +52,25 @@ class CheckpointStore:
 
     Args:
         artifacts: The store.
-        list_all: The contents whose keys begin with a text, in the store.
+        list_all: The contents whose keys begin with a text, in the store; it is told what to do
+            about those that can't be listed.
         root: Its path or URI, for messages.
         prefix: Precedes every key in the store.
         failures: Exceptions of the store that lie outside the program.
         remedy: What a user can do about them.
+        find_barrier: What of another user's keeps this one from a key.
     """
 
     def __init__(
         self,
         artifacts: "ArtifactStore",
-        list_all: Callable[[str], Iterable[StoredContent]],
+        list_all: Callable[[str, PassOver], Iterable[StoredContent]],
         root: str,
         *,
         prefix: str = "",
         failures: tuple[type[Exception], ...] = (OSError,),
         remedy: str,
+        find_barrier: Callable[..., Barrier | None] = _no_barrier,
     ) -> None:
         self._artifacts = artifacts
         self._list_all = list_all
@@ -65,6 +78,7 @@ class CheckpointStore:
         self._prefix = prefix
         self._failures = failures
         self._remedy = remedy
+        self._find_barrier = find_barrier
 
     def place(self, key: str) -> str:
         """Path or URI of a key."""
@@ -122,16 +136,31 @@ class CheckpointStore:
         except self._failures as error:
             raise self._error("removed", key, error) from error
 
-    def contents(self, beginning: str = "") -> list[StoredContent]:
+    def contents(
+        self,
+        beginning: str = "",
+        on_denied: Callable[[CheckpointDeniedError], object] | None = None,
+    ) -> list[StoredContent]:
         """What lies in the store under keys that begin with a text.
+
+        Args:
+            beginning: The text.
+            on_denied: Told of what another user keeps from being listed; left out, it is raised.
 
         Raises:
             CheckpointError: It can't be listed.
         """
+
+        def pass_over(key: str, error: OSError) -> None:
+            told = self._error("listed", key, error)
+            if on_denied is None or not isinstance(told, CheckpointDeniedError):
+                raise told from error
+            on_denied(told)
+
         try:
             return [
                 StoredContent(content.key.removeprefix(self._prefix), content.size)
-                for content in self._list_all(self._prefix + beginning)
+                for content in self._list_all(self._prefix + beginning, pass_over)
             ]
         except self._failures as error:
             raise self._error("listed", beginning, error) from error
@@ -141,7 +170,21 @@ class CheckpointStore:
         elsewhere = "or name another place with --checkpoints."
         if _is_full(error):
             return StoreFullError(f"{found}: free space there {elsewhere}")
-        return CheckpointError(f"{found}: {self._remedy}, {elsewhere}")
+        barrier = None
+        if isinstance(error, PermissionError):
+            barrier = self._find_barrier(key, writing=action in ("written", "removed"))
+        if barrier is None:
+            return CheckpointError(f"{found}: {self._remedy}, {elsewhere}")
+        access = f"let {barrier.owner} {_access(barrier, Path(self._root))}"
+        return CheckpointDeniedError(f"{found}: {barrier}; {access}, {elsewhere}", barrier.owner)
+
+
+def _access(barrier: Barrier, root: Path) -> str:
+    """What the owner of a barrier can do; above a store's folder are things of other purposes."""
+    if root not in barrier.path.parents:
+        return "grant you access"
+    command = f"chmod -R g+rwX {shlex.quote(str(barrier.path))}"
+    return f"open it to your group ({command}) and run histsearch with umask 002"
 
 
 def open_checkpoint_store(location: str) -> CheckpointStore:
@@ -168,6 +211,7 @@ def open_checkpoint_store(location: str) -> CheckpointStore:
             artifacts.contents,
             str(folder),
             remedy="let the folder be read and written",
+            find_barrier=artifacts.barrier_to,
         )
     address = re.fullmatch(r"s3://(?P<bucket>[^/]+)/*(?P<prefix>.*?)/*", location)
     if address is None:
@@ -203,7 +247,7 @@ def _open_s3(bucket: str, prefix: str) -> CheckpointStore:
         ) from error
     return CheckpointStore(
         Boto3ArtifactStore(bucket, client, avoid_buf_copy=True),
-        lambda beginning: _s3_contents(client, bucket, beginning),
+        lambda beginning, _: _s3_contents(client, bucket, beginning),
         f"s3://{bucket}",
         prefix=f"{prefix}/" if prefix else "",
         failures=(OSError, Boto3Error, BotoCoreError, ClientError),
@@ -238,8 +282,8 @@ class _FolderArtifacts:
         content = content_body.read()
         for tries_left in reversed(range(_TRIES)):
             try:
-                make_folder(path.parent)
-                write_whole(path, content)
+                make_folder(path.parent, private=True)
+                write_whole(path, content, private=True)
             except (FileNotFoundError, FileExistsError):
                 # The end of another run has just removed a folder that it shared with this one;
                 # where that was just found to exist, mkdir() takes what is gone for a file.
@@ -248,19 +292,33 @@ class _FolderArtifacts:
             else:
                 return
 
-    def contents(self, beginning: str) -> Iterator[StoredContent]:
+    def contents(self, beginning: str, pass_over: PassOver) -> Iterator[StoredContent]:
         """The files whose paths in the folder begin with a text."""
-        for folder, _, names in os.walk(self._root, onerror=_unless_gone):
+
+        def unless_gone(error: OSError) -> None:
+            if isinstance(error, FileNotFoundError):  # never made, or removed a moment ago
+                return
+            folder = Path(error.filename)
+            if folder == self._root:
+                raise error
+            pass_over(self._key(folder), error)
+
+        for folder, subfolders, names in os.walk(self._root, onerror=unless_gone):
+            subfolders[:] = [
+                name
+                for name in subfolders
+                if _may_hold(self._key(Path(folder, name)) + "/", beginning)
+            ]
             for name in names:
-                path = Path(folder) / name
-                key = path.relative_to(self._root).as_posix()
-                if not key.startswith(beginning):
+                path = Path(folder, name)
+                if not self._key(path).startswith(beginning):
                     continue
                 try:
                     size = path.lstat().st_size
-                except FileNotFoundError:  # removed a moment ago
-                    continue
-                yield StoredContent(key, size)
+                except OSError as error:
+                    unless_gone(error)
+                else:
+                    yield StoredContent(self._key(path), size)
 
     def remove(self, artifact_id: str) -> None:
         """Remove a file, and the folders under the root that it leaves empty."""
@@ -273,16 +331,24 @@ class _FolderArtifacts:
                 folder.rmdir()
             except FileNotFoundError:
                 continue
+            except PermissionError:  # another user's; empty, it harms nobody
+                return
             except OSError as error:
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                     return
                 raise
 
+    def barrier_to(self, artifact_id: str, *, writing: bool) -> Barrier | None:
+        """What of another user's keeps this one from a file."""
+        return barrier_to(self._root / artifact_id, writing=writing)
 
-def _unless_gone(error: OSError) -> None:
-    """Pass on why a folder can't be listed, unless it was never made, or removed a moment ago."""
-    if not isinstance(error, FileNotFoundError):
-        raise error
+    def _key(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
+
+
+def _may_hold(folder: str, beginning: str) -> bool:
+    """Whether keys under a folder's, which ends in a slash, may begin with a text."""
+    return folder.startswith(beginning) or beginning.startswith(folder)
 
 
 def _reason(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from histsearch.exceptions import CheckpointError, StoreFullError
+from histsearch.exceptions import CheckpointDeniedError, CheckpointError, StoreFullError
 from histsearch.training.checkpoint_store import CheckpointStore
 from histsearch.training.state_check import UnfitStateError
 
@@ -89,6 +89,7 @@ class RunCheckpoints:
         self._slot = 0
         self._number = 0
         self._saved = 0
+        self._is_denied = False
 
     def save(self, state: Mapping[str, Any]) -> bool:
         """Write a state, keeping the one before it; whether that could be done.
@@ -109,6 +110,11 @@ class RunCheckpoints:
             )
         except StoreFullError:
             raise
+        except CheckpointDeniedError as error:
+            if not self._is_denied:  # it stays so, epoch after epoch
+                log.warning("%s The run goes on without checkpoints.", error)
+            self._is_denied = True
+            return False
         except CheckpointError as error:
             log.warning("%s The run goes on without this checkpoint.", error)
             return False
@@ -116,13 +122,14 @@ class RunCheckpoints:
         self._slot = 1 - self._slot
         self._saved += 1
         if self._saved == len(_SLOTS):
-            self._remove(range(1, self._attempt))
+            self._remove(range(1, self._attempt))  # what stays is named when the run has ended
         return True
 
     def load(self, check: Callable[[Any], None] = _accept) -> dict[str, Any] | None:
         """The newest state that is whole and of this run, with tensors on the CPU; None if none.
 
-        The last attempt that has one counts. What is passed over is logged.
+        The last attempt that has one counts. What is passed over is logged, such as what another
+        user doesn't let this one read.
 
         Args:
             check: Called with a state; an `UnfitStateError` of it has the state passed over.
@@ -131,6 +138,7 @@ class RunCheckpoints:
             CheckpointError: The store doesn't answer.
         """
         passed_over = False
+        denied_by: set[str] = set()
         for attempt in range(self._attempt, 0, -1):
             whole: list[_Checkpoint] = []
             for slot in range(len(_SLOTS)):
@@ -138,6 +146,11 @@ class RunCheckpoints:
                     checkpoint = self._read(attempt, slot)
                 except _UnusableError as error:
                     log.warning("%s", error)
+                    passed_over = True
+                except CheckpointDeniedError as error:
+                    if error.owner not in denied_by:  # one is named for all
+                        log.warning("%s It is passed over.", error)
+                    denied_by.add(error.owner)
                     passed_over = True
                 else:
                     if checkpoint is not None:
@@ -166,6 +179,7 @@ class RunCheckpoints:
 
         Raises:
             _UnusableError: It can't be used.
+            CheckpointDeniedError: It is another user's, who doesn't let it be read.
             CheckpointError: The store doesn't answer.
         """
         key = self._key(attempt, slot)
@@ -199,15 +213,24 @@ class RunCheckpoints:
 
     def delete(self) -> None:
         """Remove the checkpoints of a run that has ended; what can't be removed is logged."""
-        self._remove(range(1, self._attempt + 1))
+        denied = self._remove(range(1, self._attempt + 1))
+        if denied:
+            others = f" The same holds for others of {self._run}." if len(denied) > 1 else ""
+            log.warning("%s%s", denied[0], others)
 
-    def _remove(self, attempts: Iterable[int]) -> None:
-        try:
-            for attempt in attempts:
-                for slot in range(len(_SLOTS)):
+    def _remove(self, attempts: Iterable[int]) -> list[CheckpointDeniedError]:
+        """Remove the checkpoints of attempts, except for those that other users keep."""
+        denied: list[CheckpointDeniedError] = []
+        for attempt in attempts:
+            for slot in range(len(_SLOTS)):
+                try:
                     self._store.remove(self._key(attempt, slot))
-        except CheckpointError as error:
-            log.warning("%s", error)
+                except CheckpointDeniedError as error:
+                    denied.append(error)
+                except CheckpointError as error:
+                    log.warning("%s", error)
+                    return denied
+        return denied
 
     def _key(self, attempt: int, slot: int) -> str:
         return f"{self._run}/attempt-{attempt}/{_SLOTS[slot]}.ckpt"

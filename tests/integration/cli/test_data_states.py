@@ -12,7 +12,9 @@ from histsearch.studies.checkpoints import model_key, states_key
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import CheckpointStore, open_checkpoint_store
 from tests.integration.claims import claimed
+from tests.integration.database.relay import relayed
 from tests.integration.studies.small_search import small_space
+from tests.privileges import ALICE, BOB, acting_as, make_group_folder, needs_root, open_folder
 
 
 def invoke(storage: Storage, *arguments: str) -> list[str]:
@@ -104,3 +106,45 @@ def test_a_place_that_cannot_be_listed_keeps_no_study_from_being_deleted(
     deleted, warning = invoke(storage, "study", "delete", "small", "--yes", *place)
     assert deleted == 'deleted "small"'
     assert warning.startswith("warning: its saved states may be left, see histsearch data states:")
+
+
+@needs_root
+@pytest.mark.parametrize("command", ["data states --clean", "study delete birds --yes"])
+def test_states_that_another_user_keeps_are_named_and_stay(storage: Storage, command: str) -> None:
+    with open_folder() as place, relayed(storage.url, place) as url:
+        group = make_group_folder(place / "group")
+        store = open_checkpoint_store(str(group))
+        relayed_storage = Storage(url)
+        with acting_as(ALICE, umask=0o022):
+            with_files(relayed_storage, store, "birds")
+        with acting_as(BOB, umask=0o002):
+            told = invoke(relayed_storage, *command.split(), "--checkpoints", str(group))
+        (study,) = group.iterdir()
+        (warning,) = (line for line in told if line.startswith("warning:"))
+        size = "0.4" if command.startswith("data") else "0.8"
+        assert warning.startswith(
+            f"warning: {size} MB of user {ALICE}'s stay: The checkpoint {study}/"
+        )
+        assert f"can't be removed (Permission denied): {study}/" in warning
+        assert f".run/attempt-1 is user {ALICE}'s, with mode 2755; let user {ALICE} open" in warning
+        assert len(store.contents()) == 3
+
+
+@needs_root
+def test_a_folder_that_another_user_closes_is_named_and_the_others_are_listed(
+    storage: Storage,
+) -> None:
+    with open_folder() as place, relayed(storage.url, place) as url:
+        group = make_group_folder(place / "group")
+        store = open_checkpoint_store(str(group))
+        with acting_as(ALICE, umask=0o077):
+            store.write("birds-0123abcd-89abcdef/0.pt", b"a model")
+            store.write("check", b"")
+        with acting_as(BOB, umask=0o002):
+            store.write("cars-0123abcd-89abcdef/0.pt", b"a model")
+            warning, *told = invoke(Storage(url), "data", "states", "--checkpoints", str(group))
+        assert warning.startswith(
+            f"warning: The checkpoint {group}/birds-0123abcd-89abcdef can't be listed (Permission "
+            f"denied): {group}/birds-0123abcd-89abcdef is user {ALICE}'s, with mode 2700; let user"
+        )
+        assert told[1].startswith("cars 0123abcd of another database")

@@ -1,6 +1,7 @@
 """Which saved states in a store nobody will go on from."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.trial import TrialState
@@ -125,9 +126,9 @@ def test_a_trial_that_begins_meanwhile_keeps_its_states(
 ) -> None:
     contents = store.contents
 
-    def begin_then_list(beginning: str = "") -> list[StoredContent]:
+    def begin_then_list(*arguments: Any) -> list[StoredContent]:
         save(store, claimed(create_search(storage, small_space())))
-        return contents(beginning)
+        return contents(*arguments)
 
     monkeypatch.setattr(store, "contents", begin_then_list)
     (stock,) = take_stock(storage, store)

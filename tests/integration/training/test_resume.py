@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -370,14 +371,18 @@ def test_a_checkpoint_that_cannot_be_written_costs_no_other(
     assert folder.attempt(2).load() == {"epoch": 1}
 
 
-def test_a_full_disk_is_raised_and_leaves_the_last_checkpoint(folder: CheckpointFolder) -> None:
+def test_a_full_disk_is_raised_and_leaves_the_last_checkpoint(
+    folder: CheckpointFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     checkpoints = folder.attempt(1)
     checkpoints.save({"epoch": 1})
-    # Linux's device that is always full, in the place of the file that is to be renamed.
-    temporary = folder.file(1, "b").with_name(f".b.ckpt.{os.getpid()}")
-    temporary.symlink_to("/dev/full")
-    with pytest.raises(StoreFullError, match=r"b\.ckpt can't be written \(No space left on device"):
-        checkpoints.save({"epoch": 2})
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", refuse)
+        with pytest.raises(StoreFullError, match=r"can't be written \(No space left on dev"):
+            checkpoints.save({"epoch": 2})
     assert folder.files() == ["attempt-1/a.ckpt"]
     checkpoints.save({"epoch": 3})
     assert folder.attempt(2).load() == {"epoch": 3}

@@ -8,12 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.privileges import ALICE, BOB, needs_root
+
 # Holds the GPU that it is told to, and says so or why not; ends when its input does.
 HOLDER = """
 import os, sys
 from histsearch.exceptions import DeviceError
 from histsearch.workers.gpu import Gpu
+from pathlib import Path
+from histsearch.workers import gpu_lock
 from histsearch.workers.gpu_lock import hold_gpu
+gpu_lock._COMMON_FOLDER = Path({common!r})
 {preparation}
 try:
     hold_gpu(Gpu(0, {uuid!r}, "NVIDIA H200", 143771), share={share})
@@ -43,7 +48,11 @@ def hold(tmp_path: Path) -> Iterator[Hold]:
         uuid: str = "GPU-a", *, share: bool = False, preparation: str = "", afterwards: str = ""
     ) -> subprocess.Popen[str]:
         program = HOLDER.format(
-            uuid=uuid, share=share, preparation=preparation, afterwards=afterwards
+            common=str(tmp_path),
+            uuid=uuid,
+            share=share,
+            preparation=preparation,
+            afterwards=afterwards,
         )
         holder = subprocess.Popen(
             [sys.executable, "-c", program],
@@ -51,7 +60,6 @@ def hold(tmp_path: Path) -> Iterator[Hold]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "TMPDIR": str(tmp_path)},
         )
         holders.append(holder)
         return holder
@@ -123,18 +131,20 @@ def test_a_fork_does_not_free_the_gpu(hold: Hold) -> None:
     assert not has_it(hold())
 
 
-def test_every_user_can_use_the_file_whatever_the_umask(hold: Hold, tmp_path: Path) -> None:
+def test_every_user_can_use_the_file_and_none_write_to_it_whatever_the_umask(
+    hold: Hold, tmp_path: Path
+) -> None:
     assert has_it(hold(preparation="os.umask(0o077)", afterwards="assert os.umask(0) == 0o077"))
     (file,) = tmp_path.iterdir()
-    assert stat.S_IMODE(file.stat().st_mode) == 0o666
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can act as two users")
+@needs_root
 def test_users_exclude_one_another(hold: Hold, tmp_path: Path) -> None:
     # Pytest's folders above this one are closed to others: a user is changed within it.
     tmp_path.chmod(0o1777)
-    elsewhere = f"os.chdir({str(tmp_path)!r}); import tempfile; tempfile.tempdir = '.'; "
-    other_user = f"{elsewhere} os.setuid(65534)"
+    elsewhere = f"os.chdir({str(tmp_path)!r}); gpu_lock._COMMON_FOLDER = Path()"
+    other_user = f"{elsewhere}; os.environ['TMPDIR'] = '/their own'; os.setuid(65534)"
     first = hold(preparation=other_user)
     assert has_it(first)
     assert "another histsearch worker holds GPU 0" in refusal(hold())
@@ -151,3 +161,37 @@ def test_a_link_in_the_place_of_the_file_is_refused(hold: Hold, tmp_path: Path) 
     link.symlink_to(target)
     assert f"can't be used (Too many levels of symbolic links: {link})" in refusal(hold())
     assert not target.exists()
+
+
+def test_a_pipe_in_the_place_of_the_file_keeps_nobody_waiting(hold: Hold, tmp_path: Path) -> None:
+    pipe = tmp_path / "histsearch-GPU-a.lock"
+    os.mkfifo(pipe)
+    assert f"can't be used (It is no plain file: {pipe}); remove that file" in refusal(hold())
+
+
+@needs_root
+def test_a_file_that_another_user_closes_is_named(hold: Hold, tmp_path: Path) -> None:
+    file = tmp_path / "histsearch-GPU-a.lock"
+    file.touch(0o600)
+    os.chown(file, ALICE, ALICE)
+    tmp_path.chmod(0o1777)
+    elsewhere = f"os.chdir({str(tmp_path)!r}); gpu_lock._COMMON_FOLDER = Path()"
+    told = refusal(hold(preparation=f"{elsewhere}; os.setgroups([]); os.setuid({BOB})"))
+    assert told.endswith(
+        "(Permission denied: histsearch-GPU-a.lock); let user "
+        f"{ALICE}, who made it, remove that file\n"
+    )
+
+
+def test_without_a_folder_of_all_users_the_lock_lies_in_ones_own(
+    hold: Hold, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    assert has_it(
+        hold(
+            preparation="gpu_lock._COMMON_FOLDER = Path('/nowhere');"
+            f"import tempfile; tempfile.tempdir = {str(own)!r}"
+        )
+    )
+    assert [file.name for file in own.iterdir()] == ["histsearch-GPU-a.lock"]

@@ -461,7 +461,7 @@ def test_a_full_disk_gives_no_outcome(
     dataset: Dataset,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **_options: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoint_store, "write_whole", full)

@@ -283,7 +283,7 @@ def test_a_full_disk_gives_the_trial_back_and_ends_the_worker_with_a_message(
     data_dir: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def nearly_full(path: Path, content: bytes) -> None:
+    def nearly_full(path: Path, content: bytes, **_options: object) -> None:
         if content:
             raise OSError(errno.ENOSPC, "No space left on device")
         path.touch()

@@ -1,5 +1,7 @@
 import io
+import os
 import resource
+import stat
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -141,3 +143,15 @@ def test_a_failure_to_write_names_the_archive_and_the_reason(tmp_path: Path, fol
     archive = tar_with(tmp_path / "a.tgz", large)
     with largest_file(2**20), pytest.raises(DataError, match=r"a\.tgz can't be unpacked \(File"):
         unpack(archive, folder)
+
+
+def test_the_umask_says_who_may_read_what_is_unpacked(tmp_path: Path, folder: Path) -> None:
+    member = tar_member("top/a.jpg")
+    member.mode = 0o600
+    archive = tar_with(tmp_path / "a.tgz", member)
+    umask = os.umask(0o002)
+    try:
+        unpack(archive, folder)
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE((folder / "top" / "a.jpg").stat().st_mode) == 0o664
