@@ -1,6 +1,7 @@
 """Where histsearch keeps its own files, and looks for data sets."""
 
 import os
+import stat
 import unicodedata
 from pathlib import Path, PurePath
 
@@ -12,7 +13,6 @@ from histsearch.sharing import make_folder, nearest, user_name
 HOME_VARIABLE = "HISTSEARCH_HOME"
 DATA_VARIABLE = "HISTSEARCH_DATA"
 CHECKPOINTS_VARIABLE = "HISTSEARCH_CHECKPOINTS"
-
 
 _ROOT = 0
 _NOBODY = 65534  # whoever has no name in a container, or on a network file system
@@ -41,11 +41,15 @@ def make_home() -> None:
         FolderError: It lies in the home folder of another user than root, who runs this process.
     """
     folder = home()
+    missing = [part for part in (folder, *folder.parents) if not part.exists()]
     if os.environ.get(HOME_VARIABLE):
         make_folder(folder, private=True)
     elif not folder.is_dir():
         make_folder(folder.parent, private=True)
-        folder.mkdir(0o700, exist_ok=True)
+        folder.mkdir(stat.S_IRWXU, exist_ok=True)
+    # Root's embedded PostgreSQL runs as another user, who must pass. What lies here is private.
+    for part in missing if os.geteuid() == _ROOT else ():
+        part.chmod(part.stat().st_mode | stat.S_IXGRP | stat.S_IXOTH)
 
 
 def _refuse_home_of_another() -> None:

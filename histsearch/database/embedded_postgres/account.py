@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Self
 
 from histsearch.exceptions import StorageError
-from histsearch.folders import HOME_VARIABLE, home
+from histsearch.folders import HOME_VARIABLE, home, make_home
+from histsearch.sharing import user_name
 
 log = logging.getLogger(__name__)
 
@@ -86,23 +87,21 @@ def server_account(folder: Path) -> Account:
     Raises:
         StorageError: the folder is another user's, or root can't make an account for it.
     """
-    owner = _owner(folder)
     uid = os.geteuid()
-    if uid != 0 and owner in (uid, None):
-        return Account.of_uid(uid)
-    if uid == 0 and owner not in (0, None):
-        assert owner is not None
-        return Account.of_uid(owner)
+    owner = _owner(folder)
     if uid == 0:
-        return _roots_server()
+        return Account.of_uid(owner) if owner else _roots_server()
+    if owner in (uid, None):
+        return Account.of_uid(uid)
+    assert owner is not None
     raise StorageError(
-        f"{folder} belongs to another user ({_name(owner)}), allowed: one of your own; set "
+        f"{folder} belongs to another user ({user_name(owner)}), allowed: one of your own; set "
         f"{HOME_VARIABLE} to a folder of yours, or HISTSEARCH_STORAGE to a PostgreSQL for both"
     )
 
 
 def make_parent(folder: Path) -> None:
-    """Make the folder that holds the database folder, private unless root's server must pass it.
+    """Make the folder that holds the database folder.
 
     Raises:
         StorageError: databases lie where root's server can't reach them any more.
@@ -114,9 +113,8 @@ def make_parent(folder: Path) -> None:
             f"found databases in {left_behind}, which the account {ROOTS_SERVER} can't reach; run "
             f"mv {left_behind} {folder}, or set {HOME_VARIABLE} to a folder open to it"
         )
-    mode = _OTHERS_CAN_PASS if os.geteuid() == 0 else stat.S_IRWXU
-    for parent in (home(), folder.parent):
-        parent.mkdir(mode=mode, parents=True, exist_ok=True)
+    make_home()
+    folder.parent.mkdir(mode=_OTHERS_CAN_PASS, parents=True, exist_ok=True)  # if it isn't that one
 
 
 def _roots_server() -> Account:
@@ -184,10 +182,3 @@ def _owner(folder: Path) -> int | None:
         return folder.stat().st_uid
     except (FileNotFoundError, NotADirectoryError):
         return None
-
-
-def _name(uid: int | None) -> str:
-    try:
-        return pwd.getpwuid(uid or 0).pw_name
-    except KeyError:
-        return str(uid)
