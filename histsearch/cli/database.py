@@ -2,7 +2,7 @@
 
 import typer
 
-from histsearch.cli.options import StorageOption, open_storage
+from histsearch.cli.options import StorageOption, open_to_change, open_to_read
 from histsearch.cli.output import echo
 from histsearch.wording import counted
 
@@ -38,19 +38,26 @@ def stop() -> None:
 @app.command()
 def status(storage: StorageOption = None) -> None:
     """Tell which storage is in use and whether it answers."""
-    import os
-
     from histsearch.database import embedded_postgres
-    from histsearch.database.storage import STORAGE_VARIABLE, place
+    from histsearch.database.faults import place
+    from histsearch.database.storage import named_storage
     from histsearch.studies.catalog import list_studies
 
-    named = storage or os.environ.get(STORAGE_VARIABLE)
+    named = named_storage(storage)
     if not named and not embedded_postgres.is_running():
         echo(
             f"embedded PostgreSQL in {embedded_postgres.database_folder()}: not running; it starts "
             "when needed"
         )
         return
-    opened = open_storage(storage)
+    opened = open_to_read(storage)
     kind = "PostgreSQL" if named else "embedded PostgreSQL"
     echo(f"{kind} at {place(opened.url)}: running, {counted(len(list_studies(opened)), 'study')}")
+
+
+@app.command()
+def upgrade(storage: StorageOption = None) -> None:
+    """Bring the tables of an older histsearch up to date; it refuses them from then on."""
+    from histsearch.database.faults import database_at
+
+    echo(f"the tables in {database_at(open_to_change(storage).url)} are up to date")
