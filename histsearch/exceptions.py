@@ -32,6 +32,10 @@ class StorageError(HistsearchError):
     """The storage URL can't be used, or its PostgreSQL can't be reached."""
 
 
+class NoTablesError(StorageError):
+    """The database holds no tables of histsearch."""
+
+
 class DatabaseAwayError(StorageError):
     """PostgreSQL doesn't answer at the moment, and may do so again."""
 

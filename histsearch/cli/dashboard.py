@@ -1,15 +1,21 @@
 """``histsearch dashboard``: optuna-dashboard on the studies."""
 
 import os
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histsearch.cli.options import StorageOption, open_storage
+from histsearch.cli.options import StorageOption, open_to_change
 from histsearch.cli.output import echo
+from histsearch.exceptions import NoTablesError
 
 if TYPE_CHECKING:
     from histsearch.dashboard.server import DashboardServer
+    from histsearch.database.storage import Storage
+
+_LOOK_SECONDS = 2.0
 
 
 def dashboard(
@@ -33,7 +39,8 @@ def dashboard(
     """Serve optuna-dashboard to those who have its printed address.
 
     The address holds a token, which HISTSEARCH_DASHBOARD_TOKEN sets and which is random otherwise.
-    Studies are shown; of what can be changed there, notes alone are.
+    Studies are shown; of what can be changed there, notes alone are. In an empty database it waits
+    for the first study.
     """
     import optuna_dashboard
 
@@ -46,7 +53,7 @@ def dashboard(
     token = take_access_token(os.environ)
     named = [checked(name) for name in allowed_host or ()]
     server = DashboardServer(host, port)
-    app = showing_refusals(optuna_dashboard.wsgi(open_storage(storage).optuna))
+    app = showing_refusals(optuna_dashboard.wsgi(_opened(storage).optuna))
     names = {*LOOPBACK_NAMES, normalised(host), normalised(server.address), *named}
     server.set_app(Guard(app, token, names, read_only=read_only))
     _warn_of_strangers(server)
@@ -66,3 +73,15 @@ def _warn_of_strangers(server: "DashboardServer") -> None:
         "--host 127.0.0.1 with a tunnel, ssh -L",
         err=True,
     )
+
+
+def _opened(option: str | None) -> "Storage":
+    """The storage, once it has tables: the dashboard makes none."""
+    try:
+        return open_to_change(option)
+    except NoTablesError as error:
+        echo(f"{error}; waiting for them", err=True)
+    while True:
+        time.sleep(_LOOK_SECONDS)
+        with suppress(NoTablesError):
+            return open_to_change(option)

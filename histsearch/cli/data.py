@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histsearch.cli.denied import megabytes, warn_of_staying, warn_of_unlisted
-from histsearch.cli.options import CheckpointsOption, DataOption, StorageOption, open_storage
+from histsearch.cli.options import CheckpointsOption, DataOption, StorageOption, open_to_read
 from histsearch.cli.output import echo, print_table, table
 from histsearch.exceptions import CheckpointError, DataError
 from histsearch.folders import DATA_VARIABLE, checkpoint_location, data_folder, make_home
@@ -163,7 +163,10 @@ def states(
             f"There is no folder {location}: give the one of the checkpoints with --checkpoints"
         )
     store = open_checkpoint_store(location)
-    stocks = take_stock(open_storage(storage), store, on_denied=warn_of_unlisted)
+    opened = open_to_read(storage)
+    if clean:
+        opened.check_completeness()  # what isn't seen would count as deleted
+    stocks = take_stock(opened, store, on_denied=warn_of_unlisted)
     if not stocks:
         echo(f"no states and no models in {location}")
         return

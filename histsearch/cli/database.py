@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from histsearch.cli.options import StorageOption, open_storage
+from histsearch.cli.options import StorageOption, open_to_change, open_to_read
 from histsearch.cli.output import echo
 from histsearch.wording import counted
 
@@ -49,22 +49,29 @@ def stop() -> None:
 @app.command()
 def status(storage: StorageOption = None) -> None:
     """Tell which storage is in use and whether it answers."""
-    import os
-
     from histsearch.database.embedded_postgres import owner, server
     from histsearch.database.embedded_postgres.account import database_folder
-    from histsearch.database.storage import STORAGE_VARIABLE, place
+    from histsearch.database.faults import place
+    from histsearch.database.storage import named_storage
     from histsearch.studies.catalog import list_studies
 
-    named = storage or os.environ.get(STORAGE_VARIABLE)
+    named = named_storage(storage)
     if not named and not server.is_running():
         owner.check(database_folder())
         echo(f"embedded PostgreSQL in {database_folder()}: not running; it starts when needed")
         return
-    opened = open_storage(storage)
+    opened = open_to_read(storage)
     name = (
         f"PostgreSQL at {place(opened.url)}"
         if named
         else f"embedded PostgreSQL in {database_folder()}"
     )
     echo(f"{name}: running, {counted(len(list_studies(opened)), 'study')}")
+
+
+@app.command()
+def upgrade(storage: StorageOption = None) -> None:
+    """Bring the tables of an older histsearch up to date; it refuses them from then on."""
+    from histsearch.database.faults import database_at
+
+    echo(f"the tables in {database_at(open_to_change(storage).url)} are up to date")

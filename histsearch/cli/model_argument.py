@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from histsearch.cli.options import open_storage
+from histsearch.cli.options import open_to_read
 from histsearch.exceptions import WeightsError
 from histsearch.wording import shortened
 
@@ -51,7 +51,7 @@ def _model_file(text: str, storage: str | None) -> Iterator[tuple[Path, str]]:
         )
     from histsearch.studies.checkpoints import trial_checkpoint
 
-    with trial_checkpoint(open_storage(storage), text) as model:
+    with trial_checkpoint(open_to_read(storage), text) as model:
         yield model.file, model.place
 
 

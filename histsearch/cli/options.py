@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from histsearch.cli.logs import LogFormat
-from histsearch.exceptions import SpaceError
+from histsearch.exceptions import NoTablesError, SpaceError
 from histsearch.search.refusals import show
 from histsearch.search.toml_text import parse_toml
 
 if TYPE_CHECKING:
-    from histsearch.database.storage import Storage
+    from histsearch.database.storage import Purpose, Storage
 
 StorageOption = Annotated[
     str | None,
@@ -59,14 +59,40 @@ LogFormatOption = Annotated[
 ]
 
 
-def open_storage(option: str | None) -> "Storage":
-    """Connect to the storage that ``--storage`` or the environment names."""
+def open_to_read(option: str | None) -> "Storage":
+    """Connect to the storage that ``--storage`` or the environment names, and change nothing."""
+    from histsearch.database.storage import Purpose
+
+    return _open(option, Purpose.READ)
+
+
+def open_to_change(option: str | None) -> "Storage":
+    """The same for a command that changes what is there."""
+    from histsearch.database.storage import Purpose
+
+    return _open(option, Purpose.CHANGE)
+
+
+def open_to_create(option: str | None) -> "Storage":
+    """The same for a command that may begin with an empty database."""
+    from histsearch.database.storage import Purpose
+
+    return _open(option, Purpose.CREATE)
+
+
+def _open(option: str | None, purpose: "Purpose") -> "Storage":
     import optuna
 
-    from histsearch.database.storage import Storage, storage_url
+    from histsearch.database.storage import Purpose, Storage, named_storage, storage_url
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return Storage(storage_url(option))
+    url = storage_url(option)
+    try:
+        return Storage(url, purpose)
+    except NoTablesError:
+        if named_storage(option):
+            raise
+        return Storage(url, Purpose.CREATE)  # the embedded server is histsearch's own
 
 
 def workers_hint(study: str) -> str:

@@ -8,7 +8,8 @@ import typer
 from histsearch.cli.options import (
     StorageOption,
     StudyArgument,
-    open_storage,
+    open_to_change,
+    open_to_read,
     workers_hint,
 )
 from histsearch.cli.output import echo, print_table, table
@@ -59,7 +60,7 @@ def retrain(
     from histsearch.studies.catalog import find_study
     from histsearch.studies.retraining import create_retraining
 
-    opened = open_storage(storage)
+    opened = open_to_change(storage)
     if add_seeds is not None:
         if baseline or (top, seeds) != (None, None):
             raise StudyError(
@@ -126,7 +127,7 @@ def report(
     """Write the report of a search and its retrainings, and print its result table."""
     from histsearch.reports.collect import build_report, write_report
 
-    report = build_report(open_storage(storage), study)
+    report = build_report(open_to_read(storage), study)
     try:
         paths = write_report(report, out)
     except OSError as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from histsearch.cli.options import StorageOption, open_storage
+from histsearch.cli.options import StorageOption, open_to_read
 from histsearch.cli.output import console, echo_data, print_table, table, text
 from histsearch.exceptions import HistsearchError, StorageError
 
@@ -41,7 +41,7 @@ def status(
 
     if watch and as_json:
         raise HistsearchError("found --watch with --json, allowed: either of them")
-    opened = open_storage(storage)
+    opened = open_to_read(storage)
     if as_json:
         echo_data(json.dumps(_as_dict(take_status(opened)), indent=2))
     elif watch:

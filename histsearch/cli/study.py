@@ -14,7 +14,9 @@ from histsearch.cli.options import (
     StorageOption,
     StudyArgument,
     assignments,
-    open_storage,
+    open_to_change,
+    open_to_create,
+    open_to_read,
     workers_hint,
 )
 from histsearch.cli.output import echo, echo_data, print_table, table
@@ -71,7 +73,7 @@ def create(
 
     loaded = load_space(space)
     study = create_search(
-        open_storage(storage), loaded, name=name, trials=trials, warm_start=warm_start or ()
+        open_to_create(storage), loaded, name=name, trials=trials, warm_start=warm_start or ()
     )
     echo(
         f'created study "{study.name}": {counted(study.budget, "trial")} of '
@@ -110,7 +112,7 @@ def list_(storage: StorageOption = None) -> None:
     from histsearch.studies.catalog import list_studies, unreadable_studies
     from histsearch.studies.half_created import half_created_studies
 
-    opened = open_storage(storage)
+    opened = open_to_read(storage)
     for left_out in (*half_created_studies(opened), *unreadable_studies(opened).values()):
         echo(str(left_out), err=True)
     studies = list_studies(opened)
@@ -145,7 +147,7 @@ def show(
     from histsearch.studies.catalog import find_study
     from histsearch.studies.images import known_census
 
-    study = find_study(open_storage(storage), name)
+    study = find_study(open_to_read(storage), name)
     winner = _winner(study)
     summary = _summary(study, winner)
     if as_json:
@@ -235,7 +237,7 @@ def best(name: StudyArgument, storage: StorageOption = None) -> None:
     """
     from histsearch.studies.catalog import find_study
 
-    study = find_study(open_storage(storage), name)
+    study = find_study(open_to_read(storage), name)
     if study.definition.kind == "retrain":
         raise StudyError(
             f'found "{name}", a retraining, whose result is a mean over seeds: histsearch report '
@@ -315,7 +317,7 @@ def enqueue(
     from histsearch.studies.catalog import find_study
 
     values = assignments(configuration)
-    study = find_study(open_storage(storage), name)
+    study = find_study(open_to_change(storage), name)
     budget = study.enqueue(values)
     echo(f'queued in "{name}", whose budget is {counted(budget, "trial")}')
     _hint_at_workers(study)
@@ -337,7 +339,7 @@ def set_(
     from histsearch.studies.catalog import find_study
     from histsearch.studies.limits import change_limits
 
-    study = find_study(open_storage(storage), name)
+    study = find_study(open_to_change(storage), name)
     change_limits(study, assignments(limits))
     echo(f'"{name}" ends by: {_limits_line(study)}')
     _hint_at_workers(study)
@@ -357,7 +359,7 @@ def pause(name: StudyArgument, storage: StorageOption = None) -> None:
     """Start no more trials of a study; those running finish, or are paused after an epoch."""
     from histsearch.studies.catalog import find_study
 
-    find_study(open_storage(storage), name).pause()
+    find_study(open_to_change(storage), name).pause()
     echo(f'paused "{name}"; go on with: histsearch study resume {name}')
 
 
@@ -366,7 +368,7 @@ def resume(name: StudyArgument, storage: StorageOption = None) -> None:
     """Start trials of a paused study again."""
     from histsearch.studies.catalog import find_study
 
-    study = find_study(open_storage(storage), name)
+    study = find_study(open_to_change(storage), name)
     study.resume()
     echo(f'resumed "{name}"')
     _hint_at_workers(study)
@@ -393,7 +395,7 @@ def export(
     from histsearch.studies.export import to_csv, to_json
 
     writers = {ExportFormat.csv: to_csv, ExportFormat.json: to_json}
-    echo_data(writers[format_](find_study(open_storage(storage), name)))
+    echo_data(writers[format_](find_study(open_to_read(storage), name)))
 
 
 @app.command()
@@ -410,7 +412,7 @@ def delete(
     """
     from histsearch.studies.catalog import delete_study
 
-    opened = open_storage(storage)
+    opened = open_to_change(storage)
     if not yes:
         typer.confirm(f'Delete study "{name}" and all its trials?', abort=True)
     delete_study(opened, name)

@@ -24,7 +24,7 @@ from histsearch.cli.options import (
     DataOption,
     LogFormatOption,
     StorageOption,
-    open_storage,
+    open_to_create,
 )
 from histsearch.cli.output import echo_error
 from histsearch.exceptions import DeviceError, HistsearchError, StorageError
@@ -247,7 +247,9 @@ def _work(name: str, device: str, gpu: "Gpu | None", request: _Request, stop: "S
         loader_processes=usual_loader_processes(gpu),
     )
     try:
-        storage = patiently(lambda: open_storage(request.storage), request.database_patience, stop)
+        storage = patiently(
+            lambda: open_to_create(request.storage), request.database_patience, stop
+        )
         if storage is not None:
             Worker(storage, settings, stop).run()
     except LackError as error:

@@ -1,5 +1,6 @@
 """Bringing histsearch's own tables up to date, with Alembic."""
 
+from enum import Enum
 from pathlib import Path
 
 from alembic import command
@@ -15,26 +16,43 @@ from histsearch.exceptions import StorageError
 VERSION_TABLE = "histsearch_revision"
 
 
+class Tables(Enum):
+    """What a database has of histsearch's own tables."""
+
+    NONE = "none"
+    OLDER = "an older version's"
+    CURRENT = "this version's"
+
+
+def own_tables(connection: Connection) -> Tables:
+    """What the database has of histsearch's own tables; nothing is changed.
+
+    Raises:
+        StorageError: a newer histsearch has upgraded them already.
+    """
+    scripts = ScriptDirectory.from_config(alembic_config(connection))
+    options = {"version_table": VERSION_TABLE}
+    revision = MigrationContext.configure(connection, opts=options).get_current_revision()
+    if revision is None:
+        return Tables.NONE
+    if revision not in {script.revision for script in scripts.walk_revisions()}:
+        raise StorageError(
+            f"found tables of a newer histsearch (revision {revision}), which this one, "
+            f"{histsearch.__version__}, doesn't know; install the version that made them"
+        )
+    return Tables.CURRENT if revision == scripts.get_current_head() else Tables.OLDER
+
+
 def migrate(connection: Connection) -> None:
-    """Upgrade the tables to this version's, in the given transaction.
+    """Make the tables, or upgrade them to this version's, in the given transaction.
 
     The caller holds the schema's lock, so that of many workers that start together one does it.
 
     Raises:
         StorageError: a newer histsearch has upgraded them already.
     """
-    config = alembic_config(connection)
-    scripts = ScriptDirectory.from_config(config)
-    options = {"version_table": VERSION_TABLE}
-    revision = MigrationContext.configure(connection, opts=options).get_current_revision()
-    if revision == scripts.get_current_head():
-        return
-    if revision not in (None, *(script.revision for script in scripts.walk_revisions())):
-        raise StorageError(
-            f"found tables of a newer histsearch (revision {revision}), which this one, "
-            f"{histsearch.__version__}, doesn't know; install the version that made them"
-        )
-    command.upgrade(config, "head")
+    if own_tables(connection) != Tables.CURRENT:
+        command.upgrade(alembic_config(connection), "head")
 
 
 def alembic_config(connection: Connection) -> Config:

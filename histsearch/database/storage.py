@@ -2,11 +2,11 @@
 
 import os
 import random
-import re
 import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from enum import Enum
 
 import psycopg2
 import psycopg2.extensions
@@ -14,14 +14,17 @@ import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import event
-from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_url
+from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import scoped_session, sessionmaker
 
+import histsearch
 from histsearch.database.embedded_postgres import server
-from histsearch.database.migration import migrate
+from histsearch.database.faults import database_at, explain_errors, place, refusal, unusable
+from histsearch.database.foreign_tables import check_foreign_tables, has_optuna_tables
+from histsearch.database.migration import Tables, migrate, own_tables
 from histsearch.database.tables import database
-from histsearch.exceptions import DatabaseAwayError, StorageError
+from histsearch.exceptions import DatabaseAwayError, NoTablesError, StorageError
 
 STORAGE_VARIABLE = "HISTSEARCH_STORAGE"
 DRIVER = "postgresql+psycopg2"
@@ -56,28 +59,9 @@ _CONNECT_ARGUMENTS = {
     "keepalives_interval": 10,
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
+    # Whatever PGCLIENTENCODING says. A database of no encoding (SQL_ASCII) takes it as well.
+    "client_encoding": "utf8",
 }
-
-# SQLSTATE: connection exceptions, insufficient resources, operator intervention, system errors.
-_PASSING_CLASSES = ("08", "53", "57", "58")
-_READ_ONLY = "25006"  # the server has become a standby
-# A serialization failure, a deadlock, a lock that can't be had: trying again helps.
-_WITHIN_A_CONNECTION = ("40001", "40P01", "55P03")
-_PASSING_CODES = (_READ_ONLY, *_WITHIN_A_CONNECTION)
-_FINAL_WORDS = (
-    "authentication failed",
-    "no password supplied",
-    "no such database",
-    "no such user",
-    "unrecognized configuration parameter",
-    "invalid sslmode",
-    "SSL was required",
-    "certificate verify failed",
-    "pg_hba.conf",
-    "does not exist",
-    "not permitted to log in",
-    "permission denied",
-)
 
 
 def storage_url(option: str | None = None) -> URL:
@@ -86,8 +70,13 @@ def storage_url(option: str | None = None) -> URL:
     Raises:
         StorageError: the URL isn't one of PostgreSQL, or the embedded server doesn't start.
     """
-    text = option or os.environ.get(STORAGE_VARIABLE)
+    text = named_storage(option)
     return parse_storage_url(text) if text else server.start()
+
+
+def named_storage(option: str | None = None) -> str | None:
+    """The URL in ``--storage``, else in ``HISTSEARCH_STORAGE``; None for the embedded one."""
+    return option or os.environ.get(STORAGE_VARIABLE)
 
 
 def parse_storage_url(text: str) -> URL:
@@ -134,58 +123,6 @@ def shown(url: URL) -> str:
     return url.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
-def place(url: URL) -> str:
-    """Host and port of a storage, for messages."""
-    host = url.host or url.query.get("host", "localhost")
-    return f"{host}:{url.port or 5432}"
-
-
-def _unusable(url: URL, error: BaseException) -> StorageError:
-    """The one-line error for a PostgreSQL that refuses, or doesn't answer at the moment."""
-    cause = getattr(error, "orig", None) or error
-    kind = DatabaseAwayError if _may_pass(cause) else StorageError
-    return kind(_sentence(url, cause))
-
-
-def _sentence(url: URL, error: BaseException) -> str:
-    reason = " ".join(str(error).split())
-    passwords = [url.password, *(url.query[name] for name in url.query if "pass" in name)]
-    for password in passwords:
-        if password:
-            reason = re.sub(rf"(?<!\w){re.escape(str(password))}(?!\w)", "***", reason)
-    return f"PostgreSQL at {place(url)} can't be used: {reason}"
-
-
-def _may_pass(error: BaseException) -> bool:
-    """Whether what PostgreSQL, or a pooler before it, refuses now may go well later.
-
-    psycopg2 gives the errors of a new connection no SQLSTATE, so their words must do.
-    """
-    if not isinstance(error, psycopg2.OperationalError | psycopg2.InternalError):
-        return False
-    code = error.pgcode
-    if code is not None:
-        return code[:2] in _PASSING_CLASSES or code in _PASSING_CODES
-    return not any(words in str(error) for words in _FINAL_WORDS)
-
-
-def _explain_lost_connections(engine: Engine) -> None:
-    """Let a connection that fails or breaks raise `StorageError`, whoever uses the engine."""
-
-    def explain(context: ExceptionContext) -> None:
-        error = context.original_exception
-        lost = context.is_disconnect or context.connection is None
-        code = getattr(error, "pgcode", None)
-        passing = code is not None and _may_pass(error)
-        if passing and not lost and code not in _WITHIN_A_CONNECTION:
-            # After a failover the same address leads elsewhere.
-            context.is_disconnect = True
-        if (lost or passing) and not context.is_pre_ping:  # a failed ping is followed by a new one
-            raise _unusable(engine.url, error)
-
-    event.listen(engine, "handle_error", explain)
-
-
 def wait_for_answers(should_hurry: Callable[[], bool]) -> None:
     """Put a limit to every wait of this process for PostgreSQL, and let signals in meanwhile.
 
@@ -223,6 +160,14 @@ def _wait(connection: psycopg2.extensions.connection) -> None:
 wait_for_answers(_never)
 
 
+class Purpose(Enum):
+    """What a database is opened for."""
+
+    READ = "to read, so that nothing in it changes"
+    CHANGE = "to change what is there; an older version's tables are brought up to date"
+    CREATE = "the same, and to make the tables where there are none"
+
+
 class Storage:
     """One PostgreSQL with Optuna's tables and histsearch's own.
 
@@ -236,43 +181,100 @@ class Storage:
     Attributes:
         key: Tells the database from every other, a copy of it excepted.
 
+    Args:
+        url: Where it is.
+        purpose: What may be done to it.
+
     Raises:
         StorageError: PostgreSQL doesn't let its tables be used, or they are those of a newer
-            histsearch.
+            histsearch, or of an older one and only to be read; also later, from any use of it,
+            when a right is missing.
+        NoTablesError: there are none, and none are to be made.
         DatabaseAwayError: it can't be reached; also later, from any use of it, when the
             connection breaks.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, purpose: Purpose = Purpose.CREATE) -> None:
         self.url = url
+        self._pause_seconds = _USUAL_PAUSE_SECONDS
         opening = sqlalchemy.create_engine(
             url, poolclass=sqlalchemy.NullPool, connect_args=_CONNECT_ARGUMENTS
         )
-        _explain_lost_connections(opening)
+        explain_errors(opening)
         _end_when_suspended(opening, lambda: LONGEST_PAUSE_SECONDS)
-        self._pause_seconds = _USUAL_PAUSE_SECONDS
         try:
-            # Processes that start together must not create the tables twice.
-            with _lock(opening, _SCHEMA_LOCK) as connection:
-                self.optuna = RDBStorage(
-                    url.render_as_string(hide_password=False),
-                    engine_kwargs={
-                        "pool_size": MOST_CONNECTIONS,
-                        "max_overflow": 0,
-                        "pool_pre_ping": True,
-                        "connect_args": _CONNECT_ARGUMENTS,
-                    },
-                )
-                _explain_lost_connections(self.optuna.engine)
-                _end_when_suspended(self.optuna.engine, lambda: self._pause_seconds)
-                migrate(connection)
-                self.key = str(connection.scalar(sqlalchemy.select(database.c.key)))
-        except DBAPIError as error:  # no rights, for instance
-            raise _unusable(url, error) from None
-        except StorageInternalError as error:
-            raise _unusable(url, error.__cause__ or error) from None
+            with opening.begin() as connection:
+                tables = own_tables(connection)
+                _check_purpose(connection, tables, purpose)
+            if tables == Tables.CURRENT:
+                self.optuna = self._optuna(purpose, has_tables=True)
+            else:
+                self._make_tables(opening, purpose)
+            self.key = self._read_key()
+        except (DBAPIError, StorageInternalError) as error:  # from within Optuna's constructor
+            raise unusable(opening, error) from None
         except RuntimeError as error:  # tables of another Optuna version
-            raise StorageError(_sentence(url, error)) from None
+            raise refusal(url, " ".join(str(error).split())) from None
+
+    def _make_tables(self, opening: Engine, purpose: Purpose) -> None:
+        # Processes that start together must not create the tables twice.
+        with _lock(opening, _SCHEMA_LOCK) as connection:
+            if own_tables(connection) == Tables.NONE:
+                check_foreign_tables(connection)
+            self.optuna = self._optuna(purpose, has_tables=has_optuna_tables(connection))
+            migrate(connection)
+
+    def _optuna(self, purpose: Purpose, *, has_tables: bool) -> RDBStorage:
+        # PostgreSQL itself then sees to it that a reader changes nothing.
+        options = {"postgresql_readonly": True} if purpose == Purpose.READ else {}
+        optuna = RDBStorage(
+            self.url.render_as_string(hide_password=False),
+            engine_kwargs={
+                "pool_size": MOST_CONNECTIONS,
+                "max_overflow": 0,
+                "pool_pre_ping": True,
+                "connect_args": _CONNECT_ARGUMENTS,
+                "execution_options": options,
+            },
+            # It would add what a later Optuna has to tables of an earlier one.
+            skip_table_creation=has_tables,
+        )
+        explain_errors(optuna.engine)
+        _end_when_suspended(optuna.engine, lambda: self._pause_seconds)
+        return optuna
+
+    def _read_key(self) -> str:
+        with self.begin() as connection:
+            key = connection.scalar(sqlalchemy.select(database.c.key))
+        if key is None:
+            raise StorageError(
+                f"the rows of histsearch's tables in {database_at(self.url)} are gone, or "
+                "row-level security hides them; use a role that it doesn't apply to (BYPASSRLS)"
+            )
+        return str(key)
+
+    def check_completeness(self) -> None:
+        """Make sure that what can be read is all there is, and as it is now.
+
+        Raises:
+            StorageError: it may lag behind, or be a part.
+        """
+        query = sqlalchemy.text(
+            "SELECT pg_is_in_recovery(), row_security_active('studies') "
+            "OR row_security_active('trials') OR row_security_active('study_user_attributes')"
+        )
+        with self.begin() as connection:
+            is_standby, is_filtered = connection.execute(query).one()
+        if is_standby:
+            raise StorageError(
+                f"PostgreSQL at {place(self.url)} is a standby, which may lag behind; name its "
+                "primary"
+            )
+        if is_filtered:
+            raise StorageError(
+                f"row-level security may hide studies in {database_at(self.url)}; use a role that "
+                "it doesn't apply to (BYPASSRLS)"
+            )
 
     def begin(self) -> AbstractContextManager[Connection]:
         """A transaction on histsearch's own tables, committed when the block ends well."""
@@ -308,6 +310,25 @@ class Storage:
             if pause_seconds is not None:
                 _allow_pauses(connection, pause_seconds)
             yield connection
+
+
+def _check_purpose(connection: Connection, tables: Tables, purpose: Purpose) -> None:
+    where = database_at(connection.engine.url)
+    if connection.dialect.default_schema_name is None:
+        raise StorageError(
+            f"the role may use no schema of {where}; GRANT USAGE ON SCHEMA public to it, or set "
+            "its search_path"
+        )
+    if tables == Tables.NONE and purpose != Purpose.CREATE:
+        raise NoTablesError(
+            f"found no histsearch tables in {where}; check the database's name, or make them with "
+            "histsearch study create"
+        )
+    if tables == Tables.OLDER and purpose == Purpose.READ:
+        raise StorageError(
+            f"found tables of a histsearch older than {histsearch.__version__} in {where}; once "
+            "its workers have ended, bring them up to date with histsearch db upgrade"
+        )
 
 
 def _end_when_suspended(engine: Engine, pause_seconds: Callable[[], float]) -> None:

@@ -1,7 +1,8 @@
 """What a worker tells the database, from a thread of its own, so that training never waits for it.
 
 Heartbeats go out at their interval, reports in the order they were given. While the database is
-away the reports are kept, and delivered when it is back.
+away the reports are kept, and delivered when it is back. Where it refuses for good, as a right is
+missing, the worker is to stop.
 """
 
 import logging
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from histsearch.database.storage import Storage
-from histsearch.exceptions import StorageError
+from histsearch.exceptions import DatabaseAwayError, StorageError
 from histsearch.studies.claim import Claim, ClaimLostError
 from histsearch.studies.liveness import Watch
 from histsearch.workers import metrics
@@ -69,7 +70,7 @@ class Reporter:
         self._activity = Activity("idle")
         self._next_heartbeat = 0.0
         self._away_since: float | None = None
-        self._away_because: StorageError | None = None
+        self._away_because: DatabaseAwayError | None = None
         self._given_up_because: StorageError | None = None
         self._retry_seconds = _FIRST_RETRY_SECONDS
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="reporter")
@@ -153,7 +154,7 @@ class Reporter:
         """Make sure that the worker can go on.
 
         Raises:
-            StorageError: the database has been away for too long.
+            StorageError: the database has been away for too long, or refuses for good.
         """
         if self._work.done():
             self._work.result()
@@ -181,7 +182,7 @@ class Reporter:
     def _wait(self) -> None:
         """Wait for a report, or for the time of the next heartbeat or retry."""
         with self._changed:
-            if self.is_away:
+            if self.is_away or self._given_up_because is not None:
                 self._changed.wait_for(lambda: self._closing, timeout=self._retry_seconds)
                 return
             seconds = self._next_heartbeat - time.monotonic()
@@ -194,8 +195,11 @@ class Reporter:
             if self.is_away or time.monotonic() >= self._next_heartbeat:
                 self._beat()
             self._deliver()
-        except StorageError as error:
+        except DatabaseAwayError as error:
             self._note_absence(error)
+        except StorageError as error:  # waiting won't help; the worker saves its trial and ends
+            self._given_up_because = error
+            self._retry_seconds = _MOST_RETRY_SECONDS
         else:
             self._note_presence()
 
@@ -239,7 +243,7 @@ class Reporter:
         metrics.REPORTS_WAITING.set(0)
         self._changed.notify_all()
 
-    def _note_absence(self, error: StorageError) -> None:
+    def _note_absence(self, error: DatabaseAwayError) -> None:
         self._away_because = error
         if self._away_since is None:
             self._away_since = self._clock()
@@ -262,4 +266,5 @@ class Reporter:
         try:
             sign_off(self._storage, self._worker_id)
         except StorageError as error:
-            log.warning("can't sign off: %s", error)
+            if self._given_up_because is None:  # which is told where the worker ends
+                log.warning("can't sign off: %s", error)

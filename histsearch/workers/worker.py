@@ -17,6 +17,7 @@ from histsearch.data.census import Census
 from histsearch.data.dataset import Dataset
 from histsearch.database.storage import Storage
 from histsearch.exceptions import (
+    DatabaseAwayError,
     DataError,
     HistsearchError,
     StorageError,
@@ -134,7 +135,7 @@ class Worker:
 
         Raises:
             StudyError: a named study doesn't exist, or is another version's.
-            StorageError: the database has been away for too long.
+            StorageError: the database has been away for too long, or refuses for good.
             CheckpointError: the states of runs can't be kept where they should be.
             StoreFullError: there is no room for them.
             DeviceFaultError: the device can't be used by this process any more.
@@ -194,7 +195,7 @@ class Worker:
                 done = self._work_once()
             except InterruptedRunError:  # before it had a trial
                 break
-            except StorageError as error:
+            except DatabaseAwayError as error:
                 self._reporter.check()
                 log.warning("no work without the database: %s", error)
                 self._stop.wait(IDLE_SECONDS)
@@ -423,6 +424,8 @@ class Worker:
             outcome = self._runner.run(claimed, dataset)
         except InterruptedRunError:
             self._give_back(claimed, "interrupted")
+        except StorageError as error:
+            self._give_back(claimed, str(error))
         except (DataError, WeightsError) as error:
             self._give_back(claimed, str(error))
             self._leave(claimed.study, error)

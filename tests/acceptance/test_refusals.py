@@ -43,12 +43,14 @@ def test_a_password_is_never_printed(run: Run) -> None:
         (("worker", "--device", "cpu", "--study", "no-such-study"), "found no study"),
     ],
 )
+@pytest.mark.usefixtures("storage")
 def test_bad_input_is_one_sentence(run: Run, arguments: tuple[str, ...], sentence: str) -> None:
     refused = run(*arguments, code=2)
     assert sentence in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.usefixtures("storage")
 def test_a_port_in_use_is_one_sentence(run: Run) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -55,6 +55,7 @@ def test_the_last_line_of_a_json_log_is_json_too(run: Run, stripes_file: Path) -
     assert "nowhere" in last["message"]
 
 
+@pytest.mark.usefixtures("storage")
 def test_status_and_metrics_follow_a_worker(
     run: Run, start: Start, stripes_file: Path, port: int
 ) -> None:

@@ -30,7 +30,7 @@ def test_importing_the_command_line_loads_nothing_heavy() -> None:
         ([], "worker status train retrain report evaluate export dashboard study data db"),
         (["study"], "create list show best enqueue set pause resume export delete"),
         (["data"], "prepare verify list states"),
-        (["db"], "url start stop status"),
+        (["db"], "url start stop status upgrade"),
     ],
 )
 def test_help_names_every_command(group: list[str], commands: str) -> None:
