@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from histsearch.search.space import Space, parse_space
-from histsearch.training.hyperparameters import Value
+from histsearch.space.hyperparameters import Value
+from histsearch.space.space import Space, parse_space
+from histsearch.training.run_inputs import load_images, run_settings, split_images
 from histsearch.training.trainer import Trainer
-from histsearch.workers.preparation import load_images, run_settings, split_images
 
 HERE = Path(__file__).parent
 SPACE = "omniglot-conv4"

@@ -34,11 +34,11 @@ from histsearch.data.batches import EvaluationImages, TrainingImages
 from histsearch.data.image_set import ImageSet
 from histsearch.models.backbones import preprocessing_of
 from histsearch.models.preprocessing import Preprocessing
-from histsearch.search.domains import Range
-from histsearch.search.space import Space, load_space
+from histsearch.space.hyperparameters import Value
+from histsearch.space.parameters import Range
+from histsearch.space.space import Space, load_space
 from histsearch.training import evaluation, trainer
-from histsearch.training.hyperparameters import Value
-from histsearch.workers.preparation import load_images, run_settings, split_images
+from histsearch.training.run_inputs import load_images, run_settings, split_images
 
 HERE = Path(__file__).parent
 PIXELS = 20

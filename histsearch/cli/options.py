@@ -9,8 +9,8 @@ import typer
 
 from histsearch.cli.logs import LogFormat
 from histsearch.exceptions import NoTablesError, SpaceError
-from histsearch.search.refusals import show
-from histsearch.search.toml_text import parse_toml
+from histsearch.space.refusals import show
+from histsearch.space.toml_text import parse_toml
 
 if TYPE_CHECKING:
     from histsearch.database.storage import Purpose, Storage

@@ -67,7 +67,7 @@ def create(
     storage: StorageOption = None,
 ) -> None:
     """Create a study from a search space."""
-    from histsearch.search.space import load_space
+    from histsearch.space.space import load_space
     from histsearch.studies.catalog import create_search
     from histsearch.studies.study import TEST_SELECTION
 
@@ -192,7 +192,7 @@ def _left_line(study: "Study") -> str:
 
 def _doubt_line(study: "Study") -> str | None:
     """How far the search is from being decided; None where that isn't asked, or not any more."""
-    from histsearch.search.space import Decided
+    from histsearch.space.space import Decided
 
     decided, doubt = study.limits.decided, study.doubt
     if doubt is None or study.ended or (decided is None and study.may_start):

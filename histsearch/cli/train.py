@@ -48,7 +48,7 @@ def train(
     Hyperparameters that neither KEY=VALUE nor [fixed] names are those of the space's first
     [[enqueue]], else their defaults.
     """
-    from histsearch.search.space import load_space, parse_space
+    from histsearch.space.space import load_space, parse_space
 
     loaded = load_space(space)
     changes: dict[str, object] = {}
@@ -63,7 +63,7 @@ def train(
     torch_device = pin(pinned)
 
     from histsearch.models.checkpoint import save_checkpoint
-    from histsearch.workers.single_run import SingleRun
+    from histsearch.training.single_run import SingleRun
 
     run = SingleRun(
         chosen,

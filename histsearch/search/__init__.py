@@ -1,1 +1,1 @@
-"""What is searched and how: spaces, samplers and pruners."""
+"""The search as Optuna runs it: samplers and pruners."""

@@ -7,9 +7,9 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from histsearch.search.domains import Domain, Range
-from histsearch.search.space import Space
-from histsearch.training import hyperparameters
+from histsearch.space import hyperparameters
+from histsearch.space.parameters import Domain, Range
+from histsearch.space.space import Space
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:

@@ -12,8 +12,8 @@ from optuna.pruners import (
 
 from histsearch.search.distributions import distributions
 from histsearch.search.hist_pruner import HistPruner
-from histsearch.search.space import Space
-from histsearch.search.strategies import (
+from histsearch.space.space import Space
+from histsearch.space.strategies import (
     HalvingSettings,
     HistPrunerSettings,
     HyperbandSettings,

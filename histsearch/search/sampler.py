@@ -6,11 +6,11 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
 from histsearch.search.distributions import distributions
-from histsearch.search.domains import Range
 from histsearch.search.grid import GridSampler
 from histsearch.search.hist_sampler import HistSampler
-from histsearch.search.space import Space
-from histsearch.search.strategies import (
+from histsearch.space.parameters import Range
+from histsearch.space.space import Space
+from histsearch.space.strategies import (
     GPSettings,
     GridSettings,
     HistSamplerSettings,

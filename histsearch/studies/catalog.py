@@ -24,8 +24,9 @@ from histsearch.search.candidates import SearchSpace
 from histsearch.search.distributions import distributions
 from histsearch.search.experience import EXPERIENCES, Experience
 from histsearch.search.history import learn
-from histsearch.search.space import NAME_ALLOWED, NAME_PATTERN, Space
-from histsearch.search.strategies import MOST_TRIALS
+from histsearch.space.hyperparameters import Hyperparameters
+from histsearch.space.space import NAME_ALLOWED, NAME_PATTERN, Space
+from histsearch.space.strategies import MOST_TRIALS
 from histsearch.studies.definition import StudyDefinition, new_key
 from histsearch.studies.half_created import half_created
 from histsearch.studies.study import (
@@ -36,7 +37,6 @@ from histsearch.studies.study import (
     Study,
     selection,
 )
-from histsearch.training.hyperparameters import Hyperparameters
 from histsearch.wording import counted
 
 METRIC = "R@1"

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from optuna.trial import FrozenTrial
 
+from histsearch.space.hyperparameters import Value
 from histsearch.studies.catalog import QueuedTrial
 from histsearch.studies.study import Study
 from histsearch.studies.trial_record import EPOCHS, ROLE, SEED, SOURCE_TRIAL
-from histsearch.training.hyperparameters import Value
 
 
 class Chosen(NamedTuple):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 import histsearch
 from histsearch.exceptions import StudyError
 from histsearch.search.distributions import distributions
-from histsearch.search.space import Space
+from histsearch.space.space import Space
 from histsearch.studies.trial_record import SEED
 
 _ANY_SEED = IntDistribution(0, 2**33 - 1)

@@ -8,15 +8,15 @@ from optuna.trial import FrozenTrial
 import histsearch
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
-from histsearch.search.space import Space
-from histsearch.search.strategies import NoPrunerSettings, RandomSettings
+from histsearch.space.hyperparameters import Value
+from histsearch.space.space import Space
+from histsearch.space.strategies import NoPrunerSettings, RandomSettings
 from histsearch.studies.catalog import create_study, find_study
 from histsearch.studies.chosen import Chosen
 from histsearch.studies.definition import StudyDefinition, new_key
 from histsearch.studies.retraining_seeds import MOST_SEEDS, next_seeds, retrainings_of
 from histsearch.studies.study import IMAGES, Study
 from histsearch.studies.trial_record import BASELINE, TUNED
-from histsearch.training.hyperparameters import Value
 from histsearch.wording import counted
 
 SUFFIX = "-retrain"

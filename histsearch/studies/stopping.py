@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import Connection
 
 from histsearch.database.storage import LONGEST_PAUSE_SECONDS
-from histsearch.search.space import Decided
+from histsearch.space.space import Decided
 from histsearch.studies import trial_record
 from histsearch.studies.claim import Claim, last_attempt
 from histsearch.studies.study import DOUBT, ENDED, Limits, Study

@@ -11,10 +11,10 @@ from histsearch.exceptions import DataError, StudyError
 from histsearch.search.experience import read_experiences
 from histsearch.search.outlook import Outlook
 from histsearch.search.pruner import build_pruner
-from histsearch.search.space import Decided
+from histsearch.space.hyperparameters import Value
+from histsearch.space.space import Decided
 from histsearch.studies import trial_record
 from histsearch.studies.definition import StudyDefinition
-from histsearch.training.hyperparameters import Value
 
 DEFINITION = "histsearch.definition"
 BUDGET = "histsearch.trials"

@@ -26,8 +26,8 @@ from histsearch.models.backbones import preprocessing_of
 from histsearch.models.network import build_network
 from histsearch.models.transforms import train_transform
 from histsearch.processes import ends_with_this_process
+from histsearch.space.hyperparameters import Hyperparameters
 from histsearch.training.evaluation import embed_images
-from histsearch.training.hyperparameters import Hyperparameters
 from histsearch.training.state_check import UnfitStateError, check_form, check_optimizer
 
 # Torch's words for a learning rate of 1e38, by 0.1, as a step of float32.

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from histsearch.search.domains import Range
-from histsearch.search.space import Space
-from histsearch.training.hyperparameters import Value
+from histsearch.space.hyperparameters import Value
+from histsearch.space.parameters import Range
+from histsearch.space.space import Space
 
 MOST_CONFIGURATIONS = 3
 """So many configurations that die in a row are the machine's fault, if one of them ought to run."""

@@ -27,6 +27,7 @@ from histsearch.exceptions import (
     WeightsError,
 )
 from histsearch.models.checkpoint import dump_checkpoint
+from histsearch.space.hyperparameters import Value
 from histsearch.studies import trial_record
 from histsearch.studies.checkpoints import model_key, states_key
 from histsearch.studies.claim import Claim, ClaimLostError
@@ -34,14 +35,13 @@ from histsearch.studies.queue import goes_straight_on
 from histsearch.studies.stopping import is_needless
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import CheckpointStore
-from histsearch.training.hyperparameters import Value
 from histsearch.training.run_checkpoint import RunCheckpoints
+from histsearch.training.run_inputs import run_settings, split_images
 from histsearch.training.state_check import UnfitStateError, check_form
 from histsearch.training.trainer import Epoch, InterruptedRunError, NonFiniteLossError, Trainer
 from histsearch.workers import metrics
 from histsearch.workers.device_fault import is_device_fault
 from histsearch.workers.lack import Lack, find_lack
-from histsearch.workers.preparation import run_settings, split_images
 from histsearch.workers.progress_watch import ProgressWatch
 from histsearch.workers.provenance import peak_memory_mib, provenance, reset_peak_memory
 from histsearch.workers.registry import Activity

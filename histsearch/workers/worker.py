@@ -26,7 +26,8 @@ from histsearch.exceptions import (
     WeightsError,
 )
 from histsearch.processes import end_at_once
-from histsearch.search.space import Space
+from histsearch.space.hyperparameters import Value
+from histsearch.space.space import Space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study, list_studies
 from histsearch.studies.claim import Claim
@@ -38,7 +39,7 @@ from histsearch.studies.queue import claim, requeue_abandoned
 from histsearch.studies.stopping import end_if_due
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import open_checkpoint_store
-from histsearch.training.hyperparameters import Value
+from histsearch.training.run_inputs import find_weights, load_images
 from histsearch.training.trainer import InterruptedRunError
 from histsearch.wording import value_text
 from histsearch.workers import exit_codes, metrics
@@ -47,7 +48,6 @@ from histsearch.workers.device_fault import is_device_fault
 from histsearch.workers.held_back import held_back
 from histsearch.workers.lack import Lack, LackError, find_lack
 from histsearch.workers.patience import patiently
-from histsearch.workers.preparation import find_weights, load_images
 from histsearch.workers.progress_watch import ProgressWatch, Stall, WatchTimes
 from histsearch.workers.registry import Activity, Identity, grace_seconds, sign_on
 from histsearch.workers.reporter import Reporter

@@ -25,14 +25,14 @@ from histsearch.data.dataset import load_dataset
 from histsearch.database.embedded_postgres import server
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts
-from histsearch.search.space import Space, load_space
-from histsearch.search.strategies import MedianSettings, TPESettings
+from histsearch.space.space import Space, load_space
+from histsearch.space.strategies import MedianSettings, TPESettings
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, find_study
 from histsearch.studies.endings import Ending
+from histsearch.training.run_inputs import run_settings, split_images
 from histsearch.training.trainer import Trainer
 from histsearch.workers import exit_codes
-from histsearch.workers.preparation import run_settings, split_images
 from histsearch.workers.provenance import COMMIT_VARIABLE
 from tests.chaos.creations import Creations
 from tests.integration.database.outage import silence

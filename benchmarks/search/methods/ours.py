@@ -13,7 +13,7 @@ from histsearch.search.candidates import MOST, SearchSpace
 from histsearch.search.experience import Experience, expected_by_all
 from histsearch.search.history import BEST, learn_from
 from histsearch.search.planner import Fit, Planner, TrialView
-from histsearch.search.space import Decided
+from histsearch.space.space import Decided
 
 _EARLIER_BUDGET = 0.05  # part of the earlier grid's cost that was spent there
 

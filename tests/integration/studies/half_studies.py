@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import optuna
 
 from histsearch.database.storage import Storage
-from histsearch.search.space import Space
+from histsearch.space.space import Space
 from histsearch.studies.definition import StudyDefinition, new_key
 from histsearch.studies.study import BUDGET, DEFINITION, PAUSED, SELECTION, selection
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from histsearch.search.space import Space, parse_space
+from histsearch.space.space import Space, parse_space
 from histsearch.studies.study import Study
 from histsearch.studies.trial_record import BEST_EPOCH
 from tests.integration.claims import claimed

@@ -4,7 +4,7 @@ from optuna.trial import TrialState
 from histsearch.database.storage import Storage
 from histsearch.exceptions import SpaceError, StudyError
 from histsearch.search.outlook import Outlook
-from histsearch.search.space import Decided
+from histsearch.space.space import Decided
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, delete_study, find_study
 from histsearch.studies.limits import change_limits

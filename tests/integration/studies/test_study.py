@@ -5,10 +5,10 @@ from sqlalchemy.engine import URL
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import SpaceError, StudyError
+from histsearch.space.hyperparameters import Value
 from histsearch.studies.catalog import create_search, find_study
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.study import HELD_OUT_SELECTION, SELECTION, TEST_SELECTION
-from histsearch.training.hyperparameters import Value
 from tests.integration.claims import claim_next, claimed
 from tests.integration.studies.small_search import ENQUEUED, complete_next, small_space
 

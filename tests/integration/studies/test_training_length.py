@@ -8,12 +8,12 @@ import pytest
 from optuna.trial import TrialState
 
 from histsearch.database.storage import Storage
+from histsearch.space.hyperparameters import Value
 from histsearch.studies.catalog import create_search
 from histsearch.studies.chosen import chosen_configurations
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.retraining_warnings import retraining_warnings
 from histsearch.studies.study import Study
-from histsearch.training.hyperparameters import Value
 from tests.integration.claims import claimed
 from tests.integration.studies.small_search import ENQUEUED, complete_with, small_space
 

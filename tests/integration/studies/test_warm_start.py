@@ -8,12 +8,12 @@ from optuna.trial import TrialState
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.search.experience import read_experiences
-from histsearch.search.space import Space
+from histsearch.space.hyperparameters import Hyperparameters
+from histsearch.space.space import Space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, delete_study, find_study
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.study import Study
-from histsearch.training.hyperparameters import Hyperparameters
 from tests.integration.claims import claimed
 from tests.integration.studies.small_search import small_space
 

@@ -6,7 +6,7 @@ import torch
 
 from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.hold_out import hold_out_classes
-from histsearch.training.hyperparameters import Hyperparameters
+from histsearch.space.hyperparameters import Hyperparameters
 from histsearch.training.trainer import RunSettings, Trainer
 
 ARCHIVE = Path(__file__).parents[4] / "shared" / "data" / "omniglot_small1.zip"

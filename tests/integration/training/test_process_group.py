@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 import torch
 from histsearch.data.dataset import load_dataset
-from histsearch.training.hyperparameters import Hyperparameters
+from histsearch.space.hyperparameters import Hyperparameters
 from histsearch.training.trainer import InterruptedRunError, RunSettings, Trainer
 from histsearch.workers.stop_request import StopRequest
 

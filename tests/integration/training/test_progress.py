@@ -7,7 +7,7 @@ from histsearch.data.dataset import load_dataset
 from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.readable_images import without_unreadable
 from histsearch.retrieval import similarity
-from histsearch.training.hyperparameters import Hyperparameters
+from histsearch.space.hyperparameters import Hyperparameters
 from histsearch.training.trainer import NonFiniteLossError, RunSettings, Trainer
 
 torch.set_num_threads(1)

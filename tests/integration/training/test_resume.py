@@ -13,8 +13,8 @@ from histsearch.data.dataset import load_dataset
 from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import CheckpointError, StoreFullError
+from histsearch.space.hyperparameters import Hyperparameters
 from histsearch.training.checkpoint_store import CheckpointStore, open_checkpoint_store
-from histsearch.training.hyperparameters import Hyperparameters
 from histsearch.training.run_checkpoint import RunCheckpoints
 from histsearch.training.trainer import Epoch, InterruptedRunError, RunSettings, Trainer
 

@@ -12,10 +12,10 @@ import torch
 
 from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.database.storage import Storage
-from histsearch.search.space import parse_space
+from histsearch.space.hyperparameters import Hyperparameters
+from histsearch.space.space import parse_space
 from histsearch.studies.catalog import create_search
 from histsearch.training.checkpoint_store import open_checkpoint_store
-from histsearch.training.hyperparameters import Hyperparameters
 from histsearch.training.run_checkpoint import RunCheckpoints
 from histsearch.training.state_check import UnfitStateError
 from histsearch.training.trainer import RunSettings, Trainer

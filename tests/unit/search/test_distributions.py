@@ -9,7 +9,7 @@ from optuna.distributions import (
 )
 
 from histsearch.search.distributions import distributions
-from histsearch.search.space import Space, parse_space
+from histsearch.space.space import Space, parse_space
 
 
 def searching(search: dict[str, Any]) -> Space:

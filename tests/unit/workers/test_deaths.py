@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from histsearch.search.space import Space, parse_space
-from histsearch.training.hyperparameters import Value
+from histsearch.space.hyperparameters import Value
+from histsearch.space.space import Space, parse_space
 from histsearch.workers.deaths import Deaths
 
 

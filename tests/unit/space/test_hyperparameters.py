@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from histsearch.training.hyperparameters import (
+from histsearch.space.hyperparameters import (
     NAMES,
     Hyperparameters,
     allowed,

@@ -24,11 +24,13 @@ from histsearch.data.hold_out import USUAL_HOLD_OUT, HoldOut
 from histsearch.exceptions import SpaceError
 from histsearch.models.catalog import find_backbone, look_up_backbone
 from histsearch.plain_text import is_plain
-from histsearch.search.configurations import configuration_faults, unknown_name, value_fault
-from histsearch.search.contradictions import Draft, contradictions, grid_faults
-from histsearch.search.domains import Domain, parse_domain
-from histsearch.search.refusals import RefusedError, joined, refuse_all, refused, show
-from histsearch.search.strategies import (
+from histsearch.space import hyperparameters
+from histsearch.space.configurations import configuration_faults, unknown_name, value_fault
+from histsearch.space.contradictions import Draft, contradictions, grid_faults
+from histsearch.space.hyperparameters import MOST_EPOCHS, Hyperparameters, Value
+from histsearch.space.parameters import Domain, parse_domain
+from histsearch.space.refusals import RefusedError, joined, refuse_all, refused, show
+from histsearch.space.strategies import (
     MOST_TRIALS,
     PRUNERS,
     SAMPLERS,
@@ -40,9 +42,7 @@ from histsearch.search.strategies import (
     StrategyError,
     parse_strategy,
 )
-from histsearch.search.toml_text import read_toml
-from histsearch.training import hyperparameters
-from histsearch.training.hyperparameters import MOST_EPOCHS, Hyperparameters, Value
+from histsearch.space.toml_text import read_toml
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 NAME_ALLOWED = "up to 100 letters, digits, dots, dashes and underscores, first a letter or digit"

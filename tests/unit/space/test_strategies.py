@@ -9,7 +9,7 @@ from histsearch.search.hist_pruner import HistPruner
 from histsearch.search.hist_sampler import HistSampler
 from histsearch.search.pruner import build_pruner
 from histsearch.search.sampler import build_sampler
-from histsearch.search.space import Decided, Space, parse_space
+from histsearch.space.space import Decided, Space, parse_space
 
 SMALL: dict[str, Any] = {
     "name": "own",

@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from histsearch.search.refusals import refuse_all, refused, show
-from histsearch.training import hyperparameters
-from histsearch.training.hyperparameters import Value
+from histsearch.space import hyperparameters
+from histsearch.space.hyperparameters import Value
+from histsearch.space.refusals import refuse_all, refused, show
 
 _MOST_VALUES = 1_000
 _MOST_STEPS = 1_000_000

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from histsearch.models.catalog import PRETRAINED_WEIGHTS, find_backbone
-from histsearch.search.configurations import configuration_faults, unknown_name
-from histsearch.search.domains import Domain, Range
-from histsearch.search.refusals import RefusedError, refused, show
-from histsearch.training import hyperparameters
-from histsearch.training.hyperparameters import Hyperparameters
+from histsearch.space import hyperparameters
+from histsearch.space.configurations import configuration_faults, unknown_name
+from histsearch.space.hyperparameters import Hyperparameters
+from histsearch.space.parameters import Domain, Range
+from histsearch.space.refusals import RefusedError, refused, show
 
 
 @dataclass(frozen=True)

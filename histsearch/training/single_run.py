@@ -9,11 +9,11 @@ from pydantic import ValidationError
 
 from histsearch.data.census import take_census
 from histsearch.exceptions import SpaceError
-from histsearch.search.configurations import check_hyperparameters
-from histsearch.search.space import Space
-from histsearch.training.hyperparameters import Value
+from histsearch.space.configurations import check_hyperparameters
+from histsearch.space.hyperparameters import Value
+from histsearch.space.space import Space
+from histsearch.training.run_inputs import load_images, run_settings, split_images
 from histsearch.training.trainer import Epoch, Trainer
-from histsearch.workers.preparation import load_images, run_settings, split_images
 
 log = logging.getLogger(__name__)
 

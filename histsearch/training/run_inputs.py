@@ -9,8 +9,8 @@ from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_set import ImageSet
 from histsearch.data.readable_images import without_unreadable
 from histsearch.models.catalog import check_weights, locate_weights
-from histsearch.search.space import Protocol, Space
-from histsearch.training.hyperparameters import Value
+from histsearch.space.hyperparameters import Value
+from histsearch.space.space import Protocol, Space
 from histsearch.training.trainer import RunSettings
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from histsearch.exceptions import SpaceError
-from histsearch.search.domains import Range
-from histsearch.search.space import (
+from histsearch.space.hyperparameters import NAMES
+from histsearch.space.parameters import Range
+from histsearch.space.space import (
     NAME_ALLOWED,
     Protocol,
     Space,
@@ -16,7 +17,6 @@ from histsearch.search.space import (
     load_space,
     parse_space,
 )
-from histsearch.training.hyperparameters import NAMES
 
 FULL = """
 name = "own-birds.v2"

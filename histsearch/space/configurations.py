@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
 from histsearch.exceptions import SpaceError
-from histsearch.search.domains import Domain, Range
-from histsearch.search.refusals import RefusedError, refuse_all, refused, show
-from histsearch.training import hyperparameters
-from histsearch.training.hyperparameters import Value
+from histsearch.space import hyperparameters
+from histsearch.space.hyperparameters import Value
+from histsearch.space.parameters import Domain, Range
+from histsearch.space.refusals import RefusedError, refuse_all, refused, show
 
 _LONGEST_LIST = 2_000
 

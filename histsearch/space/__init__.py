@@ -1,0 +1,1 @@
+"""What is searched: spaces, their parameters, and the settings of samplers and pruners."""
