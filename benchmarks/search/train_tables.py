@@ -63,8 +63,10 @@ class Run(NamedTuple):
 
 def grid(space: Space) -> list[dict[str, Value]]:
     """Every configuration of a space, the last parameter fastest."""
-    domains = [domain for domain in space.search.values() if not isinstance(domain, Range)]
-    return [dict(zip(space.search, values, strict=True)) for values in product(*domains)]
+    parameters = [
+        parameter for parameter in space.search.values() if not isinstance(parameter, Range)
+    ]
+    return [dict(zip(space.search, values, strict=True)) for values in product(*parameters)]
 
 
 class _RememberedTrainingImages(TrainingImages):

@@ -160,7 +160,9 @@ def show(
         "space": f"{space.name}: {space.dataset} on {space.backbone}, "
         f"{counted(space.epochs, 'epoch')}",
         "selection": summary["selection"],
-        "searched": "; ".join(f"{key} in {_domain(value)}" for key, value in space.search.items()),
+        "searched": "; ".join(
+            f"{key} in {_parameter_text(value)}" for key, value in space.search.items()
+        ),
         "fixed": _configuration(space.fixed) or "defaults",
         **({} if study.definition.source else {"ends by": _limits_line(study)}),
         "trials": f"{summary['finished']} of {study.budget} finished ({counts or 'none yet'})",
@@ -222,10 +224,10 @@ def _span(first: object, last: object) -> str:
     return f"from {value_text(first)} to {value_text(last)}"
 
 
-def _domain(domain: object) -> str:
-    if isinstance(domain, tuple):
-        return "{" + list_text(domain) + "}"
-    return f"[{domain}]"
+def _parameter_text(parameter: object) -> str:
+    if isinstance(parameter, tuple):
+        return "{" + list_text(parameter) + "}"
+    return f"[{parameter}]"
 
 
 @app.command()

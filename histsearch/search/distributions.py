@@ -1,4 +1,4 @@
-"""A space's domains as Optuna distributions, so that trials carry real names and values."""
+"""A space's parameters as Optuna distributions, so that trials carry real names and values."""
 
 from optuna.distributions import (
     BaseDistribution,
@@ -8,20 +8,23 @@ from optuna.distributions import (
 )
 
 from histsearch.space import hyperparameters
-from histsearch.space.parameters import Domain, Range
+from histsearch.space.parameters import Parameter, Range
 from histsearch.space.space import Space
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:
     """One Optuna distribution for each searched hyperparameter, in the space's order."""
-    return {name: _distribution(name, domain) for name, domain in space.search.items()}
+    return {name: _distribution(name, parameter) for name, parameter in space.search.items()}
 
 
-def _distribution(name: str, domain: Domain) -> BaseDistribution:
-    if not isinstance(domain, Range):
-        return CategoricalDistribution(domain)
+def _distribution(name: str, parameter: Parameter) -> BaseDistribution:
+    if not isinstance(parameter, Range):
+        return CategoricalDistribution(parameter)
     if hyperparameters.is_whole(name):
         return IntDistribution(
-            int(domain.low), int(domain.high), log=domain.log, step=int(domain.step or 1)
+            int(parameter.low),
+            int(parameter.high),
+            log=parameter.log,
+            step=int(parameter.step or 1),
         )
-    return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
+    return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)

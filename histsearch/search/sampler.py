@@ -51,9 +51,9 @@ def build_sampler(space: Space, seed: int) -> BaseSampler:
         case GridSettings():
             return GridSampler(
                 {
-                    name: domain
-                    for name, domain in space.search.items()
-                    if not isinstance(domain, Range)  # a space with the grid sampler has none
+                    name: parameter
+                    for name, parameter in space.search.items()
+                    if not isinstance(parameter, Range)  # a space with the grid sampler has none
                 }
             )
         case _:

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from histsearch.exceptions import SpaceError
 from histsearch.space import hyperparameters
 from histsearch.space.hyperparameters import Value
-from histsearch.space.parameters import Domain, Range
+from histsearch.space.parameters import Parameter, Range
 from histsearch.space.refusals import RefusedError, refuse_all, refused, show
 
 _LONGEST_LIST = 2_000
@@ -43,24 +43,24 @@ def unknown_name(table: str, name: str) -> RefusedError:
 
 
 def configuration_faults(
-    key: str, search: Mapping[str, Domain], configuration: Mapping[str, Value]
+    key: str, search: Mapping[str, Parameter], configuration: Mapping[str, Value]
 ) -> Iterator[RefusedError]:
     """What of a configuration ``search`` doesn't hold."""
     if not configuration:
         yield refused(key, "nothing", f"values for {', '.join(search)}")
     for name, value in configuration.items():
-        domain = search.get(name)
-        if domain is None:
+        parameter = search.get(name)
+        if parameter is None:
             yield refused(key, show(name), f"searched hyperparameters: {', '.join(search)}")
-        elif not _holds(domain, name, value):
+        elif not _holds(parameter, name, value):
             one_of = (
-                str(domain)
-                if isinstance(domain, Range)
-                else f"one of {show(domain, _LONGEST_LIST)}"
+                str(parameter)
+                if isinstance(parameter, Range)
+                else f"one of {show(parameter, _LONGEST_LIST)}"
             )
             yield refused(f"{key}.{name}", show(value), one_of)
 
 
-def _holds(domain: Domain, name: str, value: object) -> bool:
-    inside = domain.holds(value) if isinstance(domain, Range) else value in domain
+def _holds(parameter: Parameter, name: str, value: object) -> bool:
+    inside = parameter.holds(value) if isinstance(parameter, Range) else value in parameter
     return inside and hyperparameters.is_valid(name, value)

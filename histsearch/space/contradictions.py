@@ -8,7 +8,7 @@ from histsearch.models.catalog import PRETRAINED_WEIGHTS, find_backbone
 from histsearch.space import hyperparameters
 from histsearch.space.configurations import configuration_faults, unknown_name
 from histsearch.space.hyperparameters import Hyperparameters
-from histsearch.space.parameters import Domain, Range
+from histsearch.space.parameters import Parameter, Range
 from histsearch.space.refusals import RefusedError, refused, show
 
 
@@ -106,16 +106,16 @@ def _pruner_faults(draft: Draft) -> Iterator[RefusedError]:
         )
 
 
-def grid_faults(search: Mapping[str, Domain], trials: int | None) -> Iterator[RefusedError]:
+def grid_faults(search: Mapping[str, Parameter], trials: int | None) -> Iterator[RefusedError]:
     """Why a space can't be sampled as a grid by so many trials (None: unknown)."""
     points = 1
     ranges = False
-    for name, domain in search.items():
-        if isinstance(domain, Range):
+    for name, parameter in search.items():
+        if isinstance(parameter, Range):
             ranges = True
-            yield refused(f"search.{name}", str(domain), "a list, as the sampler is a grid")
+            yield refused(f"search.{name}", str(parameter), "a list, as the sampler is a grid")
         else:
-            points *= len(domain)
+            points *= len(parameter)
     if not ranges and trials is not None and trials > points:
         yield refused("trials", str(trials), f"at most {points}, the points of the grid")
 
@@ -143,12 +143,12 @@ def _part_classes(draft: Draft) -> Iterator[RefusedError]:
         draft.knows("search", "fixed") and draft.is_whole("search") and draft.is_whole("fixed")
     ):
         return
-    domain = draft.parts["search"].get("batch_size")
+    parameter = draft.parts["search"].get("batch_size")
     for images_per_class in _possible(draft, "images_per_class"):
         sizes = _possible(draft, "batch_size")
-        if isinstance(domain, Range):
+        if isinstance(parameter, Range):
             # When these two hold whole classes, so does every other size of the range.
-            sizes = iter((int(domain.low), int(domain.low + (domain.step or 1))))
+            sizes = iter((int(parameter.low), int(parameter.low + (parameter.step or 1))))
         for batch_size in sizes:
             if images_per_class and batch_size % images_per_class:
                 yield refused(
@@ -160,10 +160,10 @@ def _part_classes(draft: Draft) -> Iterator[RefusedError]:
 
 
 def _possible(draft: Draft, name: str) -> Iterator[int]:
-    domain = draft.parts["search"].get(name)
-    if isinstance(domain, Range):
-        yield from range(int(domain.low), int(domain.high) + 1, int(domain.step or 1))
-    elif domain is not None:
-        yield from (int(value) for value in domain)
+    parameter = draft.parts["search"].get(name)
+    if isinstance(parameter, Range):
+        yield from range(int(parameter.low), int(parameter.high) + 1, int(parameter.step or 1))
+    elif parameter is not None:
+        yield from (int(value) for value in parameter)
     else:
         yield int(draft.parts["fixed"].get(name, Hyperparameters.model_fields[name].default))

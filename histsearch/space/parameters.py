@@ -44,11 +44,11 @@ def _on_grid(low: float, step: float, value: float) -> bool:
     return math.isclose(steps, round(steps), abs_tol=_STEP_TOLERANCE * max(1.0, abs(steps)))
 
 
-Domain = tuple[Value, ...] | Range
+Parameter = tuple[Value, ...] | Range
 
 
-def parse_domain(name: str, entry: object) -> Domain:
-    """The domain of hyperparameter ``name`` as a space gives it.
+def parse_parameter(name: str, entry: object) -> Parameter:
+    """The parameter of hyperparameter ``name`` as a space gives it.
 
     Raises:
         RefusedError: It isn't one, or holds values that the hyperparameter can't take.
@@ -80,12 +80,12 @@ def _parse_choices(key: str, name: str, values: list[Any]) -> tuple[Value, ...]:
 def _parse_range(key: str, name: str, entry: dict[str, Any]) -> Range:
     form = "a table {low, high, log, step} with low and high numbers, log true or false"
     try:
-        domain = Range.model_validate(entry)
+        parameter = Range.model_validate(entry)
     except ValidationError as error:
         raise refused(key, show(entry), form) from error
-    _refuse_invalid(key, name, (domain.low, domain.high))
-    _check_range(key, name, domain)
-    return domain
+    _refuse_invalid(key, name, (parameter.low, parameter.high))
+    _check_range(key, name, parameter)
+    return parameter
 
 
 def _refuse_invalid(key: str, name: str, values: Iterable[object]) -> None:
@@ -94,16 +94,16 @@ def _refuse_invalid(key: str, name: str, values: Iterable[object]) -> None:
     refuse_all(refused(key, show(value), allowed) for value in invalid)
 
 
-def _check_range(key: str, name: str, domain: Range) -> None:
-    low, high, step = domain.low, domain.high, domain.step
+def _check_range(key: str, name: str, parameter: Range) -> None:
+    low, high, step = parameter.low, parameter.high, parameter.step
     if low >= high:
         raise refused(key, f"low {low}, high {high}", "low below high")
-    if domain.log and low <= 0:
+    if parameter.log and low <= 0:
         raise refused(key, f"low {low} with log", "low > 0 on a log scale")
     if step is None:
         return
     found = f"step {show(step)}"
-    if domain.log:
+    if parameter.log:
         raise refused(key, f"{found} with log", "either step or log, not both")
     if not 0 < step < math.inf or (hyperparameters.is_whole(name) and not isinstance(step, int)):
         raise refused(key, found, "a step > 0, whole for whole numbers")

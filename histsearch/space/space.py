@@ -28,7 +28,7 @@ from histsearch.space import hyperparameters
 from histsearch.space.configurations import configuration_faults, unknown_name, value_fault
 from histsearch.space.contradictions import Draft, contradictions, grid_faults
 from histsearch.space.hyperparameters import MOST_EPOCHS, Hyperparameters, Value
-from histsearch.space.parameters import Domain, parse_domain
+from histsearch.space.parameters import Parameter, parse_parameter
 from histsearch.space.refusals import RefusedError, joined, refuse_all, refused, show
 from histsearch.space.strategies import (
     MOST_TRIALS,
@@ -176,7 +176,7 @@ class Space(BaseModel):
     on_bad_image: Literal["fail", "skip"] = Field(
         "fail", description='"fail" or "skip" (leave out images that can\'t be read)'
     )
-    search: dict[str, Domain] = Field(description="a table of hyperparameters")
+    search: dict[str, Parameter] = Field(description="a table of hyperparameters")
     fixed: dict[str, Value] = Field({}, description="a table of hyperparameters")
     protocol: Protocol = Field(Protocol(), description="a table {validation, ...}")
     enqueue: tuple[dict[str, Any], ...] = Field(
@@ -208,19 +208,19 @@ class Space(BaseModel):
 
     @field_validator("search", mode="before")
     @classmethod
-    def _parse_search(cls, entries: object, info: ValidationInfo) -> dict[str, Domain]:
+    def _parse_search(cls, entries: object, info: ValidationInfo) -> dict[str, Parameter]:
         if not isinstance(entries, dict) or not entries:
             raise refused("search", show(entries), "a table of at least one hyperparameter")
-        domains: dict[str, Domain] = {}
+        parameters: dict[str, Parameter] = {}
         faults = []
         for name, entry in entries.items():
             try:
-                domains[name] = _parse_entry(name, entry)
+                parameters[name] = _parse_entry(name, entry)
             except RefusedError as fault:
                 faults.append(fault)
-        _note_part(info, domains)
+        _note_part(info, parameters)
         refuse_all(faults)
-        return domains
+        return parameters
 
     @field_validator("fixed", mode="before")
     @classmethod
@@ -284,10 +284,10 @@ class Space(BaseModel):
             raise SpaceError(*error.lines) from None
 
 
-def _parse_entry(name: str, entry: object) -> Domain:
+def _parse_entry(name: str, entry: object) -> Parameter:
     if name not in hyperparameters.NAMES:
         raise unknown_name("search", name)
-    return parse_domain(name, entry)
+    return parse_parameter(name, entry)
 
 
 def _note_part(info: ValidationInfo, part: object) -> None:

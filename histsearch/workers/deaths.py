@@ -73,7 +73,9 @@ class Deaths:
 
 
 def _smallest_batch_size(space: Space, fixed: float) -> float:
-    domain = space.search.get("batch_size")
-    if domain is None:
+    parameter = space.search.get("batch_size")
+    if parameter is None:
         return fixed
-    return domain.low if isinstance(domain, Range) else min(float(value) for value in domain)
+    return (
+        parameter.low if isinstance(parameter, Range) else min(float(value) for value in parameter)
+    )

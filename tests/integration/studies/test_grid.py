@@ -70,9 +70,9 @@ def test_every_claim_is_a_full_grid_in_full_and_in_small(name: str) -> None:
     assert list(full.search) == list(small.search)
     for space in (full, small):
         points = 1
-        for domain in space.search.values():
-            assert isinstance(domain, tuple)
-            points *= len(domain)
+        for parameter in space.search.values():
+            assert isinstance(parameter, tuple)
+            points *= len(parameter)
         assert (space.sampler.name, space.trials) == ("grid", points)
 
 

@@ -36,7 +36,7 @@ def test_space_of_the_paper_searches_its_grid_in_as_many_trials(
     paper: dict[str, Any], dataset: str, backbone: str
 ) -> None:
     space = load_space(f"{dataset}-{backbone}")
-    grid = {name: list(domain) for name, domain in space.search.items()}
+    grid = {name: list(parameter) for name, parameter in space.search.items()}
     assert (space.dataset, space.backbone) == (dataset, backbone)
     assert grid == paper["table5_6_spaces"][backbone][dataset]
     assert space.trials == paper["search_cost"]["runs_per_backbone"][dataset]
