@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from histsearch.space.hyperparameters import Value
-from histsearch.space.space import Space, parse_space
+from histsearch.space.configuration import Value
+from histsearch.space.reading import parse_space
+from histsearch.space.space import Space
 from histsearch.training.run_inputs import load_images, run_settings, split_images
 from histsearch.training.trainer import Trainer
 

@@ -34,9 +34,10 @@ from histsearch.data.batches import EvaluationImages, TrainingImages
 from histsearch.data.image_set import ImageSet
 from histsearch.models.backbones import preprocessing_of
 from histsearch.models.preprocessing import Preprocessing
-from histsearch.space.hyperparameters import Value
+from histsearch.space.configuration import Value
 from histsearch.space.parameters import Range
-from histsearch.space.space import Space, load_space
+from histsearch.space.reading import load_space
+from histsearch.space.space import Space
 from histsearch.training import evaluation, trainer
 from histsearch.training.run_inputs import load_images, run_settings, split_images
 

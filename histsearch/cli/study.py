@@ -67,7 +67,7 @@ def create(
     storage: StorageOption = None,
 ) -> None:
     """Create a study from a search space."""
-    from histsearch.space.space import load_space
+    from histsearch.space.reading import load_space
     from histsearch.studies.catalog import create_search
     from histsearch.studies.study import TEST_SELECTION
 

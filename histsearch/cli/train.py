@@ -27,7 +27,7 @@ def train(
     ],
     values: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE...]", help="Hyperparameters over those of the space."),
+        typer.Argument(metavar="[KEY=VALUE...]", help="Values over those of the space."),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs to train [default: the space's]")
@@ -45,10 +45,10 @@ def train(
 ) -> None:
     """Train one configuration and print its validation R@1 after each epoch.
 
-    Hyperparameters that neither KEY=VALUE nor [fixed] names are those of the space's first
+    Parameters that neither KEY=VALUE nor [fixed] names have the values of the space's first
     [[enqueue]], else their defaults.
     """
-    from histsearch.space.space import load_space, parse_space
+    from histsearch.space.reading import load_space, parse_space
 
     loaded = load_space(space)
     changes: dict[str, object] = {}
@@ -74,8 +74,8 @@ def train(
         loader_processes=usual_loader_processes(pinned),
         seed=seed,
     )
-    hyperparameters = run.trainer.settings.hyperparameters.model_dump()
-    echo(" ".join(f"{name}={value}" for name, value in hyperparameters.items()))
+    configuration = run.trainer.settings.configuration.model_dump()
+    echo(" ".join(f"{name}={value}" for name, value in configuration.items()))
     for epoch in run.epochs():
         echo(
             f"epoch {epoch.number}/{chosen.epochs}  R@1 {epoch.recall_at_1:6.2%}  "
@@ -86,12 +86,12 @@ def train(
             out,
             run.trainer.network,
             backbone=chosen.backbone,
-            embedding_size=hyperparameters["embedding_size"],
+            embedding_size=configuration["embedding_size"],
             extra={
                 "dataset": chosen.dataset,
                 "epochs": chosen.epochs,
                 "seed": seed,
-                "hyperparameters": hyperparameters,
+                "hyperparameters": configuration,
             },
         )
         echo(f"saved {out}")

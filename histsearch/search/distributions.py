@@ -7,7 +7,9 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from histsearch.space import hyperparameters
+from histsearch.space.configuration import (
+    is_whole,
+)
 from histsearch.space.parameters import Parameter, Range
 from histsearch.space.space import Space
 
@@ -20,7 +22,7 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
 def _distribution(name: str, parameter: Parameter) -> BaseDistribution:
     if not isinstance(parameter, Range):
         return CategoricalDistribution(parameter)
-    if hyperparameters.is_whole(name):
+    if is_whole(name):
         return IntDistribution(
             int(parameter.low),
             int(parameter.high),

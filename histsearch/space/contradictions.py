@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from histsearch.models.catalog import PRETRAINED_WEIGHTS, find_backbone
-from histsearch.space import hyperparameters
-from histsearch.space.configurations import configuration_faults, unknown_name
-from histsearch.space.hyperparameters import Hyperparameters
+from histsearch.space.checks import configuration_faults, unknown_name
+from histsearch.space.configuration import (
+    PARAMETER_NAMES,
+    Configuration,
+    allowed_values,
+)
 from histsearch.space.parameters import Parameter, Range
 from histsearch.space.refusals import RefusedError, refused, show
 
@@ -58,7 +61,7 @@ def _named_twice(draft: Draft) -> Iterator[RefusedError]:
             yield refused(
                 f"fixed.{name}",
                 show(draft.given["fixed"][name]),
-                "each hyperparameter in [search] or [fixed] once",
+                "each parameter in [search] or [fixed] once",
             )
 
 
@@ -133,7 +136,7 @@ def _enqueue_faults(draft: Draft) -> Iterator[RefusedError]:
         for name, value in configuration.items():
             if name in search:
                 yield from configuration_faults(key, search, {name: value})
-            elif name not in hyperparameters.NAMES:
+            elif name not in PARAMETER_NAMES:
                 yield unknown_name(key, name)
 
 
@@ -154,7 +157,7 @@ def _part_classes(draft: Draft) -> Iterator[RefusedError]:
                 yield refused(
                     "images_per_class",
                     f"{images_per_class} with batch_size {batch_size}",
-                    hyperparameters.allowed("images_per_class"),
+                    allowed_values("images_per_class"),
                 )
                 return
 
@@ -166,4 +169,4 @@ def _possible(draft: Draft, name: str) -> Iterator[int]:
     elif parameter is not None:
         yield from (int(value) for value in parameter)
     else:
-        yield int(draft.parts["fixed"].get(name, Hyperparameters.model_fields[name].default))
+        yield int(draft.parts["fixed"].get(name, Configuration.model_fields[name].default))

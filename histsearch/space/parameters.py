@@ -1,4 +1,4 @@
-"""The values that a hyperparameter may take in a search: a list of them, or a range."""
+"""The values that a parameter may take in a search: a list of them, or a range."""
 
 import math
 from collections.abc import Iterable
@@ -6,8 +6,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from histsearch.space import hyperparameters
-from histsearch.space.hyperparameters import Value
+from histsearch.space.configuration import (
+    Value,
+    allowed_values,
+    is_numeric,
+    is_valid_value,
+    is_whole,
+)
 from histsearch.space.refusals import refuse_all, refused, show
 
 _MOST_VALUES = 1_000
@@ -48,20 +53,20 @@ Parameter = tuple[Value, ...] | Range
 
 
 def parse_parameter(name: str, entry: object) -> Parameter:
-    """The parameter of hyperparameter ``name`` as a space gives it.
+    """The parameter of parameter ``name`` as a space gives it.
 
     Raises:
-        RefusedError: It isn't one, or holds values that the hyperparameter can't take.
+        RefusedError: It isn't one, or holds values that the parameter can't take.
     """
     key = f"search.{name}"
     if isinstance(entry, Range):
         return entry
     if isinstance(entry, list | tuple):
         return _parse_choices(key, name, list(entry))
-    if isinstance(entry, dict) and hyperparameters.is_numeric(name):
+    if isinstance(entry, dict) and is_numeric(name):
         return _parse_range(key, name, entry)
-    forms = f"a list of values, each {hyperparameters.allowed(name)}"
-    if hyperparameters.is_numeric(name):
+    forms = f"a list of values, each {allowed_values(name)}"
+    if is_numeric(name):
         forms += ", or a table {low, high, log, step}"
     raise refused(key, show(entry), forms)
 
@@ -89,8 +94,8 @@ def _parse_range(key: str, name: str, entry: dict[str, Any]) -> Range:
 
 
 def _refuse_invalid(key: str, name: str, values: Iterable[object]) -> None:
-    allowed = hyperparameters.allowed(name)
-    invalid = (value for value in values if not hyperparameters.is_valid(name, value))
+    allowed = allowed_values(name)
+    invalid = (value for value in values if not is_valid_value(name, value))
     refuse_all(refused(key, show(value), allowed) for value in invalid)
 
 
@@ -105,7 +110,7 @@ def _check_range(key: str, name: str, parameter: Range) -> None:
     found = f"step {show(step)}"
     if parameter.log:
         raise refused(key, f"{found} with log", "either step or log, not both")
-    if not 0 < step < math.inf or (hyperparameters.is_whole(name) and not isinstance(step, int)):
+    if not 0 < step < math.inf or (is_whole(name) and not isinstance(step, int)):
         raise refused(key, found, "a step > 0, whole for whole numbers")
     if step > high - low or not _on_grid(low, step, high):
         raise refused(

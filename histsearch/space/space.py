@@ -1,11 +1,6 @@
-"""Search spaces: what a study searches, what it keeps fixed, and how it judges.
+"""Search spaces: what a study searches, what it keeps fixed, and how it judges."""
 
-A space is a TOML file. The ones in ``spaces/`` at the repository's root travel inside the wheel
-and are known by name.
-"""
-
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -13,7 +8,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -22,12 +16,16 @@ from pydantic import (
 from histsearch.data.catalog import check_dataset_name
 from histsearch.data.hold_out import USUAL_HOLD_OUT, HoldOut
 from histsearch.exceptions import SpaceError
-from histsearch.models.catalog import find_backbone, look_up_backbone
+from histsearch.models.catalog import find_backbone
 from histsearch.plain_text import is_plain
-from histsearch.space import hyperparameters
-from histsearch.space.configurations import configuration_faults, unknown_name, value_fault
+from histsearch.space.checks import configuration_faults, unknown_name, value_fault
+from histsearch.space.configuration import (
+    MOST_EPOCHS,
+    PARAMETER_NAMES,
+    Configuration,
+    Value,
+)
 from histsearch.space.contradictions import Draft, contradictions, grid_faults
-from histsearch.space.hyperparameters import MOST_EPOCHS, Hyperparameters, Value
 from histsearch.space.parameters import Parameter, parse_parameter
 from histsearch.space.refusals import RefusedError, joined, refuse_all, refused, show
 from histsearch.space.strategies import (
@@ -42,7 +40,6 @@ from histsearch.space.strategies import (
     StrategyError,
     parse_strategy,
 )
-from histsearch.space.toml_text import read_toml
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 NAME_ALLOWED = "up to 100 letters, digits, dots, dashes and underscores, first a letter or digit"
@@ -50,7 +47,6 @@ NAME_ALLOWED = "up to 100 letters, digits, dots, dashes and underscores, first a
 _LONGEST_TEXT = 1_000
 _MOST_RETRIES = 1_000
 _MOST_ENQUEUED = 1_000
-_MOST_FAULTS = 30
 
 
 def _usual_weights(space: dict[str, Any]) -> str:
@@ -176,11 +172,11 @@ class Space(BaseModel):
     on_bad_image: Literal["fail", "skip"] = Field(
         "fail", description='"fail" or "skip" (leave out images that can\'t be read)'
     )
-    search: dict[str, Parameter] = Field(description="a table of hyperparameters")
-    fixed: dict[str, Value] = Field({}, description="a table of hyperparameters")
+    search: dict[str, Parameter] = Field(description="a table of parameters")
+    fixed: dict[str, Value] = Field({}, description="a table of parameters")
     protocol: Protocol = Field(Protocol(), description="a table {validation, ...}")
     enqueue: tuple[dict[str, Any], ...] = Field(
-        (), strict=False, description="tables [[enqueue]] of searched hyperparameters"
+        (), strict=False, description="tables [[enqueue]] of searched parameters"
     )
 
     @field_validator("*", mode="after")
@@ -210,7 +206,7 @@ class Space(BaseModel):
     @classmethod
     def _parse_search(cls, entries: object, info: ValidationInfo) -> dict[str, Parameter]:
         if not isinstance(entries, dict) or not entries:
-            raise refused("search", show(entries), "a table of at least one hyperparameter")
+            raise refused("search", show(entries), "a table of at least one parameter")
         parameters: dict[str, Parameter] = {}
         faults = []
         for name, entry in entries.items():
@@ -226,7 +222,7 @@ class Space(BaseModel):
     @classmethod
     def _check_fixed(cls, entries: object, info: ValidationInfo) -> dict[str, Value]:
         if not isinstance(entries, dict):
-            raise refused("fixed", show(entries), "a table of hyperparameters")
+            raise refused("fixed", show(entries), "a table of parameters")
         faults = {name: value_fault("fixed", name, value) for name, value in entries.items()}
         _note_part(info, {name: entries[name] for name, fault in faults.items() if fault is None})
         refuse_all(fault for fault in faults.values() if fault is not None)
@@ -235,7 +231,7 @@ class Space(BaseModel):
     @field_validator("enqueue", mode="before")
     @classmethod
     def _check_enqueue(cls, entries: object, info: ValidationInfo) -> object:
-        allowed = "tables [[enqueue]] of searched hyperparameters"
+        allowed = "tables [[enqueue]] of searched parameters"
         if not isinstance(entries, list | tuple):
             raise refused("enqueue", show(entries), allowed)
         if len(entries) > _MOST_ENQUEUED:
@@ -268,12 +264,12 @@ class Space(BaseModel):
         """How long a trial runs at least before the hist pruner leaves it; None for its usual."""
         return self.pruner.min_epochs if isinstance(self.pruner, HistPrunerSettings) else None
 
-    def hyperparameters(self, configuration: Mapping[str, Value]) -> Hyperparameters:
-        """The complete hyperparameters of a trial: ``configuration`` over ``[fixed]``."""
-        return Hyperparameters(**{**self.fixed, **configuration})  # type: ignore[arg-type]
+    def complete(self, configuration: Mapping[str, Value]) -> Configuration:
+        """The complete parameters of a trial: ``configuration`` over ``[fixed]``."""
+        return Configuration(**{**self.fixed, **configuration})  # type: ignore[arg-type]
 
     def check_configuration(self, configuration: Mapping[str, Value]) -> None:
-        """Check values for searched hyperparameters, for instance before enqueueing them.
+        """Check values for searched parameters, for instance before enqueueing them.
 
         Raises:
             SpaceError: a name isn't searched, or a value isn't in its list or range.
@@ -285,7 +281,7 @@ class Space(BaseModel):
 
 
 def _parse_entry(name: str, entry: object) -> Parameter:
-    if name not in hyperparameters.NAMES:
+    if name not in PARAMETER_NAMES:
         raise unknown_name("search", name)
     return parse_parameter(name, entry)
 
@@ -294,108 +290,3 @@ def _note_part(info: ValidationInfo, part: object) -> None:
     """Keep what is valid of a part that may be refused."""
     if isinstance(info.context, Draft):
         info.context.parts[str(info.field_name)] = part
-
-
-def builtin_spaces() -> dict[str, Path]:
-    """The spaces that come with histsearch, by name."""
-    package = Path(__file__).parents[1]
-    installed, checkout = package / "spaces", package.parent / "spaces"
-    folder = installed if installed.is_dir() else checkout
-    return {
-        path.relative_to(folder).with_suffix("").as_posix(): path
-        for path in sorted(folder.rglob("*.toml"))
-    }
-
-
-def load_space(name_or_path: str) -> Space:
-    """Read the space that comes with histsearch under that name, or a TOML file.
-
-    Where timm is installed, its models are looked up.
-
-    Raises:
-        SpaceError: there is no such space or file, or it can't be used.
-    """
-    path = _find(name_or_path)
-    table = read_toml(path)
-    return _parse(table, str(path), [*_backbone_lines(table)])
-
-
-def _find(name_or_path: str) -> Path:
-    builtin = builtin_spaces()
-    path = builtin.get(name_or_path, Path(name_or_path))
-    try:
-        found = path.is_file()
-    except OSError as error:  # a name of thousands of characters, a folder that is closed
-        raise SpaceError(f"can't read {path} ({error.strerror}); give another file") from error
-    if not found:
-        raise SpaceError(
-            f'found no space "{name_or_path}"; give the path of a TOML file or one of: '
-            + ", ".join(builtin)
-        )
-    return path
-
-
-def _backbone_lines(table: Mapping[str, Any]) -> Iterator[str]:
-    """What the timm of this machine says of a backbone."""
-    backbone = table.get("backbone")
-    try:
-        if isinstance(backbone, str):
-            look_up_backbone(backbone)
-    except SpaceError as error:
-        yield f"backbone: {error}"
-
-
-def parse_space(table: Mapping[str, Any], *, source: str) -> Space:
-    """Validate a space given as a table; ``source`` names it in errors.
-
-    Raises:
-        SpaceError: one line for each key that can't be used.
-    """
-    return _parse(table, source, [])
-
-
-def _parse(table: Mapping[str, Any], source: str, known_faults: list[str]) -> Space:
-    draft = Draft(given=table)
-    faults: list[str] = []
-    try:
-        space = Space.model_validate(dict(table), context=draft)
-    except ValidationError as error:
-        faults = [line for problem in error.errors() for line in _explain(dict(problem))]
-        _fill_in(draft)
-        faults += [line for fault in contradictions(draft) for line in fault.lines]
-    faults = list(dict.fromkeys([*faults, *known_faults]))
-    if not faults:
-        return space
-    shown = [f"{source}: {line}" for line in faults[:_MOST_FAULTS]]
-    if len(faults) > _MOST_FAULTS:
-        shown.append(f"{source}: {len(faults) - _MOST_FAULTS:,} more")
-    raise SpaceError(*shown)
-
-
-def _fill_in(draft: Draft) -> None:
-    """Give a draft the defaults of keys that were left out."""
-    for name, field in Space.model_fields.items():
-        if name not in draft.given and not field.is_required() and field.default_factory is None:
-            draft.parts[name] = field.default
-
-
-def _explain(problem: dict[str, Any]) -> tuple[str, ...]:
-    if problem["type"] == "default_factory_not_called":
-        return ()  # a consequence of another
-    location = problem["loc"]
-    key = ".".join(str(part) for part in location)
-    cause = problem.get("ctx", {}).get("error")
-    if isinstance(cause, RefusedError):
-        return cause.lines
-    if cause is not None:
-        return (f"{key}: {cause}",)
-    owner, _, field = key.rpartition(".")
-    tables: dict[str, type[BaseModel]] = {"protocol": Protocol, "decided": Decided}
-    fields = tables.get(owner, Space).model_fields
-    if problem["type"] == "extra_forbidden":
-        return (f"{key}: found an unknown key, allowed: {', '.join(fields)}",)
-    name = field if field in fields else str(problem["loc"][0])
-    fields = fields if name in fields else Space.model_fields
-    allowed = fields[name].description
-    found = "nothing" if problem["type"] == "missing" else show(problem["input"])
-    return (f"{key}: found {found}, allowed: {allowed}",)

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from histsearch.space.hyperparameters import MOST_EPOCHS
+from histsearch.space.configuration import MOST_EPOCHS
 
 MOST_TRIALS = 100_000
 _MOST_FACTOR = 1_000

@@ -24,7 +24,7 @@ from histsearch.search.candidates import SearchSpace
 from histsearch.search.distributions import distributions
 from histsearch.search.experience import EXPERIENCES, Experience
 from histsearch.search.history import learn
-from histsearch.space.hyperparameters import Hyperparameters
+from histsearch.space.configuration import Configuration
 from histsearch.space.space import NAME_ALLOWED, NAME_PATTERN, Space
 from histsearch.space.strategies import MOST_TRIALS
 from histsearch.studies.definition import StudyDefinition, new_key
@@ -127,7 +127,7 @@ def _experience(storage: Storage, space: Space, earlier: str) -> Experience:
             f'found no epoch to learn from in "{earlier}" (trials that failed teach nothing); wait '
             "for one, or leave it out"
         )
-    trained_with = {**Hyperparameters().model_dump(), **space.fixed}
+    trained_with = {**Configuration().model_dump(), **space.fixed}
     experience = experience.with_usual(
         {name: value for name, value in trained_with.items() if name not in space.search}
     )

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from optuna.trial import FrozenTrial
 
-from histsearch.space.hyperparameters import Value
+from histsearch.space.configuration import Value
 from histsearch.studies.catalog import QueuedTrial
 from histsearch.studies.study import Study
 from histsearch.studies.trial_record import EPOCHS, ROLE, SEED, SOURCE_TRIAL

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from histsearch.exceptions import StudyError
-from histsearch.space.space import parse_space
+from histsearch.space.reading import parse_space
 from histsearch.studies.study import BUDGET, DOUBT, ENDED, LIMITS, Limits, Study
 
 KEYS = ("trials", *Limits._fields)

@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial
 import histsearch
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
-from histsearch.space.hyperparameters import Value
+from histsearch.space.configuration import Value
 from histsearch.space.space import Space
 from histsearch.space.strategies import NoPrunerSettings, RandomSettings
 from histsearch.studies.catalog import create_study, find_study

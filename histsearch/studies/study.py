@@ -11,7 +11,7 @@ from histsearch.exceptions import DataError, StudyError
 from histsearch.search.experience import read_experiences
 from histsearch.search.outlook import Outlook
 from histsearch.search.pruner import build_pruner
-from histsearch.space.hyperparameters import Value
+from histsearch.space.configuration import Value
 from histsearch.space.space import Decided
 from histsearch.studies import trial_record
 from histsearch.studies.definition import StudyDefinition
@@ -272,7 +272,7 @@ class Study:
         )
 
     def enqueue(self, configuration: Mapping[str, Value]) -> int:
-        """Queue a configuration; hyperparameters it leaves out are chosen by the sampler.
+        """Queue a configuration; parameters it leaves out are chosen by the sampler.
 
         A study whose budget is used up gets a larger one, so that what was asked for runs.
 

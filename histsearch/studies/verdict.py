@@ -25,7 +25,7 @@ _MOST_EARLY_DEATHS = 9
 _MOST_TRIES = 3
 
 _SIZES = ("batch_size", "embedding_size", "hgnn_hidden", "hgnn_layers")
-"""Hyperparameters that memory grows with."""
+"""Parameters that memory grows with."""
 
 
 @dataclass(frozen=True)
@@ -186,11 +186,11 @@ class _Judgement:
         return len(trial.user_attrs.get(trial_record.EPOCH_SECONDS, ()))
 
     def _configuration(self, trial: FrozenTrial) -> dict[str, object]:
-        """Its hyperparameters; a retraining's seed isn't one."""
+        """Its configuration; a retraining's seed isn't one."""
         names = self.study.definition.space.search
         return {name: trial.params[name] for name in names if name in trial.params}
 
     def _sizes(self, trial: FrozenTrial) -> list[float]:
         space = self.study.definition.space
-        values = space.hyperparameters({name: trial.params[name] for name in space.search})
+        values = space.complete({name: trial.params[name] for name in space.search})
         return [getattr(values, name) for name in _SIZES]

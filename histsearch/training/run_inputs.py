@@ -9,7 +9,7 @@ from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_set import ImageSet
 from histsearch.data.readable_images import without_unreadable
 from histsearch.models.catalog import check_weights, locate_weights
-from histsearch.space.hyperparameters import Value
+from histsearch.space.configuration import Value
 from histsearch.space.space import Protocol, Space
 from histsearch.training.trainer import RunSettings
 
@@ -87,6 +87,6 @@ def run_settings(
         backbone=space.backbone,
         weights=find_weights(space, data_dir),
         epochs=epochs or space.epochs,
-        hyperparameters=space.hyperparameters(configuration),
+        configuration=space.complete(configuration),
         seed=seed,
     )

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from histsearch.data.census import take_census
 from histsearch.exceptions import SpaceError
-from histsearch.space.configurations import check_hyperparameters
-from histsearch.space.hyperparameters import Value
+from histsearch.space.checks import check_values
+from histsearch.space.configuration import Value
 from histsearch.space.space import Space
 from histsearch.training.run_inputs import load_images, run_settings, split_images
 from histsearch.training.trainer import Epoch, Trainer
@@ -21,16 +21,16 @@ log = logging.getLogger(__name__)
 def configuration(space: Space, values: Mapping[str, Value]) -> dict[str, Value]:
     """A complete configuration: ``values`` over the first that the space enqueues.
 
-    Unlike a study's, ``values`` may name any hyperparameter, and leave its list or range. What is
+    Unlike a study's, ``values`` may name any parameter, and leave its list or range. What is
     named nowhere keeps its default.
 
     Raises:
-        SpaceError: There is no such hyperparameter, or it can't take the value.
+        SpaceError: There is no such parameter, or it can't take the value.
     """
-    check_hyperparameters("KEY=VALUE", values)
+    check_values("KEY=VALUE", values)
     merged = {**(space.enqueue[0] if space.enqueue else {}), **values}
     try:
-        space.hyperparameters(merged)
+        space.complete(merged)
     except ValidationError as error:
         raise SpaceError(str(error.errors()[0]["ctx"]["error"])) from None
     return merged
@@ -41,7 +41,7 @@ class SingleRun:
 
     Args:
         space: Its data set, backbone, fixed values and protocol are used.
-        values: Hyperparameters over those of the space, as `configuration` takes them.
+        values: Values over those of the space, as `configuration` takes them.
         data_dir: Folder of the data sets.
         device: "cpu" or "cuda".
         threads: CPU threads of torch.

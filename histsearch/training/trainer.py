@@ -26,7 +26,7 @@ from histsearch.models.backbones import preprocessing_of
 from histsearch.models.network import build_network
 from histsearch.models.transforms import train_transform
 from histsearch.processes import ends_with_this_process
-from histsearch.space.hyperparameters import Hyperparameters
+from histsearch.space.configuration import Configuration
 from histsearch.training.evaluation import embed_images
 from histsearch.training.state_check import UnfitStateError, check_form, check_optimizer
 
@@ -49,7 +49,7 @@ class RunSettings:
     backbone: str
     weights: str
     epochs: int
-    hyperparameters: Hyperparameters
+    configuration: Configuration
     seed: int
 
 
@@ -111,7 +111,7 @@ class Trainer:
         on_progress: Callable[[], object] = _do_nothing,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        values = settings.hyperparameters
+        values = settings.configuration
         torch.manual_seed(settings.seed)
         torch.backends.cudnn.deterministic = True
         # Benchmarking chooses among cuDNN's algorithms by their speed at the moment, so that two
@@ -164,7 +164,7 @@ class Trainer:
         )
 
     def _build_optimizer(self) -> Optimizer:
-        values = self.settings.hyperparameters
+        values = self.settings.configuration
         groups = [
             {"params": list(self.network.backbone_parameters()), "lr": values.lr},
             {"params": list(self.network.embedding_parameters()), "lr": values.lr},
@@ -245,7 +245,7 @@ class Trainer:
         check_form(rest, expected, "the state")
         check_optimizer(state["optimizer"], self.optimizer, "the state.optimizer")
         limits = {
-            "finished_warmup_epochs": self.settings.hyperparameters.warmup_epochs,
+            "finished_warmup_epochs": self.settings.configuration.warmup_epochs,
             "finished_epochs": self.settings.epochs,
             "finished_batches": len(self._batches),
         }
@@ -301,7 +301,7 @@ class Trainer:
 
     @property
     def _images_per_epoch(self) -> int:
-        return len(self._batches) * self.settings.hyperparameters.batch_size
+        return len(self._batches) * self.settings.configuration.batch_size
 
     @property
     def _on_gpu(self) -> bool:
@@ -310,7 +310,7 @@ class Trainer:
     def _warm_up(self) -> None:
         """Train everything but the backbone; the learning-rate schedule stands still."""
         self.network.set_backbone_trainable(False)
-        while self.finished_warmup_epochs < self.settings.hyperparameters.warmup_epochs:
+        while self.finished_warmup_epochs < self.settings.configuration.warmup_epochs:
             self._train_epoch()
             self.finished_warmup_epochs += 1
             self.warmup_seconds += self._train_seconds

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from histsearch.space.hyperparameters import Value
+from histsearch.space.configuration import Value
 from histsearch.space.parameters import Range
 from histsearch.space.space import Space
 
@@ -47,11 +47,11 @@ class Deaths:
 
         Args:
             number: Its number.
-            configuration: Its searched hyperparameters.
+            configuration: Its searched parameters.
         """
         self._note(configuration)
         self._tries[number] += 1
-        batch_size = self._space.hyperparameters(configuration).batch_size
+        batch_size = self._space.complete(configuration).batch_size
         if self._has_trained or batch_size <= _smallest_batch_size(self._space, batch_size):
             self._one_ought_to_run = True
 

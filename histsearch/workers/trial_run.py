@@ -27,7 +27,7 @@ from histsearch.exceptions import (
     WeightsError,
 )
 from histsearch.models.checkpoint import dump_checkpoint
-from histsearch.space.hyperparameters import Value
+from histsearch.space.configuration import Value
 from histsearch.studies import trial_record
 from histsearch.studies.checkpoints import model_key, states_key
 from histsearch.studies.claim import Claim, ClaimLostError
@@ -179,7 +179,7 @@ class TrialRunner:
 
     def _out_of(self, lack: Lack, claim: Claim) -> str:
         space = claim.study.definition.space
-        batch_size = space.hyperparameters(_configuration(claim)).batch_size
+        batch_size = space.complete(_configuration(claim)).batch_size
         used = peak_memory_mib(self.device)
         total = ""
         if self.device.type == "cuda":
@@ -190,7 +190,7 @@ class TrialRunner:
 
 
 def _configuration(claim: Claim) -> dict[str, Value]:
-    """The trial's hyperparameters; a retraining's seed isn't one."""
+    """The trial's parameters; a retraining's seed isn't one."""
     return {name: claim.trial.params[name] for name in claim.study.definition.space.search}
 
 
@@ -565,14 +565,14 @@ class _RetrainRun(_Run):
         content = dump_checkpoint(
             trainer.network,
             backbone=self.settings.backbone,
-            embedding_size=self.settings.hyperparameters.embedding_size,
+            embedding_size=self.settings.configuration.embedding_size,
             extra={
                 "study": self.study.name,
                 "trial": self.claim.trial.number,
                 "dataset": self.study.definition.space.dataset,
                 "epochs": self.settings.epochs,
                 "seed": self.settings.seed,
-                "hyperparameters": self.settings.hyperparameters.model_dump(),
+                "hyperparameters": self.settings.configuration.model_dump(),
             },
         )
         try:

@@ -26,7 +26,7 @@ from histsearch.exceptions import (
     WeightsError,
 )
 from histsearch.processes import end_at_once
-from histsearch.space.hyperparameters import Value
+from histsearch.space.configuration import Value
 from histsearch.space.space import Space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study, list_studies

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from playwright.sync_api import Page, expect, sync_playwright
 
 from histsearch.database.storage import Storage
-from histsearch.space.space import parse_space
+from histsearch.space.reading import parse_space
 from histsearch.studies.catalog import create_search
 from histsearch.studies.study import Study
 from tests.acceptance.processes import Dashboard

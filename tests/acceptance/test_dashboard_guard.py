@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from histsearch.database.storage import Storage
-from histsearch.space.space import parse_space
+from histsearch.space.reading import parse_space
 from histsearch.studies.catalog import create_search, list_studies
 from histsearch.studies.study import Study
 from tests.acceptance.processes import Dashboard, Start, start_dashboard

@@ -25,7 +25,8 @@ from histsearch.data.dataset import load_dataset
 from histsearch.database.embedded_postgres import server
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts
-from histsearch.space.space import Space, load_space
+from histsearch.space.reading import load_space
+from histsearch.space.space import Space
 from histsearch.space.strategies import MedianSettings, TPESettings
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, find_study

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from histsearch.cli.main import main
-from histsearch.space.space import parse_space
+from histsearch.space.reading import parse_space
 from histsearch.training.run_inputs import load_images
 
 SKIPPED = "skipped 1 file: 1 .heic (such as b/photo.heic); images are read from"

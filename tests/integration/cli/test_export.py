@@ -19,7 +19,7 @@ from histsearch.database.storage import Storage
 from histsearch.exceptions import DataError, ExportError, StudyError, WeightsError
 from histsearch.models.checkpoint import load_checkpoint
 from histsearch.models.transforms import test_transform as transform_for_test
-from histsearch.space.space import load_space, parse_space
+from histsearch.space.reading import load_space, parse_space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
 from histsearch.studies.checkpoints import trial_checkpoint

@@ -5,7 +5,7 @@ import torch
 from typer.testing import CliRunner
 
 from histsearch.cli.main import app
-from histsearch.space.space import builtin_spaces
+from histsearch.space.reading import builtin_spaces
 from tests.miniatures import WRITERS
 
 torch.set_num_threads(1)

@@ -13,7 +13,7 @@ from histsearch.exceptions import StudyError
 from histsearch.reports.collect import best_trial, build_report, write_report
 from histsearch.reports.report import BestTrial
 from histsearch.reports.statistics import Estimate
-from histsearch.space.space import load_space
+from histsearch.space.reading import load_space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
 from histsearch.studies.images import note_census

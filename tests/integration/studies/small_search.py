@@ -5,7 +5,8 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from histsearch.space.space import Space, parse_space
+from histsearch.space.reading import parse_space
+from histsearch.space.space import Space
 from histsearch.studies.study import Study
 from histsearch.studies.trial_record import BEST_EPOCH
 from tests.integration.claims import claimed

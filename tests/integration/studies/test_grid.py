@@ -6,7 +6,7 @@ from optuna.pruners import NopPruner
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import SpaceError, StudyError
-from histsearch.space.space import load_space, parse_space
+from histsearch.space.reading import load_space, parse_space
 from histsearch.studies.catalog import create_search, find_study
 from histsearch.studies.retraining import create_retraining
 from tests.integration.claims import claim_next

@@ -5,7 +5,7 @@ from sqlalchemy.engine import URL
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import SpaceError, StudyError
-from histsearch.space.hyperparameters import Value
+from histsearch.space.configuration import Value
 from histsearch.studies.catalog import create_search, find_study
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.study import HELD_OUT_SELECTION, SELECTION, TEST_SELECTION
@@ -47,7 +47,7 @@ def test_enqueued_configuration_is_the_next_trial(storage: Storage) -> None:
     assert complete_next(study, 0.5).params == ENQUEUED
 
 
-def test_hyperparameters_left_out_of_enqueued_configurations_differ_between_trials(
+def test_parameters_left_out_of_enqueued_configurations_differ_between_trials(
     storage: Storage,
 ) -> None:
     study = create_search(storage, small_space(enqueue=[]))
@@ -69,7 +69,7 @@ def test_enqueueing_raises_the_budget_only_when_it_is_used_up(storage: Storage) 
 @pytest.mark.parametrize(
     ("configuration", "message"),
     [
-        ({"tau": 32}, "found .*tau.*, allowed: searched hyperparameters: alpha, lr, batch_size"),
+        ({"tau": 32}, "found .*tau.*, allowed: searched parameters: alpha, lr, batch_size"),
         ({"lr": 0.1}, "configuration.lr: found 0.1, allowed: 1e-05 to 0.01"),
         ({"batch_size": 16.0}, "configuration.batch_size: found 16.0"),
     ],

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from histsearch.database.storage import Storage
-from histsearch.space.hyperparameters import Value
+from histsearch.space.configuration import Value
 from histsearch.studies.catalog import create_search
 from histsearch.studies.chosen import chosen_configurations
 from histsearch.studies.retraining import create_retraining

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.search.experience import read_experiences
-from histsearch.space.hyperparameters import Hyperparameters
+from histsearch.space.configuration import Configuration
 from histsearch.space.space import Space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, delete_study, find_study
@@ -91,7 +91,7 @@ def test_what_is_neither_searched_nor_fixed_is_asked_for_as_it_will_be_trained(
     earlier_study(storage)
     study = create_search(storage, hist_space("cub", {"tau": LATER["tau"]}), warm_start=["cars"])
     (experience,) = read_experiences(study.optuna_study)
-    assert experience.usual == {"tau": 32, "batch_size": Hyperparameters().batch_size}
+    assert experience.usual == {"tau": 32, "batch_size": Configuration().batch_size}
 
 
 def test_refusals_create_nothing(storage: Storage) -> None:

@@ -18,7 +18,7 @@ from optuna.trial import create_trial
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import CheckpointError, StoreFullError
-from histsearch.space.space import load_space
+from histsearch.space.reading import load_space
 from histsearch.studies.catalog import create_search
 from histsearch.studies.checkpoints import trial_checkpoint
 from histsearch.studies.trial_record import CHECKPOINT

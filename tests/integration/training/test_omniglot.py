@@ -6,7 +6,7 @@ import torch
 
 from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.hold_out import hold_out_classes
-from histsearch.space.hyperparameters import Hyperparameters
+from histsearch.space.configuration import Configuration
 from histsearch.training.trainer import RunSettings, Trainer
 
 ARCHIVE = Path(__file__).parents[4] / "shared" / "data" / "omniglot_small1.zip"
@@ -35,7 +35,7 @@ def test_handwritten_characters_are_halved_by_class(omniglot: Dataset) -> None:
 
 def test_a_small_network_learns_to_tell_unseen_characters_apart(omniglot: Dataset) -> None:
     train, validation = hold_out_classes(omniglot.train, 0.25, 0)
-    values = Hyperparameters(
+    values = Configuration(
         embedding_size=64, hgnn_hidden=64, lr=0.001, lr_hgnn=0.003, bn_freeze=False
     )
     trainer = Trainer(

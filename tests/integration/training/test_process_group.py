@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 import torch
 from histsearch.data.dataset import load_dataset
-from histsearch.space.hyperparameters import Hyperparameters
+from histsearch.space.configuration import Configuration
 from histsearch.training.trainer import InterruptedRunError, RunSettings, Trainer
 from histsearch.workers.stop_request import StopRequest
 
 torch.set_num_threads(1)
 stop = StopRequest()
 stop.listen()
-values = Hyperparameters(batch_size=8, embedding_size=16, hgnn_hidden=16, bn_freeze=False)
+values = Configuration(batch_size=8, embedding_size=16, hgnn_hidden=16, bn_freeze=False)
 trainer = Trainer(
     RunSettings("conv4", "none", 100000, values, seed=0),
     load_dataset("folder:stripes", Path(sys.argv[1])).train,

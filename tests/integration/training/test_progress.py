@@ -7,15 +7,15 @@ from histsearch.data.dataset import load_dataset
 from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.readable_images import without_unreadable
 from histsearch.retrieval import similarity
-from histsearch.space.hyperparameters import Hyperparameters
+from histsearch.space.configuration import Configuration
 from histsearch.training.trainer import NonFiniteLossError, RunSettings, Trainer
 
 torch.set_num_threads(1)
 
 
-def values(**changes: float) -> Hyperparameters:
+def values(**changes: float) -> Configuration:
     small = {"batch_size": 8, "embedding_size": 16, "hgnn_hidden": 16, "bn_freeze": False}
-    return Hyperparameters.model_validate(small | changes)
+    return Configuration.model_validate(small | changes)
 
 
 def test_every_batch_and_every_part_of_a_ranking_is_progress(

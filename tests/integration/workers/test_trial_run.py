@@ -14,7 +14,7 @@ from histsearch.data.image_set import ImageSet
 from histsearch.database.storage import Storage
 from histsearch.exceptions import CheckpointError, StoreFullError
 from histsearch.search.hist_pruner import HistPruner
-from histsearch.space.space import parse_space
+from histsearch.space.reading import parse_space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
 from histsearch.studies.checkpoints import model_key

@@ -28,7 +28,7 @@ from histsearch.exceptions import (
 )
 from histsearch.reports.collect import build_report, write_report
 from histsearch.reports.status import take_status
-from histsearch.space.space import parse_space
+from histsearch.space.reading import parse_space
 from histsearch.studies.catalog import create_search, delete_study, find_study
 from histsearch.studies.claim import Claim
 from histsearch.studies.images import known_census

@@ -21,7 +21,7 @@ from histsearch.models.export import export_network
 from histsearch.models.network import build_network
 from histsearch.models.preprocessing import Preprocessing
 from histsearch.models.timm_backbones import TimmBackbone
-from histsearch.space.space import load_space
+from histsearch.space.reading import load_space
 
 timm: Any = pytest.importorskip("timm", reason="its models need the extra histsearch[timm]")
 

@@ -9,7 +9,8 @@ from optuna.distributions import (
 )
 
 from histsearch.search.distributions import distributions
-from histsearch.space.space import Space, parse_space
+from histsearch.space.reading import parse_space
+from histsearch.space.space import Space
 
 
 def searching(search: dict[str, Any]) -> Space:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from histsearch.space.space import builtin_spaces, load_space
+from histsearch.space.reading import builtin_spaces, load_space
 
 DATASETS = ("cub200", "cars196", "sop")
 BACKBONES = ("resnet50", "bn_inception")

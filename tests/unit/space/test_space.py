@@ -7,16 +7,10 @@ from typing import Any
 import pytest
 
 from histsearch.exceptions import SpaceError
-from histsearch.space.hyperparameters import NAMES
+from histsearch.space.configuration import PARAMETER_NAMES
 from histsearch.space.parameters import Range
-from histsearch.space.space import (
-    NAME_ALLOWED,
-    Protocol,
-    Space,
-    builtin_spaces,
-    load_space,
-    parse_space,
-)
+from histsearch.space.reading import builtin_spaces, load_space, parse_space
+from histsearch.space.space import NAME_ALLOWED, Protocol, Space
 
 FULL = """
 name = "own-birds.v2"
@@ -67,7 +61,7 @@ LIST_OR_TABLE = "a list of values, each a number > 0, or a table {low, high, log
 TABLE = "a table {low, high, log, step} with low and high numbers, log true or false"
 BATCH_SIZE = "a whole number from 2 to 65536"
 WHOLE_STEP = "a step > 0, whole for whole numbers"
-ANY_NAME = "one of " + ", ".join(NAMES)
+ANY_NAME = "one of " + ", ".join(PARAMETER_NAMES)
 FAIL_OR_SKIP = '"fail" or "skip" (leave out images that can\'t be read)'
 DIVIDES = "0 (no class balancing) or a whole number that divides batch_size"
 TOP_LEVEL = (
@@ -197,8 +191,8 @@ def test_top_level_key_that_cannot_be_used_is_refused(
 @pytest.mark.parametrize(
     ("search", "expected"),
     [
-        ({}, "search: found {}, allowed: a table of at least one hyperparameter"),
-        ([4], "search: found [4], allowed: a table of at least one hyperparameter"),
+        ({}, "search: found {}, allowed: a table of at least one parameter"),
+        ([4], "search: found [4], allowed: a table of at least one parameter"),
         ({"taus": [4]}, f'search: found "taus", allowed: did you mean "tau"? {ANY_NAME}'),
         ({"colour": [4]}, f'search: found "colour", allowed: {ANY_NAME}'),
         ({"tau": 4}, f"search.tau: found 4, allowed: {LIST_OR_TABLE}"),
@@ -302,7 +296,7 @@ def test_searched_range_that_cannot_be_used_is_refused(
 @pytest.mark.parametrize(
     ("fixed", "expected"),
     [
-        ([1], "fixed: found [1], allowed: a table of hyperparameters"),
+        ([1], "fixed: found [1], allowed: a table of parameters"),
         ({"lrr": 1}, f'fixed: found "lrr", allowed: did you mean "lr"? {ANY_NAME}'),
         ({"lr": "0.1"}, 'fixed.lr: found "0.1", allowed: a number >= 0'),
         ({"lr": [0.1]}, "fixed.lr: found [0.1], allowed: a number >= 0"),
@@ -316,11 +310,11 @@ def test_searched_range_that_cannot_be_used_is_refused(
         ),
         (
             {"tau": 4},
-            "fixed.tau: found 4, allowed: each hyperparameter in [search] or [fixed] once",
+            "fixed.tau: found 4, allowed: each parameter in [search] or [fixed] once",
         ),
     ],
 )
-def test_fixed_hyperparameter_that_cannot_be_used_is_refused(fixed: Any, expected: str) -> None:
+def test_fixed_parameter_that_cannot_be_used_is_refused(fixed: Any, expected: str) -> None:
     assert refusal(SMALL | {"fixed": fixed}) == f"own.toml: {expected}"
 
 
@@ -367,7 +361,7 @@ def test_protocol_that_cannot_be_used_is_refused(protocol: Any, expected: str) -
         (
             {"tau": [4], "alpha": [1]},
             {"lr": 1},
-            'enqueue[0]: found "lr", allowed: searched hyperparameters: tau, alpha',
+            'enqueue[0]: found "lr", allowed: searched parameters: tau, alpha',
         ),
         ({"tau": [4, 8]}, {"tau": 5}, "enqueue[0].tau: found 5, allowed: one of [4, 8]"),
         (
@@ -443,7 +437,7 @@ def test_images_per_class_must_divide_every_batch_size(
         ("backbone", "a backbone's name"),
         ("epochs", "a whole number from 1 to 10000"),
         ("trials", "a whole number from 1 to 100000"),
-        ("search", "a table of hyperparameters"),
+        ("search", "a table of parameters"),
     ],
 )
 def test_missing_key_is_refused(key: str, allowed: str) -> None:
@@ -483,7 +477,7 @@ def test_no_fault_hides_another() -> None:
         "fixed": {"batch_sise": 30, "lr_gamma": 2, "bn_freeze": False, "tau": 4},
         "enqueue": [3, {"lamda_s": 1.0}, {"lambda_s": 1.0, "bn_freeze": 7}],
     }
-    names = "one of " + ", ".join(NAMES)
+    names = "one of " + ", ".join(PARAMETER_NAMES)
     assert set(refusal(table).splitlines()) == {
         f"own.toml: {line}"
         for line in (
@@ -504,10 +498,9 @@ def test_no_fault_hides_another() -> None:
             "search.lr: found -1, allowed: a number >= 0",
             f'fixed: found "batch_sise", allowed: did you mean "batch_size"? {names}',
             "fixed.lr_gamma: found 2, allowed: a number in (0, 1]",
-            "fixed.bn_freeze: found false, allowed: each hyperparameter in [search] or [fixed] "
-            "once",
-            "fixed.tau: found 4, allowed: each hyperparameter in [search] or [fixed] once",
-            "enqueue[0]: found 3, allowed: tables [[enqueue]] of searched hyperparameters",
+            "fixed.bn_freeze: found false, allowed: each parameter in [search] or [fixed] once",
+            "fixed.tau: found 4, allowed: each parameter in [search] or [fixed] once",
+            "enqueue[0]: found 3, allowed: tables [[enqueue]] of searched parameters",
             f'enqueue[1]: found "lamda_s", allowed: did you mean "lambda_s"? {names}',
             "enqueue[2].bn_freeze: found 7, allowed: one of [true, false]",
         )
@@ -693,8 +686,8 @@ def test_missing_file_is_refused_with_the_names_of_the_built_in_spaces(tmp_path:
     )
 
 
-def test_configuration_of_a_trial_goes_over_the_fixed_hyperparameters(full: Space) -> None:
-    complete = full.hyperparameters({"tau": 24.5, "batch_size": 48})
+def test_configuration_of_a_trial_goes_over_the_fixed_parameters(full: Space) -> None:
+    complete = full.complete({"tau": 24.5, "batch_size": 48})
     assert (complete.tau, complete.batch_size) == (24.5, 48)
     assert (complete.optimizer, complete.images_per_class) == ("adamw", 4)
     assert complete.hgnn_layers == 2

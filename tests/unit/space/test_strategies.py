@@ -9,7 +9,8 @@ from histsearch.search.hist_pruner import HistPruner
 from histsearch.search.hist_sampler import HistSampler
 from histsearch.search.pruner import build_pruner
 from histsearch.search.sampler import build_sampler
-from histsearch.space.space import Decided, Space, parse_space
+from histsearch.space.reading import parse_space
+from histsearch.space.space import Decided, Space
 
 SMALL: dict[str, Any] = {
     "name": "own",

@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
-from histsearch.space.hyperparameters import Value
-from histsearch.space.space import Space, parse_space
+from histsearch.space.configuration import Value
+from histsearch.space.reading import parse_space
+from histsearch.space.space import Space
 from histsearch.workers.deaths import Deaths
 
 

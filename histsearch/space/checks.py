@@ -1,22 +1,26 @@
-"""Checks of hyperparameters' names and values, by themselves and against what a space searches."""
+"""Checks of parameters' names and values, by themselves and against what a space searches."""
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
 from histsearch.exceptions import SpaceError
-from histsearch.space import hyperparameters
-from histsearch.space.hyperparameters import Value
+from histsearch.space.configuration import (
+    PARAMETER_NAMES,
+    Value,
+    allowed_values,
+    is_valid_value,
+)
 from histsearch.space.parameters import Parameter, Range
 from histsearch.space.refusals import RefusedError, refuse_all, refused, show
 
 _LONGEST_LIST = 2_000
 
 
-def check_hyperparameters(table: str, values: Mapping[str, object]) -> None:
-    """Check names and values of hyperparameters that stand under ``table``.
+def check_values(table: str, values: Mapping[str, object]) -> None:
+    """Check names and values of parameters that stand under ``table``.
 
     Raises:
-        SpaceError: There is no such hyperparameter, or it can't take the value; a line for each.
+        SpaceError: There is no such parameter, or it can't take the value; a line for each.
     """
     try:
         refuse_all(
@@ -28,18 +32,18 @@ def check_hyperparameters(table: str, values: Mapping[str, object]) -> None:
 
 def value_fault(table: str, name: str, value: object) -> RefusedError | None:
     """Why a value under ``table`` can't be used; None if it can."""
-    if name not in hyperparameters.NAMES:
+    if name not in PARAMETER_NAMES:
         return unknown_name(table, name)
-    if not hyperparameters.is_valid(name, value):
-        return refused(f"{table}.{name}", show(value), hyperparameters.allowed(name))
+    if not is_valid_value(name, value):
+        return refused(f"{table}.{name}", show(value), allowed_values(name))
     return None
 
 
 def unknown_name(table: str, name: str) -> RefusedError:
-    """What to say of a name that no hyperparameter has."""
-    near = get_close_matches(name, hyperparameters.NAMES, n=1)
+    """What to say of a name that no parameter has."""
+    near = get_close_matches(name, PARAMETER_NAMES, n=1)
     hint = f'did you mean "{near[0]}"? ' if near else ""
-    return refused(table, show(name), f"{hint}one of {', '.join(hyperparameters.NAMES)}")
+    return refused(table, show(name), f"{hint}one of {', '.join(PARAMETER_NAMES)}")
 
 
 def configuration_faults(
@@ -51,7 +55,7 @@ def configuration_faults(
     for name, value in configuration.items():
         parameter = search.get(name)
         if parameter is None:
-            yield refused(key, show(name), f"searched hyperparameters: {', '.join(search)}")
+            yield refused(key, show(name), f"searched parameters: {', '.join(search)}")
         elif not _holds(parameter, name, value):
             one_of = (
                 str(parameter)
@@ -63,4 +67,4 @@ def configuration_faults(
 
 def _holds(parameter: Parameter, name: str, value: object) -> bool:
     inside = parameter.holds(value) if isinstance(parameter, Range) else value in parameter
-    return inside and hyperparameters.is_valid(name, value)
+    return inside and is_valid_value(name, value)

@@ -1,4 +1,4 @@
-"""The hyperparameters of one training run: names, types, bounds and the paper's defaults."""
+"""The parameters of one training run: names, types, bounds and the paper's defaults."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -13,7 +13,7 @@ _WIDEST = 65_536
 _LARGEST_BATCH = 65_536
 
 
-class Hyperparameters(BaseModel):
+class Configuration(BaseModel):
     """Everything a trial may vary; a space lists each name under ``[search]`` or ``[fixed]``.
 
     Defaults are those of CARS196 on ResNet-50 (Yuan & Le-Phuoc 2023, Tables 2 and 9). Each
@@ -69,7 +69,7 @@ class Hyperparameters(BaseModel):
         return self
 
 
-NAMES = tuple(Hyperparameters.model_fields)
+PARAMETER_NAMES = tuple(Configuration.model_fields)
 
 
 def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
@@ -77,18 +77,18 @@ def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
     return TypeAdapter(annotated, config=ConfigDict(strict=True))
 
 
-_ADAPTERS = {name: _adapter(field) for name, field in Hyperparameters.model_fields.items()}
+_ADAPTERS = {name: _adapter(field) for name, field in Configuration.model_fields.items()}
 
 
-def allowed(name: str) -> str:
-    """What hyperparameter ``name`` may be, in words."""
-    description = Hyperparameters.model_fields[name].description
+def allowed_values(name: str) -> str:
+    """What parameter ``name`` may be, in words."""
+    description = Configuration.model_fields[name].description
     assert description is not None
     return description
 
 
-def is_valid(name: str, value: object) -> bool:
-    """Whether hyperparameter ``name`` may take ``value``."""
+def is_valid_value(name: str, value: object) -> bool:
+    """Whether parameter ``name`` may take ``value``."""
     try:
         _ADAPTERS[name].validate_python(value)
     except ValidationError:
@@ -97,10 +97,10 @@ def is_valid(name: str, value: object) -> bool:
 
 
 def is_numeric(name: str) -> bool:
-    """Whether hyperparameter ``name`` is a number, so that a range of it makes sense."""
-    return Hyperparameters.model_fields[name].annotation in (int, float)
+    """Whether parameter ``name`` is a number, so that a range of it makes sense."""
+    return Configuration.model_fields[name].annotation in (int, float)
 
 
 def is_whole(name: str) -> bool:
-    """Whether hyperparameter ``name`` takes whole numbers only."""
-    return Hyperparameters.model_fields[name].annotation is int
+    """Whether parameter ``name`` takes whole numbers only."""
+    return Configuration.model_fields[name].annotation is int

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from histsearch.space.hyperparameters import (
-    NAMES,
-    Hyperparameters,
-    allowed,
+from histsearch.space.configuration import (
+    PARAMETER_NAMES,
+    Configuration,
+    allowed_values,
     is_numeric,
-    is_valid,
+    is_valid_value,
     is_whole,
 )
 
@@ -35,21 +35,21 @@ def test_defaults_are_those_of_cars196_on_resnet50(golden: Path) -> None:
     published["lambda_s"] = 1.0
     del published["epochs"]
     own = {"distance": "mahalanobis", "images_per_class": 0}
-    assert Hyperparameters().model_dump() == published | own
+    assert Configuration().model_dump() == published | own
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PARAMETER_NAMES)
 def test_default_is_valid_and_what_is_allowed_has_words(name: str) -> None:
-    assert is_valid(name, getattr(Hyperparameters(), name))
-    assert allowed(name)
+    assert is_valid_value(name, getattr(Configuration(), name))
+    assert allowed_values(name)
 
 
 def test_ranges_make_sense_for_numbers_only() -> None:
-    assert {name for name in NAMES if not is_numeric(name)} == WORDS | SWITCHES
+    assert {name for name in PARAMETER_NAMES if not is_numeric(name)} == WORDS | SWITCHES
 
 
 def test_whole_numbers_are_told_from_other_numbers() -> None:
-    assert {name for name in NAMES if is_whole(name)} == WHOLE
+    assert {name for name in PARAMETER_NAMES if is_whole(name)} == WHOLE
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_whole_numbers_are_told_from_other_numbers() -> None:
     ],
 )
 def test_value_on_the_edge_of_its_bounds_is_valid(name: str, value: object) -> None:
-    assert is_valid(name, value)
+    assert is_valid_value(name, value)
 
 
 @pytest.mark.parametrize(
@@ -98,18 +98,18 @@ def test_value_on_the_edge_of_its_bounds_is_valid(name: str, value: object) -> N
     ],
 )
 def test_value_of_another_type_or_out_of_bounds_is_not_valid(name: str, value: object) -> None:
-    assert not is_valid(name, value)
+    assert not is_valid_value(name, value)
 
 
 def test_images_per_class_may_divide_batch_size() -> None:
-    assert Hyperparameters(batch_size=32, images_per_class=4).images_per_class == 4
+    assert Configuration(batch_size=32, images_per_class=4).images_per_class == 4
 
 
 def test_images_per_class_must_divide_batch_size() -> None:
     with pytest.raises(ValidationError, match="images_per_class 5 does not divide batch_size 32"):
-        Hyperparameters(batch_size=32, images_per_class=5)
+        Configuration(batch_size=32, images_per_class=5)
 
 
-def test_unknown_hyperparameter_is_refused() -> None:
+def test_unknown_parameter_is_refused() -> None:
     with pytest.raises(ValidationError, match="temperature"):
-        Hyperparameters.model_validate({"temperature": 16})
+        Configuration.model_validate({"temperature": 16})

@@ -1,0 +1,124 @@
+"""Reading a search space from a TOML file, with every fault in it named at once.
+
+The spaces in ``spaces/`` at the repository's root travel inside the wheel and are known by name.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from histsearch.exceptions import SpaceError
+from histsearch.models.catalog import look_up_backbone
+from histsearch.space.contradictions import Draft, contradictions
+from histsearch.space.refusals import RefusedError, show
+from histsearch.space.space import Decided, Protocol, Space
+from histsearch.space.toml_text import read_toml
+
+_MOST_FAULTS = 30
+
+
+def builtin_spaces() -> dict[str, Path]:
+    """The spaces that come with histsearch, by name."""
+    package = Path(__file__).parents[1]
+    installed, checkout = package / "spaces", package.parent / "spaces"
+    folder = installed if installed.is_dir() else checkout
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): path
+        for path in sorted(folder.rglob("*.toml"))
+    }
+
+
+def load_space(name_or_path: str) -> Space:
+    """Read the space that comes with histsearch under that name, or a TOML file.
+
+    Where timm is installed, its models are looked up.
+
+    Raises:
+        SpaceError: there is no such space or file, or it can't be used.
+    """
+    path = _find(name_or_path)
+    table = read_toml(path)
+    return _parse(table, str(path), [*_backbone_lines(table)])
+
+
+def _find(name_or_path: str) -> Path:
+    builtin = builtin_spaces()
+    path = builtin.get(name_or_path, Path(name_or_path))
+    try:
+        found = path.is_file()
+    except OSError as error:  # a name of thousands of characters, a folder that is closed
+        raise SpaceError(f"can't read {path} ({error.strerror}); give another file") from error
+    if not found:
+        raise SpaceError(
+            f'found no space "{name_or_path}"; give the path of a TOML file or one of: '
+            + ", ".join(builtin)
+        )
+    return path
+
+
+def _backbone_lines(table: Mapping[str, Any]) -> Iterator[str]:
+    """What the timm of this machine says of a backbone."""
+    backbone = table.get("backbone")
+    try:
+        if isinstance(backbone, str):
+            look_up_backbone(backbone)
+    except SpaceError as error:
+        yield f"backbone: {error}"
+
+
+def parse_space(table: Mapping[str, Any], *, source: str) -> Space:
+    """Validate a space given as a table; ``source`` names it in errors.
+
+    Raises:
+        SpaceError: one line for each key that can't be used.
+    """
+    return _parse(table, source, [])
+
+
+def _parse(table: Mapping[str, Any], source: str, known_faults: list[str]) -> Space:
+    draft = Draft(given=table)
+    faults: list[str] = []
+    try:
+        space = Space.model_validate(dict(table), context=draft)
+    except ValidationError as error:
+        faults = [line for problem in error.errors() for line in _explain(dict(problem))]
+        _fill_in(draft)
+        faults += [line for fault in contradictions(draft) for line in fault.lines]
+    faults = list(dict.fromkeys([*faults, *known_faults]))
+    if not faults:
+        return space
+    shown = [f"{source}: {line}" for line in faults[:_MOST_FAULTS]]
+    if len(faults) > _MOST_FAULTS:
+        shown.append(f"{source}: {len(faults) - _MOST_FAULTS:,} more")
+    raise SpaceError(*shown)
+
+
+def _fill_in(draft: Draft) -> None:
+    """Give a draft the defaults of keys that were left out."""
+    for name, field in Space.model_fields.items():
+        if name not in draft.given and not field.is_required() and field.default_factory is None:
+            draft.parts[name] = field.default
+
+
+def _explain(problem: dict[str, Any]) -> tuple[str, ...]:
+    if problem["type"] == "default_factory_not_called":
+        return ()  # a consequence of another
+    location = problem["loc"]
+    key = ".".join(str(part) for part in location)
+    cause = problem.get("ctx", {}).get("error")
+    if isinstance(cause, RefusedError):
+        return cause.lines
+    if cause is not None:
+        return (f"{key}: {cause}",)
+    owner, _, field = key.rpartition(".")
+    tables: dict[str, type[BaseModel]] = {"protocol": Protocol, "decided": Decided}
+    fields = tables.get(owner, Space).model_fields
+    if problem["type"] == "extra_forbidden":
+        return (f"{key}: found an unknown key, allowed: {', '.join(fields)}",)
+    name = field if field in fields else str(problem["loc"][0])
+    fields = fields if name in fields else Space.model_fields
+    allowed = fields[name].description
+    found = "nothing" if problem["type"] == "missing" else show(problem["input"])
+    return (f"{key}: found {found}, allowed: {allowed}",)
