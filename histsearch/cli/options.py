@@ -49,7 +49,7 @@ CheckpointsOption = Annotated[
     typer.Option(
         "--checkpoints",
         metavar="DIR|s3://BUCKET/PREFIX",
-        help="Where retrained models lie, and what trials need to go on after a stop or a death; "
+        help="Where retrained models lie, and the checkpoints used to resume interrupted trials; "
         "workers on several machines share it. Left out: HISTSEARCH_CHECKPOINTS, else the folder "
         "checkpoints in your histsearch folder.",
     ),

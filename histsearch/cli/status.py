@@ -40,7 +40,7 @@ def status(
     from histsearch.reports.status import take_status
 
     if watch and as_json:
-        raise HistsearchError("found --watch with --json, allowed: either of them")
+        raise HistsearchError("--watch and --json can't be combined; give one of them")
     opened = open_to_read(storage)
     if as_json:
         echo_data(json.dumps(_as_dict(take_status(opened)), indent=2))

@@ -234,8 +234,8 @@ def _parameter_text(parameter: object) -> str:
 def best(name: StudyArgument, storage: StorageOption = None) -> None:
     """Print the best configuration and a completed trial of it.
 
-    With the hist sampler that is the one its model expects most of, not the one whose trial was
-    the luckiest.
+    With the hist sampler that is the configuration with the highest expected R@1, not that of
+    the luckiest trial.
     """
     from histsearch.studies.catalog import find_study
 

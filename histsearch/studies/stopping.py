@@ -98,8 +98,8 @@ def _reason(study: Study, limits: Limits, note: Callable[[float], None]) -> str 
     if doubt >= decided.epsilon:
         return None
     return (
-        "the winner is decided: that another is better by more than "
-        f"{counted(f'{decided.delta:g}', 'point')} has a probability under {decided.epsilon:g}"
+        "the winner is decided: the chance that another configuration beats it by more than "
+        f"{counted(f'{decided.delta:g}', 'point')} is under {decided.epsilon:.0%}"
     )
 
 

@@ -237,7 +237,7 @@ class Study:
         """The best completed trials, one for each configuration, best first.
 
         With the hist sampler first comes the configuration that stands as the winner, once a trial
-        of it is complete, then those that its model expects most of; else those with the highest
+        of it is complete, then those with the highest expected R@1; else those with the highest
         value.
 
         Args:
