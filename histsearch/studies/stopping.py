@@ -99,7 +99,7 @@ def _reason(study: Study, limits: Limits, note: Callable[[float], None]) -> str 
         return None
     return (
         "the winner is decided: the chance that another configuration beats it by more than "
-        f"{counted(f'{decided.delta:g}', 'point')} is under {decided.epsilon:.0%}"
+        f"{counted(f'{decided.delta:g}', 'point')} is under {100 * decided.epsilon:g}%"
     )
 
 
@@ -115,7 +115,7 @@ def _no_trial_overtakes(study: Study, limits: Limits, note: Callable[[float], No
         return None
     return (
         f"no new trial may start, and the chance that a paused one overtakes the winner by more "
-        f"than {counted(f'{decided.delta:g}', 'point')} is under {decided.epsilon:.0%}"
+        f"than {counted(f'{decided.delta:g}', 'point')} is under {100 * decided.epsilon:g}%"
     )
 
 
