@@ -210,7 +210,7 @@ def _unseen(study: "Study") -> str:
     """Which values must run before the search can be decided; empty if all have."""
     unseen = [
         f"{name} {_span(first, last)}"
-        for name, spans in study.outlook().unseen().items()
+        for name, spans in study.posterior().unseen().items()
         for first, last in spans
     ]
     return f", once trials have run with {' and '.join(unseen)}" if unseen else ""

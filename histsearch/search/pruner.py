@@ -11,7 +11,7 @@ from optuna.pruners import (
 )
 
 from histsearch.search.distributions import distributions
-from histsearch.search.hist_pruner import HistPruner
+from histsearch.search.freeze_thaw_pruner import FreezeThawPruner
 from histsearch.search.space import Space
 from histsearch.search.strategies import (
     HalvingSettings,
@@ -31,7 +31,7 @@ def build_pruner(space: Space, may_start: Callable[[], bool]) -> BasePruner:
     settings = space.pruner
     match settings:
         case HistPrunerSettings():
-            return HistPruner(
+            return FreezeThawPruner(
                 distributions(space),
                 space.epochs,
                 min_epochs=settings.min_epochs,

@@ -7,8 +7,8 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
 from histsearch.search.distributions import distributions
 from histsearch.search.domains import Range
+from histsearch.search.freeze_thaw_sampler import FreezeThawSampler
 from histsearch.search.grid import GridSampler
-from histsearch.search.hist_sampler import HistSampler
 from histsearch.search.space import Space
 from histsearch.search.strategies import (
     GPSettings,
@@ -30,7 +30,7 @@ def build_sampler(space: Space, seed: int) -> BaseSampler:
     settings = space.sampler
     match settings:
         case HistSamplerSettings():
-            return HistSampler(
+            return FreezeThawSampler(
                 distributions(space), space.epochs, seed=seed, min_epochs=space.min_epochs
             )
         case TPESettings():

@@ -8,10 +8,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import DataError, StudyError
-from histsearch.search.experience import read_experiences
-from histsearch.search.outlook import Outlook
 from histsearch.search.pruner import build_pruner
 from histsearch.search.space import Decided
+from histsearch.search.study_posterior import StudyPosterior
+from histsearch.search.warm_start import read_earlier_studies
 from histsearch.studies import trial_record
 from histsearch.studies.definition import StudyDefinition
 from histsearch.training.hyperparameters import Value
@@ -146,7 +146,7 @@ class Study:
     @property
     def warm_start(self) -> list[str]:
         """The earlier studies it learned from when it began."""
-        return [experience.study for experience in read_experiences(self.optuna_study)]
+        return [earlier.study for earlier in read_earlier_studies(self.optuna_study)]
 
     def pause(self) -> None:
         """Let running trials finish, and start no more."""
@@ -233,7 +233,7 @@ class Study:
                     "or create another study"
                 )
 
-    def best(self, number: int = 1, outlook: Outlook | None = None) -> list[FrozenTrial]:
+    def best(self, number: int = 1, posterior: StudyPosterior | None = None) -> list[FrozenTrial]:
         """The best completed trials, one for each configuration, best first.
 
         With the hist sampler first comes the configuration that stands as the winner, once a trial
@@ -242,13 +242,13 @@ class Study:
 
         Args:
             number: How many.
-            outlook: What the model thinks of it, where the caller has asked already.
+            posterior: What the model thinks of it, where the caller has asked already.
         """
         complete = self.trials(TrialState.COMPLETE)
         merits = {trial.number: (False, trial.value or 0.0) for trial in complete}
         searches = self.definition.kind == "search"
         if complete and searches and self.definition.space.sampler.name == "hist":
-            merits |= _merits(outlook or self.outlook(), complete)
+            merits |= _merits(posterior or self.posterior(), complete)
         # The sort is stable, also in reverse: of equals the earlier one is first.
         ranked = sorted(complete, key=lambda trial: merits[trial.number], reverse=True)
         distinct: dict[str, FrozenTrial] = {}
@@ -260,10 +260,10 @@ class Study:
         """The completed trials of a trial's configuration, itself included, by number."""
         return [one for one in self.trials(TrialState.COMPLETE) if one.params == trial.params]
 
-    def outlook(self) -> Outlook:
+    def posterior(self) -> StudyPosterior:
         """What the model of the hist sampler thinks of it."""
         space = self.definition.space
-        return Outlook.of(
+        return StudyPosterior.of(
             self.optuna_study,
             self.definition.distributions(),
             space.epochs,
@@ -299,9 +299,13 @@ class Study:
         return budget
 
 
-def _merits(outlook: Outlook, trials: Sequence[FrozenTrial]) -> dict[int, tuple[bool, float]]:
+def _merits(
+    posterior: StudyPosterior, trials: Sequence[FrozenTrial]
+) -> dict[int, tuple[bool, float]]:
     """What the sampler's model thinks of some trials' configurations, by number."""
-    return {trial.number: merit for trial in trials if (merit := outlook.merit(trial)) is not None}
+    return {
+        trial.number: merit for trial in trials if (merit := posterior.merit(trial)) is not None
+    }
 
 
 def selection(definition: StudyDefinition) -> str:

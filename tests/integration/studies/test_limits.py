@@ -3,8 +3,8 @@ from optuna.trial import TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import SpaceError, StudyError
-from histsearch.search.outlook import Outlook
 from histsearch.search.space import Decided
+from histsearch.search.study_posterior import StudyPosterior
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, delete_study, find_study
 from histsearch.studies.limits import change_limits
@@ -101,7 +101,7 @@ def test_a_verdict_by_the_old_limits_is_dropped(
         change_limits(study, {"decided": {"delta": 1.0}})
         return 0.0
 
-    monkeypatch.setattr(Outlook, "doubt", change_meanwhile)
+    monkeypatch.setattr(StudyPosterior, "doubt", change_meanwhile)
     end_if_due(find_study(storage, "small"))
     assert study.ended is None
     assert study.doubt is None

@@ -315,8 +315,7 @@ def test_a_study_is_ended_by_what_the_data_say_now(storage: Storage) -> None:
     study = hist_study(storage, trials=40, decided={"delta": 0.5, "epsilon": 0.05})
     for value in (0.01, 0.011, 0.5):
         complete(study, value)
-    outlook = study.outlook()
-    assert outlook.planner.fit.epochs == 3 * EPOCHS
+    assert study.posterior().search.planner.fit.epochs == 3 * EPOCHS
     end_if_due(study)
     assert study.ended is None
 

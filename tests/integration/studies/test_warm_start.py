@@ -7,8 +7,8 @@ from optuna.trial import TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
-from histsearch.search.experience import read_experiences
 from histsearch.search.space import Space
+from histsearch.search.warm_start import read_earlier_studies
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, delete_study, find_study
 from histsearch.studies.retraining import create_retraining
@@ -43,8 +43,8 @@ def test_the_first_trial_is_what_the_earlier_study_favours(storage: Storage) -> 
     earlier_study(storage)
     study = create_search(storage, hist_space("cub"), warm_start=["cars", "cars"])
     assert study.warm_start == ["cars"]
-    (experience,) = read_experiences(study.optuna_study)
-    assert experience.usual == {"tau": 32, "batch_size": 8}
+    (earlier,) = read_earlier_studies(study.optuna_study)
+    assert earlier.usual == {"tau": 32, "batch_size": 8}
     assert claimed(study).trial.params == {"tau": 32, "batch_size": 8}
 
 
@@ -90,8 +90,8 @@ def test_what_is_neither_searched_nor_fixed_is_asked_for_as_it_will_be_trained(
 ) -> None:
     earlier_study(storage)
     study = create_search(storage, hist_space("cub", {"tau": LATER["tau"]}), warm_start=["cars"])
-    (experience,) = read_experiences(study.optuna_study)
-    assert experience.usual == {"tau": 32, "batch_size": Hyperparameters().batch_size}
+    (earlier,) = read_earlier_studies(study.optuna_study)
+    assert earlier.usual == {"tau": 32, "batch_size": Hyperparameters().batch_size}
 
 
 def test_refusals_create_nothing(storage: Storage) -> None:

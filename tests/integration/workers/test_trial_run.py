@@ -13,7 +13,7 @@ from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.image_set import ImageSet
 from histsearch.database.storage import Storage
 from histsearch.exceptions import CheckpointError, StoreFullError
-from histsearch.search.hist_pruner import HistPruner
+from histsearch.search.freeze_thaw_pruner import FreezeThawPruner
 from histsearch.search.space import parse_space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
@@ -176,7 +176,7 @@ def test_a_trial_that_is_left_says_whether_its_study_was_paused(
             study.pause()
         return True
 
-    monkeypatch.setattr(HistPruner, "prune", leave)
+    monkeypatch.setattr(FreezeThawPruner, "prune", leave)
     with reporting(storage) as (reporter, worker_id):
         one = claim(study, worker_id)
         assert one is not None

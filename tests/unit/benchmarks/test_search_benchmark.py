@@ -18,7 +18,7 @@ from benchmarks.search.methods import ours
 from benchmarks.search.simulator import Job, Problem, Search, Simulation, Step
 from benchmarks.search.summary import interval, summarize
 from benchmarks.search.table import Params, Table
-from histsearch.search import candidates
+from histsearch.freeze_thaw import candidates
 
 EPOCHS = 3
 
@@ -307,10 +307,9 @@ def test_random_trials_with_our_answer_run_to_their_ends_and_never_again(path: P
 def test_of_a_large_grid_another_part_is_looked_at_after_every_epoch(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ours, "MOST", 3)
     monkeypatch.setattr(candidates, "MOST", 3)
     table = Table(path)
-    search = ours.HistSearch(Problem(table.values, table.epochs, 1), 0)
+    search = ours.FreezeThaw(Problem(table.values, table.epochs, 1), 0)
     tried = set()
     for _ in range(12):
         job = search.next()

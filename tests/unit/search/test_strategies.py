@@ -4,9 +4,9 @@ import optuna
 import pytest
 
 from histsearch.exceptions import SpaceError
+from histsearch.search.freeze_thaw_pruner import FreezeThawPruner
+from histsearch.search.freeze_thaw_sampler import FreezeThawSampler
 from histsearch.search.grid import GridSampler
-from histsearch.search.hist_pruner import HistPruner
-from histsearch.search.hist_sampler import HistSampler
 from histsearch.search.pruner import build_pruner
 from histsearch.search.sampler import build_sampler
 from histsearch.search.space import Decided, Space, parse_space
@@ -37,12 +37,12 @@ def refusal(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("sampler", "pruner", "sampler_type", "pruner_type"),
     [
-        ("hist", None, HistSampler, HistPruner),
+        ("hist", None, FreezeThawSampler, FreezeThawPruner),
         ("tpe", None, optuna.samplers.TPESampler, optuna.pruners.MedianPruner),
         ("gp", None, optuna.samplers.GPSampler, optuna.pruners.MedianPruner),
         ("grid", None, GridSampler, optuna.pruners.NopPruner),
         ("random", None, optuna.samplers.RandomSampler, optuna.pruners.NopPruner),
-        ("hist", "none", HistSampler, optuna.pruners.NopPruner),
+        ("hist", "none", FreezeThawSampler, optuna.pruners.NopPruner),
         ("tpe", "hyperband", optuna.samplers.TPESampler, optuna.pruners.HyperbandPruner),
         ("gp", "halving", optuna.samplers.GPSampler, optuna.pruners.SuccessiveHalvingPruner),
         ({"name": "tpe", "startup_trials": 5}, {"name": "median", "warmup_epochs": 3},

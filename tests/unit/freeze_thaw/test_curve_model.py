@@ -4,18 +4,17 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from histsearch.search import curve_model
-from histsearch.search.curve_model import (
+from histsearch.freeze_thaw import curve_model
+from histsearch.freeze_thaw.curve_model import (
     PARTS,
-    Curve,
     CurveModel,
-    Pending,
     Settings,
     _Problem,
     basis,
     prior,
     trial_covariance,
 )
+from histsearch.freeze_thaw.trials import Curve, Pending
 
 EPOCHS = 5
 SIZES = (3, 4, 2)

@@ -37,22 +37,12 @@ from threading import RLock
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr
 from threadpoolctl import ThreadpoolController
 
-from histsearch.search.curve_model import (
-    PARTS,
-    Array,
-    Curve,
-    CurveModel,
-    Integers,
-    Pending,
-    Posterior,
-    Settings,
-)
-
-Flags = npt.NDArray[np.bool_]
+from histsearch.freeze_thaw.arrays import Array, Flags, Integers
+from histsearch.freeze_thaw.curve_model import PARTS, CurveModel, Posterior, Settings
+from histsearch.freeze_thaw.trials import Curve, Pending, TrialView
 
 _FEWEST_TO_FIT = 3  # epochs
 _REFIT_GROWTH = 1.2  # the model's settings are fitted anew when the data have grown so much
@@ -67,24 +57,6 @@ _DRAWS = 48  # of the model's settings, to be sure that a study is decided
 _NEAR = 0.125  # of a hyperparameter's whole range: values that speak for one another
 _SLIGHTLY = 1e-6
 _SPAN = 1_000_000
-
-
-class TrialView(NamedTuple):
-    """A trial as the planner sees it.
-
-    Attributes:
-        configuration: Row among the candidates.
-        recalls: R@1 in percent after each epoch so far.
-        seconds: Of each of these epochs, where they are known.
-        running: Whether a worker trains it now; its next epoch is then expected.
-        resumable: Whether it waits for going on.
-    """
-
-    configuration: int
-    recalls: tuple[float, ...]
-    seconds: tuple[float, ...] = ()
-    running: bool = False
-    resumable: bool = False
 
 
 class Action(NamedTuple):

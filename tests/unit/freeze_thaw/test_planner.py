@@ -3,8 +3,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from histsearch.search.curve_model import PARTS, Curve
-from histsearch.search.planner import Planner, TrialView
+from histsearch.freeze_thaw.curve_model import PARTS
+from histsearch.freeze_thaw.planner import Planner
+from histsearch.freeze_thaw.trials import Curve, TrialView
 
 EPOCHS = 6
 DISTANCES = np.abs(np.subtract.outer(np.arange(5), np.arange(5))) / 4

@@ -32,18 +32,17 @@ from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations_with_replacement
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import block_diag, cho_factor, cho_solve, solve_triangular
 from scipy.linalg.lapack import dpstrf
 from scipy.optimize import minimize
 from scipy.sparse import block_array, csr_array, diags_array
 from scipy.special import ndtr
 
-Array = npt.NDArray[np.floating[Any]]
-Integers = npt.NDArray[np.int64]
+from histsearch.freeze_thaw.arrays import Array, Integers
+from histsearch.freeze_thaw.trials import Curve, Pending
 
 PARTS = 4
 """B: f, d, b and c, what a configuration adds to the shared curve."""
@@ -81,32 +80,6 @@ _TRUST = 0.5  # how much of what earlier studies expect is believed before any d
 
 # Of the shared curve: its level and its slope are free, its shape strays from h by some points.
 _LEVEL, _SLOPE, _STRAY = 50.0, 30.0, 3.0
-
-
-class Curve(NamedTuple):
-    """What is known of one trial.
-
-    Attributes:
-        configuration: Its row among the candidates.
-        recalls: R@1 in percent after each epoch so far, from the first one on.
-    """
-
-    configuration: int
-    recalls: tuple[float, ...]
-
-
-class Pending(NamedTuple):
-    """A trial that is being trained.
-
-    Attributes:
-        configuration: Its row among the candidates.
-        before: Epochs it has run for.
-        after: The epoch that it is trained to.
-    """
-
-    configuration: int
-    before: int
-    after: int
 
 
 @dataclass(frozen=True)
@@ -277,7 +250,7 @@ class _Information(NamedTuple):
 class _SameLength(NamedTuple):
     """The trials that have run for the same number of epochs, and what was expected of each."""
 
-    rows_N: npt.NDArray[np.int64]
+    rows_N: Integers
     recalls_Nt: Array
     means_NB: Array
 
