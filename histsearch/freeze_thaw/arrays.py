@@ -8,3 +8,6 @@ import numpy.typing as npt
 Array = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+
+JITTER = 1e-6
+"""Added to the diagonal of a covariance, so that rounding leaves it one."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from histsearch.freeze_thaw.arrays import Array
-from histsearch.freeze_thaw.curve_model import matern
 from histsearch.freeze_thaw.domains import Choices, Domain, Range
+from histsearch.freeze_thaw.matern import matern
 
 _PLACES = 65  # to which the values of a range are rounded when distances are taken
 _STEP = 0.15  # how far such a neighbour lies off in a range, as a part of it

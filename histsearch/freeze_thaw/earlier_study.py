@@ -10,8 +10,10 @@ import numpy as np
 
 from histsearch.freeze_thaw.arrays import Array
 from histsearch.freeze_thaw.candidates import Candidates, SearchSpace
-from histsearch.freeze_thaw.curve_model import PARTS, CurveModel, Settings
+from histsearch.freeze_thaw.curve_basis import PARTS
+from histsearch.freeze_thaw.kernel import Kernel
 from histsearch.freeze_thaw.planner import Planner
+from histsearch.freeze_thaw.settings import Settings
 from histsearch.freeze_thaw.trials import Configuration, TrialView
 
 _FITS = 3  # rounds until a model's settings have settled
@@ -52,10 +54,10 @@ class EarlierStudy(NamedTuple):
         nowhere = [0] * len(self.space.names)
         asked_GD = np.array([nowhere if places is None else places for places in placed])
         places_GD = np.concatenate([asked_GD, self.space.places(self.configurations)])
-        model = CurveModel(places_GD, self.space.distances_D, 1)
+        kernel = Kernel(places_GD, self.space.distances_D, np.zeros((0, len(places_GD))))
         rows = np.arange(len(places_GD))
         asked = len(configurations)
-        kernel_GV = model.kernel(self.settings, rows[:asked], rows[asked:])
+        kernel_GV = kernel.covariance(self.settings, rows[:asked], rows[asked:])
         expected_GB: Array = kernel_GV @ self.weights_BV.T
         if known_G.any():
             expected_GB -= expected_GB[known_G].mean(axis=0)

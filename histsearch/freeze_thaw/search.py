@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from histsearch.freeze_thaw import certainty
+from histsearch.freeze_thaw.actions import Action
 from histsearch.freeze_thaw.candidates import Candidates, SearchSpace
 from histsearch.freeze_thaw.earlier_study import EarlierStudy, expected_by_all
 from histsearch.freeze_thaw.failures import hopeless
-from histsearch.freeze_thaw.planner import Action, Fit, Planner
+from histsearch.freeze_thaw.planner import Fit, Planner
 from histsearch.freeze_thaw.trials import Configuration, Trial, TrialView
 
 DrawSeed = int | tuple[int, ...]
@@ -191,8 +193,7 @@ class FreezeThawSearch:
                 what is expected to be best.
         """
         row = None if standing is None else self.candidates.row(standing)
-        answer = self.planner.answer(self.views, row, self.ruled_out)
-        return self.candidates.configurations[answer.configuration]
+        return self.candidates.configurations[self.planner.answer(self.views, row, self.ruled_out)]
 
     def doubt(
         self, answer: Configuration, delta: float, epsilon: float, rng: np.random.Generator
@@ -208,7 +209,9 @@ class FreezeThawSearch:
             rng: Source of the samples that it is counted in.
         """
         views = [view._replace(running=False) for view in self.views]
-        return self.planner.doubt(views, self._row(answer), delta, epsilon, rng, self.barred)
+        return certainty.doubt(
+            self.planner.model, views, self._row(answer), delta, epsilon, rng, self.barred
+        )
 
     def chance_of_overtaking(
         self, answer: Configuration, delta: float, epsilon: float, rng: np.random.Generator
@@ -223,8 +226,8 @@ class FreezeThawSearch:
             epsilon: Below this probability it is worked out with more care.
             rng: Source of the samples that it is counted in.
         """
-        return self.planner.chance_of_overtaking(
-            self.views, self._row(answer), delta, epsilon, rng, self.barred
+        return certainty.chance_of_overtaking(
+            self.planner.model, self.views, self._row(answer), delta, epsilon, rng, self.barred
         )
 
     def unseen(self) -> dict[str, list[tuple[Any, Any]]]:
@@ -233,7 +236,7 @@ class FreezeThawSearch:
         Spans of neighbouring ones, each by its first and last value.
         """
         configurations = self.candidates.configurations
-        rows_D = self.planner.unseen(self.views, self.barred)
+        rows_D = certainty.unseen(self.planner.model.kernel, self.views, self.barred)
         return {
             name: _spans(
                 [one[name] for one in configurations], [configurations[row][name] for row in rows]

@@ -1,5 +1,6 @@
 """Trials, as a search is shown them and as its model sees them."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 Configuration = dict[str, Any]
@@ -68,3 +69,8 @@ class Pending(NamedTuple):
     configuration: int
     before: int
     after: int
+
+
+def curves_of(trials: Sequence[TrialView]) -> list[Curve]:
+    """The curves of some trials."""
+    return [Curve(trial.configuration, trial.recalls) for trial in trials]

@@ -8,9 +8,9 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
-from histsearch.freeze_thaw.curve_model import Settings
 from histsearch.freeze_thaw.planner import Fit
 from histsearch.freeze_thaw.search import DrawSeed, FreezeThawSearch, draw_seed
+from histsearch.freeze_thaw.settings import Settings
 from histsearch.freeze_thaw.trials import Configuration
 from histsearch.search.freeze_thaw_domains import space_of
 from histsearch.search.freeze_thaw_trials import read_trial

@@ -9,9 +9,9 @@ from optuna.distributions import BaseDistribution, distribution_to_json, json_to
 
 from histsearch.freeze_thaw.arrays import Array
 from histsearch.freeze_thaw.candidates import SearchSpace
-from histsearch.freeze_thaw.curve_model import Settings
 from histsearch.freeze_thaw.earlier_study import EarlierStudy, learn_from
 from histsearch.freeze_thaw.search import FreezeThawSearch
+from histsearch.freeze_thaw.settings import Settings
 from histsearch.search.freeze_thaw_domains import distribution, domain, space_of
 from histsearch.search.freeze_thaw_trials import read_trial
 

@@ -1,27 +1,11 @@
-from collections.abc import Sequence
+"""What a planner trains next."""
 
 import numpy as np
 import pytest
 
-from histsearch.freeze_thaw.curve_model import PARTS
 from histsearch.freeze_thaw.planner import Planner
-from histsearch.freeze_thaw.trials import Curve, TrialView
-
-EPOCHS = 6
-DISTANCES = np.abs(np.subtract.outer(np.arange(5), np.arange(5))) / 4
-
-
-def planner(epochs: int = EPOCHS, min_epochs: int | None = None) -> Planner:
-    places = np.array([[i, j] for i in range(5) for j in range(5)])
-    return Planner(places, [DISTANCES, DISTANCES], epochs, min_epochs=min_epochs)
-
-
-def trial(row: int, *recalls: float, seconds: float = 1.0, **state: bool) -> TrialView:
-    return TrialView(row, recalls, (seconds,) * len(recalls), **state)
-
-
-def paused(row: int, *recalls: float) -> TrialView:
-    return trial(row, *recalls, resumable=True)
+from histsearch.freeze_thaw.trials import TrialView
+from tests.unit.freeze_thaw.small_planner import DISTANCES, EPOCHS, paused, planner, trial
 
 
 def test_a_far_worse_trial_is_left() -> None:
@@ -57,77 +41,6 @@ def test_workers_count_on_the_fewest_epochs_of_one_another() -> None:
         planner(9, min_epochs=fewest).posterior(trials).own_GBB[3, 0, 0] for fewest in (1, 3, 6)
     ]
     assert doubts[0] > doubts[1] > doubts[2]
-
-
-def test_only_rivals_are_looked_at_when_nothing_else_is_left() -> None:
-    two = Planner(np.array([[0], [2], [4]]), [DISTANCES], EPOCHS)
-    trials = [paused(0, 50.0, 55.0), paused(1, 74.0, 79.0), paused(2, 74.5, 79.5)]
-    two.refit(trials)
-    action = two.next(trials, may_start=False)
-    assert action is not None
-    assert action.trial in (1, 2)
-
-
-def chance_of_overtaking(*trials: TrialView, answer: int = 12) -> float:
-    one = planner()
-    one.refit(trials)
-    rng = np.random.default_rng(0)
-    return one.chance_of_overtaking(trials, answer, delta=0.5, epsilon=0.05, rng=rng)
-
-
-WINNER = trial(12, 60.0, 70.0, 75.0, 78.0, 79.5, 80.0)
-COMPLETE = [
-    trial(row, 55.0, 65.0, 70.0, 73.0, 74.5, 75.0 + down)
-    for row, down in ((6, 0.0), (8, -0.5), (16, -1.0))
-]
-POOR = [paused(row, 40.0, 45.0) for row in (0, 4, 20, 24)]
-
-
-def test_a_trial_that_is_far_behind_does_not_overtake_the_winner() -> None:
-    assert chance_of_overtaking(WINNER, *COMPLETE, *POOR) < 0.01
-
-
-def test_what_begun_trials_cannot_settle_counts_until_four_configurations_are_complete() -> None:
-    near = paused(13, *(recall - 0.5 for recall in WINNER.recalls[:-1]))
-    assert chance_of_overtaking(WINNER, *COMPLETE, near) < 0.05
-    assert chance_of_overtaking(WINNER, *COMPLETE[1:], near) > 0.05
-
-
-def test_when_no_new_trial_may_start_the_leader_then_its_likeliest_rival_goes_on() -> None:
-    one = planner()
-    leader, rival = paused(12, 60.0, 70.0, 75.0), paused(13, 58.0, 68.0)
-    trials = [*COMPLETE, *POOR, rival, leader]
-    one.refit(trials)
-    action = one.next(trials, may_start=False)
-    assert action is not None
-    assert action.configuration == 12
-    trials[-1] = WINNER
-    action = one.next(trials, may_start=False)
-    assert action is not None
-    assert action.configuration == 13
-
-
-@pytest.mark.parametrize("state", ["resumable", "running"])
-def test_a_trial_that_keeps_up_may_overtake_the_winner(state: str) -> None:
-    rival = trial(18, 61.0, 71.0, **{state: True})
-    chance = chance_of_overtaking(WINNER, *COMPLETE, *POOR, rival)
-    assert 0.05 < chance < 0.9
-
-
-def test_only_trials_that_go_on_can_overtake_the_winner() -> None:
-    ended = [trial(row, 60.0, 70.0, 75.0, 78.0, 79.5, 79.9) for row in (11, 13)]
-    left = trial(7, 60.5, 70.5)
-    assert chance_of_overtaking(WINNER, *ended, left) == 0.0
-
-
-def test_the_values_that_no_trial_ran_with_are_named() -> None:
-    one = planner()
-    trials = [paused(5 * x, 50.0) for x in (0, 1, 2, 4)]
-    first, second = one.unseen(trials)
-    assert {row // 5 for row in first} == {3}
-    assert {row % 5 for row in second} == {1, 2, 3, 4}
-    barred = [row for row in range(25) if row % 5 or row // 5 == 3]
-    assert one.unseen(trials, barred) == [[], []]
 
 
 def test_a_search_begins_all_over_the_grid() -> None:
@@ -169,39 +82,6 @@ def test_every_other_choice_is_what_promises_most_at_whatever_price(min_epochs: 
     at_hand = one.next(odd, current=0)
     assert at_hand is not None
     assert at_hand.configuration not in corner, "whether a trial goes on is the other question"
-
-
-def leader_goes_on(*trials: TrialView, current: int | None = None) -> bool:
-    one = planner(min_epochs=1)
-    one.refit(trials)
-    action = one.next(trials, current=current)
-    assert action is not None
-    return action.configuration == 12
-
-
-def test_half_of_all_epochs_are_the_leaders() -> None:
-    others = [paused(row, 40.0, 45.0) for row in (0, 4, 20, 24)]
-    for epochs in (1, 5):
-        assert leader_goes_on(*others, paused(12, *(80.0,) * epochs))
-    another = others[-1]._replace(resumable=False)
-    assert leader_goes_on(paused(12, 80.0), *others[:-1], another, current=4)
-    at_its_half = paused(12, *(80.0,) * 4)
-    assert not leader_goes_on(*others[:2], at_its_half)
-    assert not leader_goes_on(*others, trial(12, 80.0, running=True))
-    complete = [trial(12, *(80.0,) * EPOCHS) for _ in range(4)]
-    rivals = [paused(row, 78.0) for row in (1, 3, 9, 15, 21, 23)]
-    assert not leader_goes_on(*others, *rivals, *complete, paused(12, 80.0))
-
-
-def test_the_leaders_furthest_trial_that_can_goes_on() -> None:
-    one = planner(min_epochs=1)
-    others = [paused(row, 40.0, 45.0) for row in (0, 4, 20, 24)]
-    leaders = [trial(12, 80.0, 80.0, 80.0), paused(12, 80.0), paused(12, 80.0, 80.0)]
-    one.refit([*others, *leaders])
-    assert one.next([*others, *leaders]) == (12, 6)
-    barred = one.next([*others, *leaders], barred=[12])
-    assert barred is not None
-    assert barred.configuration != 12
 
 
 def test_what_was_left_for_good_is_not_begun_anew_for_what_it_promises() -> None:
@@ -268,107 +148,11 @@ def test_a_trial_at_its_end_is_not_gone_on_with() -> None:
     assert one.next([done], current=0, may_start=False) is None
 
 
-def test_the_answer_is_the_mean_of_many_not_the_luck_of_one() -> None:
-    one = planner()
-    rng = np.random.default_rng(0)
-    flat = [70.0] * EPOCHS
-    lucky = trial(0, *(value + 1.5 for value in flat))
-    steady = [trial(24, *(70.8 + rng.normal(scale=0.3, size=EPOCHS))) for _ in range(6)]
-    worse = [trial(0, *(value - 1.0 for value in flat)) for _ in range(3)]
-    trials = [lucky, *steady, *worse]
-    one.refit(trials)
-    assert one.answer(trials).configuration == 24
-    assert one.answer(trials).mean == pytest.approx(70.8, abs=0.6)
-
-
-def test_an_answer_stands_until_another_is_probably_better() -> None:
-    one = planner()
-    trials = [paused(row, value - 5.0, value) for row, value in ((0, 50.0), (12, 70.0), (24, 60.0))]
-    one.refit(trials)
-    assert one.answer(trials).configuration == 12
-    near = [*trials, *(paused(13, value - 5.0, value) for value in (70.2, 70.4))]
-    assert one.answer(near).configuration == 13
-    assert one.answer(near, 12).configuration == 12, "a step ahead is no reason to change"
-    far = [*near, *(paused(13, value - 5.0, value) for value in (75.0, 76.0, 75.0, 76.0))]
-    assert one.answer(far, 12).configuration == 13
-
-
-def test_an_answer_has_run_and_is_not_ruled_out_where_there_is_another() -> None:
-    one = planner()
-    trials = [paused(12, 65.0, 70.0), paused(0, 45.0, 50.0), trial(24, running=True)]
-    one.refit(trials)
-    assert one.posterior(trials).mean_G.argmax() not in (0, 12)
-    assert one.answer(trials, 24).configuration == 12, "what stood has not run"
-    assert one.answer(trials, 12, ruled_out=[12]).configuration == 0
-    assert one.answer(trials, ruled_out=range(25)).configuration == 12
-    assert one.answer([]).configuration in range(25)
-
-
-def is_decided(
-    one: Planner, trials: list[TrialView], answer: int, delta: float, barred: Sequence[int] = ()
-) -> bool:
-    return one.doubt(trials, answer, delta, 0.05, np.random.default_rng(0), barred) < 0.05
-
-
-DIAGONAL = (0, 6, 12, 18, 24)
-
-
-def test_a_study_is_decided_for_the_best_and_not_for_another() -> None:
-    one = planner()
-    trials = [
-        trial(row, *(value + luck,) * EPOCHS)
-        for row, value in zip(DIAGONAL, (40.0, 50.0, 70.0, 50.0, 40.0), strict=True)
-        for luck in (-0.5, 0.0, 0.5)
-    ]
-    one.fit_to(trials)
-    others = [row for row in range(25) if row not in DIAGONAL]
-    assert is_decided(one, trials, 12, 1.0, others)
-    assert not is_decided(one, trials, 6, 1.0, others)
-    assert is_decided(one, trials, 6, 30.0, others), "none is so much better"
-
-
-def test_nothing_is_decided_before_every_value_was_seen() -> None:
-    favoured = np.zeros((1, 25, PARTS))
-    favoured[0, 12, 0] = 40.0
-    places = np.array([[i, j] for i in range(5) for j in range(5)])
-    one = Planner(places, [DISTANCES, DISTANCES], EPOCHS, earlier_KGB=favoured)
-    trials = [trial(12, *(90.0,) * EPOCHS)]
-    assert not is_decided(one, trials, 12, 50.0)
-    trials += [trial(row, *(50.0,) * EPOCHS) for row in (0, 24, 6)]
-    assert not is_decided(one, trials, 12, 50.0), "nothing of row 3 and column 3"
-    unseen = [row for row in range(25) if 3 in divmod(row, 5)]
-    assert is_decided(one, trials, 12, 50.0, unseen), "they don't count"
-    trials.append(trial(18, *(50.0,) * EPOCHS))
-    assert is_decided(one, trials, 12, 50.0)
-
-
-def test_two_candidates_that_differ_in_all_decide_nothing_yet() -> None:
-    one = Planner(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), [1.0 - np.eye(2)] * 2, EPOCHS)
-    trials = [trial(row, *(value,) * EPOCHS) for row, value in ((0, 90.0), (3, 50.0))]
-    assert not is_decided(one, trials, 0, 50.0)
-
-
-def test_few_data_leave_it_open_how_sure_they_are() -> None:
-    """Settings that take all differences for luck, or none, fit three runs equally well."""
-    one = Planner(np.arange(5)[:, None], [DISTANCES], EPOCHS)
-    trials = [trial(row, *(60.0 + luck,) * EPOCHS) for row, luck in enumerate((0.0, 0.3, 0.1))]
-    one.fit_to(trials)
-    rng = np.random.default_rng(0)
-    curves = [Curve(view.configuration, view.recalls) for view in trials]
-    alone = one.posterior(trials).chance_of_better(1, 0.5, rng)
-    weights, models = zip(*one.model.draws(curves, 32, rng), strict=True)
-    drawn = [model.posterior(curves, ()).chance_of_better(1, 0.5, rng) for model in models]
-    assert sum(weights) == pytest.approx(1.0)
-    assert max(weights) < 0.5
-    assert min(drawn) < 0.5 * alone
-    assert max(drawn) > 2.0 * alone
-
-
 def test_a_fit_is_taken_up_by_another_planner() -> None:
     one, other = planner(), planner()
     trials = [paused(row, 50.0 + row, 52.0 + row) for row in (0, 6, 12, 18, 24)]
     one.refit(trials)
-    taken_up = Planner(other.model.places_GD, [DISTANCES, DISTANCES], EPOCHS, one.fit)
+    taken_up = Planner(other.model.kernel.places_GD, [DISTANCES, DISTANCES], EPOCHS, one.fit)
     assert one.fit.epochs == 10
     np.testing.assert_array_equal(taken_up.posterior(trials).mean_G, one.posterior(trials).mean_G)
     taken_up.refit(trials)
@@ -414,4 +198,4 @@ def test_what_rises_late_is_found_though_others_lead_early() -> None:
     first = [curve[4] for curve in curves]
     assert max(ends) - ends[int(np.argmax(first))] > 1.0
     trials = trials_of_a_search(one, curves, 5 * epochs)
-    assert max(ends) - ends[one.answer(trials).configuration] < 0.5
+    assert max(ends) - ends[one.answer(trials)] < 0.5
