@@ -232,8 +232,8 @@ def _domain(domain: object) -> str:
 def best(name: StudyArgument, storage: StorageOption = None) -> None:
     """Print the best configuration and a completed trial of it.
 
-    With the hist sampler that is the one its model expects most of, not the one whose trial was
-    the luckiest.
+    With the freeze-thaw sampler that is the one its model expects most of, not the one whose trial
+    was the luckiest.
     """
     from histsearch.studies.catalog import find_study
 

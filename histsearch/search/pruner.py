@@ -14,8 +14,8 @@ from histsearch.search.distributions import distributions
 from histsearch.search.freeze_thaw_pruner import FreezeThawPruner
 from histsearch.search.space import Space
 from histsearch.search.strategies import (
+    FreezeThawPrunerSettings,
     HalvingSettings,
-    HistPrunerSettings,
     HyperbandSettings,
     MedianSettings,
 )
@@ -30,7 +30,7 @@ def build_pruner(space: Space, may_start: Callable[[], bool]) -> BasePruner:
     """
     settings = space.pruner
     match settings:
-        case HistPrunerSettings():
+        case FreezeThawPrunerSettings():
             return FreezeThawPruner(
                 distributions(space),
                 space.epochs,

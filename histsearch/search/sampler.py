@@ -11,9 +11,9 @@ from histsearch.search.freeze_thaw_sampler import FreezeThawSampler
 from histsearch.search.grid import GridSampler
 from histsearch.search.space import Space
 from histsearch.search.strategies import (
+    FreezeThawSamplerSettings,
     GPSettings,
     GridSettings,
-    HistSamplerSettings,
     TPESettings,
 )
 
@@ -29,7 +29,7 @@ def build_sampler(space: Space, seed: int) -> BaseSampler:
     """
     settings = space.sampler
     match settings:
-        case HistSamplerSettings():
+        case FreezeThawSamplerSettings():
             return FreezeThawSampler(
                 distributions(space), space.epochs, seed=seed, min_epochs=space.min_epochs
             )

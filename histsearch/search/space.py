@@ -33,8 +33,8 @@ from histsearch.search.strategies import (
     PRUNERS,
     SAMPLERS,
     USUAL_PRUNER,
-    HistPrunerSettings,
-    HistSamplerSettings,
+    FreezeThawPrunerSettings,
+    FreezeThawSamplerSettings,
     PrunerSettings,
     SamplerSettings,
     StrategyError,
@@ -129,7 +129,7 @@ class Decided(BaseModel):
 
 
 def _usually_decided(space: dict[str, Any]) -> Decided | None:
-    return Decided() if space["sampler"].name == "hist" else None
+    return Decided() if space["sampler"].name == "freeze-thaw" else None
 
 
 def _usual_pruner(space: dict[str, Any]) -> PrunerSettings:
@@ -159,7 +159,7 @@ class Space(BaseModel):
     epochs: int = Field(ge=1, le=MOST_EPOCHS, description=f"a whole number from 1 to {MOST_EPOCHS}")
     trials: int = Field(ge=1, le=MOST_TRIALS, description=f"a whole number from 1 to {MOST_TRIALS}")
     sampler: SamplerSettings = Field(
-        HistSamplerSettings(), description="a sampler's name, or a table {name, ...}"
+        FreezeThawSamplerSettings(), description="a sampler's name, or a table {name, ...}"
     )
     pruner: PrunerSettings = Field(
         default_factory=_usual_pruner, description="a pruner's name, or a table {name, ...}"
@@ -265,8 +265,8 @@ class Space(BaseModel):
 
     @property
     def min_epochs(self) -> int | None:
-        """How long a trial runs at least before the hist pruner leaves it; None for its usual."""
-        return self.pruner.min_epochs if isinstance(self.pruner, HistPrunerSettings) else None
+        """Epochs before the freeze-thaw pruner leaves a trial; None for its usual."""
+        return self.pruner.min_epochs if isinstance(self.pruner, FreezeThawPrunerSettings) else None
 
     def hyperparameters(self, configuration: Mapping[str, Value]) -> Hyperparameters:
         """The complete hyperparameters of a trial: ``configuration`` over ``[fixed]``."""

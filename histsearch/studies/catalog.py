@@ -63,7 +63,7 @@ def create_search(
     Args:
         name: The study's name; the space's when left out.
         trials: The trial budget; the space's when left out.
-        warm_start: Names of earlier studies that the hist sampler learns from.
+        warm_start: Names of earlier studies that the freeze-thaw sampler learns from.
 
     Raises:
         StudyError: a study of that name exists, the budget is below 1 or above the size of a grid,
@@ -99,10 +99,10 @@ def create_search(
 
 def _learn(storage: Storage, space: Space, earlier: str) -> EarlierStudy:
     """What an earlier study teaches a new one of this space."""
-    if space.sampler.name != "hist":
+    if space.sampler.name != "freeze-thaw":
         raise StudyError(
-            f'found the sampler "{space.sampler.name}" with a warm start, allowed: "hist"; leave '
-            "one of the two out"
+            f'found the sampler "{space.sampler.name}" with a warm start, allowed: "freeze-thaw"; '
+            "leave one of the two out"
         )
     study = find_study(storage, earlier)
     if study.definition.kind == "retrain":

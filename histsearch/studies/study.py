@@ -182,7 +182,7 @@ class Study:
     def has_no_winner(self) -> bool:
         """Whether it ended, all that was begun failed after that, and it has trials left to begin.
 
-        Only with the hist pruner, which ends a study before its winner is complete.
+        Only with the freeze-thaw pruner, which ends a study before its winner is complete.
         """
         if self._ended_early is None or not self.pauses:
             return False
@@ -192,7 +192,9 @@ class Study:
     @property
     def pauses(self) -> bool:
         """Whether its trials are paused, to be gone on with when they promise more."""
-        return self.definition.kind == "search" and self.definition.space.pruner.name == "hist"
+        return (
+            self.definition.kind == "search" and self.definition.space.pruner.name == "freeze-thaw"
+        )
 
     @property
     def hours(self) -> float:
@@ -236,9 +238,9 @@ class Study:
     def best(self, number: int = 1, posterior: StudyPosterior | None = None) -> list[FrozenTrial]:
         """The best completed trials, one for each configuration, best first.
 
-        With the hist sampler first comes the configuration that stands as the winner, once a trial
-        of it is complete, then those that its model expects most of; else those with the highest
-        value.
+        With the freeze-thaw sampler first comes the configuration that stands as the winner, once a
+        trial of it is complete, then those that its model expects most of; else those with the
+        highest value.
 
         Args:
             number: How many.
@@ -247,7 +249,7 @@ class Study:
         complete = self.trials(TrialState.COMPLETE)
         merits = {trial.number: (False, trial.value or 0.0) for trial in complete}
         searches = self.definition.kind == "search"
-        if complete and searches and self.definition.space.sampler.name == "hist":
+        if complete and searches and self.definition.space.sampler.name == "freeze-thaw":
             merits |= _merits(posterior or self.posterior(), complete)
         # The sort is stable, also in reverse: of equals the earlier one is first.
         ranked = sorted(complete, key=lambda trial: merits[trial.number], reverse=True)
@@ -261,7 +263,7 @@ class Study:
         return [one for one in self.trials(TrialState.COMPLETE) if one.params == trial.params]
 
     def posterior(self) -> StudyPosterior:
-        """What the model of the hist sampler thinks of it."""
+        """What the model of the freeze-thaw sampler thinks of it."""
         space = self.definition.space
         return StudyPosterior.of(
             self.optuna_study,

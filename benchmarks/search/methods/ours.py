@@ -172,17 +172,17 @@ def _search_before(table: Table, seed: int) -> EarlierStudy:
 
 
 def build(method: str, problem: Problem, seed: int) -> Search:
-    """The method "hist", or "random-hist" for `RandomTrials`.
+    """The method "freeze-thaw", or "random-freeze-thaw" for `RandomTrials`.
 
-    "hist-warm" is freeze-thaw after a search of another table, and so is
-    "hist-misled", which takes that table's good configurations for bad, and the bad for
+    "freeze-thaw-warm" is freeze-thaw after a search of another table, and so is
+    "freeze-thaw-misled", which takes that table's good configurations for bad, and the bad for
     good.
     """
-    if method == "random-hist":
+    if method == "random-freeze-thaw":
         return RandomTrials(problem, seed)
-    if problem.earlier is None or method == "hist":
+    if problem.earlier is None or method == "freeze-thaw":
         return FreezeThaw(problem, seed)
     earlier = _search_before(problem.earlier, seed)
-    if method == "hist-misled":
+    if method == "freeze-thaw-misled":
         earlier = earlier._replace(weights_BV=-earlier.weights_BV)
     return FreezeThaw(problem, seed, [earlier])

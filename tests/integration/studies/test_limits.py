@@ -16,7 +16,7 @@ from tests.integration.studies.small_search import small_space
 
 
 def search(storage: Storage, **changes: object) -> Study:
-    table = {"sampler": "hist", "search": {"tau": [4, 8]}, "enqueue": [], "trials": 2}
+    table = {"sampler": "freeze-thaw", "search": {"tau": [4, 8]}, "enqueue": [], "trials": 2}
     return create_search(storage, small_space(**table | changes))
 
 

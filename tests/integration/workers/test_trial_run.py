@@ -169,7 +169,7 @@ def test_a_trial_that_is_left_says_whether_its_study_was_paused(
     paused: bool,
     reason: str,
 ) -> None:
-    study = study_of(storage, stripes | {"sampler": "hist"})
+    study = study_of(storage, stripes | {"sampler": "freeze-thaw"})
 
     def leave(*_: object) -> bool:
         if paused:
