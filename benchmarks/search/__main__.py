@@ -1,6 +1,6 @@
 """Compare searches on a table of learning curves.
 
-    python -m benchmarks.search --table FILE.jsonl --methods hist,tpe-median --workers 8 \\
+    python -m benchmarks.search --table FILE.jsonl --methods freeze-thaw,tpe-median --workers 8 \\
         --repeats 50 --json
 
 Every repeat has its own seed, the same for all methods. With ``--out`` each repeat's course is
@@ -69,14 +69,16 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.search", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--table", type=Path, action="append", required=True)
-    parser.add_argument("--methods", default="hist,tpe-median,random", help=", ".join(METHODS))
+    parser.add_argument(
+        "--methods", default="freeze-thaw,tpe-median,random", help=", ".join(METHODS)
+    )
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=50)
     parser.add_argument("--budget", type=float, default=0.2, help="part of the grid's full cost")
     parser.add_argument(
         "--warm-start",
         type=Path,
-        help="the table that hist-warm and hist-misled have searched before",
+        help="the table that freeze-thaw-warm and freeze-thaw-misled have searched before",
     )
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, help="file of courses to append to")

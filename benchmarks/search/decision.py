@@ -13,11 +13,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-from optuna.distributions import CategoricalDistribution
 
 from benchmarks.search.table import PERCENT, Table
-from histsearch.search.candidates import Candidates, SearchSpace
-from histsearch.search.planner import Planner, TrialView
+from histsearch.freeze_thaw.candidates import Candidates, SearchSpace
+from histsearch.freeze_thaw.domains import Choices
+from histsearch.freeze_thaw.planner import Planner
+from histsearch.freeze_thaw.trials import TrialView
 
 _OBSERVATIONS = 1000
 _LENGTHS = (12, 4, 1)  # epochs a trial
@@ -42,9 +43,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20)
     options = parser.parse_args()
     table = Table(options.table)
-    space = SearchSpace(
-        {name: CategoricalDistribution(values) for name, values in table.values.items()}
-    )
+    space = SearchSpace({name: Choices(values) for name, values in table.values.items()})
     candidates = space.candidates((), (), np.random.default_rng(0))
     places_GD, distances_D = candidates.places_GD, candidates.distances_D
     for length in _LENGTHS:

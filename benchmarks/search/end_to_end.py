@@ -1,4 +1,4 @@
-"""The same search for real: workers, PostgreSQL, training; hist against tpe with the median rule.
+"""The same search for real, in workers: freeze-thaw against tpe with the median rule.
 
     python -m benchmarks.search.end_to_end --data-dir ~/data --hours 0.03 --repeats 3
 
@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 SPACE = "omniglot-conv4"
 FRESH_SEED = 1_000_000
 METHODS: dict[str, dict[str, Any]] = {
-    "hist": {"sampler": "hist", "decided": False},
+    "freeze-thaw": {"sampler": "freeze-thaw", "decided": False},
     "tpe-median": {"sampler": "tpe", "pruner": "median"},
 }
 
@@ -66,7 +66,7 @@ def _toml(space: Space) -> str:
     for key, value in dumped.items():
         if key not in tables and value is not None:
             lines.append(f"{key} = {json.dumps(value)}")
-    if space.decided is None and space.sampler.name == "hist":
+    if space.decided is None and space.sampler.name == "freeze-thaw":
         lines.append("decided = false")
     for table in sorted(tables):
         lines.append(f"[{table}]")

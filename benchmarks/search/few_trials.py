@@ -23,7 +23,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--table", type=Path, action="append", required=True)
-    parser.add_argument("--methods", default="hist,tpe-median")
+    parser.add_argument("--methods", default="freeze-thaw,tpe-median")
     parser.add_argument("--trials", default="12,24,48")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=20)

@@ -1,10 +1,10 @@
-"""How near the searches in ``results/`` come to the goals that were set for hist, as Markdown.
+"""How near the searches in ``results/`` come to the goals for freeze-thaw, as Markdown.
 
     python -m benchmarks.search.goals
 
 Costs are those to come within 1.0 point of the grid's best for good, by epochs and by
-worker-seconds. Random search has the whole grid (``results/whole-grid/``); a peer and hist are
-compared as far as both went.
+worker-seconds. Random search has the whole grid (``results/whole-grid/``); a peer and freeze-thaw
+are compared as far as both went.
 """
 
 import math
@@ -17,21 +17,21 @@ from benchmarks.search.courses import Course
 from benchmarks.search.report import HERE, spent
 from benchmarks.search.table import Table
 
-OURS, BASELINE = "hist", "random"
-NOT_PEERS = (OURS, BASELINE, "random-hist", "hist-warm", "hist-misled")
+OURS, BASELINE = "freeze-thaw", "random"
+NOT_PEERS = (OURS, BASELINE, "random-freeze-thaw", "freeze-thaw-warm", "freeze-thaw-misled")
 UNITS = ("epochs", "seconds")
 TOLERANCE = 1.0
 
 
 class Rival(NamedTuple):
-    """A method beside hist, in full runs of one unit.
+    """A method beside freeze-thaw, in full runs of one unit.
 
     Attributes:
         method: Its name.
-        horizon: How far it is looked at; hist too, as far as it went.
+        horizon: How far it is looked at; freeze-thaw too, as far as it went.
         cost: Its median cost; infinite where that is more than the horizon.
-        ours: hist's median cost up to there.
-        ours_high: What 95% of hist's repeats cost at most, wherever they end.
+        ours: freeze-thaw's median cost up to there.
+        ours_high: What 95% of freeze-thaw's repeats cost at most, wherever they end.
     """
 
     method: str
@@ -42,16 +42,16 @@ class Rival(NamedTuple):
 
     @property
     def ratio(self) -> str:
-        """hist's cost as a part of its own, or a bound where it doesn't arrive."""
+        """freeze-thaw's cost as a part of its own, or a bound where it doesn't arrive."""
         if not math.isfinite(self.ours):
-            return "hist doesn't arrive"
+            return "freeze-thaw doesn't arrive"
         if not math.isfinite(self.cost):
             return f"< {self.ours / self.horizon:.2f}"
         return f"{self.ours / self.cost:.2f}"
 
 
 def rivals(table: Table, courses: Sequence[Course], workers: int, unit: str) -> list[Rival]:
-    """All methods beside hist on a table with so many workers."""
+    """All methods beside freeze-thaw on a table with so many workers."""
     some = [course for course in courses if course.workers == workers]
     ours = [course for course in some if course.method == OURS]
     names = dict.fromkeys(course.method for course in some)
@@ -83,12 +83,12 @@ def _cost(table: Table, courses: Sequence[Course], unit: str, quantile: float) -
 
 
 def against_random(found: Sequence[Rival]) -> str:
-    """hist's cost as a part of random search's."""
+    """freeze-thaw's cost as a part of random search's."""
     return "".join(rival.ratio for rival in found if rival.method == BASELINE)
 
 
 def against_best(found: Sequence[Rival]) -> str:
-    """hist's cost as a part of the cheapest peer's."""
+    """freeze-thaw's cost as a part of the cheapest peer's."""
     arrived = [rival for rival in found if rival.method != BASELINE and math.isfinite(rival.cost)]
     if not arrived:
         return "no peer arrives"
@@ -97,7 +97,7 @@ def against_best(found: Sequence[Rival]) -> str:
 
 
 def is_under_all(found: Sequence[Rival]) -> str:
-    """Whether 95% of hist's repeats cost less than any peer's median."""
+    """Whether 95% of freeze-thaw's repeats cost less than any peer's median."""
     peers = [rival for rival in found if rival.method != BASELINE]
     if any(rival.cost <= rival.ours_high for rival in peers):
         return "no"

@@ -14,7 +14,7 @@ from benchmarks.search.courses import Course
 from benchmarks.search.table import Table
 
 POINTS = 120
-OURS = "hist"
+OURS = "freeze-thaw"
 LINES = ("-", "--")  # after ten methods the colors begin anew
 
 
@@ -53,7 +53,7 @@ def draw(table: Table, courses: Sequence[Course], out: Path) -> None:
         above.legend(fontsize=8, loc="upper right")
         for panel in (above, below):
             panel.grid(alpha=0.3)
-    panels[0][0].set_ylabel("median regret in points, 90% of hist")
+    panels[0][0].set_ylabel("median regret in points, 90% of freeze-thaw")
     panels[1][0].set_ylabel("regret in points that 95% are below")
     figure.tight_layout()
     figure.savefig(out, dpi=100)

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from typing_extensions import override
 
-from benchmarks.search.methods.ours import HistSearch
+from benchmarks.search.methods.ours import FreezeThaw
 from benchmarks.search.simulator import Job, Problem, Simulation
 from benchmarks.search.table import Table
 
 
-class StoppingSearch(HistSearch):
+class StoppingSearch(FreezeThaw):
     """Ours, until its answer is decided."""
 
     def __init__(self, problem: Problem, seed: int, delta: float, epsilon: float) -> None:

@@ -212,7 +212,7 @@ def _unseen(study: "Study") -> str:
     """Which values must run before the search can be decided; empty if all have."""
     unseen = [
         f"{name} {_span(first, last)}"
-        for name, spans in study.outlook().unseen().items()
+        for name, spans in study.posterior().unseen().items()
         for first, last in spans
     ]
     return f", once trials have run with {' and '.join(unseen)}" if unseen else ""
@@ -234,8 +234,8 @@ def _parameter_text(parameter: object) -> str:
 def best(name: StudyArgument, storage: StorageOption = None) -> None:
     """Print the best configuration and a completed trial of it.
 
-    With the hist sampler that is the configuration with the highest expected R@1, not that of
-    the luckiest trial.
+    With the freeze-thaw sampler that is the configuration with the highest expected R@1, not that
+    of the luckiest trial.
     """
     from histsearch.studies.catalog import find_study
 

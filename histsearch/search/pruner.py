@@ -11,11 +11,11 @@ from optuna.pruners import (
 )
 
 from histsearch.search.distributions import distributions
-from histsearch.search.hist_pruner import HistPruner
+from histsearch.search.freeze_thaw_pruner import FreezeThawPruner
 from histsearch.space.space import Space
 from histsearch.space.strategies import (
+    FreezeThawPrunerSettings,
     HalvingSettings,
-    HistPrunerSettings,
     HyperbandSettings,
     MedianSettings,
 )
@@ -30,8 +30,8 @@ def build_pruner(space: Space, may_start: Callable[[], bool]) -> BasePruner:
     """
     settings = space.pruner
     match settings:
-        case HistPrunerSettings():
-            return HistPruner(
+        case FreezeThawPrunerSettings():
+            return FreezeThawPruner(
                 distributions(space),
                 space.epochs,
                 min_epochs=settings.min_epochs,

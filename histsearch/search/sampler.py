@@ -6,14 +6,14 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
 from histsearch.search.distributions import distributions
+from histsearch.search.freeze_thaw_sampler import FreezeThawSampler
 from histsearch.search.grid import GridSampler
-from histsearch.search.hist_sampler import HistSampler
 from histsearch.space.parameters import Range
 from histsearch.space.space import Space
 from histsearch.space.strategies import (
+    FreezeThawSamplerSettings,
     GPSettings,
     GridSettings,
-    HistSamplerSettings,
     TPESettings,
 )
 
@@ -29,8 +29,8 @@ def build_sampler(space: Space, seed: int) -> BaseSampler:
     """
     settings = space.sampler
     match settings:
-        case HistSamplerSettings():
-            return HistSampler(
+        case FreezeThawSamplerSettings():
+            return FreezeThawSampler(
                 distributions(space), space.epochs, seed=seed, min_epochs=space.min_epochs
             )
         case TPESettings():

@@ -83,19 +83,19 @@ def _sampler_faults(draft: Draft) -> Iterator[RefusedError]:
         return
     sampler = draft.parts["sampler"].name
     decided = draft.parts.get("decided")
-    if sampler != "hist" and decided is not None:
+    if sampler != "freeze-thaw" and decided is not None:
         yield refused(
             "decided",
             show(decided.model_dump()),
-            f'with the sampler "hist" alone, not "{sampler}"',
+            f'with the sampler "freeze-thaw" alone, not "{sampler}"',
         )
     if not draft.knows("pruner"):
         return
     pruner = draft.parts["pruner"].name
     if sampler == "grid" and pruner != "none":
         yield refused("pruner", show(pruner), '"none", as the sampler is a grid')
-    elif sampler != "hist" and pruner == "hist":
-        yield refused("pruner", '"hist"', f'another pruner, as the sampler is "{sampler}"')
+    elif sampler != "freeze-thaw" and pruner == "freeze-thaw":
+        yield refused("pruner", '"freeze-thaw"', f'another pruner, as the sampler is "{sampler}"')
 
 
 def _pruner_faults(draft: Draft) -> Iterator[RefusedError]:

@@ -33,8 +33,8 @@ from histsearch.space.strategies import (
     PRUNERS,
     SAMPLERS,
     USUAL_PRUNER,
-    HistPrunerSettings,
-    HistSamplerSettings,
+    FreezeThawPrunerSettings,
+    FreezeThawSamplerSettings,
     PrunerSettings,
     SamplerSettings,
     StrategyError,
@@ -125,7 +125,7 @@ class Decided(BaseModel):
 
 
 def _usually_decided(space: dict[str, Any]) -> Decided | None:
-    return Decided() if space["sampler"].name == "hist" else None
+    return Decided() if space["sampler"].name == "freeze-thaw" else None
 
 
 def _usual_pruner(space: dict[str, Any]) -> PrunerSettings:
@@ -155,7 +155,7 @@ class Space(BaseModel):
     epochs: int = Field(ge=1, le=MOST_EPOCHS, description=f"a whole number from 1 to {MOST_EPOCHS}")
     trials: int = Field(ge=1, le=MOST_TRIALS, description=f"a whole number from 1 to {MOST_TRIALS}")
     sampler: SamplerSettings = Field(
-        HistSamplerSettings(), description="a sampler's name, or a table {name, ...}"
+        FreezeThawSamplerSettings(), description="a sampler's name, or a table {name, ...}"
     )
     pruner: PrunerSettings = Field(
         default_factory=_usual_pruner, description="a pruner's name, or a table {name, ...}"
@@ -261,8 +261,8 @@ class Space(BaseModel):
 
     @property
     def min_epochs(self) -> int | None:
-        """How long a trial runs at least before the hist pruner leaves it; None for its usual."""
-        return self.pruner.min_epochs if isinstance(self.pruner, HistPrunerSettings) else None
+        """Epochs before the freeze-thaw pruner leaves a trial; None for its usual."""
+        return self.pruner.min_epochs if isinstance(self.pruner, FreezeThawPrunerSettings) else None
 
     def complete(self, configuration: Mapping[str, Value]) -> Configuration:
         """The complete parameters of a trial: ``configuration`` over ``[fixed]``."""

@@ -19,10 +19,10 @@ class _Strategy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class HistSamplerSettings(_Strategy):
+class FreezeThawSamplerSettings(_Strategy):
     """The project's own: a model of all learning curves chooses what to train next."""
 
-    name: Literal["hist"] = "hist"
+    name: Literal["freeze-thaw"] = "freeze-thaw"
 
 
 class TPESettings(_Strategy):
@@ -52,14 +52,14 @@ class RandomSettings(_Strategy):
     name: Literal["random"] = "random"
 
 
-class HistPrunerSettings(_Strategy):
-    """Pauses a trial when the hist sampler would rather train something else.
+class FreezeThawPrunerSettings(_Strategy):
+    """Pauses a trial when the freeze-thaw sampler would rather train something else.
 
     A trial isn't left before it has run for ``min_epochs`` epochs, the square root of a full run's
     when left out; raise it where saving and loading a run's state takes long beside an epoch.
     """
 
-    name: Literal["hist"] = "hist"
+    name: Literal["freeze-thaw"] = "freeze-thaw"
     min_epochs: int | None = Field(None, ge=1, le=MOST_EPOCHS, description=_EPOCHS)
 
 
@@ -97,27 +97,33 @@ class NoPrunerSettings(_Strategy):
     name: Literal["none"] = "none"
 
 
-SamplerSettings = HistSamplerSettings | TPESettings | GPSettings | GridSettings | RandomSettings
+SamplerSettings = (
+    FreezeThawSamplerSettings | TPESettings | GPSettings | GridSettings | RandomSettings
+)
 PrunerSettings = (
-    HistPrunerSettings | MedianSettings | HalvingSettings | HyperbandSettings | NoPrunerSettings
+    FreezeThawPrunerSettings
+    | MedianSettings
+    | HalvingSettings
+    | HyperbandSettings
+    | NoPrunerSettings
 )
 
 SAMPLERS: dict[str, type[SamplerSettings]] = {
-    "hist": HistSamplerSettings,
+    "freeze-thaw": FreezeThawSamplerSettings,
     "tpe": TPESettings,
     "gp": GPSettings,
     "grid": GridSettings,
     "random": RandomSettings,
 }
 PRUNERS: dict[str, type[PrunerSettings]] = {
-    "hist": HistPrunerSettings,
+    "freeze-thaw": FreezeThawPrunerSettings,
     "median": MedianSettings,
     "halving": HalvingSettings,
     "hyperband": HyperbandSettings,
     "none": NoPrunerSettings,
 }
 USUAL_PRUNER: dict[str, type[PrunerSettings]] = {
-    "hist": HistPrunerSettings,
+    "freeze-thaw": FreezeThawPrunerSettings,
     "tpe": MedianSettings,
     "gp": MedianSettings,
     "grid": NoPrunerSettings,

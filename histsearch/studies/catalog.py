@@ -20,10 +20,10 @@ import histsearch
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts, optuna_trials
 from histsearch.exceptions import StudyError
-from histsearch.search.candidates import SearchSpace
+from histsearch.freeze_thaw.earlier_study import EarlierStudy
 from histsearch.search.distributions import distributions
-from histsearch.search.experience import EXPERIENCES, Experience
-from histsearch.search.history import learn
+from histsearch.search.freeze_thaw_domains import space_of
+from histsearch.search.warm_start import EARLIER_STUDIES, learn, to_json
 from histsearch.space.configuration import Configuration
 from histsearch.space.space import NAME_ALLOWED, NAME_PATTERN, Space
 from histsearch.space.strategies import MOST_TRIALS
@@ -63,7 +63,7 @@ def create_search(
     Args:
         name: The study's name; the space's when left out.
         trials: The trial budget; the space's when left out.
-        warm_start: Names of earlier studies that the hist sampler learns from.
+        warm_start: Names of earlier studies that the freeze-thaw sampler learns from.
 
     Raises:
         StudyError: a study of that name exists, the budget is below 1 or above the size of a grid,
@@ -86,25 +86,23 @@ def create_search(
         kind="search", version=histsearch.__version__, key=new_key(), space=space
     )
     queue = [QueuedTrial(configuration) for configuration in space.enqueue]
-    experiences = [
-        _experience(storage, space, earlier).to_json() for earlier in dict.fromkeys(warm_start)
-    ]
+    earlier = [to_json(_learn(storage, space, one)) for one in dict.fromkeys(warm_start)]
     return create_study(
         storage,
         space.name if name is None else name,
         definition,
         budget=budget,
         queue=queue,
-        attributes={EXPERIENCES: experiences} if experiences else {},
+        attributes={EARLIER_STUDIES: earlier} if earlier else {},
     )
 
 
-def _experience(storage: Storage, space: Space, earlier: str) -> Experience:
+def _learn(storage: Storage, space: Space, earlier: str) -> EarlierStudy:
     """What an earlier study teaches a new one of this space."""
-    if space.sampler.name != "hist":
+    if space.sampler.name != "freeze-thaw":
         raise StudyError(
-            f'found the sampler "{space.sampler.name}" with a warm start, allowed: "hist"; leave '
-            "one of the two out"
+            f'found the sampler "{space.sampler.name}" with a warm start, allowed: "freeze-thaw"; '
+            "leave one of the two out"
         )
     study = find_study(storage, earlier)
     if study.definition.kind == "retrain":
@@ -119,25 +117,25 @@ def _experience(storage: Storage, space: Space, earlier: str) -> Experience:
             f"that searched one of {', '.join(space.search)}"
         )
     try:
-        experience = learn(earlier, study.optuna_study, search_space, study.definition.space.epochs)
+        learned = learn(earlier, study.optuna_study, search_space, study.definition.space.epochs)
     except KeyError:  # it was deleted a moment ago
         raise StudyError(_no_such_study(storage, earlier)) from None
-    if experience is None:
+    if learned is None:
         raise StudyError(
             f'found no epoch to learn from in "{earlier}" (trials that failed teach nothing); wait '
             "for one, or leave it out"
         )
     trained_with = {**Configuration().model_dump(), **space.fixed}
-    experience = experience.with_usual(
+    learned = learned.with_usual(
         {name: value for name, value in trained_with.items() if name not in space.search}
     )
-    every = SearchSpace(distributions(space)).candidates((), (), np.random.default_rng(0))
-    if np.allclose(experience.expects(every.configurations), 0.0, atol=1e-6):
+    every = space_of(distributions(space)).candidates((), (), np.random.default_rng(0))
+    if np.allclose(learned.expects(every.configurations), 0.0, atol=1e-6):
         raise StudyError(
             f'found nothing in "{earlier}" that tells this space\'s configurations apart: the two '
             "share no value of a word, or one value alone; leave it out"
         )
-    return experience
+    return learned
 
 
 def create_study(

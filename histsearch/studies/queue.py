@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from histsearch.database.storage import LONGEST_PAUSE_SECONDS, Storage
 from histsearch.database.tables import attempts, optuna_trials, workers
-from histsearch.search.hist_sampler import HistSampler
+from histsearch.search.freeze_thaw_sampler import FreezeThawSampler
 from histsearch.search.sampler import build_sampler
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import list_studies
@@ -121,7 +121,7 @@ def goes_straight_on(study: Study, trial: FrozenTrial) -> bool:
     if returned or any(one.user_attrs.get(trial_record.TO_THE_END) for one in paused):
         return False
     sampler = _sampler(study, trials)
-    return isinstance(sampler, HistSampler) and sampler.would_resume(
+    return isinstance(sampler, FreezeThawSampler) and sampler.would_resume(
         study.optuna_study, trial, may_start=study.may_start
     )
 
@@ -133,7 +133,7 @@ def _worth_resuming(
     for trial in paused:
         if trial.user_attrs.get(trial_record.TO_THE_END):
             return trial.number
-    if not paused or study.ended is not None or not isinstance(sampler, HistSampler):
+    if not paused or study.ended is not None or not isinstance(sampler, FreezeThawSampler):
         return None
     return sampler.resume(optuna_study, may_start=study.may_start)
 

@@ -31,8 +31,8 @@ def create_retraining(
     """Create the study that retrains a search's best configurations on the full training half.
 
     Its trials are configurations x seeds. Each configuration is trained for as many epochs as the
-    model of the search's curves expects it to gain by (`Outlook.training_length`), the baseline
-    too. The seeds are none of the search, and none of its other retrainings.
+    model of the search's curves expects it to gain by (`StudyPosterior.training_length`), the
+    baseline too. The seeds are none of the search, and none of its other retrainings.
 
     Args:
         name: The new study's name; the search's with ``-retrain`` when left out.
@@ -91,8 +91,8 @@ def _check_is_new(search: Study, name: str) -> None:
 
 
 def _choose(study: Study, top: int, *, baseline: bool) -> list[Chosen]:
-    outlook = study.outlook()
-    trials = study.best(top, outlook)
+    posterior = study.posterior()
+    trials = study.best(top, posterior)
     if len(trials) < top:
         raise StudyError(
             f'found {len(trials)} distinct completed configurations in "{study.name}", needed: '
@@ -104,7 +104,7 @@ def _choose(study: Study, top: int, *, baseline: bool) -> list[Chosen]:
         roles.append((first, BASELINE))
     full = study.definition.space.epochs
     return [
-        Chosen(trial.params, role, trial.number, outlook.training_length(trial) or full)
+        Chosen(trial.params, role, trial.number, posterior.training_length(trial) or full)
         for trial, role in roles
     ]
 

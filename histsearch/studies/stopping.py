@@ -71,7 +71,7 @@ def is_needless(study: Study, trial: FrozenTrial) -> bool:
     if _reason(study, study.limits, note=lambda _: None) is None:
         return False
     going_on = [one.number for one in study.trials() if one.state not in _LOST]
-    return study.outlook().winner(going_on) != trial.number
+    return study.posterior().winner(going_on) != trial.number
 
 
 def _is_closed(study: Study) -> bool:
@@ -93,7 +93,7 @@ def _reason(study: Study, limits: Limits, note: Callable[[float], None]) -> str 
         return _no_trial_overtakes(study, limits, note)
     if decided is None:
         return None
-    doubt = study.outlook().doubt(decided.delta, decided.epsilon)
+    doubt = study.posterior().doubt(decided.delta, decided.epsilon)
     note(doubt)
     if doubt >= decided.epsilon:
         return None
@@ -109,7 +109,7 @@ def _no_trial_overtakes(study: Study, limits: Limits, note: Callable[[float], No
     if not all(trial.user_attrs.get(trial_record.PAUSED) for trial in waiting):
         return None
     decided = limits.decided or Decided()
-    doubt = study.outlook().chance_of_overtaking(decided.delta, decided.epsilon)
+    doubt = study.posterior().chance_of_overtaking(decided.delta, decided.epsilon)
     note(doubt)
     if doubt >= decided.epsilon:
         return None
@@ -139,14 +139,14 @@ def _close(study: Study, connection: Connection) -> list[Claim]:
         for trial in trials
     ):
         return []
-    numbers, outlook = [trial.number for trial in trials], study.outlook()
-    winner = outlook.winner(numbers)
+    numbers, posterior = [trial.number for trial in trials], study.posterior()
+    winner = posterior.winner(numbers)
     if winner is None and not study.is_due and study.count() < study.budget:
         log.info("study %s goes on: no trial that was begun can win", study.name)
         study.optuna_study.set_user_attr(ENDED, None)
         return []
     if winner is None:
-        winner = outlook.winner(numbers, any_will_do=True)
+        winner = posterior.winner(numbers, any_will_do=True)
     for trial in trials:
         if trial.number == winner and trial.state != TrialState.COMPLETE:
             within.set_trial_user_attr(trial._trial_id, trial_record.TO_THE_END, True)

@@ -8,9 +8,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import DataError, StudyError
-from histsearch.search.experience import read_experiences
-from histsearch.search.outlook import Outlook
 from histsearch.search.pruner import build_pruner
+from histsearch.search.study_posterior import StudyPosterior
+from histsearch.search.warm_start import read_earlier_studies
 from histsearch.space.configuration import Value
 from histsearch.space.space import Decided
 from histsearch.studies import trial_record
@@ -146,7 +146,7 @@ class Study:
     @property
     def warm_start(self) -> list[str]:
         """The earlier studies it learned from when it began."""
-        return [experience.study for experience in read_experiences(self.optuna_study)]
+        return [earlier.study for earlier in read_earlier_studies(self.optuna_study)]
 
     def pause(self) -> None:
         """Let running trials finish, and start no more."""
@@ -182,7 +182,7 @@ class Study:
     def has_no_winner(self) -> bool:
         """Whether it ended, all that was begun failed after that, and it has trials left to begin.
 
-        Only with the hist pruner, which ends a study before its winner is complete.
+        Only with the freeze-thaw pruner, which ends a study before its winner is complete.
         """
         if self._ended_early is None or not self.pauses:
             return False
@@ -192,7 +192,9 @@ class Study:
     @property
     def pauses(self) -> bool:
         """Whether its trials are paused, to be gone on with when they promise more."""
-        return self.definition.kind == "search" and self.definition.space.pruner.name == "hist"
+        return (
+            self.definition.kind == "search" and self.definition.space.pruner.name == "freeze-thaw"
+        )
 
     @property
     def hours(self) -> float:
@@ -233,22 +235,22 @@ class Study:
                     "or create another study"
                 )
 
-    def best(self, number: int = 1, outlook: Outlook | None = None) -> list[FrozenTrial]:
+    def best(self, number: int = 1, posterior: StudyPosterior | None = None) -> list[FrozenTrial]:
         """The best completed trials, one for each configuration, best first.
 
-        With the hist sampler first comes the configuration that stands as the winner, once a trial
-        of it is complete, then those with the highest expected R@1; else those with the highest
-        value.
+        With the freeze-thaw sampler first comes the configuration that stands as the winner, once a
+        trial of it is complete, then those with the highest expected R@1; else those with the
+        highest value.
 
         Args:
             number: How many.
-            outlook: What the model thinks of it, where the caller has asked already.
+            posterior: What the model thinks of it, where the caller has asked already.
         """
         complete = self.trials(TrialState.COMPLETE)
         merits = {trial.number: (False, trial.value or 0.0) for trial in complete}
         searches = self.definition.kind == "search"
-        if complete and searches and self.definition.space.sampler.name == "hist":
-            merits |= _merits(outlook or self.outlook(), complete)
+        if complete and searches and self.definition.space.sampler.name == "freeze-thaw":
+            merits |= _merits(posterior or self.posterior(), complete)
         # The sort is stable, also in reverse: of equals the earlier one is first.
         ranked = sorted(complete, key=lambda trial: merits[trial.number], reverse=True)
         distinct: dict[str, FrozenTrial] = {}
@@ -260,10 +262,10 @@ class Study:
         """The completed trials of a trial's configuration, itself included, by number."""
         return [one for one in self.trials(TrialState.COMPLETE) if one.params == trial.params]
 
-    def outlook(self) -> Outlook:
-        """What the model of the hist sampler thinks of it."""
+    def posterior(self) -> StudyPosterior:
+        """What the model of the freeze-thaw sampler thinks of it."""
         space = self.definition.space
-        return Outlook.of(
+        return StudyPosterior.of(
             self.optuna_study,
             self.definition.distributions(),
             space.epochs,
@@ -299,9 +301,13 @@ class Study:
         return budget
 
 
-def _merits(outlook: Outlook, trials: Sequence[FrozenTrial]) -> dict[int, tuple[bool, float]]:
+def _merits(
+    posterior: StudyPosterior, trials: Sequence[FrozenTrial]
+) -> dict[int, tuple[bool, float]]:
     """What the sampler's model thinks of some trials' configurations, by number."""
-    return {trial.number: merit for trial in trials if (merit := outlook.merit(trial)) is not None}
+    return {
+        trial.number: merit for trial in trials if (merit := posterior.merit(trial)) is not None
+    }
 
 
 def selection(definition: StudyDefinition) -> str:

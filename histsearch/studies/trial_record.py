@@ -1,6 +1,6 @@
 """Names of the attributes that a trial carries in the database, besides its parameters."""
 
-from histsearch.search import history
+from histsearch.search import freeze_thaw_trials
 
 SEED = "seed"
 """Seed of everything random in the run. In a retraining it is a parameter of that name."""
@@ -26,13 +26,13 @@ RECALL = "recall"
 REASON = "reason"
 """Why the trial was pruned or failed, in words."""
 
-PAUSED = history.PAUSED
+PAUSED = freeze_thaw_trials.PAUSED
 """Whether the trial waits for the sampler to go on with it."""
 
-TO_THE_END = history.TO_THE_END
+TO_THE_END = freeze_thaw_trials.TO_THE_END
 """Whether the trial is the winner's, and isn't paused any more."""
 
-DIVERGED = history.DIVERGED
+DIVERGED = freeze_thaw_trials.DIVERGED
 """Whether its loss or embeddings became NaN or infinite."""
 
 RETRIES = "retries"
@@ -47,8 +47,8 @@ SECONDS = "seconds"
 Those for which a worker's process was suspended don't count; so those of the epochs.
 """
 
-WARMUP_SECONDS = history.WARMUP_SECONDS
-EPOCH_SECONDS = history.EPOCH_SECONDS
+WARMUP_SECONDS = freeze_thaw_trials.WARMUP_SECONDS
+EPOCH_SECONDS = freeze_thaw_trials.EPOCH_SECONDS
 """Wall-clock seconds of each epoch, validation included."""
 
 IMAGES_PER_SECOND = "images_per_second"

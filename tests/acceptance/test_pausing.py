@@ -14,8 +14,8 @@ from tests.acceptance.processes import Look, Run, Start
 
 
 @pytest.fixture
-def hist_file(stripes: dict[str, Any], tmp_path: Path) -> Path:
-    path = tmp_path / "hist.toml"
+def freeze_thaw_file(stripes: dict[str, Any], tmp_path: Path) -> Path:
+    path = tmp_path / "freeze-thaw.toml"
     lines = [
         'name = "stripes"',
         'dataset = "folder:stripes"',
@@ -37,9 +37,9 @@ def hist_file(stripes: dict[str, Any], tmp_path: Path) -> Path:
 
 
 def test_two_workers_pause_trials_and_bring_the_winner_to_its_end(
-    run: Run, start: Start, look: Look, storage: Storage, hist_file: Path
+    run: Run, start: Start, look: Look, storage: Storage, freeze_thaw_file: Path
 ) -> None:
-    run("study", "create", str(hist_file))
+    run("study", "create", str(freeze_thaw_file))
     workers = [start("worker", "--device", "cpu", "--drain") for _ in range(2)]
     log = "".join(worker.communicate()[0] for worker in workers)
     assert [worker.returncode for worker in workers] == [0, 0]
@@ -63,11 +63,11 @@ def test_two_workers_pause_trials_and_bring_the_winner_to_its_end(
 
 
 def test_a_search_ends_when_its_hours_are_used_with_a_complete_winner(
-    run: Run, start: Start, look: Look, storage: Storage, hist_file: Path
+    run: Run, start: Start, look: Look, storage: Storage, freeze_thaw_file: Path
 ) -> None:
-    text = hist_file.read_text().replace("trials = 5", "trials = 18\ngpu_hours = 0.001")
-    hist_file.write_text(text)
-    run("study", "create", str(hist_file))
+    text = freeze_thaw_file.read_text().replace("trials = 5", "trials = 18\ngpu_hours = 0.001")
+    freeze_thaw_file.write_text(text)
+    run("study", "create", str(freeze_thaw_file))
     worker = start("worker", "--device", "cpu", "--drain")
     log, _ = worker.communicate()
     assert worker.returncode == 0

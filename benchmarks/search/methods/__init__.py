@@ -9,11 +9,11 @@ from importlib import import_module
 from benchmarks.search.simulator import Problem, Search
 
 METHODS = {
-    "hist": "ours",
-    "hist-warm": "ours",
-    "hist-misled": "ours",
+    "freeze-thaw": "ours",
+    "freeze-thaw-warm": "ours",
+    "freeze-thaw-misled": "ours",
     "random": "optuna_methods",
-    "random-hist": "ours",
+    "random-freeze-thaw": "ours",
     "tpe-median": "optuna_methods",
     "tpe-multivariate": "optuna_methods",
     "tpe-hyperband": "optuna_methods",
@@ -28,7 +28,7 @@ METHODS = {
     "hypertune": "syne_tune_old_methods",
 }
 """Name of each method, and the module that builds it."""
-NEEDS_EARLIER = ("hist-warm", "hist-misled")
+NEEDS_EARLIER = ("freeze-thaw-warm", "freeze-thaw-misled")
 """Methods that begin with what they learned on another table."""
 
 

@@ -32,7 +32,7 @@ def test_a_search_tells_how_far_it_is_from_being_decided(storage: Storage) -> No
     study = create_search(
         storage,
         small_space(
-            sampler="hist",
+            sampler="freeze-thaw",
             search={"tau": [4, 8]},
             enqueue=[{"tau": 4}],
             trials=9,
@@ -59,7 +59,7 @@ def test_a_search_whose_trials_have_begun_tells_what_may_still_happen(storage: S
     study = create_search(
         storage,
         small_space(
-            sampler="hist",
+            sampler="freeze-thaw",
             search={"lr": {"low": 1e-5, "high": 1e-2, "log": True}},
             enqueue=[{"lr": 1e-5}, {"lr": 1e-2}],
             trials=2,
@@ -83,7 +83,7 @@ def test_the_range_that_no_trial_has_run_in_is_shown(storage: Storage) -> None:
     lr = {"low": 1e-5, "high": 1e-2, "log": True}
     queue = [{"lr": lr} for lr in (1e-5, 2e-5, 1e-2)]
     study = create_search(
-        storage, small_space(sampler="hist", search={"lr": lr}, enqueue=queue, trials=9)
+        storage, small_space(sampler="freeze-thaw", search={"lr": lr}, enqueue=queue, trials=9)
     )
     for _ in queue:
         claim = claimed(study)
@@ -114,7 +114,7 @@ def test_a_configuration_is_shown_with_few_digits_and_counts_with_their_nouns(
 
 
 def test_what_ends_a_search_is_set_and_shown(storage: Storage) -> None:
-    create_search(storage, small_space(sampler="hist", search={"tau": [4, 8]}, enqueue=[]))
+    create_search(storage, small_space(sampler="freeze-thaw", search={"tau": [4, 8]}, enqueue=[]))
     limits = "trials = 9, gpu_hours = 1.5, decided = {delta = 0.25, epsilon = 0.05}"
     done = invoke(storage, "set", "trials=9", "gpu_hours=1.5", "decided={delta = 0.25}")
     assert done.startswith(f'"small" ends by: {limits}\n')

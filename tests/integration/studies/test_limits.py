@@ -3,7 +3,7 @@ from optuna.trial import TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import SpaceError, StudyError
-from histsearch.search.outlook import Outlook
+from histsearch.search.study_posterior import StudyPosterior
 from histsearch.space.space import Decided
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, delete_study, find_study
@@ -16,7 +16,7 @@ from tests.integration.studies.small_search import small_space
 
 
 def search(storage: Storage, **changes: object) -> Study:
-    table = {"sampler": "hist", "search": {"tau": [4, 8]}, "enqueue": [], "trials": 2}
+    table = {"sampler": "freeze-thaw", "search": {"tau": [4, 8]}, "enqueue": [], "trials": 2}
     return create_search(storage, small_space(**table | changes))
 
 
@@ -101,7 +101,7 @@ def test_a_verdict_by_the_old_limits_is_dropped(
         change_limits(study, {"decided": {"delta": 1.0}})
         return 0.0
 
-    monkeypatch.setattr(Outlook, "doubt", change_meanwhile)
+    monkeypatch.setattr(StudyPosterior, "doubt", change_meanwhile)
     end_if_due(find_study(storage, "small"))
     assert study.ended is None
     assert study.doubt is None

@@ -19,8 +19,14 @@ EPOCHS = 4
 LISTS = {"tau": [4, 8, 16, 32], "batch_size": [8, 16, 32]}
 
 
-def hist_study(storage: Storage, **changes: object) -> Study:
-    table = {"sampler": "hist", "search": LISTS, "enqueue": [], "epochs": EPOCHS, "trials": 6}
+def freeze_thaw_study(storage: Storage, **changes: object) -> Study:
+    table = {
+        "sampler": "freeze-thaw",
+        "search": LISTS,
+        "enqueue": [],
+        "epochs": EPOCHS,
+        "trials": 6,
+    }
     return create_search(storage, small_space(**table | changes))
 
 
@@ -51,7 +57,7 @@ def has_ended(study: Study) -> bool:
 
 
 def test_a_paused_trial_waits_without_being_the_next(storage: Storage) -> None:
-    study = hist_study(storage)
+    study = freeze_thaw_study(storage)
     first = paused(study, 0.3)
     (trial,) = study.trials(TrialState.WAITING)
     assert trial.user_attrs[trial_record.PAUSED]
@@ -63,7 +69,7 @@ def test_a_paused_trial_waits_without_being_the_next(storage: Storage) -> None:
 def test_a_paused_trial_that_is_resumed_keeps_its_number_parameters_and_epochs(
     storage: Storage,
 ) -> None:
-    study = hist_study(storage, trials=1)
+    study = freeze_thaw_study(storage, trials=1)
     first = paused(study, 0.6, 0.7)
     again = claimed(study)
     assert (again.trial.number, again.attempt) == (0, 2)
@@ -75,7 +81,7 @@ def test_a_paused_trial_that_is_resumed_keeps_its_number_parameters_and_epochs(
 
 
 def test_a_trial_that_came_back_unplanned_goes_before_all_paused_ones(storage: Storage) -> None:
-    study = hist_study(storage)
+    study = freeze_thaw_study(storage)
     paused(study, 0.9)
     other = claimed(study)
     run_epochs(other, 0.1)
@@ -84,14 +90,14 @@ def test_a_trial_that_came_back_unplanned_goes_before_all_paused_ones(storage: S
 
 
 def test_pauses_cost_no_retry(storage: Storage) -> None:
-    study = hist_study(storage, trials=1, max_retries=0)
+    study = freeze_thaw_study(storage, trials=1, max_retries=0)
     for _ in range(3):
         paused(study, 0.5)
     assert study.count(TrialState.WAITING) == 1
 
 
 def test_with_another_sampler_nothing_is_paused_for_ever(storage: Storage) -> None:
-    study = hist_study(storage, sampler="random", trials=2)
+    study = freeze_thaw_study(storage, sampler="random", trials=2)
     assert claimed(study).trial.number == 0
     assert claimed(study).trial.number == 1
     assert claim_next(study) is None
@@ -100,7 +106,7 @@ def test_with_another_sampler_nothing_is_paused_for_ever(storage: Storage) -> No
 def test_a_study_ends_when_its_hours_are_used_and_its_winner_runs_to_the_end(
     storage: Storage,
 ) -> None:
-    study = hist_study(storage, gpu_hours=1.0)
+    study = freeze_thaw_study(storage, gpu_hours=1.0)
     paused(study, 0.3, hours=0.3)
     assert end_if_due(study) == []
     good = paused(study, 0.8, hours=0.9)
@@ -128,7 +134,7 @@ def test_a_study_ends_when_its_hours_are_used_and_its_winner_runs_to_the_end(
 
 
 def test_a_winner_that_is_complete_needs_no_more(storage: Storage) -> None:
-    study = hist_study(storage, gpu_hours=0.5)
+    study = freeze_thaw_study(storage, gpu_hours=0.5)
     complete(study, 0.9)
     paused(study, 0.2, hours=1.0)
     end_if_due(study)
@@ -136,7 +142,7 @@ def test_a_winner_that_is_complete_needs_no_more(storage: Storage) -> None:
 
 
 def test_what_is_enqueued_after_the_end_runs_to_its_own(storage: Storage) -> None:
-    study = hist_study(storage, gpu_hours=0.5)
+    study = freeze_thaw_study(storage, gpu_hours=0.5)
     complete(study, 0.9)
     paused(study, 0.2, hours=1.0)
     end_if_due(study)
@@ -149,7 +155,7 @@ def test_what_is_enqueued_after_the_end_runs_to_its_own(storage: Storage) -> Non
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_hours_end_a_study_of_any_sampler(storage: Storage, sampler: str) -> None:
-    study = hist_study(storage, sampler=sampler, gpu_hours=1.0)
+    study = freeze_thaw_study(storage, sampler=sampler, gpu_hours=1.0)
     claim = claimed(study)
     run_epochs(claim, 0.5, hours=1.5)
     claim.tell(TrialState.COMPLETE, 0.5)
@@ -159,7 +165,7 @@ def test_hours_end_a_study_of_any_sampler(storage: Storage, sampler: str) -> Non
 
 
 def test_a_study_ends_when_its_winner_is_decided(storage: Storage) -> None:
-    study = hist_study(
+    study = freeze_thaw_study(
         storage, trials=60, search={"tau": [4, 8]}, decided={"delta": 1.0, "epsilon": 0.05}
     )
     values = {4: 0.5, 8: 0.8}
@@ -184,7 +190,7 @@ def test_a_study_ends_when_its_winner_is_decided(storage: Storage) -> None:
 
 
 def test_an_undecided_study_goes_on(storage: Storage) -> None:
-    study = hist_study(storage, decided={"delta": 0.1, "epsilon": 0.01})
+    study = freeze_thaw_study(storage, decided={"delta": 0.1, "epsilon": 0.01})
     for value in (0.70, 0.71):
         complete(study, value)
         end_if_due(study)
@@ -194,7 +200,7 @@ def test_an_undecided_study_goes_on(storage: Storage) -> None:
 
 
 def test_the_best_is_what_the_model_expects_most_of_not_the_luckiest(storage: Storage) -> None:
-    study = hist_study(storage, trials=10, search={"tau": [4, 32]})
+    study = freeze_thaw_study(storage, trials=10, search={"tau": [4, 32]})
     for tau, value in ((4, 0.70), (32, 0.69), (4, 0.62), (32, 0.69), (4, 0.62), (32, 0.69)):
         study.enqueue({"tau": tau})
         complete(study, value)
@@ -204,7 +210,7 @@ def test_the_best_is_what_the_model_expects_most_of_not_the_luckiest(storage: St
 
 
 def test_a_winner_stands_until_another_is_probably_better(storage: Storage) -> None:
-    study = hist_study(storage, trials=20, search={"tau": [4, 32]}, decided=False)
+    study = freeze_thaw_study(storage, trials=20, search={"tau": [4, 32]}, decided=False)
     study.enqueue({"tau": 4})
     complete(study, 0.700, 0.68, 0.71, 0.69)
     other = claimed(study)
@@ -219,7 +225,7 @@ def test_a_winner_stands_until_another_is_probably_better(storage: Storage) -> N
 
 
 def test_one_failure_does_not_take_the_place_of_a_configuration_that_ran(storage: Storage) -> None:
-    study = hist_study(storage, trials=20, search={"tau": [4, 32]}, decided=False)
+    study = freeze_thaw_study(storage, trials=20, search={"tau": [4, 32]}, decided=False)
     for tau, value in ((32, 0.80), (4, 0.50), (32, 0.79)):
         study.enqueue({"tau": tau})
         complete(study, value)
@@ -230,7 +236,7 @@ def test_one_failure_does_not_take_the_place_of_a_configuration_that_ran(storage
 
 
 def test_a_study_made_before_samplers_had_settings_is_read(storage: Storage) -> None:
-    study = hist_study(storage, sampler="tpe")
+    study = freeze_thaw_study(storage, sampler="tpe")
     stored = study.optuna_study.user_attrs["histsearch.definition"]
     stored["space"]["sampler"] = "tpe"
     for name in ("pruner", "gpu_hours", "decided"):
@@ -241,7 +247,7 @@ def test_a_study_made_before_samplers_had_settings_is_read(storage: Storage) -> 
 
 
 def test_a_winner_that_diverges_is_followed_by_the_next_best(storage: Storage) -> None:
-    study = hist_study(storage, gpu_hours=0.5)
+    study = freeze_thaw_study(storage, gpu_hours=0.5)
     second = paused(study, 0.70)
     first = paused(study, 0.90, hours=1.0)
     assert end_if_due(study) == []
@@ -255,7 +261,7 @@ def test_a_winner_that_diverges_is_followed_by_the_next_best(storage: Storage) -
 
 
 def test_a_decided_study_goes_on_when_all_that_was_begun_diverges(storage: Storage) -> None:
-    study = hist_study(storage, trials=9, decided={"delta": 50.0, "epsilon": 0.9})
+    study = freeze_thaw_study(storage, trials=9, decided={"delta": 50.0, "epsilon": 0.9})
 
     for tau, batch_size in ((4, 8), (8, 16), (16, 32), (32, 8)):
         study.enqueue({"tau": tau, "batch_size": batch_size})
@@ -275,7 +281,7 @@ def test_a_decided_study_goes_on_when_all_that_was_begun_diverges(storage: Stora
 
 
 def test_a_worker_goes_on_when_all_that_was_begun_failed_after_the_end(storage: Storage) -> None:
-    study = hist_study(storage, trials=9, decided={"delta": 50.0, "epsilon": 0.9})
+    study = freeze_thaw_study(storage, trials=9, decided={"delta": 50.0, "epsilon": 0.9})
     paused(study, 0.5)
     study.optuna_study.set_user_attr(ENDED, "the winner is decided")
     end_if_due(study)
@@ -289,7 +295,9 @@ def test_a_worker_goes_on_when_all_that_was_begun_failed_after_the_end(storage: 
 
 def test_values_with_which_no_trial_runs_are_left_alone(storage: Storage) -> None:
     """As when a batch is too large for the memory: no epoch would ever tell the model so."""
-    study = hist_study(storage, trials=40, decided=False, search={**LISTS, "alpha": [0.9, 1.0]})
+    study = freeze_thaw_study(
+        storage, trials=40, decided=False, search={**LISTS, "alpha": [0.9, 1.0]}
+    )
     failed = 0
     for _ in range(12):
         claim = claimed(study)
@@ -304,7 +312,7 @@ def test_values_with_which_no_trial_runs_are_left_alone(storage: Storage) -> Non
 
 def test_failures_of_all_values_bar_no_more_than_their_configurations(storage: Storage) -> None:
     lists = {"tau": [4, 8, 16], "batch_size": [8], "alpha": [0.9, 1.0]}
-    study = hist_study(storage, trials=6, decided=False, search=lists)
+    study = freeze_thaw_study(storage, trials=6, decided=False, search=lists)
     for _ in range(6):
         claimed(study).tell(TrialState.FAIL)
     assert len({repr(trial.params) for trial in study.trials()}) == 6
@@ -312,17 +320,16 @@ def test_failures_of_all_values_bar_no_more_than_their_configurations(storage: S
 
 def test_a_study_is_ended_by_what_the_data_say_now(storage: Storage) -> None:
     """A fit to a few poor trials alone would be sure that none is better."""
-    study = hist_study(storage, trials=40, decided={"delta": 0.5, "epsilon": 0.05})
+    study = freeze_thaw_study(storage, trials=40, decided={"delta": 0.5, "epsilon": 0.05})
     for value in (0.01, 0.011, 0.5):
         complete(study, value)
-    outlook = study.outlook()
-    assert outlook.planner.fit.epochs == 3 * EPOCHS
+    assert study.posterior().search.planner.fit.epochs == 3 * EPOCHS
     end_if_due(study)
     assert study.ended is None
 
 
 def test_a_winner_that_is_given_back_is_still_the_winner(storage: Storage) -> None:
-    study = hist_study(storage, gpu_hours=0.5)
+    study = freeze_thaw_study(storage, gpu_hours=0.5)
     paused(study, 0.5)
     paused(study, 0.9, hours=1.0)
     end_if_due(study)
@@ -334,7 +341,7 @@ def test_a_winner_that_is_given_back_is_still_the_winner(storage: Storage) -> No
 
 
 def test_a_running_trial_may_be_the_winner(storage: Storage) -> None:
-    study = hist_study(storage, gpu_hours=0.5)
+    study = freeze_thaw_study(storage, gpu_hours=0.5)
     paused(study, 0.3, hours=1.0)
     running = claimed(study)
     run_epochs(running, 0.9)
@@ -345,7 +352,7 @@ def test_a_running_trial_may_be_the_winner(storage: Storage) -> None:
 
 
 def test_a_paused_trial_whose_like_failed_is_brought_to_its_end(storage: Storage) -> None:
-    study = hist_study(storage, trials=2, decided=False)
+    study = freeze_thaw_study(storage, trials=2, decided=False)
     for _ in range(2):
         study.enqueue({"tau": 8, "batch_size": 8})
     alone = paused(study, 0.5)
@@ -366,7 +373,7 @@ def begun(study: Study, *ends: float) -> None:
 def test_a_search_ends_when_no_paused_trial_may_overtake_the_winner(
     storage: Storage, decided: object
 ) -> None:
-    study = hist_study(storage, trials=5, decided=decided)
+    study = freeze_thaw_study(storage, trials=5, decided=decided)
     begun(study, 0.31, 0.28, 0.30, 0.33)
     assert end_if_due(study) == []
     assert not has_ended(study), "another trial may start"
@@ -387,7 +394,7 @@ def test_a_search_ends_when_no_paused_trial_may_overtake_the_winner(
 def test_a_search_goes_on_with_a_paused_trial_that_may_overtake_the_winner(
     storage: Storage,
 ) -> None:
-    study = hist_study(storage, trials=5, decided=False)
+    study = freeze_thaw_study(storage, trials=5, decided=False)
     begun(study, 0.64, 0.65, 0.64)
     study.enqueue({"tau": 32, "batch_size": 16})
     paused(study, 0.70, 0.745)
@@ -402,7 +409,7 @@ def test_a_search_goes_on_with_a_paused_trial_that_may_overtake_the_winner(
 
 def test_no_search_ends_before_what_was_enqueued_has_run(storage: Storage) -> None:
     queue = [{"tau": tau, "batch_size": 8} for tau in (4, 8, 16)]
-    study = hist_study(storage, trials=3, decided=False, enqueue=queue)
+    study = freeze_thaw_study(storage, trials=3, decided=False, enqueue=queue)
     complete(study, 0.8, 0.7, 0.75, 0.78)
     paused(study, 0.2, 0.3)
     assert end_if_due(study) == []
@@ -412,7 +419,7 @@ def test_no_search_ends_before_what_was_enqueued_has_run(storage: Storage) -> No
 
 
 def test_a_running_trial_learns_that_its_search_has_ended(storage: Storage) -> None:
-    study = hist_study(storage, trials=3, decided=False)
+    study = freeze_thaw_study(storage, trials=3, decided=False)
     complete(study, 0.8, 0.7, 0.75, 0.78)
     begun(study, 0.3)
     poor = claimed(study)
@@ -427,7 +434,7 @@ def test_a_running_trial_learns_that_its_search_has_ended(storage: Storage) -> N
 
 
 def test_a_running_trial_without_which_its_search_can_end_is_left(storage: Storage) -> None:
-    study = hist_study(storage, trials=3, decided=False)
+    study = freeze_thaw_study(storage, trials=3, decided=False)
     complete(study, 0.8, 0.7, 0.75, 0.78)
     begun(study, 0.3)
     poor = claimed(study)
@@ -439,7 +446,7 @@ def test_a_running_trial_without_which_its_search_can_end_is_left(storage: Stora
 
 
 def test_a_winner_that_runs_is_not_left_when_its_search_can_end(storage: Storage) -> None:
-    study = hist_study(storage, trials=2, decided=False)
+    study = freeze_thaw_study(storage, trials=2, decided=False)
     begun(study, 0.3)
     winner = claimed(study)
     assert not is_needless(study, study.trials()[1]), "it has shown nothing yet"
@@ -448,7 +455,7 @@ def test_a_winner_that_runs_is_not_left_when_its_search_can_end(storage: Storage
 
 
 def test_a_larger_budget_reopens_a_search_that_ended_with_its_trials(storage: Storage) -> None:
-    study = hist_study(storage, trials=2, decided=False)
+    study = freeze_thaw_study(storage, trials=2, decided=False)
     complete(study, 0.8, 0.7, 0.75, 0.78)
     begun(study, 0.3)
     end_if_due(study)
@@ -462,7 +469,7 @@ def test_a_larger_budget_reopens_a_search_that_ended_with_its_trials(storage: St
 def test_a_search_that_has_run_its_trials_says_so(
     storage: Storage, trials: int, reason: str
 ) -> None:
-    study = hist_study(storage, trials=trials, sampler="tpe")
+    study = freeze_thaw_study(storage, trials=trials, sampler="tpe")
     for _ in range(trials):
         assert not has_ended(study)
         complete(study, 0.5)
@@ -470,7 +477,7 @@ def test_a_search_that_has_run_its_trials_says_so(
 
 
 def test_a_trial_that_would_be_chosen_again_goes_straight_on(storage: Storage) -> None:
-    study = hist_study(storage, trials=6, decided=False)
+    study = freeze_thaw_study(storage, trials=6, decided=False)
     begun(study, 0.31, 0.28)
     claim = claimed(study)
     run_epochs(claim, 0.7, 0.75)
@@ -482,7 +489,7 @@ def test_a_trial_that_would_be_chosen_again_goes_straight_on(storage: Storage) -
 
 
 def test_what_was_enqueued_goes_before_the_trial_at_hand(storage: Storage) -> None:
-    study = hist_study(storage, trials=1, decided=False)
+    study = freeze_thaw_study(storage, trials=1, decided=False)
     run_epochs(claimed(study), 0.7, 0.75)
     (trial,) = study.trials()
     assert goes_straight_on(study, trial)
@@ -491,7 +498,7 @@ def test_what_was_enqueued_goes_before_the_trial_at_hand(storage: Storage) -> No
 
 
 def test_the_winner_goes_before_the_trial_at_hand(storage: Storage) -> None:
-    study = hist_study(storage, trials=2, decided=False)
+    study = freeze_thaw_study(storage, trials=2, decided=False)
     winner = paused(study, 0.3, 0.35)
     study.enqueue({"tau": 8, "batch_size": 8})
     run_epochs(claimed(study), 0.7, 0.75)
@@ -501,7 +508,7 @@ def test_the_winner_goes_before_the_trial_at_hand(storage: Storage) -> None:
 
 
 def test_no_trial_is_paused_for_one_that_may_not_start(storage: Storage) -> None:
-    study = hist_study(storage, trials=1, decided=False)
+    study = freeze_thaw_study(storage, trials=1, decided=False)
     claim = claimed(study)
     run_epochs(claim, 0.1)
     (trial,) = study.trials()
@@ -520,7 +527,7 @@ def test_no_trial_is_paused_for_one_that_may_not_start(storage: Storage) -> None
 def test_every_kind_of_domain_is_searched(
     storage: Storage, search: dict[str, object], values: tuple[float, ...]
 ) -> None:
-    study = hist_study(storage, search=search, trials=8, decided=False)
+    study = freeze_thaw_study(storage, search=search, trials=8, decided=False)
     for value in values:
         study.enqueue({next(iter(search)): value})
     for number in range(4):

@@ -75,7 +75,7 @@ def _complete_all(database: URL, name: str) -> list[int]:
     return told
 
 
-@pytest.mark.parametrize("sampler", ["hist", "tpe", "gp", "random"])
+@pytest.mark.parametrize("sampler", ["freeze-thaw", "tpe", "gp", "random"])
 def test_the_largest_seed_serves_every_trial(storage: Storage, sampler: str) -> None:
     study = create_search(
         storage, small_space(sampler=sampler, protocol={"seed": 2**32 - 1}, enqueue=[]), trials=3

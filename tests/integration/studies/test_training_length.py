@@ -63,7 +63,7 @@ def test_nor_does_it_in_a_curve_that_stands_alone(storage: Storage) -> None:
     assert lengths(create_retraining(search)) == {8: 4}
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "hist"])
+@pytest.mark.parametrize("sampler", ["tpe", "freeze-thaw"])
 def test_overfitting_is_cut_and_each_configuration_has_its_own_length(
     storage: Storage, sampler: str
 ) -> None:
@@ -73,8 +73,8 @@ def test_overfitting_is_cut_and_each_configuration_has_its_own_length(
         curves += [(8, varied(OVERFITTING, 0.005, seed)), (32, varied(rising, 0.005, seed + 3))]
     lists = {"alpha": [0.9], "lr": [0.0001], "batch_size": [8, 16, 32]}
     search = search_with(storage, curves, sampler=sampler, search=lists)
-    # TPE's best is the one with the highest epoch, hist's the one with the best last epoch.
-    best = {"tpe": 8, "hist": 32}[sampler]
+    # TPE's best is the one with the highest epoch, freeze-thaw's the one with the best last epoch.
+    best = {"tpe": 8, "freeze-thaw": 32}[sampler]
     assert search.best()[0].params["batch_size"] == best
     assert lengths(create_retraining(search, top=2)) == {8: 3, 32: 6}
     if sampler == "tpe":

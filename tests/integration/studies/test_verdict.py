@@ -153,8 +153,8 @@ def test_a_new_trial_is_another_than_the_one_that_waits_for_another_worker(
 ) -> None:
     study = create(
         {"alpha": 0.9, "batch_size": 8},
-        sampler="hist",
-        pruner="hist",
+        sampler="freeze-thaw",
+        pruner="freeze-thaw",
         search={"alpha": [0.9, 1.0], "batch_size": [8]},
     )
     study.optuna_study.set_user_attr("histsearch.trials", 2)

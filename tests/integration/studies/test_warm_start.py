@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
-from histsearch.search.experience import read_experiences
+from histsearch.search.warm_start import read_earlier_studies
 from histsearch.space.configuration import Configuration
 from histsearch.space.space import Space
 from histsearch.studies import trial_record
@@ -22,14 +22,14 @@ EARLIER = {"tau": [4, 8, 16, 32], "batch_size": [8, 16, 32]}
 LATER = {"tau": [4, 12, 32], "batch_size": [8, 32]}
 
 
-def hist_space(name: str, search: Mapping[str, object] = LATER, **changes: object) -> Space:
-    table = {"sampler": "hist", "enqueue": [], "epochs": EPOCHS, "trials": 12, "name": name}
+def freeze_thaw_space(name: str, search: Mapping[str, object] = LATER, **changes: object) -> Space:
+    table = {"sampler": "freeze-thaw", "enqueue": [], "epochs": EPOCHS, "trials": 12, "name": name}
     return small_space(**table | changes, search=search)
 
 
 def earlier_study(storage: Storage, name: str = "cars") -> Study:
     """All its grid, best at τ 32 and batches of 8."""
-    study = create_search(storage, hist_space(name, EARLIER, sampler="grid"))
+    study = create_search(storage, freeze_thaw_space(name, EARLIER, sampler="grid"))
     for _ in range(12):
         claim = claimed(study)
         tau, batch_size = claim.trial.params["tau"], claim.trial.params["batch_size"]
@@ -41,23 +41,23 @@ def earlier_study(storage: Storage, name: str = "cars") -> Study:
 
 def test_the_first_trial_is_what_the_earlier_study_favours(storage: Storage) -> None:
     earlier_study(storage)
-    study = create_search(storage, hist_space("cub"), warm_start=["cars", "cars"])
+    study = create_search(storage, freeze_thaw_space("cub"), warm_start=["cars", "cars"])
     assert study.warm_start == ["cars"]
-    (experience,) = read_experiences(study.optuna_study)
-    assert experience.usual == {"tau": 32, "batch_size": 8}
+    (earlier,) = read_earlier_studies(study.optuna_study)
+    assert earlier.usual == {"tau": 32, "batch_size": 8}
     assert claimed(study).trial.params == {"tau": 32, "batch_size": 8}
 
 
 def test_a_favourite_that_the_new_space_has_not_is_passed_over(storage: Storage) -> None:
     earlier_study(storage)
-    space = hist_space("cub", {"tau": [4, 12], "batch_size": [4, 64]})
+    space = freeze_thaw_space("cub", {"tau": [4, 12], "batch_size": [4, 64]})
     study = create_search(storage, space, warm_start=["cars"])
     assert claimed(study).trial.params == {"tau": 12, "batch_size": 4}
 
 
 def test_it_needs_the_earlier_study_no_more(storage: Storage) -> None:
     earlier_study(storage)
-    create_search(storage, hist_space("cub"), warm_start=["cars"])
+    create_search(storage, freeze_thaw_space("cub"), warm_start=["cars"])
     delete_study(storage, "cars")
     study = find_study(storage, "cub")
     assert study.warm_start == ["cars"]
@@ -71,7 +71,7 @@ def test_it_needs_the_earlier_study_no_more(storage: Storage) -> None:
 def test_several_earlier_studies(storage: Storage) -> None:
     earlier_study(storage)
     earlier_study(storage, "sop")
-    study = create_search(storage, hist_space("cub"), warm_start=["sop", "cars"])
+    study = create_search(storage, freeze_thaw_space("cub"), warm_start=["sop", "cars"])
     assert study.warm_start == ["sop", "cars"]
     assert claimed(study).trial.params == {"tau": 32, "batch_size": 8}
 
@@ -80,7 +80,7 @@ def test_what_the_new_space_keeps_fixed_is_where_the_earlier_study_is_asked(
     storage: Storage,
 ) -> None:
     earlier_study(storage)
-    space = hist_space("cub", {"tau": LATER["tau"]}, fixed={"batch_size": 32})
+    space = freeze_thaw_space("cub", {"tau": LATER["tau"]}, fixed={"batch_size": 32})
     study = create_search(storage, space, warm_start=["cars"])
     assert claimed(study).trial.params == {"tau": 32}
 
@@ -89,17 +89,21 @@ def test_what_is_neither_searched_nor_fixed_is_asked_for_as_it_will_be_trained(
     storage: Storage,
 ) -> None:
     earlier_study(storage)
-    study = create_search(storage, hist_space("cub", {"tau": LATER["tau"]}), warm_start=["cars"])
-    (experience,) = read_experiences(study.optuna_study)
-    assert experience.usual == {"tau": 32, "batch_size": Configuration().batch_size}
+    study = create_search(
+        storage, freeze_thaw_space("cub", {"tau": LATER["tau"]}), warm_start=["cars"]
+    )
+    (earlier,) = read_earlier_studies(study.optuna_study)
+    assert earlier.usual == {"tau": 32, "batch_size": Configuration().batch_size}
 
 
 def test_refusals_create_nothing(storage: Storage) -> None:
     earlier = earlier_study(storage)
     create_retraining(earlier, top=1, seeds=1)
-    create_search(storage, hist_space("fresh"))
-    create_search(storage, hist_space("other", {"alpha": [0.9, 1.0]}))
-    words = create_search(storage, hist_space("words", {"distance": ["cosine", "euclidean"]}))
+    create_search(storage, freeze_thaw_space("fresh"))
+    create_search(storage, freeze_thaw_space("other", {"alpha": [0.9, 1.0]}))
+    words = create_search(
+        storage, freeze_thaw_space("words", {"distance": ["cosine", "euclidean"]})
+    )
     claim = claimed(words)
     claim.record({trial_record.BEST_EPOCH: 1}, {1: 0.5})
     refusals = {
@@ -113,14 +117,17 @@ def test_refusals_create_nothing(storage: Storage) -> None:
     }
     for name, message in refusals.items():
         with pytest.raises(StudyError) as refusal:
-            create_search(storage, hist_space("cub"), warm_start=[name])
+            create_search(storage, freeze_thaw_space("cub"), warm_start=[name])
         assert str(refusal.value) == message
     with pytest.raises(StudyError) as refusal:
-        create_search(storage, hist_space("cub", sampler="tpe"), warm_start=["cars"])
+        create_search(storage, freeze_thaw_space("cub", sampler="tpe"), warm_start=["cars"])
     assert str(refusal.value) == (
-        'found the sampler "tpe" with a warm start, allowed: "hist"; leave one of the two out'
+        'found the sampler "tpe" with a warm start, allowed: "freeze-thaw"; leave one of the two '
+        "out"
     )
     with pytest.raises(StudyError, match='found nothing in "words" that tells this space'):
-        create_search(storage, hist_space("cub", {"distance": ["manhattan"]}), warm_start=["words"])
+        create_search(
+            storage, freeze_thaw_space("cub", {"distance": ["manhattan"]}), warm_start=["words"]
+        )
     with pytest.raises(StudyError, match='found no study "cub"'):
         find_study(storage, "cub")

@@ -13,7 +13,7 @@ from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.image_set import ImageSet
 from histsearch.database.storage import Storage
 from histsearch.exceptions import CheckpointError, StoreFullError
-from histsearch.search.hist_pruner import HistPruner
+from histsearch.search.freeze_thaw_pruner import FreezeThawPruner
 from histsearch.space.reading import parse_space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
@@ -169,14 +169,14 @@ def test_a_trial_that_is_left_says_whether_its_study_was_paused(
     paused: bool,
     reason: str,
 ) -> None:
-    study = study_of(storage, stripes | {"sampler": "hist"})
+    study = study_of(storage, stripes | {"sampler": "freeze-thaw"})
 
     def leave(*_: object) -> bool:
         if paused:
             study.pause()
         return True
 
-    monkeypatch.setattr(HistPruner, "prune", leave)
+    monkeypatch.setattr(FreezeThawPruner, "prune", leave)
     with reporting(storage) as (reporter, worker_id):
         one = claim(study, worker_id)
         assert one is not None

@@ -79,7 +79,7 @@ def test_a_worker_that_leaves_a_trial_takes_another_one(
     storage: Storage, stripes: dict[str, Any], data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A trial that would be the worker's next one all the same goes straight on instead."""
-    changes = {"sampler": "hist", "epochs": 6, "trials": 5}
+    changes = {"sampler": "freeze-thaw", "epochs": 6, "trials": 5}
     study = create(storage, stripes, **changes)
     with caplog.at_level("INFO"):
         Worker(storage, settings(data_dir), StopRequest()).run()
@@ -103,7 +103,7 @@ def test_a_search_learns_from_one_that_is_gone_by_now(
         return done.stdout
 
     text = stripes_file.read_text().replace("epochs = 3", "epochs = 1")
-    stripes_file.write_text(text.replace('sampler = "tpe"', 'sampler = "hist"'))
+    stripes_file.write_text(text.replace('sampler = "tpe"', 'sampler = "freeze-thaw"'))
     create = ("create", str(stripes_file), "--trials", "1")
     study(*create, "--name", "earlier")
     Worker(storage, settings(data_dir), StopRequest()).run()

@@ -18,7 +18,7 @@ from benchmarks.search.methods import ours
 from benchmarks.search.simulator import Job, Problem, Search, Simulation, Step
 from benchmarks.search.summary import interval, summarize
 from benchmarks.search.table import Params, Table
-from histsearch.search import candidates
+from histsearch.freeze_thaw import candidates
 
 EPOCHS = 3
 
@@ -81,8 +81,11 @@ def test_a_line_that_is_no_run_is_refused_by_its_number(path: Path, line: str) -
 @pytest.mark.parametrize(
     ("options", "found"),
     [
-        (["--methods", "luck"], "--methods: found luck, allowed: hist, "),
-        (["--methods", "hist-warm"], "--methods: found hist-warm without --warm-start TABLE.jsonl"),
+        (["--methods", "luck"], "--methods: found luck, allowed: freeze-thaw, "),
+        (
+            ["--methods", "freeze-thaw-warm"],
+            "--methods: found freeze-thaw-warm without --warm-start TABLE.jsonl",
+        ),
         (["--table", "gone.jsonl"], "--table: [Errno 2] No such file or directory: 'gone.jsonl'"),
     ],
 )
@@ -280,7 +283,7 @@ def test_kept_courses_are_taken_up_unless_their_budget_was_smaller(
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_projects_own_method_is_repeatable_and_finds_the_best(path: Path, workers: int) -> None:
-    task = Task(path, "hist", workers, 3.0, 0)
+    task = Task(path, "freeze-thaw", workers, 3.0, 0)
     course = simulate(task)
     assert course.steps == simulate(task).steps
     assert course.steps[-1].regret < 1.0
@@ -291,7 +294,7 @@ def test_the_projects_own_method_is_repeatable_and_finds_the_best(path: Path, wo
 
 def test_random_trials_with_our_answer_run_to_their_ends_and_never_again(path: Path) -> None:
     table = Table(path)
-    search = ours.build("random-hist", Problem(table.values, table.epochs, 1), 0)
+    search = ours.build("random-freeze-thaw", Problem(table.values, table.epochs, 1), 0)
     begun = []
     while (job := search.next()) is not None:
         begun.append(job.params)
@@ -307,10 +310,9 @@ def test_random_trials_with_our_answer_run_to_their_ends_and_never_again(path: P
 def test_of_a_large_grid_another_part_is_looked_at_after_every_epoch(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ours, "MOST", 3)
     monkeypatch.setattr(candidates, "MOST", 3)
     table = Table(path)
-    search = ours.HistSearch(Problem(table.values, table.epochs, 1), 0)
+    search = ours.FreezeThaw(Problem(table.values, table.epochs, 1), 0)
     tried = set()
     for _ in range(12):
         job = search.next()
@@ -324,13 +326,13 @@ def test_of_a_large_grid_another_part_is_looked_at_after_every_epoch(
 def test_a_search_begins_with_what_it_learned_on_another_table(path: Path) -> None:
     warm, misled = (
         simulate(Task(path, method, 1, 3.0, 0, earlier=path))
-        for method in ("hist-warm", "hist-misled")
+        for method in ("freeze-thaw-warm", "freeze-thaw-misled")
     )
     assert warm.steps[0].regret < misled.steps[0].regret
     assert misled.steps[-1].regret < 1.0
 
 
-@pytest.mark.parametrize("method", ["hist", "tpe-median"])
+@pytest.mark.parametrize("method", ["freeze-thaw", "tpe-median"])
 def test_a_search_with_few_trials_stops_by_itself(path: Path, method: str) -> None:
     course = simulate(Task(path, method, 2, math.inf, 0, trials=3))
     assert course.steps[-1].epochs <= 3 * EPOCHS

@@ -56,27 +56,27 @@ def several(method: str, *, until: float, right_after: float, pace: float = 1.0)
 
 
 def test_costs_are_compared_by_epochs_and_by_seconds(table: Table) -> None:
-    ours = several("hist", until=6, right_after=1, pace=1.5)
+    ours = several("freeze-thaw", until=6, right_after=1, pace=1.5)
     random = several("random", until=6, right_after=5)
     assert judged(0, table, ours + random) == ["0.20", "0.30"]
 
 
 def test_random_search_that_never_arrives_bounds_the_ratio(table: Table) -> None:
-    ours = several("hist", until=6, right_after=1)
+    ours = several("freeze-thaw", until=6, right_after=1)
     never = several("random", until=6, right_after=8)
     assert judged(0, table, ours + never) == ["< 0.17", "< 0.17"]
 
 
 def test_the_cheapest_peer_counts_and_not_random_trials_with_our_answer(table: Table) -> None:
-    ours = several("hist", until=6, right_after=1)
-    others = several("random-hist", until=6, right_after=0.5)
-    others += several("hist-warm", until=6, right_after=0.5)
+    ours = several("freeze-thaw", until=6, right_after=1)
+    others = several("random-freeze-thaw", until=6, right_after=0.5)
+    others += several("freeze-thaw-warm", until=6, right_after=0.5)
     others += several("asha", until=6, right_after=4) + several("bohb", until=6, right_after=5)
     assert judged(1, table, ours + others) == ["0.25 of asha's", "0.25 of asha's"]
 
 
 def test_where_no_peer_arrives_there_is_no_cheapest(table: Table) -> None:
-    ours = several("hist", until=6, right_after=1)
+    ours = several("freeze-thaw", until=6, right_after=1)
     never = several("asha", until=6, right_after=8)
     assert judged(1, table, ours + never) == ["no peer arrives"] * 2
 
@@ -93,14 +93,14 @@ def test_where_no_peer_arrives_there_is_no_cheapest(table: Table) -> None:
 def test_a_peer_that_ended_too_soon_leaves_the_bound_open(
     table: Table, until: float, right_after: float, verdict: str
 ) -> None:
-    ours = several("hist", until=6, right_after=2)
+    ours = several("freeze-thaw", until=6, right_after=2)
     peer = several("asha", until=until, right_after=right_after)
     assert judged(2, table, ours + peer) == [verdict, verdict]
 
 
 def test_of_our_repeats_the_slow_ones_count_in_the_bound(table: Table) -> None:
     ours = [
-        course("hist", repeat, until=6, right_after=after, pace=1.0)
+        course("freeze-thaw", repeat, until=6, right_after=after, pace=1.0)
         for repeat, after in enumerate((1, 1, 1, 5))
     ]
     assert judged(2, table, ours + several("asha", until=6, right_after=4)) == ["no", "no"]
@@ -110,7 +110,7 @@ def test_both_are_looked_at_as_far_as_the_peers_shortest_repeat(table: Table) ->
     wavers = Step(50, 50.0, 9.0), Step(60, 60.0, 0.0), Step(80, 80.0, 0.0)
     ours = [
         one._replace(steps=[*one.steps[:2], *wavers])
-        for one in several("hist", until=4, right_after=1)
+        for one in several("freeze-thaw", until=4, right_after=1)
     ]
     peer = several("asha", until=4, right_after=2)
     assert judged(1, table, ours + peer) == ["0.50 of asha's"] * 2
@@ -119,16 +119,16 @@ def test_both_are_looked_at_as_far_as_the_peers_shortest_repeat(table: Table) ->
 
 
 def test_a_peer_that_ended_sooner_by_seconds_leaves_their_bound_open(table: Table) -> None:
-    ours = several("hist", until=6, right_after=4)
+    ours = several("freeze-thaw", until=6, right_after=4)
     peer = several("asha", until=6, right_after=8, pace=0.5)
     assert judged(2, table, ours + peer) == ["yes", "open (asha ended before)"]
 
 
 def test_where_we_do_not_arrive_there_is_no_ratio(table: Table) -> None:
-    ours = several("hist", until=6, right_after=8)
+    ours = several("freeze-thaw", until=6, right_after=8)
     others = several("random", until=6, right_after=4) + several("asha", until=6, right_after=4)
     for goal in (0, 1):
-        assert judged(goal, table, ours + others) == ["hist doesn't arrive"] * 2
+        assert judged(goal, table, ours + others) == ["freeze-thaw doesn't arrive"] * 2
 
 
 def test_drawn_truths_scatter_about_the_smoothed_one_as_far_as_it_is_known(table: Table) -> None:
@@ -146,7 +146,7 @@ def test_an_answer_is_as_good_as_the_draws_say(table: Table) -> None:
     assert (regrets_GX.min(axis=0) == 0).all()
     worst = float(table.best - table.truth_G.min())
     at_ends = [
-        [Course("rising", "hist", 1, 0, [Step(10, 10.0, round(regret, 3))], 0.0)]
+        [Course("rising", "freeze-thaw", 1, 0, [Step(10, 10.0, round(regret, 3))], 0.0)]
         for regret in (0.0, worst)
     ]
     best_share, worst_share = (

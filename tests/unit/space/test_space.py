@@ -488,8 +488,8 @@ def test_no_fault_hides_another() -> None:
             "conv4",
             "pruner.reduction_factor: found 1, allowed: a whole number from 2 to 1000",
             'pruner: found "depth", allowed: a table of name, min_epochs, reduction_factor',
-            'decided: found {delta = 1.0, epsilon = 0.05}, allowed: with the sampler "hist" alone, '
-            'not "tpe"',
+            "decided: found {delta = 1.0, epsilon = 0.05}, allowed: with the sampler "
+            '"freeze-thaw" alone, not "tpe"',
             f'search: found "lamda_s", allowed: did you mean "lambda_s"? {names}',
             f'search.tau: found "16-32", allowed: {LIST_OR_TABLE}',
             "search.alpha: found -1, allowed: a number >= 0",
@@ -522,10 +522,10 @@ def test_no_fault_hides_another() -> None:
         ),
         # Without its sampler it can't be told whether the others go with it.
         (
-            {"sampler": "grdi", "pruner": "hist", "decided": {}},
+            {"sampler": "grdi", "pruner": "freeze-thaw", "decided": {}},
             [
-                'sampler: found "grdi", allowed: "hist", "tpe", "gp", "grid", "random", or a table '
-                "{name, ...} of one of them with its settings"
+                'sampler: found "grdi", allowed: "freeze-thaw", "tpe", "gp", "grid", "random", or '
+                "a table {name, ...} of one of them with its settings"
             ],
         ),
     ],

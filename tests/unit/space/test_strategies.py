@@ -4,9 +4,9 @@ import optuna
 import pytest
 
 from histsearch.exceptions import SpaceError
+from histsearch.search.freeze_thaw_pruner import FreezeThawPruner
+from histsearch.search.freeze_thaw_sampler import FreezeThawSampler
 from histsearch.search.grid import GridSampler
-from histsearch.search.hist_pruner import HistPruner
-from histsearch.search.hist_sampler import HistSampler
 from histsearch.search.pruner import build_pruner
 from histsearch.search.sampler import build_sampler
 from histsearch.space.reading import parse_space
@@ -21,7 +21,8 @@ SMALL: dict[str, Any] = {
     "search": {"tau": [4, 8], "batch_size": [8, 16]},
 }
 SAMPLER_FORM = (
-    '"hist", "tpe", "gp", "grid", "random", or a table {name, ...} of one of them with its settings'
+    '"freeze-thaw", "tpe", "gp", "grid", "random", or a table {name, ...} of one of them with its '
+    "settings"
 )
 
 
@@ -38,12 +39,12 @@ def refusal(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("sampler", "pruner", "sampler_type", "pruner_type"),
     [
-        ("hist", None, HistSampler, HistPruner),
+        ("freeze-thaw", None, FreezeThawSampler, FreezeThawPruner),
         ("tpe", None, optuna.samplers.TPESampler, optuna.pruners.MedianPruner),
         ("gp", None, optuna.samplers.GPSampler, optuna.pruners.MedianPruner),
         ("grid", None, GridSampler, optuna.pruners.NopPruner),
         ("random", None, optuna.samplers.RandomSampler, optuna.pruners.NopPruner),
-        ("hist", "none", HistSampler, optuna.pruners.NopPruner),
+        ("freeze-thaw", "none", FreezeThawSampler, optuna.pruners.NopPruner),
         ("tpe", "hyperband", optuna.samplers.TPESampler, optuna.pruners.HyperbandPruner),
         ("gp", "halving", optuna.samplers.GPSampler, optuna.pruners.SuccessiveHalvingPruner),
         ({"name": "tpe", "startup_trials": 5}, {"name": "median", "warmup_epochs": 3},
@@ -60,7 +61,7 @@ def test_every_strategy_is_built(
 
 
 def test_the_projects_own_is_the_default() -> None:
-    assert (small().sampler.name, small().pruner.name) == ("hist", "hist")
+    assert (small().sampler.name, small().pruner.name) == ("freeze-thaw", "freeze-thaw")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_the_projects_own_is_the_default() -> None:
             'sampler: found "start", allowed: a table of name, startup_trials, multivariate',
         ),
         (
-            {"pruner": {"name": "hist", "min_epochs": 1.5}},
+            {"pruner": {"name": "freeze-thaw", "min_epochs": 1.5}},
             "pruner.min_epochs: found 1.5, allowed: a whole number from 1 to 10000",
         ),
         (
@@ -88,18 +89,18 @@ def test_the_projects_own_is_the_default() -> None:
             'pruner: found "median", allowed: "none", as the sampler is a grid',
         ),
         (
-            {"sampler": "tpe", "pruner": "hist"},
-            'pruner: found "hist", allowed: another pruner, as the sampler is "tpe"',
+            {"sampler": "tpe", "pruner": "freeze-thaw"},
+            'pruner: found "freeze-thaw", allowed: another pruner, as the sampler is "tpe"',
         ),
         (
             {"sampler": "tpe", "decided": {"delta": 1, "epsilon": 0.1}},
             "decided: found {delta = 1.0, epsilon = 0.1}, "
-            'allowed: with the sampler "hist" alone, not "tpe"',
+            'allowed: with the sampler "freeze-thaw" alone, not "tpe"',
         ),
         ({"gpu_hours": 0}, "gpu_hours: found 0, allowed: a number > 0, or false"),
         ({"gpu_hours": True}, "gpu_hours: found true, allowed: a number > 0, or false"),
         (
-            {"epochs": 4, "pruner": {"name": "hist", "min_epochs": 5}},
+            {"epochs": 4, "pruner": {"name": "freeze-thaw", "min_epochs": 5}},
             "pruner.min_epochs: found 5, allowed: a whole number from 1 to epochs, 4",
         ),
         (

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from histsearch.search.candidates import MOST, SearchSpace
+from histsearch.freeze_thaw.candidates import MOST, SearchSpace
+from histsearch.freeze_thaw.domains import Choices, Range
 
 RNG = np.random.default_rng(0)
 
@@ -10,9 +10,9 @@ RNG = np.random.default_rng(0)
 def test_a_small_finite_space_is_listed_whole_and_in_order() -> None:
     space = SearchSpace(
         {
-            "tau": CategoricalDistribution((32, 8, 16)),
-            "batch_size": IntDistribution(16, 48, step=16),
-            "optimizer": CategoricalDistribution(("adam", "adamw")),
+            "tau": Choices((32, 8, 16)),
+            "batch_size": Range(16, 48, step=16, whole=True),
+            "optimizer": Choices(("adam", "adamw")),
         }
     )
     candidates = space.candidates((), (), RNG)
@@ -26,9 +26,9 @@ def test_a_small_finite_space_is_listed_whole_and_in_order() -> None:
 def test_numbers_are_as_far_apart_as_their_places_and_words_all_alike() -> None:
     space = SearchSpace(
         {
-            "lr": CategoricalDistribution((1e-4, 1e-2, 1e-3)),
-            "distance": CategoricalDistribution(("cosine", "euclidean", "manhattan")),
-            "alpha": FloatDistribution(1.0, 100.0, log=True),
+            "lr": Choices((1e-4, 1e-2, 1e-3)),
+            "distance": Choices(("cosine", "euclidean", "manhattan")),
+            "alpha": Range(1.0, 100.0, log=True),
         }
     )
     lr, distance, alpha = space.distances_D
@@ -43,10 +43,10 @@ def test_numbers_are_as_far_apart_as_their_places_and_words_all_alike() -> None:
 def test_of_a_large_space_what_was_tried_and_a_draw_is_looked_at() -> None:
     space = SearchSpace(
         {
-            "lr": FloatDistribution(1e-5, 1e-2, log=True),
-            "alpha": FloatDistribution(0.5, 1.5, step=0.25),
-            "batch_size": IntDistribution(8, 64),
-            "bn_freeze": CategoricalDistribution((True, False)),
+            "lr": Range(1e-5, 1e-2, log=True),
+            "alpha": Range(0.5, 1.5, step=0.25),
+            "batch_size": Range(8, 64, step=1, whole=True),
+            "bn_freeze": Choices((True, False)),
         }
     )
     tried = {"lr": 1e-3, "alpha": 0.75, "batch_size": 20, "bn_freeze": True}
@@ -64,8 +64,8 @@ def test_of_a_large_space_what_was_tried_and_a_draw_is_looked_at() -> None:
 def test_every_value_of_a_range_in_steps_is_there_once() -> None:
     space = SearchSpace(
         {
-            "batch_size": IntDistribution(8, 64, log=True),
-            "alpha": FloatDistribution(0.1, 0.9, step=0.1),
+            "batch_size": Range(8, 64, step=1, log=True, whole=True),
+            "alpha": Range(0.1, 0.9, step=0.1),
         }
     )
     candidates = space.candidates((), (), RNG)
@@ -76,9 +76,7 @@ def test_every_value_of_a_range_in_steps_is_there_once() -> None:
 
 
 def test_what_is_outside_a_domain_is_not_held() -> None:
-    space = SearchSpace(
-        {"tau": CategoricalDistribution((4, 8)), "lr": FloatDistribution(1e-4, 1e-2)}
-    )
+    space = SearchSpace({"tau": Choices((4, 8)), "lr": Range(1e-4, 1e-2)})
     assert space.holds({"tau": 8, "lr": 1e-3, "alpha": 0.9})
     for changed in ({"tau": 16}, {"lr": 1.0}, {"lr": "high"}):
         assert not space.holds({"tau": 8, "lr": 1e-3, **changed})
@@ -87,16 +85,16 @@ def test_what_is_outside_a_domain_is_not_held() -> None:
 
 def test_values_in_steps_stay_within_the_range() -> None:
     low, high = 0.7853981633974483, 1.5707963267948966
-    space = SearchSpace({"alpha": FloatDistribution(low, high, step=low)})
+    space = SearchSpace({"alpha": Range(low, high, step=low)})
     values = [one["alpha"] for one in space.candidates((), (), RNG).configurations]
     assert values == [low, high]
-    tenths = SearchSpace({"alpha": FloatDistribution(0.1, 0.4, step=0.1)})
+    tenths = SearchSpace({"alpha": Range(0.1, 0.4, step=0.1)})
     values = [one["alpha"] for one in tenths.candidates((), (), RNG).configurations]
     assert values == [0.1, 0.2, 0.3, 0.4]
 
 
 def test_a_large_space_is_drawn_from_however_many_were_tried() -> None:
-    space = SearchSpace({"lr": FloatDistribution(1e-5, 1e-1, log=True)})
+    space = SearchSpace({"lr": Range(1e-5, 1e-1, log=True)})
     tried = [{"lr": float(value)} for value in np.geomspace(1e-5, 1e-1, MOST + 100)]
     candidates = space.candidates(tried, tried[:1], RNG).configurations
     assert all(one in candidates for one in tried)
@@ -106,8 +104,8 @@ def test_a_large_space_is_drawn_from_however_many_were_tried() -> None:
 def test_the_chance_of_running_is_that_of_the_riskiest_value() -> None:
     space = SearchSpace(
         {
-            "batch_size": CategoricalDistribution([16, 32, 64]),
-            "tau": CategoricalDistribution([4, 8]),
+            "batch_size": Choices((16, 32, 64)),
+            "tau": Choices((4, 8)),
         }
     )
     candidates = space.candidates((), (), np.random.default_rng(0))
@@ -121,7 +119,7 @@ def test_the_chance_of_running_is_that_of_the_riskiest_value() -> None:
 
 
 def test_failures_in_a_range_speak_for_what_is_near() -> None:
-    space = SearchSpace({"lr": FloatDistribution(0.0, 1.0)})
+    space = SearchSpace({"lr": Range(0.0, 1.0)})
     tried = [{"lr": value} for value in (0.1, 0.5, 0.9, 0.92, 0.94)]
     wanted = [{"lr": 0.93}, {"lr": 0.3}]
     candidates = space.candidates([*tried, *wanted], (), np.random.default_rng(0))

@@ -15,10 +15,10 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState
 
-from histsearch.search.hist_pruner import HistPruner
-from histsearch.search.hist_sampler import HistSampler
-from histsearch.search.history import DIVERGED, PAUSED
-from histsearch.search.outlook import Outlook
+from histsearch.search.freeze_thaw_pruner import FreezeThawPruner
+from histsearch.search.freeze_thaw_sampler import FreezeThawSampler
+from histsearch.search.freeze_thaw_trials import DIVERGED, PAUSED
+from histsearch.search.study_posterior import StudyPosterior
 
 EPOCHS = 4
 TWO: dict[str, BaseDistribution] = {"tau": CategoricalDistribution((4, 32))}
@@ -48,8 +48,8 @@ def recall(params: dict[str, Any], epoch: int, seed: int) -> float:
 def search(space: dict[str, BaseDistribution], trials: int, seed: int = 0) -> optuna.Study:
     study = optuna.create_study(
         direction="maximize",
-        sampler=HistSampler(space, EPOCHS, seed=seed),
-        pruner=HistPruner(space, EPOCHS),
+        sampler=FreezeThawSampler(space, EPOCHS, seed=seed),
+        pruner=FreezeThawPruner(space, EPOCHS),
     )
     for _ in range(trials):
         trial = study.ask(space)
@@ -102,27 +102,27 @@ def told(study: optuna.Study, tau: int, *values: float) -> None:
 
 
 def test_the_answer_is_kept_with_the_study_and_stands() -> None:
-    study = optuna.create_study(direction="maximize", sampler=HistSampler(TWO, EPOCHS))
+    study = optuna.create_study(direction="maximize", sampler=FreezeThawSampler(TWO, EPOCHS))
     told(study, 32, 0.60, 0.70)
     study.ask(TWO)
     told(study, 4, 0.605, 0.702)
     study.ask(TWO)
     assert study.user_attrs["histsearch.answer"] == {"tau": 32}
-    outlook = Outlook.of(study, TWO, EPOCHS)
-    standing, ahead = (outlook.merit(study.trials[number]) for number in (0, 2))
+    posterior = StudyPosterior.of(study, TWO, EPOCHS)
+    standing, ahead = (posterior.merit(study.trials[number]) for number in (0, 2))
     assert standing is not None
     assert ahead is not None
     assert standing > ahead, "although less is expected of it:"
     assert standing[1] < ahead[1]
-    assert outlook.winner([0, 2]) == 0
-    final = Outlook.of(study, TWO, EPOCHS, final=True)
+    assert posterior.winner([0, 2]) == 0
+    final = StudyPosterior.of(study, TWO, EPOCHS, final=True)
     assert final.winner([0, 2]) == 2, "what is expected to be best, once all trials have begun"
     for _ in range(6):
         told(study, 32, 0.60, 0.70)
         told(study, 4, 0.70, 0.80)
     study.ask(TWO)
     assert study.user_attrs["histsearch.answer"] == {"tau": 4}
-    assert Outlook.of(study, TWO, EPOCHS).winner([0, 2]) == 2
+    assert StudyPosterior.of(study, TWO, EPOCHS).winner([0, 2]) == 2
 
 
 def test_an_answer_in_ranges_is_one_that_ran() -> None:
@@ -134,12 +134,12 @@ def test_an_answer_in_ranges_is_one_that_ran() -> None:
 
 
 def test_an_answer_of_fewer_parameters_is_passed_over() -> None:
-    study = optuna.create_study(direction="maximize", sampler=HistSampler(TWO, EPOCHS))
+    study = optuna.create_study(direction="maximize", sampler=FreezeThawSampler(TWO, EPOCHS))
     told(study, 32, 0.60, 0.70)
     study.ask(TWO)
     assert study.user_attrs["histsearch.answer"] == {"tau": 32}
     more = TWO | {"batch_size": FINITE["batch_size"]}
-    study.sampler = HistSampler(more, EPOCHS)
+    study.sampler = FreezeThawSampler(more, EPOCHS)
     for _ in range(2):
         trial = study.ask(more)
         trial.report(0.5, 1)
@@ -155,7 +155,7 @@ def test_what_was_enqueued_is_kept_and_completed() -> None:
 
 def test_a_configuration_that_failed_or_diverged_is_not_tried_again() -> None:
     space: dict[str, BaseDistribution] = {"tau": CategoricalDistribution((4, 8, 16))}
-    study = optuna.create_study(direction="maximize", sampler=HistSampler(space, EPOCHS))
+    study = optuna.create_study(direction="maximize", sampler=FreezeThawSampler(space, EPOCHS))
     study.enqueue_trial({"tau": 4})
     study.tell(study.ask(space), state=TrialState.FAIL)
     study.enqueue_trial({"tau": 8})
@@ -187,7 +187,7 @@ def left(value: float, tau: int, *epochs: int, state: TrialState) -> optuna.tria
 
 
 def test_a_paused_trial_with_prospects_is_resumed() -> None:
-    sampler = HistSampler(FINITE, EPOCHS)
+    sampler = FreezeThawSampler(FINITE, EPOCHS)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     assert sampler.resume(study, may_start=False) is None
     for value, tau in ((0.30, 4), (0.71, 16), (0.70, 32)):
@@ -203,17 +203,21 @@ def test_a_trial_is_never_left_before_its_fewest_epochs_nor_the_winners() -> Non
     trial = study.ask(FINITE)
     trial.report(0.2, 1)
     frozen = study.trials[-1]
-    impatient = HistPruner(FINITE, EPOCHS, min_epochs=1)
+    impatient = FreezeThawPruner(FINITE, EPOCHS, min_epochs=1)
     assert impatient.prune(study, frozen)
-    assert not HistPruner(FINITE, EPOCHS).prune(study, frozen), "of 4 epochs, 2 are the fewest"
-    assert not HistPruner(FINITE, EPOCHS, min_epochs=3).prune(study, frozen)
+    assert not FreezeThawPruner(FINITE, EPOCHS).prune(study, frozen), (
+        "of 4 epochs, 2 are the fewest"
+    )
+    assert not FreezeThawPruner(FINITE, EPOCHS, min_epochs=3).prune(study, frozen)
     trial.set_user_attr("to_the_end", True)
     assert not impatient.prune(study, study.trials[-1])
 
 
 def test_a_study_that_minimises_is_refused() -> None:
-    study = optuna.create_study(direction="minimize", sampler=HistSampler(FINITE, EPOCHS))
-    with pytest.raises(ValueError, match="found a study that minimises; HistSampler is for R@1"):
+    study = optuna.create_study(direction="minimize", sampler=FreezeThawSampler(FINITE, EPOCHS))
+    with pytest.raises(
+        ValueError, match="found a study that minimises; FreezeThawSampler is for R@1"
+    ):
         study.ask(FINITE)
 
 
@@ -232,7 +236,7 @@ def test_those_that_choose_at_the_same_time_choose_apart(before: int) -> None:
 
 
 def test_a_parameter_beside_the_search_space_is_drawn_at_random() -> None:
-    study = optuna.create_study(direction="maximize", sampler=HistSampler(TWO, EPOCHS))
+    study = optuna.create_study(direction="maximize", sampler=FreezeThawSampler(TWO, EPOCHS))
     for _ in range(6):
         trial = study.ask()
         params = {
@@ -246,7 +250,7 @@ def test_a_parameter_beside_the_search_space_is_drawn_at_random() -> None:
 
 
 def test_what_is_enqueued_beside_the_search_space_rules_nothing_out() -> None:
-    study = optuna.create_study(direction="maximize", sampler=HistSampler(FINITE, EPOCHS))
+    study = optuna.create_study(direction="maximize", sampler=FreezeThawSampler(FINITE, EPOCHS))
     study.enqueue_trial({"tau": 16, "note": 1})
     trial = study.ask(FINITE)
     study.tell(trial, state=TrialState.FAIL)
@@ -256,7 +260,7 @@ def test_what_is_enqueued_beside_the_search_space_rules_nothing_out() -> None:
 
 
 def test_a_search_that_reports_no_epoch_is_warned() -> None:
-    study = optuna.create_study(direction="maximize", sampler=HistSampler(FINITE, EPOCHS))
+    study = optuna.create_study(direction="maximize", sampler=FreezeThawSampler(FINITE, EPOCHS))
     study.tell(study.ask(FINITE), 0.5)
     with pytest.warns(UserWarning, match=r"found 1 complete trial that reported no R@1"):
         study.ask(FINITE)

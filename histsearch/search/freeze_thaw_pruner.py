@@ -1,4 +1,4 @@
-"""The project's pruner: leave a trial when something else promises more."""
+"""Freeze-thaw as a pruner of Optuna: leave a trial when something else promises more."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,12 +8,12 @@ from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 from typing_extensions import override
 
-from histsearch.search.experience import favourites
-from histsearch.search.history import TO_THE_END, draw, load_planner, read_history, refit
+from histsearch.search.freeze_thaw_study import FreezeThawStudy, draw_of
+from histsearch.search.freeze_thaw_trials import TO_THE_END
 
 
-class HistPruner(BasePruner):
-    """Leaves a trial when the planner of `HistSampler` would rather train something else.
+class FreezeThawPruner(BasePruner):
+    """Leaves a trial when the search of `FreezeThawSampler` would rather train something else.
 
     A worker that can save a trial's state pauses it then, and may come back to it; without that,
     Optuna ends it.
@@ -48,23 +48,17 @@ class HistPruner(BasePruner):
             return False
         others = [one for one in study.get_trials(deepcopy=False) if one.number != trial.number]
         trials = [*others, trial]
-        history = read_history(
+        read = FreezeThawStudy.read(
+            study,
             trials,
             self._search_space,
             self._epochs,
-            draw(trial.number, trials),
-            favourites(study, self._search_space),
+            draw=draw_of(trial.number, trials),
+            min_epochs=self._min_epochs,
         )
-        at_hand = history.index(trial.number)
+        at_hand = read.index(trial.number)
         if at_hand is None:
             return False
-        views = [
-            view._replace(running=view.running and number != trial.number)
-            for number, view in zip(history.numbers, history.views, strict=True)
-        ]
-        planner = load_planner(study, history, self._epochs, self._min_epochs)
-        refit(study, history, planner)
-        action = planner.next(
-            views, current=at_hand, barred=history.barred, may_start=self._may_start()
-        )
+        read.refit()
+        action = read.search.ask(current=at_hand, may_start=self._may_start())
         return action is not None and action.trial != at_hand

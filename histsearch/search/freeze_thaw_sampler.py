@@ -1,4 +1,4 @@
-"""The project's sampler: the planner's choice, for Optuna and for studies with paused trials."""
+"""Freeze-thaw as a sampler of Optuna, for studies with paused trials too."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,22 +13,13 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
-from histsearch.search.candidates import SearchSpace
-from histsearch.search.experience import favourites
-from histsearch.search.history import (
-    PAUSED,
-    History,
-    draw,
-    load_planner,
-    read_history,
-    refit,
-    store_answer,
-)
-from histsearch.search.planner import Planner, TrialView
+from histsearch.search.freeze_thaw_domains import space_of
+from histsearch.search.freeze_thaw_study import FreezeThawStudy, draw_of
+from histsearch.search.freeze_thaw_trials import PAUSED
 from histsearch.wording import counted
 
 
-class HistSampler(BaseSampler):
+class FreezeThawSampler(BaseSampler):
     """Chooses by a model of all learning curves that the study's trials have shown so far.
 
     Made for finite, small, ordered and noisy spaces, whose trials report R@1 in [0, 1] after each
@@ -43,7 +34,7 @@ class HistSampler(BaseSampler):
         search_space: The parameters to search. Others are drawn at random.
         epochs: Epochs of a full run.
         seed: Fixes the choices.
-        min_epochs: How long a trial runs at least; as in the `HistPruner` that goes with it.
+        min_epochs: How long a trial runs at least; as in the `FreezeThawPruner` that goes with it.
     """
 
     def __init__(
@@ -85,23 +76,13 @@ class HistSampler(BaseSampler):
         """
         if study.direction != StudyDirection.MAXIMIZE:
             raise ValueError(
-                "found a study that minimises; HistSampler is for R@1, create it with "
+                "found a study that minimises; FreezeThawSampler is for R@1, create it with "
                 'direction="maximize"'
             )
         others = study.get_trials(deepcopy=False)
-        history, planner = self._look(study, [one for one in others if one.number != trial.number])
-        store_answer(study, history, planner)
-        space = SearchSpace(self._search_space)
-        enqueued = space.part(trial.system_attrs.get("fixed_params", {}))
-        configurations = history.candidates.configurations
-        agreeing = [
-            row for row, one in enumerate(configurations) if enqueued.items() <= one.items()
-        ]
-        # In a range hardly any candidate has just the value that was enqueued; Optuna keeps it.
-        possible = agreeing or list(range(len(configurations)))
-        possible = [row for row in possible if row not in history.barred] or possible
-        barred = sorted({*range(len(configurations))} - {*possible} | {*history.barred})
-        views = [view._replace(resumable=False) for view in history.views]
+        read = self._read(study, [one for one in others if one.number != trial.number])
+        read.store_answer()
+        space = space_of(self._search_space)
         # Where claims aren't in turn, others may be choosing at this moment: they go first.
         choosing = [
             other.number
@@ -110,23 +91,14 @@ class HistSampler(BaseSampler):
             and other.number < trial.number
             and not space.holds(other.params)
         ]
-        for number in [*choosing, trial.number]:
-            row = self._next(planner, views, possible, barred, number)
-            views.append(TrialView(row, (), running=True))
-        return configurations[views[-1].configuration]
-
-    def _next(
-        self,
-        planner: Planner,
-        views: Sequence[TrialView],
-        possible: Sequence[int],
-        barred: Sequence[int],
-        number: int,
-    ) -> int:
-        if not any(view.recalls or view.running for view in views):
-            return planner.first(possible, np.random.default_rng((self._seed, number + 1)))
-        action = planner.next(views, barred=barred)
-        return possible[0] if action is None else action.configuration
+        # Optuna keeps an enqueued value, whether or not a candidate has it.
+        return read.search.ask_for_new(
+            [
+                np.random.default_rng((self._seed, number + 1))
+                for number in (*choosing, trial.number)
+            ],
+            fixed=space.part(trial.system_attrs.get("fixed_params", {})),
+        )
 
     @override
     def sample_independent(
@@ -143,12 +115,12 @@ class HistSampler(BaseSampler):
         """Number of the paused trial that promises more than any other and any new trial.
 
         Args:
-            study: The study, whose paused trials wait and carry the attribute `history.PAUSED`.
+            study: The study, whose paused trials wait and carry the attribute `PAUSED`.
             may_start: Whether a new trial could be started instead.
         """
-        history, planner = self._look(study, study.get_trials(deepcopy=False))
-        store_answer(study, history, planner, final=not may_start)
-        return self._paused_choice(history, planner, may_start=may_start)
+        read = self._read(study, study.get_trials(deepcopy=False))
+        read.store_answer(final=not may_start)
+        return _paused_choice(read, may_start=may_start)
 
     def would_resume(self, study: optuna.Study, trial: FrozenTrial, *, may_start: bool) -> bool:
         """Whether `resume` would choose a running trial, were it paused after its last epoch.
@@ -163,30 +135,30 @@ class HistSampler(BaseSampler):
         left.user_attrs = {**trial.user_attrs, PAUSED: True}
         trials = study.get_trials(deepcopy=False)
         trials = [left if one.number == trial.number else one for one in trials]
-        history, planner = self._look(study, trials)
-        return self._paused_choice(history, planner, may_start=may_start) == trial.number
+        return _paused_choice(self._read(study, trials), may_start=may_start) == trial.number
 
-    def _paused_choice(self, history: History, planner: Planner, *, may_start: bool) -> int | None:
-        if not any(view.resumable for view in history.views):
-            return None
-        action = planner.next(history.views, barred=history.barred, may_start=may_start)
-        if action is None or action.trial is None:
-            return None
-        return history.numbers[action.trial]
-
-    def _look(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> tuple[History, Planner]:
-        history = read_history(
+    def _read(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> FreezeThawStudy:
+        read = FreezeThawStudy.read(
+            study,
             trials,
             self._search_space,
             self._epochs,
-            draw(self._seed, trials),
-            favourites(study, self._search_space),
+            draw=draw_of(self._seed, trials),
+            min_epochs=self._min_epochs,
         )
-        if not any(view.recalls for view in history.views):
+        if not read.search.has_epochs:
             _warn_of_silence(trials)
-        planner = load_planner(study, history, self._epochs, self._min_epochs)
-        refit(study, history, planner)
-        return history, planner
+        read.refit()
+        return read
+
+
+def _paused_choice(read: FreezeThawStudy, *, may_start: bool) -> int | None:
+    if not any(view.resumable for view in read.search.views):
+        return None
+    action = read.search.ask(may_start=may_start)
+    if action is None or action.trial is None:
+        return None
+    return read.numbers[action.trial]
 
 
 def _warn_of_silence(trials: Sequence[FrozenTrial]) -> None:
@@ -194,6 +166,6 @@ def _warn_of_silence(trials: Sequence[FrozenTrial]) -> None:
     if complete:
         warnings.warn(
             f"found {counted(len(complete), 'complete trial')} that reported no R@1 after epoch 1, "
-            "2, ...; HistSampler learns from these alone: call trial.report(recall, epoch)",
+            "2, ...; FreezeThawSampler learns from these alone: call trial.report(recall, epoch)",
             stacklevel=2,
         )

@@ -1,0 +1,120 @@
+"""The model's hyperparameters, and their priors."""
+
+# D = searched hyperparameters, K = earlier studies, S = hyperparameters of the model
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from histsearch.freeze_thaw.arrays import Array
+
+# Means and standard deviations of the normal priors of the model's hyperparameters. Those above
+# zero are logarithms, in points of R@1.
+_SHARED_PRIORS = {
+    "interaction": (np.log(0.2), 0.7),  # of two effects, as a part of the product of their sizes
+    "length": (np.log(0.7), 0.4),
+    "early_slope": (0.0, 0.5),  # d = early_slope · f + early_spread · (f's independent double)
+    "early_spread": (np.log(1.0), 0.5),
+    "bow": (np.log(0.1), 0.4),  # b = bow · (another), c = half of bow · (another)
+    "seed": (np.log(0.7), 0.8),
+    "early_seed": (np.log(0.7), 0.6),
+    "drift": (np.log(0.7), 0.8),
+    "noise": (np.log(1.0), 0.8),
+    "bend": (0.0, 0.7),  # of h: -1 a straight line, 0 logarithmic, 1 like 1/t
+}
+_MAIN_PRIOR = (np.log(1.0), 1.2)
+_EARLIER_PRIOR = (np.log(0.5), 0.7)  # of what an earlier study expects, beyond what is trusted
+NAMES = tuple(_SHARED_PRIORS)
+"""Of the shared settings, in the order of `Settings.values_S`."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The model's hyperparameters, on the scale of their priors.
+
+    Attributes:
+        values_S: One an earlier study (the weight of what it expects), one a searched
+            hyperparameter (its main effect), then the shared ones.
+        earlier: How many earlier studies there are.
+    """
+
+    values_S: Array
+    earlier: int = 0
+
+    @property
+    def main_D(self) -> Array:
+        """Logarithms of the main effects' standard deviations."""
+        return self.values_S[self.earlier : -len(NAMES)]
+
+    @property
+    def weights_K(self) -> Array:
+        """Standard deviations of the earlier studies' weights."""
+        weights_K: Array = np.exp(self.values_S[: self.earlier])
+        return weights_K
+
+    @property
+    def interaction(self) -> float:
+        """Logarithm of the size of interactions, as a part of the product of two effects."""
+        return self._shared("interaction")
+
+    @property
+    def length(self) -> float:
+        """Logarithm of the length scale, as a part of a hyperparameter's whole range."""
+        return self._shared("length")
+
+    @property
+    def early_slope(self) -> float:
+        """Of d, the part that follows f; see `coupling_factor`."""
+        return self._shared("early_slope")
+
+    @property
+    def early_spread(self) -> float:
+        """Logarithm of the size of the rest of d, in units of f."""
+        return self._shared("early_spread")
+
+    @property
+    def bow(self) -> float:
+        """Logarithm of the size of b, in units of f."""
+        return self._shared("bow")
+
+    @property
+    def seed(self) -> float:
+        """Logarithm of the standard deviation of a seed's effect on all epochs, in points."""
+        return self._shared("seed")
+
+    @property
+    def early_seed(self) -> float:
+        """Logarithm of that of a seed's further effect on the first epoch."""
+        return self._shared("early_seed")
+
+    @property
+    def drift(self) -> float:
+        """Logarithm of that of a trial's drift."""
+        return self._shared("drift")
+
+    @property
+    def noise(self) -> float:
+        """Logarithm of that of the white noise."""
+        return self._shared("noise")
+
+    @property
+    def bend(self) -> float:
+        """Of h: -1 a straight line, 0 logarithmic, 1 like 1/t."""
+        return self._shared("bend")
+
+    def _shared(self, name: str) -> float:
+        return float(self.values_S[NAMES.index(name) - len(NAMES)])
+
+    def moved(self, name: str, step: float) -> Self:
+        """The same, with one shared setting so much larger."""
+        values_S = self.values_S.copy()
+        values_S[NAMES.index(name) - len(NAMES)] += step
+        return replace(self, values_S=values_S)
+
+
+def prior(dimensions: int, earlier: int = 0) -> tuple[Array, Array]:
+    """Mean and standard deviation of each hyperparameter of the model."""
+    pairs = [_EARLIER_PRIOR] * earlier + [_MAIN_PRIOR] * dimensions + list(_SHARED_PRIORS.values())
+    means_S, deviations_S = np.array(pairs).T
+    return means_S, deviations_S

@@ -1,0 +1,76 @@
+"""Trials, as a search is shown them and as its model sees them."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+Configuration = dict[str, Any]
+"""A value for each searched hyperparameter."""
+
+
+class Trial(NamedTuple):
+    """A trial as a search is shown it.
+
+    Attributes:
+        configuration: A value of its domain for each searched hyperparameter.
+        recalls: R@1 in percent after each epoch so far, from the first one on.
+        seconds: Of each of these epochs, where they are known.
+        running: Whether a worker trains it now; its next epoch is then expected.
+        resumable: Whether it waits for going on.
+        failed: Whether it failed or diverged.
+    """
+
+    configuration: Configuration
+    recalls: tuple[float, ...] = ()
+    seconds: tuple[float, ...] = ()
+    running: bool = False
+    resumable: bool = False
+    failed: bool = False
+
+
+class TrialView(NamedTuple):
+    """A trial as the planner sees it.
+
+    Attributes:
+        configuration: Row among the candidates.
+        recalls: R@1 in percent after each epoch so far.
+        seconds: Of each of these epochs, where they are known.
+        running: Whether a worker trains it now; its next epoch is then expected.
+        resumable: Whether it waits for going on.
+    """
+
+    configuration: int
+    recalls: tuple[float, ...]
+    seconds: tuple[float, ...] = ()
+    running: bool = False
+    resumable: bool = False
+
+
+class Curve(NamedTuple):
+    """What is known of one trial.
+
+    Attributes:
+        configuration: Its row among the candidates.
+        recalls: R@1 in percent after each epoch so far, from the first one on.
+    """
+
+    configuration: int
+    recalls: tuple[float, ...]
+
+
+class Pending(NamedTuple):
+    """A trial that is being trained.
+
+    Attributes:
+        configuration: Its row among the candidates.
+        before: Epochs it has run for.
+        after: The epoch that it is trained to.
+    """
+
+    configuration: int
+    before: int
+    after: int
+
+
+def curves_of(trials: Sequence[TrialView]) -> list[Curve]:
+    """The curves of some trials."""
+    return [Curve(trial.configuration, trial.recalls) for trial in trials]

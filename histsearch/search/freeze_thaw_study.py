@@ -1,0 +1,112 @@
+"""A freeze-thaw search of an Optuna study: its trials, and what it remembers in attributes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial
+
+from histsearch.freeze_thaw.planner import Fit
+from histsearch.freeze_thaw.search import DrawSeed, FreezeThawSearch, draw_seed
+from histsearch.freeze_thaw.settings import Settings
+from histsearch.freeze_thaw.trials import Configuration
+from histsearch.search.freeze_thaw_domains import space_of
+from histsearch.search.freeze_thaw_trials import read_trial
+from histsearch.search.warm_start import read_earlier_studies
+
+FIT = "histsearch.fit"
+"""Attribute of a study: the settings of the sampler's model, for any process to go on with."""
+
+ANSWER = "histsearch.answer"
+"""Attribute of a study: the configuration that stands as its winner."""
+
+
+def draw_of(seed: int, trials: Sequence[FrozenTrial]) -> DrawSeed:
+    """Seed of the draw of candidates of a study with these trials."""
+    return draw_seed(seed, len(trials), sum(len(trial.intermediate_values) for trial in trials))
+
+
+class FreezeThawStudy:
+    """A study's search, with the fit that the study remembers and the studies it began with.
+
+    Attributes:
+        search: The search.
+        numbers: The numbers of its trials, those with all searched parameters.
+    """
+
+    def __init__(
+        self, study: optuna.Study, search: FreezeThawSearch, numbers: Sequence[int]
+    ) -> None:
+        self._study = study
+        self.search = search
+        self.numbers = numbers
+
+    @classmethod
+    def read(
+        cls,
+        study: optuna.Study,
+        trials: Sequence[FrozenTrial],
+        distributions: Mapping[str, BaseDistribution],
+        epochs: int,
+        *,
+        draw: DrawSeed,
+        min_epochs: int | None = None,
+    ) -> Self:
+        """Read a study.
+
+        Args:
+            study: The study.
+            trials: Those of its trials that count.
+            distributions: The searched parameters.
+            epochs: Epochs of a full run.
+            draw: Seed of the draw of candidates, in a large space.
+            min_epochs: How long a trial runs at least before it is left.
+        """
+        space = space_of(distributions)
+        usable = [trial for trial in trials if space.holds(trial.params)]
+        earlier = read_earlier_studies(study)
+        stored = study.user_attrs.get(FIT)
+        fit = None
+        if stored is not None:
+            settings = Settings(np.array(stored["settings"]), len(earlier))
+            fit = Fit(settings, int(stored["epochs"]))
+        search = FreezeThawSearch(
+            space,
+            epochs,
+            [read_trial(trial, space, epochs) for trial in usable],
+            draw=draw,
+            min_epochs=min_epochs,
+            earlier=earlier,
+            fit=fit,
+        )
+        return cls(study, search, [trial.number for trial in usable])
+
+    def index(self, number: int) -> int | None:
+        """Place of a trial in the search; None for one without all searched parameters."""
+        return self.numbers.index(number) if number in self.numbers else None
+
+    def refit(self) -> None:
+        """Fit the model's settings anew if it is time, and have the study remember that."""
+        if self.search.refit():
+            fit = self.search.planner.fit
+            values = [round(float(value), 6) for value in fit.settings.values_S]
+            self._study.set_user_attr(FIT, {"settings": values, "epochs": fit.epochs})
+
+    def answer(self, *, final: bool = False) -> Configuration:
+        """The study's answer, beginning with the one it remembers.
+
+        Args:
+            final: Whether all its trials have begun: the answer then is what is expected to be
+                best, whichever stood before.
+        """
+        return self.search.answer(None if final else self._study.user_attrs.get(ANSWER))
+
+    def store_answer(self, *, final: bool = False) -> None:
+        """Have the study remember its answer, where it is another than before; as `answer`."""
+        if not self.search.has_epochs:
+            return
+        answer = self.answer(final=final)
+        if answer != self._study.user_attrs.get(ANSWER):
+            self._study.set_user_attr(ANSWER, answer)
