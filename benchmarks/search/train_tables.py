@@ -32,8 +32,6 @@ from torch import Tensor
 
 from histsearch.data.batches import EvaluationImages, TrainingImages
 from histsearch.data.image_set import ImageSet
-from histsearch.models.backbones import preprocessing_of
-from histsearch.models.preprocessing import Preprocessing
 from histsearch.space.configuration import Value
 from histsearch.space.parameters import Range
 from histsearch.space.reading import load_space
@@ -92,17 +90,12 @@ class _RememberedEvaluationImages(EvaluationImages):
 
 
 @contextmanager
-def _small_and_quick() -> Iterator[None]:
-    """The trainer as it is, but for image size and memory of images."""
-
-    def small(backbone: str) -> Preprocessing:
-        return replace(preprocessing_of(backbone), resize=PIXELS + 2, crop=PIXELS)
-
+def _with_memory() -> Iterator[None]:
+    """The trainer as it is, but for its memory of images."""
     with ExitStack() as changes:
         for module, name, substitute in (
             (trainer, "TrainingImages", _RememberedTrainingImages),
             (evaluation, "EvaluationImages", _RememberedEvaluationImages),
-            (trainer, "preprocessing_of", small),
         ):
             changes.enter_context(patch.object(module, name, substitute))
         yield
@@ -126,8 +119,14 @@ def _space(name: str) -> Space:
 def train(space_name: str, scale: Scale, runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Train some runs in this process, one line for the table each."""
     torch.set_num_threads(1)
-    with _small_and_quick():
+    with _with_memory():
         return [_train(space_name, scale, run) for run in runs]
+
+
+def _with_small_images(settings: trainer.RunSettings) -> trainer.RunSettings:
+    backbone = settings.backbone
+    small = replace(backbone.preprocessing, resize=PIXELS + 2, crop=PIXELS)
+    return replace(settings, backbone=replace(backbone, preprocessing=small))
 
 
 def _train(space_name: str, scale: Scale, run: Run) -> dict[str, Any]:
@@ -138,7 +137,7 @@ def _train(space_name: str, scale: Scale, run: Run) -> dict[str, Any]:
     space = _space(space_name)
     configurations = grid(space)
     own_seed = run.seed * len(configurations) + configurations.index(run.params)
-    settings = run_settings(space, run.params, scale.data_dir, seed=own_seed)
+    settings = _with_small_images(run_settings(space, run.params, scale.data_dir, seed=own_seed))
     one = trainer.Trainer(settings, images, device=torch.device("cpu"), clock=time.process_time)
     epochs = []
     try:

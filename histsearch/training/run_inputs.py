@@ -3,12 +3,15 @@
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_set import ImageSet
 from histsearch.data.readable_images import without_unreadable
-from histsearch.models.catalog import check_weights, locate_weights
+from histsearch.models.backbone import Backbone
+from histsearch.models.initial_weights import check_weights, locate_weights
+from histsearch.models.known_backbones import find_backbone
 from histsearch.space.configuration import Value
 from histsearch.space.space import Protocol, Space
 from histsearch.training.trainer import RunSettings
@@ -16,15 +19,29 @@ from histsearch.training.trainer import RunSettings
 log = logging.getLogger(__name__)
 
 
-def find_weights(space: Space, data_dir: Path) -> str:
-    """A space's weights as `build_network` takes them, a file's path completed.
+class NetworkStart(NamedTuple):
+    """The network of a run before its first batch.
+
+    Attributes:
+        backbone: Its backbone.
+        weights: Its weights as `build_network` takes them, a file's path completed.
+    """
+
+    backbone: Backbone
+    weights: str
+
+
+def find_network(space: Space, data_dir: Path) -> NetworkStart:
+    """What a space's network starts from, on this machine.
 
     Raises:
-        WeightsError: They can't be loaded on this machine.
+        SpaceError: timm is needed and missing, or can't give the model.
+        WeightsError: The weights can't be loaded.
     """
     weights = locate_weights(space.weights, data_dir)
-    check_weights(space.backbone, weights)
-    return weights
+    backbone = find_backbone(space.backbone)
+    check_weights(backbone, weights)
+    return NetworkStart(backbone, weights)
 
 
 def _do_nothing() -> None:
@@ -82,10 +99,16 @@ def run_settings(
     seed: int,
     epochs: int | None = None,
 ) -> RunSettings:
-    """The settings of one run: a configuration of a space, for its full length if not told."""
+    """The settings of one run: a configuration of a space, for its full length if not told.
+
+    Raises:
+        SpaceError: As `find_network`.
+        WeightsError: As `find_network`.
+    """
+    backbone, weights = find_network(space, data_dir)
     return RunSettings(
-        backbone=space.backbone,
-        weights=find_weights(space, data_dir),
+        backbone=backbone,
+        weights=weights,
         epochs=epochs or space.epochs,
         configuration=space.complete(configuration),
         seed=seed,

@@ -39,7 +39,7 @@ from histsearch.studies.queue import claim, requeue_abandoned
 from histsearch.studies.stopping import end_if_due
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import open_checkpoint_store
-from histsearch.training.run_inputs import find_weights, load_images
+from histsearch.training.run_inputs import find_network, load_images
 from histsearch.training.trainer import InterruptedRunError
 from histsearch.wording import value_text
 from histsearch.workers import exit_codes, metrics
@@ -299,7 +299,7 @@ class Worker:
         space = study.definition.space
         try:
             study.definition.check_version(study.name)
-            find_weights(space, self._settings.data_dir)
+            find_network(space, self._settings.data_dir)
             dataset = self._dataset(space)
             census = count_images(dataset, study.definition)
             study.check_images(dataset.fingerprint())
