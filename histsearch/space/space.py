@@ -13,8 +13,8 @@ from pydantic import (
     model_validator,
 )
 
-from histsearch.data.catalog import check_dataset_name
 from histsearch.data.hold_out import USUAL_HOLD_OUT, HoldOut
+from histsearch.data.known_datasets import find_dataset
 from histsearch.exceptions import SpaceError
 from histsearch.models.initial_weights import PRETRAINED_WEIGHTS, RANDOM_WEIGHTS
 from histsearch.models.known_backbones import check_backbone_name, starts_pretrained
@@ -67,7 +67,7 @@ def _checked_text(text: str, info: ValidationInfo) -> str:
 
 
 def _checked_dataset(name: str) -> str:
-    return _translated(check_dataset_name, name)
+    return _translated(find_dataset, name)
 
 
 def _checked_backbone(name: str) -> str:

@@ -15,7 +15,6 @@ import torch
 from numpy.linalg import LinAlgError
 from optuna.trial import TrialState
 
-from histsearch.data.catalog import recall_ks
 from histsearch.data.dataset import Dataset
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import (
@@ -549,8 +548,9 @@ class _RetrainRun(_Run):
     def outcome(self, trainer: Trainer) -> Outcome:
         for epoch in trainer.epochs():
             self.note(trainer, epoch)
-        ks = recall_ks(self.study.definition.space.dataset)
-        recall = trainer.recall(self.dataset.test, ks, self.dataset.gallery)
+        recall = trainer.recall(
+            self.dataset.test, self.dataset.record.recall_ks, self.dataset.gallery
+        )
         self.record({trial_record.RECALL: {str(k): value for k, value in recall.items()}})
         self._keep(trainer)
         return Outcome(TrialState.COMPLETE, value=recall[1])
