@@ -37,7 +37,13 @@ from histsearch.space.parameters import Range
 from histsearch.space.reading import load_space
 from histsearch.space.space import Space
 from histsearch.training import evaluation, trainer
-from histsearch.training.run_inputs import load_images, run_settings, split_images
+from histsearch.training.run_inputs import (
+    NetworkSource,
+    find_network_source,
+    load_images,
+    run_settings,
+    split_images,
+)
 
 HERE = Path(__file__).parent
 PIXELS = 20
@@ -123,10 +129,9 @@ def train(space_name: str, scale: Scale, runs: Sequence[Run]) -> list[dict[str, 
         return [_train(space_name, scale, run) for run in runs]
 
 
-def _with_small_images(settings: trainer.RunSettings) -> trainer.RunSettings:
-    backbone = settings.backbone
-    small = replace(backbone.preprocessing, resize=PIXELS + 2, crop=PIXELS)
-    return replace(settings, backbone=replace(backbone, preprocessing=small))
+def _of_small_images(network: NetworkSource) -> NetworkSource:
+    preprocessing = replace(network.backbone.preprocessing, resize=PIXELS + 2, crop=PIXELS)
+    return network._replace(backbone=replace(network.backbone, preprocessing=preprocessing))
 
 
 def _train(space_name: str, scale: Scale, run: Run) -> dict[str, Any]:
@@ -137,7 +142,8 @@ def _train(space_name: str, scale: Scale, run: Run) -> dict[str, Any]:
     space = _space(space_name)
     configurations = grid(space)
     own_seed = run.seed * len(configurations) + configurations.index(run.params)
-    settings = _with_small_images(run_settings(space, run.params, scale.data_dir, seed=own_seed))
+    network = _of_small_images(find_network_source(space, scale.data_dir))
+    settings = run_settings(space, run.params, network, seed=own_seed)
     one = trainer.Trainer(settings, images, device=torch.device("cpu"), clock=time.process_time)
     epochs = []
     try:

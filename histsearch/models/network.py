@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from histsearch.models.backbone import Backbone
-from histsearch.models.initial_weights import PRETRAINED_WEIGHTS, RANDOM_WEIGHTS, check_weights
+from histsearch.models.initial_weights import PRETRAINED_WEIGHTS, RANDOM_WEIGHTS
 from histsearch.models.weights import fetch_weights, load_weights, read_weights
 
 
@@ -117,7 +117,6 @@ def build_network(backbone: Backbone, embedding_size: int, *, weights: str) -> E
         WeightsError: The weights can't be found, fetched or read, or don't fit the network.
         ValueError: The embedding size is below 2.
     """
-    check_weights(backbone, weights)
     network = EmbeddingNetwork(backbone.build(), backbone.features, embedding_size)
     if weights == RANDOM_WEIGHTS:
         return network

@@ -19,29 +19,36 @@ from histsearch.training.trainer import RunSettings
 log = logging.getLogger(__name__)
 
 
-class NetworkStart(NamedTuple):
-    """The network of a run before its first batch.
+class NetworkSource(NamedTuple):
+    """What the network of a run is made of, as `build_network` takes it.
 
     Attributes:
         backbone: Its backbone.
-        weights: Its weights as `build_network` takes them, a file's path completed.
+        weights: Its weights before the first batch, a file's path completed.
     """
 
     backbone: Backbone
     weights: str
 
 
-def find_network(space: Space, data_dir: Path) -> NetworkStart:
-    """What a space's network starts from, on this machine.
+class RunInputs(NamedTuple):
+    """What all runs of a space have in common on one machine."""
+
+    dataset: Dataset
+    network: NetworkSource
+
+
+def find_network_source(space: Space, data_dir: Path) -> NetworkSource:
+    """Find the backbone and the weights of a space on this machine.
 
     Raises:
         SpaceError: timm is needed and missing, or can't give the model.
         WeightsError: The weights can't be loaded.
     """
-    weights = locate_weights(space.weights, data_dir)
     backbone = find_backbone(space.backbone)
+    weights = locate_weights(space.weights, data_dir)
     check_weights(backbone, weights)
-    return NetworkStart(backbone, weights)
+    return NetworkSource(backbone, weights)
 
 
 def _do_nothing() -> None:
@@ -94,21 +101,15 @@ def split_images(
 def run_settings(
     space: Space,
     configuration: Mapping[str, Value],
-    data_dir: Path,
+    network: NetworkSource,
     *,
     seed: int,
     epochs: int | None = None,
 ) -> RunSettings:
-    """The settings of one run: a configuration of a space, for its full length if not told.
-
-    Raises:
-        SpaceError: As `find_network`.
-        WeightsError: As `find_network`.
-    """
-    backbone, weights = find_network(space, data_dir)
+    """The settings of one run: a configuration of a space, for its full length if not told."""
     return RunSettings(
-        backbone=backbone,
-        weights=weights,
+        backbone=network.backbone,
+        weights=network.weights,
         epochs=epochs or space.epochs,
         configuration=space.complete(configuration),
         seed=seed,
