@@ -24,7 +24,12 @@ import torch
 from histsearch.space.configuration import Value
 from histsearch.space.reading import parse_space
 from histsearch.space.space import Space
-from histsearch.training.run_inputs import load_images, run_settings, split_images
+from histsearch.training.run_inputs import (
+    find_network_source,
+    load_images,
+    run_settings,
+    split_images,
+)
 from histsearch.training.trainer import Trainer
 
 HERE = Path(__file__).parent
@@ -79,9 +84,10 @@ def _toml(space: Space) -> str:
 def true_recall(space: Space, params: dict[str, Value], data_dir: Path, seeds: int) -> list[float]:
     """The last R@1 of a configuration in percent, for seeds that no search used."""
     train, validation, gallery = split_images(load_images(space, data_dir, 0), space.protocol)
+    network = find_network_source(space, data_dir)
     recalls = []
     for seed in range(FRESH_SEED, FRESH_SEED + seeds):
-        settings = run_settings(space, params, data_dir, seed=seed)
+        settings = run_settings(space, params, network, seed=seed)
         trainer = Trainer(settings, train, device=torch.device("cpu"))
         *_, last = trainer.epochs(validation, gallery)
         recalls.append(round(100 * (last.recall_at_1 or 0.0), 2))

@@ -32,14 +32,18 @@ from torch import Tensor
 
 from histsearch.data.batches import EvaluationImages, TrainingImages
 from histsearch.data.image_set import ImageSet
-from histsearch.models.backbones import preprocessing_of
-from histsearch.models.preprocessing import Preprocessing
 from histsearch.space.configuration import Value
 from histsearch.space.parameters import Range
 from histsearch.space.reading import load_space
 from histsearch.space.space import Space
 from histsearch.training import evaluation, trainer
-from histsearch.training.run_inputs import load_images, run_settings, split_images
+from histsearch.training.run_inputs import (
+    NetworkSource,
+    find_network_source,
+    load_images,
+    run_settings,
+    split_images,
+)
 
 HERE = Path(__file__).parent
 PIXELS = 20
@@ -92,17 +96,12 @@ class _RememberedEvaluationImages(EvaluationImages):
 
 
 @contextmanager
-def _small_and_quick() -> Iterator[None]:
-    """The trainer as it is, but for image size and memory of images."""
-
-    def small(backbone: str) -> Preprocessing:
-        return replace(preprocessing_of(backbone), resize=PIXELS + 2, crop=PIXELS)
-
+def _with_memory() -> Iterator[None]:
+    """The trainer as it is, but for its memory of images."""
     with ExitStack() as changes:
         for module, name, substitute in (
             (trainer, "TrainingImages", _RememberedTrainingImages),
             (evaluation, "EvaluationImages", _RememberedEvaluationImages),
-            (trainer, "preprocessing_of", small),
         ):
             changes.enter_context(patch.object(module, name, substitute))
         yield
@@ -126,8 +125,13 @@ def _space(name: str) -> Space:
 def train(space_name: str, scale: Scale, runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Train some runs in this process, one line for the table each."""
     torch.set_num_threads(1)
-    with _small_and_quick():
+    with _with_memory():
         return [_train(space_name, scale, run) for run in runs]
+
+
+def _of_small_images(network: NetworkSource) -> NetworkSource:
+    preprocessing = replace(network.backbone.preprocessing, resize=PIXELS + 2, crop=PIXELS)
+    return network._replace(backbone=replace(network.backbone, preprocessing=preprocessing))
 
 
 def _train(space_name: str, scale: Scale, run: Run) -> dict[str, Any]:
@@ -138,7 +142,8 @@ def _train(space_name: str, scale: Scale, run: Run) -> dict[str, Any]:
     space = _space(space_name)
     configurations = grid(space)
     own_seed = run.seed * len(configurations) + configurations.index(run.params)
-    settings = run_settings(space, run.params, scale.data_dir, seed=own_seed)
+    network = _of_small_images(find_network_source(space, scale.data_dir))
+    settings = run_settings(space, run.params, network, seed=own_seed)
     one = trainer.Trainer(settings, images, device=torch.device("cpu"), clock=time.process_time)
     epochs = []
     try:

@@ -16,7 +16,7 @@ from histsearch.wording import counted
 
 if TYPE_CHECKING:
     from histsearch.data.dataset import Dataset
-    from histsearch.data.published import Size
+    from histsearch.data.dataset_record import Size
     from histsearch.studies.saved_states import Saved, Stock
 
 _MOST_PROCESSES = 8
@@ -27,7 +27,10 @@ app = typer.Typer(help="Put data sets in place and check them.", no_args_is_help
 
 @app.command()
 def prepare(
-    name: Annotated[str, typer.Argument(help="cub200, cars196, sop or inshop.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="An official data set; histsearch data list names them."),
+    ],
     archive: Annotated[
         list[Path] | None,
         typer.Option(
@@ -43,11 +46,13 @@ def prepare(
 
     Nothing is downloaded, and the archives stay as they are.
     """
+    from histsearch.data.known_datasets import find_official_dataset
     from histsearch.data.layouts import find_archives, missing_pieces, put_in_place
     from histsearch.data.verification import inspect
 
     folder = data_folder(data)
-    layouts = missing_pieces(name, folder)
+    record = find_official_dataset(name)
+    layouts = missing_pieces(record.layouts, folder)
     if layouts:
         archives = archive or find_archives(layouts, folder)
         if not _is_named(data):
@@ -56,7 +61,7 @@ def prepare(
         put_in_place(layouts, archives, folder)
     elif archive:
         echo(f"{name} is in place already; to unpack it anew, remove its folder first")
-    inspection = inspect(name, folder)
+    inspection = inspect(record, folder)
     _print_sizes(inspection.sizes)
     _refuse_faults(name, folder, inspection.faults)
     echo(f"{name} is ready in {folder}")
@@ -65,16 +70,17 @@ def prepare(
 @app.command()
 def verify(
     name: Annotated[
-        str, typer.Argument(help="glyphs, cub200, cars196, sop, inshop, folder or folder:NAME.")
+        str, typer.Argument(help="A data set that histsearch data list names, or folder:NAME.")
     ],
     data: DataOption = None,
 ) -> None:
     """Count a data set, decode every image of it and look for files it holds twice."""
     from histsearch.data.duplicates import duplicates
+    from histsearch.data.known_datasets import find_dataset
     from histsearch.data.verification import decoding_faults, inspect
 
     folder = data_folder(data)
-    inspection = inspect(name, folder)
+    inspection = inspect(find_dataset(name), folder)
     _print_sizes(inspection.sizes)
     for remark in inspection.dataset.remarks:
         echo(f"note: {remark}")

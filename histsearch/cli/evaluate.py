@@ -22,6 +22,7 @@ from histsearch.folders import data_folder
 
 if TYPE_CHECKING:
     from histsearch.data.dataset import Dataset
+    from histsearch.data.dataset_record import DatasetRecord
     from histsearch.models.checkpoint import Checkpoint
     from histsearch.models.exported import ExportedModel
     from histsearch.training.evaluation import EmbeddedImages
@@ -55,17 +56,17 @@ def evaluate(
     published rows stand below where there are any. An ONNX file is run on the CPU; a TorchScript
     file is a program, so evaluate one only from somebody you trust.
     """
-    from histsearch.data.catalog import check_dataset_name
+    from histsearch.data.known_datasets import find_dataset
 
     if dataset is not None:
-        check_dataset_name(dataset)
+        find_dataset(dataset)
     pinned = named_gpu(gpu, device)
     torch_device = pin(pinned)
 
     import torch
 
     from histsearch.data.dataset import load_dataset
-    from histsearch.reports.published import published_rows
+    from histsearch.reports.published_results import published_rows
 
     torch.set_num_threads(threads or usual_threads(pinned))
     model = load_named_model(checkpoint, storage)
@@ -75,9 +76,9 @@ def evaluate(
     embedded = _embed(model, images, checkpoint, torch_device, usual_loader_processes(pinned))
     if not torch.isfinite(embedded.query_ND).all():
         raise WeightsError(f"the embeddings of {checkpoint} are NaN or infinite; it is no use")
-    _warn_if_incomplete(images.name, data_folder(data))
+    _warn_if_incomplete(images.record, data_folder(data))
     label = Path(checkpoint).name if Path(checkpoint).is_file() else checkpoint
-    rows = {label: _figures(embedded, images.name)}
+    rows = {label: _figures(embedded, images.record)}
     _print_rows(rows | published_rows(images.name, model.backbone))
 
 
@@ -137,25 +138,23 @@ def _embed(
         ) from error
 
 
-def _warn_if_incomplete(dataset: str, folder: Path) -> None:
+def _warn_if_incomplete(dataset: "DatasetRecord", folder: Path) -> None:
     from histsearch.data.verification import inspect
 
     faults = inspect(dataset, folder).faults
     if faults:
         echo(
-            f"warning: {dataset} isn't whole here ({faults[0]}), so the published rows say nothing "
-            "about these figures",
+            f"warning: {dataset.name} isn't whole here ({faults[0]}), so the published rows say "
+            "nothing about these figures",
             err=True,
         )
 
 
-def _figures(embedded: "EmbeddedImages", dataset: str) -> dict[str, float]:
-    from histsearch.data.catalog import nmi_repeats, recall_ks
-
+def _figures(embedded: "EmbeddedImages", dataset: "DatasetRecord") -> dict[str, float]:
     ranking = embedded.ranking()
     fractions = {
-        **{f"R@{k}": value for k, value in embedded.recall(recall_ks(dataset)).items()},
-        "NMI": embedded.nmi(nmi_repeats(dataset), _NMI_SEED),
+        **{f"R@{k}": value for k, value in embedded.recall(dataset.recall_ks).items()},
+        "NMI": embedded.nmi(dataset.nmi_repeats, _NMI_SEED),
         "RP": ranking.r_precision,
         "MAP@R": ranking.map_at_r,
     }

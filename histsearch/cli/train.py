@@ -85,7 +85,7 @@ def train(
         save_checkpoint(
             out,
             run.trainer.network,
-            backbone=chosen.backbone,
+            backbone=run.trainer.settings.backbone,
             embedding_size=configuration["embedding_size"],
             extra={
                 "dataset": chosen.dataset,

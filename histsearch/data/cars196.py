@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from histsearch.data.class_split import ListedImage, split_by_class_id
+from histsearch.data.dataset_record import DatasetRecord, Halves, Size
 from histsearch.data.file_system import unreachable
-from histsearch.data.image_set import ImageSet
+from histsearch.data.layouts import Piece
 from histsearch.exceptions import DataError
 
 _LAST_TRAINING_CLASS = 98
@@ -29,7 +28,6 @@ _DAMAGED_FILE_ERRORS = (
     ArithmeticError,
     AttributeError,
     LookupError,
-    MatReadError,
     MemoryError,
     NameError,
     RuntimeError,
@@ -39,15 +37,12 @@ _DAMAGED_FILE_ERRORS = (
 )
 
 
-def read_cars196(data_dir: Path) -> tuple[ImageSet, ImageSet]:
+def read_cars196(data_dir: Path) -> Halves:
     """Read the images that ``cars196`` annotates; classes 1 to 98 train, later ones test.
 
     That is ``cars_annos.mat`` with ``car_ims``, or ``cars_train_annos.mat`` with ``cars_train`` and
     ``cars_test_annos_withlabels.mat`` with ``cars_test``, the two files also in ``devkit``. Of the
     latter all images are read and sorted by class: its halves share their classes.
-
-    Returns:
-        Training and test images.
 
     Raises:
         DataError: If a file is missing or isn't the official one, or a half is empty.
@@ -92,6 +87,10 @@ def _list_half(folder: Path, annotations: Path) -> Iterator[ListedImage]:
 
 def _rows(annotations: Path, path_field: str) -> list[tuple[str, int]]:
     """The path of each image, and its class."""
+    # Half a second, which not every command that knows the data set's name should take.
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
     try:
         rows = np.atleast_1d(loadmat(annotations, squeeze_me=True)["annotations"])
         return [(str(row[path_field]), int(row["class"])) for row in rows]
@@ -100,7 +99,7 @@ def _rows(annotations: Path, path_field: str) -> list[tuple[str, int]]:
         if error.errno is not None:
             raise unreachable(annotations, error) from error
         raise _damaged(annotations, path_field) from error
-    except _DAMAGED_FILE_ERRORS as error:
+    except (MatReadError, *_DAMAGED_FILE_ERRORS) as error:
         raise _damaged(annotations, path_field) from error
 
 
@@ -109,3 +108,33 @@ def _damaged(annotations: Path, path_field: str) -> DataError:
         f"{annotations} isn't the official annotation file, which has a MATLAB 5 variable "
         f"'annotations' with the fields {path_field} and class: download it again."
     )
+
+
+_WHOLE_LAYOUT = (
+    Piece(Path("cars196/car_ims"), "car_ims.tgz", "*.jpg"),
+    Piece(Path("cars196/cars_annos.mat"), "cars_annos.mat"),
+)
+_HALVES_LAYOUT = (
+    Piece(Path("cars196/cars_train"), "cars_train.tgz", "*.jpg", under_any_name=False),
+    Piece(Path("cars196/cars_test"), "cars_test.tgz", "*.jpg", under_any_name=False),
+    Piece(
+        Path("cars196/cars_train_annos.mat"),
+        "car_devkit.tgz",
+        other_place=Path("cars196/devkit/cars_train_annos.mat"),
+    ),
+    Piece(
+        Path("cars196/cars_test_annos_withlabels.mat"),
+        "cars_test_annos_withlabels.mat",
+        other_place=Path("cars196/devkit/cars_test_annos_withlabels.mat"),
+    ),
+)
+
+CARS196 = DatasetRecord(
+    name="cars196",
+    read=read_cars196,
+    recall_ks=(1, 2, 4, 8, 16, 32),
+    nmi_repeats=10,
+    layouts=(_WHOLE_LAYOUT, _HALVES_LAYOUT),
+    # Those of the first and the second half of its classes.
+    published={"train": Size(98, 8_054), "test": Size(98, 8_131)},
+)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from histsearch.data.dataset_record import Halves
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import DataError
 from histsearch.wording import counted
@@ -18,7 +19,7 @@ class ListedImage(NamedTuple):
 
 def split_by_class_id(
     images: Iterable[ListedImage], last_training_class: int, source: Path
-) -> tuple[ImageSet, ImageSet]:
+) -> Halves:
     """Split images at a class id.
 
     Args:
@@ -27,7 +28,7 @@ def split_by_class_id(
         source: The file or folder that lists the images, for messages.
 
     Returns:
-        Training and test images; the classes are numbered by ascending id.
+        The halves; the classes are numbered by ascending id.
 
     Raises:
         DataError: If there is no training image or no test image.
@@ -44,4 +45,4 @@ def split_by_class_id(
             f"and {len(test)} of test classes (above {last_training_class}), but each half needs "
             "some: unpack the data set again."
         )
-    return ImageSet.from_files(train), ImageSet.from_files(test)
+    return Halves(ImageSet.from_files(train), ImageSet.from_files(test))

@@ -4,19 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from histsearch.data.class_split import ListedImage, split_by_class_id
+from histsearch.data.dataset_record import DatasetRecord, Halves, Size
 from histsearch.data.file_system import entries, leads_to_folder
-from histsearch.data.image_set import ImageSet
+from histsearch.data.layouts import Piece
 from histsearch.data.listing import read_listing
 from histsearch.exceptions import DataError
 
 _LAST_TRAINING_CLASS = 100
 
 
-def read_cub200(data_dir: Path) -> tuple[ImageSet, ImageSet]:
+def read_cub200(data_dir: Path) -> Halves:
     """Read ``CUB_200_2011/images/NNN.name/*.jpg``; classes 1 to 100 train, later ones test.
-
-    Returns:
-        Training and test images.
 
     Raises:
         DataError: If the folder is missing, a class folder has no number, or a half is empty.
@@ -67,3 +65,15 @@ def _class_id(folder: Path) -> int:
             "001.Black_footed_Albatross: rename it or remove it."
         )
     return int(number)
+
+
+CUB200 = DatasetRecord(
+    name="cub200",
+    read=read_cub200,
+    recall_ks=(1, 2, 4, 8, 16, 32),
+    nmi_repeats=10,
+    layouts=((Piece(Path("CUB_200_2011"), "CUB_200_2011.tgz", "images/[0-9]*.*"),),),
+    # Those of the first and the second half of its classes.
+    published={"train": Size(100, 5_864), "test": Size(100, 5_924)},
+    listed=listed_in_images_txt,
+)

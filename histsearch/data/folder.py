@@ -3,15 +3,17 @@
 import csv
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from dataclasses import replace
+from functools import partial
+from pathlib import Path, PurePath
 
 from histsearch.data.class_folders import LAYOUT, ClassFolders, leaf
-from histsearch.data.file_system import PLAIN_FILE, kind_at
+from histsearch.data.dataset_record import DatasetRecord, Halves
+from histsearch.data.file_system import PLAIN_FILE, kind_at, unreachable
 from histsearch.data.image_set import ImageSet
 from histsearch.data.pixels import rgb_as_shown
-from histsearch.exceptions import DataError
-from histsearch.folders import composed
+from histsearch.exceptions import DataError, SpaceError
+from histsearch.folders import composed, path_below
 
 SPLIT_FILE = "split.csv"
 
@@ -21,15 +23,7 @@ _FEWEST_CLASSES = 2
 _READY_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
-class OwnImages(NamedTuple):
-    """The images of a folder: the training half, the test half, and remarks on their reading."""
-
-    train: ImageSet
-    test: ImageSet
-    remarks: tuple[str, ...]
-
-
-def read_folder(root: Path) -> OwnImages:
+def read_folder(root: Path) -> Halves:
     """Read every image below ``root``; hidden files and what systems leave behind are passed over.
 
     A class is a folder that holds images, named by its path relative to ``root`` (such as
@@ -54,10 +48,10 @@ def read_folder(root: Path) -> OwnImages:
     )
     remarks = folders.remarks()
     _check_class_counts(root, train, test, remarks)
-    return OwnImages(
+    return Halves(
         ImageSet.from_files(train, to_rgb=rgb_as_shown),
         ImageSet.from_files(test, to_rgb=rgb_as_shown),
-        remarks,
+        remarks=remarks,
     )
 
 
@@ -170,3 +164,42 @@ def _check_class_counts(
             f"{root} has {train_count} training and {test_count} test classes, but each half "
             f"needs at least {_FEWEST_CLASSES}: it must hold {LAYOUT}.{found}"
         )
+
+
+def _read_below(data_dir: Path, subfolder: str) -> Halves:
+    """Read the folder of that path below ``data_dir``, by its name on disk.
+
+    Raises:
+        DataError: As `read_folder`, or if no folder can have that name.
+    """
+    try:
+        root = path_below(data_dir, subfolder)
+    except (OSError, ValueError) as error:
+        raise unreachable(data_dir / subfolder, error) from error
+    return read_folder(root)
+
+
+OWN_IMAGES = DatasetRecord(
+    name="folder",
+    read=partial(_read_below, subfolder="."),
+    # Those of CUB-200-2011 and Cars-196.
+    recall_ks=(1, 2, 4, 8, 16, 32),
+    nmi_repeats=10,
+)
+"""The data folder itself."""
+
+
+def own_images_below(subfolder: str) -> DatasetRecord:
+    """Return the record of own images in a subfolder of the data folder.
+
+    Raises:
+        SpaceError: If ``subfolder`` is empty, absolute or leads out of the data folder.
+    """
+    name = f"{OWN_IMAGES.name}:{subfolder}"
+    path = PurePath(subfolder)
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        raise SpaceError(
+            f"The data set {name!r} names no folder inside the data directory: write "
+            "folder:SUBFOLDER with a relative path and without '..'."
+        )
+    return replace(OWN_IMAGES, name=name, read=partial(_read_below, subfolder=subfolder))

@@ -9,11 +9,11 @@ random face, under a random affine transform, contrast and noise, all from a fix
 from functools import cache
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from histsearch.data.dataset_record import DatasetRecord, Halves
 from histsearch.data.image_set import ImageArrays, ImageSet
 
 FACES = (
@@ -46,18 +46,15 @@ _FONT_SIZE = 24 * _OVERSAMPLING
 _CANVAS_SIZE = IMAGE_SIZE * _OVERSAMPLING
 
 
-def read_glyphs() -> tuple[ImageSet, ImageSet]:
+def read_glyphs() -> Halves:
     """Render the data set.
 
     Every second character of each script trains and the others test, so the halves are alike.
-
-    Returns:
-        Training and test images.
     """
     train, test = CHARACTERS[0::2], CHARACTERS[1::2]
     pixels_NHW = _render(train + test)
     boundary = len(train) * IMAGES_PER_CLASS
-    return _image_set(pixels_NHW[:boundary], train), _image_set(pixels_NHW[boundary:], test)
+    return Halves(_image_set(pixels_NHW[:boundary], train), _image_set(pixels_NHW[boundary:], test))
 
 
 def _image_set(pixels_NHW: npt.NDArray[np.uint8], characters: str) -> ImageSet:
@@ -87,6 +84,9 @@ def _render(characters: str) -> npt.NDArray[np.uint8]:
 
 
 def _load_fonts() -> list[ImageFont.FreeTypeFont]:
+    # A third of a second, which not every command that knows the data set's name should take.
+    import matplotlib
+
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     # The other layout engine is an optional library, so renderings would depend on its presence.
     layout = ImageFont.Layout.BASIC
@@ -127,3 +127,12 @@ def _draw(
         resample=Image.Resampling.BILINEAR,
     )
     return np.asarray(image)
+
+
+GLYPHS = DatasetRecord(
+    name="glyphs",
+    read=lambda _: read_glyphs(),
+    # Those of CUB-200-2011 and Cars-196.
+    recall_ks=(1, 2, 4, 8, 16, 32),
+    nmi_repeats=10,
+)

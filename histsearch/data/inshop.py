@@ -2,18 +2,17 @@
 
 from pathlib import Path
 
+from histsearch.data.dataset_record import DatasetRecord, Halves, Size
 from histsearch.data.image_set import ImageSet
+from histsearch.data.layouts import Piece
 from histsearch.data.listing import read_listing
 from histsearch.exceptions import DataError
 
 _COLUMNS = ("image_name", "item_id", "evaluation_status")
 
 
-def read_inshop(data_dir: Path) -> tuple[ImageSet, ImageSet, ImageSet]:
+def read_inshop(data_dir: Path) -> Halves:
     """Read ``Inshop_Clothes/Eval/list_eval_partition.txt`` and the images under ``Img/``.
-
-    Returns:
-        Training, query and gallery images. Query and gallery number their items alike.
 
     Raises:
         DataError: If the listing is missing or malformed, or one of the three is empty.
@@ -33,8 +32,28 @@ def read_inshop(data_dir: Path) -> tuple[ImageSet, ImageSet, ImageSet]:
             f"{listing} lists no {' and no '.join(missing)} image: unpack the data set again."
         )
     test_items = sorted({item for _, item in parts["query"] + parts["gallery"]})
-    return (
-        ImageSet.from_files(parts["train"]),
-        ImageSet.from_files(parts["query"], test_items),
-        ImageSet.from_files(parts["gallery"], test_items),
+    return Halves(
+        train=ImageSet.from_files(parts["train"]),
+        test=ImageSet.from_files(parts["query"], test_items),
+        gallery=ImageSet.from_files(parts["gallery"], test_items),
     )
+
+
+INSHOP = DatasetRecord(
+    name="inshop",
+    read=read_inshop,
+    recall_ks=(1, 10, 20, 30, 40, 50),
+    nmi_repeats=1,
+    layouts=(
+        (
+            Piece(Path("Inshop_Clothes/Img/img"), "img.zip", "*MEN"),
+            Piece(Path("Inshop_Clothes/Eval/list_eval_partition.txt"), "list_eval_partition.txt"),
+        ),
+    ),
+    # The query and the gallery images show the same 3,985 items.
+    published={
+        "train": Size(3_997, 25_882),
+        "query": Size(3_985, 14_218),
+        "gallery": Size(3_985, 12_612),
+    },
+)

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from histsearch.data.catalog import dataset_subfolder
 from histsearch.data.census import take_census
 from histsearch.data.class_folders import is_clutter
+from histsearch.data.dataset_record import DatasetRecord, Size
 from histsearch.data.file_system import FOLDER, UnreachableError, entries, kind_at
-from histsearch.data.folder import SPLIT_FILE
+from histsearch.data.folder import OWN_IMAGES, SPLIT_FILE, own_images_below
+from histsearch.data.glyphs import GLYPHS
 from histsearch.data.hold_out import USUAL_HOLD_OUT
-from histsearch.data.layouts import ARCHIVES_FOLDER, LAYOUTS, is_begun
-from histsearch.data.published import Size
+from histsearch.data.known_datasets import official_datasets
+from histsearch.data.layouts import ARCHIVES_FOLDER, is_begun
 from histsearch.data.queries import LoneQueriesError
 from histsearch.data.verification import inspect
 from histsearch.exceptions import DataError
@@ -55,54 +56,54 @@ def take_inventory(data_dir: Path) -> list[Entry]:
     read; one with a ``split.csv`` is meant to. Where no data set lies in ``data_dir``, it may be
     one itself.
     """
-    official = [_official(name, data_dir) for name in LAYOUTS]
+    official = [_official(record, data_dir) for record in official_datasets()]
     try:
-        names = [f"folder:{name}" for name in _own_folders(data_dir)]
+        names = _own_folders(data_dir)
     except UnreachableError as error:
-        own = [Entry("folder", State.unreadable, {}, (str(error),))]
+        own = [Entry(OWN_IMAGES.name, State.unreadable, {}, (str(error),))]
     else:
-        own = _own(data_dir, names)
+        own = _own(data_dir, [(own_images_below(name), data_dir / name) for name in names])
     if not own and all(entry.state == State.missing for entry in official):
-        own = _own(data_dir, ["folder"])
-    return [_entry("glyphs", data_dir), *official, *own]
+        own = _own(data_dir, [(OWN_IMAGES, data_dir)])
+    return [_entry(GLYPHS, data_dir), *official, *own]
 
 
-def _own(data_dir: Path, names: Iterable[str]) -> list[Entry]:
-    entries = [_entry(name, data_dir) for name in names]
+def _own(data_dir: Path, folders: Iterable[tuple[DatasetRecord, Path]]) -> list[Entry]:
+    entries = [(_entry(record, data_dir), folder) for record, folder in folders]
     return [
         entry
-        for entry in entries
+        for entry, folder in entries
         if entry.sizes
         or entry.state in (State.unreadable, State.too_small)
-        or (data_dir / dataset_subfolder(entry.name) / SPLIT_FILE).is_file()
+        or (folder / SPLIT_FILE).is_file()
     ]
 
 
-def _official(name: str, data_dir: Path) -> Entry:
+def _official(record: DatasetRecord, data_dir: Path) -> Entry:
     try:
-        if not is_begun(name, data_dir):
-            return Entry(name, State.missing, {}, ())
+        if not is_begun(record.layouts, data_dir):
+            return Entry(record.name, State.missing, {}, ())
     except UnreachableError as error:
-        return Entry(name, State.unreadable, {}, (str(error),))
-    return _entry(name, data_dir)
+        return Entry(record.name, State.unreadable, {}, (str(error),))
+    return _entry(record, data_dir)
 
 
-def _entry(name: str, data_dir: Path) -> Entry:
+def _entry(record: DatasetRecord, data_dir: Path) -> Entry:
     try:
-        inspection = inspect(name, data_dir)
+        inspection = inspect(record, data_dir)
     except UnreachableError as error:
-        return Entry(name, State.unreadable, {}, (str(error),))
+        return Entry(record.name, State.unreadable, {}, (str(error),))
     except LoneQueriesError as error:
-        return Entry(name, State.too_small, {}, (str(error),))
+        return Entry(record.name, State.too_small, {}, (str(error),))
     except DataError as error:
-        return Entry(name, State.incomplete, {}, (str(error),))
+        return Entry(record.name, State.incomplete, {}, (str(error),))
     if inspection.faults:
-        return Entry(name, State.incomplete, inspection.sizes, inspection.faults)
+        return Entry(record.name, State.incomplete, inspection.sizes, inspection.faults)
     try:
         census = take_census(inspection.dataset, USUAL_HOLD_OUT)
     except DataError as error:
-        return Entry(name, State.too_small, inspection.sizes, (str(error),))
-    return Entry(name, State.ready, inspection.sizes, (), tuple(census.warnings()))
+        return Entry(record.name, State.too_small, inspection.sizes, (str(error),))
+    return Entry(record.name, State.ready, inspection.sizes, (), tuple(census.warnings()))
 
 
 def _own_folders(data_dir: Path) -> list[str]:
@@ -110,8 +111,8 @@ def _own_folders(data_dir: Path) -> list[str]:
         return []
     taken = {
         piece.destination.parts[0]
-        for layouts in LAYOUTS.values()
-        for layout in layouts
+        for record in official_datasets()
+        for layout in record.layouts
         for piece in layout
     }
     return [

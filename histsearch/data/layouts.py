@@ -1,4 +1,4 @@
-"""The layouts that the readers of the official data sets expect, made from official archives."""
+"""Layouts that the readers of the official data sets expect, made from official archives."""
 
 import shutil
 import tempfile
@@ -57,72 +57,27 @@ class Piece:
 
 
 Layout = tuple[Piece, ...]
-
-LAYOUTS: dict[str, tuple[Layout, ...]] = {
-    "cub200": ((Piece(Path("CUB_200_2011"), "CUB_200_2011.tgz", "images/[0-9]*.*"),),),
-    "cars196": (
-        (
-            Piece(Path("cars196/car_ims"), "car_ims.tgz", "*.jpg"),
-            Piece(Path("cars196/cars_annos.mat"), "cars_annos.mat"),
-        ),
-        (
-            Piece(Path("cars196/cars_train"), "cars_train.tgz", "*.jpg", under_any_name=False),
-            Piece(Path("cars196/cars_test"), "cars_test.tgz", "*.jpg", under_any_name=False),
-            Piece(
-                Path("cars196/cars_train_annos.mat"),
-                "car_devkit.tgz",
-                other_place=Path("cars196/devkit/cars_train_annos.mat"),
-            ),
-            Piece(
-                Path("cars196/cars_test_annos_withlabels.mat"),
-                "cars_test_annos_withlabels.mat",
-                other_place=Path("cars196/devkit/cars_test_annos_withlabels.mat"),
-            ),
-        ),
-    ),
-    "sop": (
-        (
-            Piece(
-                Path("Stanford_Online_Products"), "Stanford_Online_Products.zip", "Ebay_train.txt"
-            ),
-        ),
-    ),
-    "inshop": (
-        (
-            Piece(Path("Inshop_Clothes/Img/img"), "img.zip", "*MEN"),
-            Piece(Path("Inshop_Clothes/Eval/list_eval_partition.txt"), "list_eval_partition.txt"),
-        ),
-    ),
-}
-"""The layouts of each official data set; Cars-196 was distributed in two."""
+"""The pieces that a reader needs of one form of a data set."""
 
 
-def missing_pieces(name: str, data_dir: Path) -> list[list[Piece]]:
-    """Return the pieces of an official data set that aren't in place, for each of its layouts.
+def missing_pieces(layouts: Sequence[Layout], data_dir: Path) -> list[list[Piece]]:
+    """Return the pieces that aren't in place, for each layout of a data set.
 
     Returns:
         The pieces of each layout, that of which most is in place first; nothing if one is whole.
-
-    Raises:
-        DataError: If there is no official archive of that data set.
     """
-    if name not in LAYOUTS:
-        raise DataError(
-            f"The data set {name!r} has no official archive to prepare: choose one of "
-            f"{', '.join(LAYOUTS)}."
-        )
     missing = [
         [piece for piece in layout if not piece.is_in_place(data_dir)]
         for layout in sorted(
-            LAYOUTS[name], key=lambda layout: _number_in_place(layout, data_dir), reverse=True
+            layouts, key=lambda layout: _number_in_place(layout, data_dir), reverse=True
         )
     ]
     return missing if all(missing) else []
 
 
-def is_begun(name: str, data_dir: Path) -> bool:
-    """Whether a piece of an official data set is in place."""
-    return any(_number_in_place(layout, data_dir) for layout in LAYOUTS[name])
+def is_begun(layouts: Sequence[Layout], data_dir: Path) -> bool:
+    """Whether a piece of a data set is in place."""
+    return any(_number_in_place(layout, data_dir) for layout in layouts)
 
 
 def _number_in_place(layout: Layout, data_dir: Path) -> int:

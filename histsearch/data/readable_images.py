@@ -57,7 +57,7 @@ def without_unreadable(
         return dataset
     train = {"train": parts.pop("train")}
     halves = (*_reduced(train, unreadable), *_reduced(parts, unreadable))
-    reduced = Dataset(dataset.name, *halves, remarks=dataset.remarks)
+    reduced = Dataset(dataset.record, *halves, remarks=dataset.remarks)
     if min(reduced.train.num_classes, reduced.test.num_classes) < _FEWEST_CLASSES:
         raise DataError(
             f"{len(unreadable):,} of {len(paths):,} images of {dataset.name} can't be read, which "

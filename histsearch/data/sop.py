@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from histsearch.data.class_split import ListedImage, split_by_class_id
-from histsearch.data.image_set import ImageSet
+from histsearch.data.dataset_record import DatasetRecord, Halves, Size
+from histsearch.data.layouts import Piece
 from histsearch.data.listing import read_listing
 from histsearch.exceptions import DataError
 
@@ -12,11 +13,8 @@ _LAST_TRAINING_CLASS = 11318
 _COLUMNS = ("image_id", "class_id", "super_class_id", "path")
 
 
-def read_sop(data_dir: Path) -> tuple[ImageSet, ImageSet]:
+def read_sop(data_dir: Path) -> Halves:
     """Read ``Stanford_Online_Products/Ebay_{train,test}.txt``; classes 1 to 11,318 train.
-
-    Returns:
-        Training and test images.
 
     Raises:
         DataError: If a listing is missing or malformed, or a half is empty.
@@ -32,3 +30,19 @@ def _list_images(root: Path) -> Iterator[ListedImage]:
             if not class_id.isdecimal():
                 raise DataError(f"{place}, has the class_id {class_id!r}, which is no number.")
             yield ListedImage(root / path, int(class_id))
+
+
+SOP = DatasetRecord(
+    name="sop",
+    read=read_sop,
+    recall_ks=(1, 10, 100, 1000),
+    nmi_repeats=1,
+    layouts=(
+        (
+            Piece(
+                Path("Stanford_Online_Products"), "Stanford_Online_Products.zip", "Ebay_train.txt"
+            ),
+        ),
+    ),
+    published={"train": Size(11_318, 59_551), "test": Size(11_316, 60_502)},
+)

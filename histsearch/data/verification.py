@@ -4,11 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from histsearch.data.cub200 import listed_in_images_txt
-from histsearch.data.dataset import Dataset, load_dataset
+from histsearch.data.dataset import Dataset, read_dataset
+from histsearch.data.dataset_record import DatasetRecord, Size
 from histsearch.data.file_system import PLAIN_FILE, UnreachableError, kind_at
 from histsearch.data.pixels import ToRGB, reference_rgb
-from histsearch.data.published import PUBLISHED, Size
 from histsearch.data.readable_images import unreadable_files
 from histsearch.wording import counted
 
@@ -33,31 +32,28 @@ class Inspection:
     faults: tuple[str, ...]
 
 
-def inspect(name: str, data_dir: Path) -> Inspection:
+def inspect(record: DatasetRecord, data_dir: Path) -> Inspection:
     """Read a data set, count it, and look for its files.
 
     Args:
-        name: As in `load_dataset`.
+        record: What is known of the data set.
         data_dir: The folder that holds the data sets.
 
     Raises:
-        SpaceError: If the name is unknown.
         DataError: If the data set is missing or of another layout.
     """
-    dataset = load_dataset(name, data_dir)
+    dataset = read_dataset(record, data_dir)
     parts = dataset.parts()
     sizes = {part: Size(images.num_classes, len(images)) for part, images in parts.items()}
     read = [path for images in parts.values() for path in images.paths]
-    listed = read
-    if name == "cub200":
-        listed = listed_in_images_txt(data_dir) or read
+    listed = record.listed(data_dir) or read
     kinds, unreachable = _look_for({*read, *listed})
     present = [path for path in read if kinds.get(path) == PLAIN_FILE]
     missing = sorted(path for path in set(listed) if kinds.get(path, PLAIN_FILE) is None)
     unlisted = sorted(set(present).difference(listed))
     odd = [f"{path} ({kind})" for path, kind in sorted(kinds.items()) if kind not in _USUAL]
     unreached = [f"{path} ({reason})" for path, reason in sorted(unreachable.items())]
-    faults = _size_faults(sizes, PUBLISHED.get(name, {}))
+    faults = _size_faults(sizes, record.published)
     if missing:
         faults.append(f"{_share(missing, listed)} listed images are missing: {_first(missing)}")
     if unreached:

@@ -1,4 +1,5 @@
 """Embedding networks: backbones, their images and their weights.
 
-Import from the modules: `catalog` and `preprocessing` need no torch, the others do.
+Import from the modules: `known_backbones`, `backbone`, `initial_weights` and `preprocessing` need
+no torch, the others do.
 """

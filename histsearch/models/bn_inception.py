@@ -9,9 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from histsearch.models.architecture import Architecture
-from histsearch.models.preprocessing import Preprocessing
-
 
 @dataclass(frozen=True)
 class InceptionBlock:
@@ -140,18 +137,3 @@ def _pool(block: InceptionBlock, map_NFPQ: Tensor) -> Tensor:
         return _halve(map_NFPQ)
     pool = F.avg_pool2d if block.pooling == "avg" else F.max_pool2d
     return pool(map_NFPQ, kernel_size=3, stride=1, padding=1, ceil_mode=True)
-
-
-ARCHITECTURE = Architecture(
-    build=BNInception,
-    features=1024,
-    preprocessing=Preprocessing(
-        resize=256,
-        crop=224,
-        mean=(104.0, 117.0, 128.0),
-        std=(1.0, 1.0, 1.0),
-        channel_order="bgr",
-        value_range=255.0,
-    ),
-    classifiers=("last_linear",),
-)

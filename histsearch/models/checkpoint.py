@@ -12,8 +12,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from histsearch.exceptions import WeightsError
-from histsearch.models.backbones import find_architecture, preprocessing_of
-from histsearch.models.catalog import RANDOM_WEIGHTS
+from histsearch.models.backbone import Backbone
 from histsearch.models.description import (
     FEWEST_EMBEDDING,
     MOST_EMBEDDING,
@@ -23,6 +22,8 @@ from histsearch.models.description import (
 )
 from histsearch.models.digest import with_digest
 from histsearch.models.file_writing import write_whole
+from histsearch.models.initial_weights import RANDOM_WEIGHTS
+from histsearch.models.known_backbones import BACKBONES, find_backbone
 from histsearch.models.network import EmbeddingNetwork, build_network
 from histsearch.models.preprocessing import Preprocessing
 from histsearch.models.weights import (
@@ -33,12 +34,6 @@ from histsearch.models.weights import (
 )
 
 DESCRIPTION_KEY = "histsearch"
-
-# The published HIST checkpoints don't name their backbone; each of these keys is one backbone's.
-PUBLISHED_BACKBONES = {
-    "model.layer4.0.conv1.weight": "resnet50",
-    "model.conv1_7x7_s2.weight": "bn_inception",
-}
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,7 @@ class Checkpoint:
 def dump_checkpoint(
     network: EmbeddingNetwork,
     *,
-    backbone: str,
+    backbone: Backbone,
     embedding_size: int,
     extra: Mapping[str, Any],
 ) -> bytes:
@@ -77,7 +72,7 @@ def dump_checkpoint(
 
     Args:
         network: The network to save.
-        backbone: Name of its backbone.
+        backbone: Its backbone.
         embedding_size: D.
         extra: Metadata: numbers, strings, booleans, None, and lists and dicts of them.
 
@@ -91,9 +86,9 @@ def dump_checkpoint(
         raise ValueError(f"extra can't be saved: {error}") from error
     description = {
         **metadata,
-        "backbone": backbone,
+        "backbone": backbone.name,
         "embedding_size": embedding_size,
-        "preprocessing": asdict(preprocessing_of(backbone)),
+        "preprocessing": asdict(backbone.preprocessing),
     }
     state = {key: tensor.cpu() for key, tensor in network.state_dict().items()}
     content = io.BytesIO()
@@ -105,7 +100,7 @@ def save_checkpoint(
     path: Path,
     network: EmbeddingNetwork,
     *,
-    backbone: str,
+    backbone: Backbone,
     embedding_size: int,
     extra: Mapping[str, Any],
 ) -> None:
@@ -116,7 +111,7 @@ def save_checkpoint(
     Args:
         path: The file, in a folder that exists.
         network: The network to save.
-        backbone: Name of its backbone.
+        backbone: Its backbone.
         embedding_size: D.
         extra: Metadata.
 
@@ -186,18 +181,12 @@ def restore_network(
         WeightsError: The state dict isn't that of the network.
         SpaceError: No backbone has that name, or it is timm's and timm is missing.
     """
-    backbone = description.backbone
+    backbone = find_backbone(description.backbone)
     network = build_network(backbone, description.embedding_size, weights=RANDOM_WEIGHTS)
-    load_weights(
-        network,
-        state,
-        find_architecture(backbone),
-        source=f"the weights in '{name}'",
-        backbone=backbone,
-    )
+    load_weights(network, state, backbone, source=f"the weights in '{name}'")
     return Checkpoint(
         network=network.eval(),
-        backbone=backbone,
+        backbone=backbone.name,
         embedding_size=description.embedding_size,
         preprocessing=description.preprocessing,
         metadata=metadata,
@@ -234,17 +223,17 @@ def _read_description(content: object, name: str) -> ModelDescription:
 def _infer_description(
     state: Mapping[str, Tensor], name: str, backbone: str | None
 ) -> ModelDescription:
-    inferred = [name for key, name in PUBLISHED_BACKBONES.items() if key in state]
+    inferred = [one for one in BACKBONES.values() if one.published_key in state]
     if backbone is None and not inferred:
-        known = " or ".join(PUBLISHED_BACKBONES.values())
+        known = " or ".join(one.name for one in BACKBONES.values() if one.published_key)
         raise WeightsError(
             f"'{name}' doesn't tell its backbone, and its keys aren't those of {known}; "
             "give a checkpoint that histsearch saved, a published one of HIST, or an exported file "
             "with its JSON file beside it"
         )
-    found = backbone or inferred[0]
+    found = find_backbone(backbone) if backbone else inferred[0]
     return ModelDescription(
-        backbone=found,
+        backbone=found.name,
         embedding_size=len(state[EMBEDDING_KEYS[0]]),
-        preprocessing=preprocessing_of(found),
+        preprocessing=found.preprocessing,
     )

@@ -5,9 +5,6 @@
 import torch
 from torch import Tensor, nn
 
-from histsearch.models.architecture import Architecture
-from histsearch.models.preprocessing import Preprocessing
-
 # The first blocks' maps are the largest and cost most, so the channels grow late.
 CHANNELS = (32, 32, 64, 128)
 
@@ -40,17 +37,3 @@ def _block(inputs: int, outputs: int) -> nn.Sequential:
         nn.ReLU(inplace=True),
         nn.MaxPool2d(2),
     )
-
-
-ARCHITECTURE = Architecture(
-    build=Conv4,
-    features=CHANNELS[-1],
-    preprocessing=Preprocessing(
-        resize=36,
-        crop=32,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        # A small drawing loses what tells it from others in a smaller crop.
-        min_crop_area=0.5,
-    ),
-)

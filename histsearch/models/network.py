@@ -9,15 +9,9 @@ from typing import Self
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from histsearch.models.backbones import find_architecture
-from histsearch.models.catalog import (
-    PRETRAINED_WEIGHTS,
-    RANDOM_WEIGHTS,
-    TIMM_PREFIX,
-    check_weights,
-)
-from histsearch.models.timm_backbones import fetch_timm_weights
-from histsearch.models.weights import fetch_resnet50_weights, load_weights, read_weights
+from histsearch.models.backbone import Backbone
+from histsearch.models.initial_weights import PRETRAINED_WEIGHTS, RANDOM_WEIGHTS
+from histsearch.models.weights import fetch_weights, load_weights, read_weights
 
 
 class EmbeddingNetwork(nn.Module):
@@ -107,38 +101,28 @@ def pool_features(map_NFPQ: Tensor) -> Tensor:
     return map_NFPQ.mean(dim=(2, 3)) + map_NFPQ.amax(dim=(2, 3))
 
 
-def build_network(backbone: str, embedding_size: int, *, weights: str) -> EmbeddingNetwork:
+def build_network(backbone: Backbone, embedding_size: int, *, weights: str) -> EmbeddingNetwork:
     """Build an embedding network and load its weights.
 
     Random values are drawn from torch's global generator.
 
     Args:
-        backbone: Name of a backbone.
+        backbone: The network's backbone.
         embedding_size: D, at least 2.
         weights: "none" for a random start; "pretrained" for the backbone's published weights,
             downloaded to the cache of torch's hub or of timm's; or the path of a file as
             `load_weights` describes.
 
     Raises:
-        SpaceError: No backbone has that name, or timm is needed and missing, or its model gives no
-            feature map.
         WeightsError: The weights can't be found, fetched or read, or don't fit the network.
         ValueError: The embedding size is below 2.
     """
-    check_weights(backbone, weights)
-    architecture = find_architecture(backbone)
-    network = EmbeddingNetwork(architecture.build(), architecture.features, embedding_size)
+    network = EmbeddingNetwork(backbone.build(), backbone.features, embedding_size)
     if weights == RANDOM_WEIGHTS:
         return network
     if weights == PRETRAINED_WEIGHTS:
-        state = _fetch_weights(backbone)
+        state = fetch_weights(backbone)
     else:
         state = read_weights(Path(weights))
-    load_weights(network, state, architecture, source=f"weights '{weights}'", backbone=backbone)
+    load_weights(network, state, backbone, source=f"weights '{weights}'")
     return network
-
-
-def _fetch_weights(backbone: str) -> dict[str, Tensor]:
-    if backbone.startswith(TIMM_PREFIX):
-        return fetch_timm_weights(backbone)
-    return fetch_resnet50_weights()

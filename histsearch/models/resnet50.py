@@ -5,9 +5,6 @@
 import torchvision
 from torch import Tensor, nn
 
-from histsearch.models.architecture import Architecture
-from histsearch.models.preprocessing import Preprocessing
-
 
 class ResNet50(nn.Module):
     """Torchvision's ResNet-50 (He et al., CVPR 2016) without its pooling and classifier."""
@@ -31,11 +28,13 @@ class ResNet50(nn.Module):
         return map_NFPQ
 
 
-ARCHITECTURE = Architecture(
-    build=ResNet50,
-    features=2048,
-    preprocessing=Preprocessing(
-        resize=256, crop=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
-    ),
-    classifiers=("fc",),
-)
+def fetch_weights() -> dict[str, Tensor]:
+    """Fetch torchvision's weights IMAGENET1K_V1 through torch's hub cache.
+
+    Raises:
+        OSError: They aren't in the cache and can't be downloaded.
+    """
+    state: dict[str, Tensor] = torchvision.models.ResNet50_Weights.IMAGENET1K_V1.get_state_dict(
+        progress=False, check_hash=True, weights_only=True
+    )
+    return state

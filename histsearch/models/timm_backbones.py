@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from histsearch.exceptions import SpaceError
-from histsearch.models.architecture import Architecture
-from histsearch.models.catalog import TIMM_PREFIX
+from histsearch.models.backbone import Backbone, Download
 from histsearch.models.preprocessing import Preprocessing
-from histsearch.models.weights import FETCH_ERRORS, unfetchable_weights
+
+_PREFIX = "timm:"
 
 
 class TimmBackbone(nn.Module):
@@ -60,8 +60,8 @@ class TimmBackbone(nn.Module):
 
 
 @cache
-def timm_architecture(backbone: str) -> Architecture:
-    """Return the architecture of a model of timm, without allocating it.
+def timm_backbone(backbone: str) -> Backbone:
+    """Return a model of timm as a backbone, without allocating it.
 
     Image size, mean, standard deviation and interpolation are timm's own for the model. Images
     are cropped at the centre whatever crop mode it names.
@@ -89,7 +89,8 @@ def timm_architecture(backbone: str) -> Architecture:
             f"backbone '{backbone}' doesn't end in one square feature map; "
             "choose another model of timm"
         )
-    return Architecture(
+    return Backbone(
+        name=backbone,
         build=partial(TimmBackbone, name),
         features=module.trunk.num_features,
         preprocessing=Preprocessing(
@@ -99,34 +100,21 @@ def timm_architecture(backbone: str) -> Architecture:
             std=data["std"],
             interpolation=data["interpolation"],
         ),
+        pretrained=_download(name),
         classifiers=_classifiers(module.trunk),
         weights_prefix="trunk.",
     )
 
 
-def has_pretrained_weights(backbone: str) -> bool:
-    """Whether timm can download weights for one of its models.
-
-    Raises:
-        SpaceError: As `timm_architecture`.
-    """
-    timm_architecture(backbone)
-    pretrained: bool = _import_timm().is_model_pretrained(backbone.removeprefix(TIMM_PREFIX))
-    return pretrained
+def _download(name: str) -> Download | None:
+    """How timm fetches the pretrained weights of one of its models; None where it has none."""
+    if not _import_timm().is_model_pretrained(name):
+        return None
+    return Download(partial(_fetch_weights, name))
 
 
-def fetch_timm_weights(backbone: str) -> dict[str, Tensor]:
-    """Fetch a timm model's pretrained weights through timm's cache.
-
-    Raises:
-        SpaceError: timm is missing or has no such model.
-        WeightsError: They aren't in the cache and can't be downloaded.
-    """
-    try:
-        trunk = _create_model(_known_name(backbone), pretrained=True)
-    except FETCH_ERRORS as error:
-        raise unfetchable_weights(backbone, error) from error
-    state: dict[str, Tensor] = trunk.state_dict()
+def _fetch_weights(name: str) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = _create_model(name, pretrained=True).state_dict()
     return state
 
 
@@ -143,7 +131,7 @@ def _import_timm() -> ModuleType:
 
 def _known_name(backbone: str) -> str:
     timm = _import_timm()
-    name = backbone.removeprefix(TIMM_PREFIX)
+    name = backbone.removeprefix(_PREFIX)
     known = {*timm.list_models(), *timm.list_pretrained()}
     if name not in known:
         matches = ", ".join(get_close_matches(name, sorted(known)))

@@ -12,11 +12,10 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
-from torchvision.models import ResNet50_Weights
 
 from histsearch.exceptions import WeightsError
-from histsearch.models.architecture import Architecture
 from histsearch.models.archive import archive_members
+from histsearch.models.backbone import Backbone
 from histsearch.models.digest import DamagedError, check_digest
 
 EMBEDDING_KEYS = ("model.embedding.weight", "model.embedding.bias")
@@ -37,7 +36,7 @@ DAMAGED_FILE_ERRORS = (
     pickle.UnpicklingError,
     struct.error,
 )
-FETCH_ERRORS = (OSError, http.client.HTTPException, *DAMAGED_FILE_ERRORS)
+_FETCH_ERRORS = (OSError, http.client.HTTPException, *DAMAGED_FILE_ERRORS)
 
 
 class Content(NamedTuple):
@@ -116,36 +115,28 @@ def find_state_dict(content: object, name: str) -> dict[str, Tensor]:
     return dict(content)
 
 
-def fetch_resnet50_weights() -> dict[str, Tensor]:
-    """Fetch torchvision's ResNet-50 weights IMAGENET1K_V1 through torch's hub cache.
+def fetch_weights(backbone: Backbone) -> dict[str, Tensor]:
+    """Fetch a backbone's pretrained weights.
 
     Raises:
-        WeightsError: They aren't in the cache and can't be downloaded.
+        WeightsError: They can't be fetched, or aren't in the cache and can't be downloaded.
     """
+    download = backbone.download()
     try:
-        state: dict[str, Tensor] = ResNet50_Weights.IMAGENET1K_V1.get_state_dict(
-            progress=False, check_hash=True, weights_only=True
-        )
-    except FETCH_ERRORS as error:
-        raise unfetchable_weights("resnet50", error) from error
-    return state
-
-
-def unfetchable_weights(backbone: str, error: Exception) -> WeightsError:
-    """Return the error that tells why a backbone's pretrained weights can't be had."""
-    return WeightsError(
-        f"the pretrained weights of {backbone} can't be fetched ({error}); "
-        "give the path of a file, or 'none' for a random start"
-    )
+        return download.fetch()
+    except _FETCH_ERRORS as error:
+        raise WeightsError(
+            f"the pretrained weights of {backbone.name} can't be fetched ({error}); "
+            "give the path of a file, or 'none' for a random start"
+        ) from error
 
 
 def load_weights(
     network: nn.Module,
     state: Mapping[str, Tensor],
-    architecture: Architecture,
+    backbone: Backbone,
     *,
     source: str,
-    backbone: str,
 ) -> None:
     """Copy a state dict into an embedding network.
 
@@ -157,16 +148,15 @@ def load_weights(
     Args:
         network: The network to change.
         state: Tensors by name.
-        architecture: The backbone's.
+        backbone: The network's.
         source: What to call the weights in an error.
-        backbone: What to call the network in an error.
 
     Raises:
         WeightsError: Keys are missing or unexpected, shapes differ, or a tensor is sparse, complex
             or the like. The network is unchanged.
     """
     expected = network.state_dict()
-    given = _under_network_keys(state, expected, architecture)
+    given = _under_network_keys(state, expected, backbone)
     optional = () if any(key in given for key in EMBEDDING_KEYS) else EMBEDDING_KEYS
     missing = [
         key
@@ -191,7 +181,7 @@ def load_weights(
     ]
     if problems:
         raise WeightsError(
-            f"{source} don't fit {backbone}: {'; '.join(problems)}; "
+            f"{source} don't fit {backbone.name}: {'; '.join(problems)}; "
             "give a file made for this backbone and, if it has one, this embedding size"
         )
     network.load_state_dict(given, strict=False)
@@ -256,10 +246,10 @@ def _is_plain(tensor: Tensor) -> bool:
 
 
 def _under_network_keys(
-    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], architecture: Architecture
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], backbone: Backbone
 ) -> dict[str, Tensor]:
-    prefix = f"{NETWORK_PREFIX}{architecture.weights_prefix}"
-    classifiers = tuple(f"{prefix}{name}." for name in architecture.classifiers)
+    prefix = f"{NETWORK_PREFIX}{backbone.weights_prefix}"
+    classifiers = tuple(f"{prefix}{name}." for name in backbone.classifiers)
     given = {}
     for name, tensor in state.items():
         key = name if name.startswith(NETWORK_PREFIX) else f"{prefix}{name}"

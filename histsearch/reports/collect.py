@@ -14,7 +14,7 @@ from histsearch.models.file_writing import write_whole
 from histsearch.reports.cost import Cost, cost
 from histsearch.reports.images import study_warnings
 from histsearch.reports.markdown import render
-from histsearch.reports.published import published_rows, published_source
+from histsearch.reports.published_results import published_rows, published_source
 from histsearch.reports.report import BestTrial, Gain, Report, Retrained
 from histsearch.reports.statistics import difference, estimate
 from histsearch.sharing import make_folder

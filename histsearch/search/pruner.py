@@ -1,6 +1,7 @@
 """When a study gives a trial up."""
 
 from collections.abc import Callable
+from typing import assert_never
 
 from optuna.pruners import (
     BasePruner,
@@ -18,6 +19,7 @@ from histsearch.space.strategies import (
     HalvingSettings,
     HyperbandSettings,
     MedianSettings,
+    NoPrunerSettings,
 )
 
 
@@ -54,5 +56,7 @@ def build_pruner(space: Space, may_start: Callable[[], bool]) -> BasePruner:
                 max_resource=space.epochs,
                 reduction_factor=settings.reduction_factor,
             )
-        case _:
+        case NoPrunerSettings():
             return NopPruner()
+        case _:
+            assert_never(settings)

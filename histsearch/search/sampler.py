@@ -1,6 +1,7 @@
 """How a study chooses the next configuration."""
 
 import warnings
+from typing import assert_never
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
@@ -14,6 +15,7 @@ from histsearch.space.strategies import (
     FreezeThawSamplerSettings,
     GPSettings,
     GridSettings,
+    RandomSettings,
     TPESettings,
 )
 
@@ -56,5 +58,7 @@ def build_sampler(space: Space, seed: int) -> BaseSampler:
                     if not isinstance(parameter, Range)  # a space with the grid sampler has none
                 }
             )
-        case _:
+        case RandomSettings():
             return RandomSampler(seed=seed)
+        case _:
+            assert_never(settings)

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from histsearch.models.catalog import PRETRAINED_WEIGHTS, find_backbone
+from histsearch.models.initial_weights import PRETRAINED_WEIGHTS
+from histsearch.models.known_backbones import starts_pretrained
 from histsearch.space.checks import configuration_faults, unknown_name
 from histsearch.space.configuration import (
     PARAMETER_NAMES,
@@ -69,7 +70,7 @@ def _missing_weights(draft: Draft) -> Iterator[RefusedError]:
     if not draft.knows("backbone", "weights"):
         return
     backbone = draft.parts["backbone"]
-    if draft.parts["weights"] == PRETRAINED_WEIGHTS and not find_backbone(backbone).pretrained:
+    if draft.parts["weights"] == PRETRAINED_WEIGHTS and not starts_pretrained(backbone):
         yield refused(
             "weights",
             '"pretrained"',

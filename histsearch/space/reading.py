@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from histsearch.exceptions import SpaceError
-from histsearch.models.catalog import look_up_backbone
+from histsearch.models.known_backbones import look_up_backbone
 from histsearch.space.contradictions import Draft, contradictions
 from histsearch.space.refusals import RefusedError, show
 from histsearch.space.space import Decided, Protocol, Space

@@ -13,10 +13,11 @@ from pydantic import (
     model_validator,
 )
 
-from histsearch.data.catalog import check_dataset_name
 from histsearch.data.hold_out import USUAL_HOLD_OUT, HoldOut
+from histsearch.data.known_datasets import find_dataset
 from histsearch.exceptions import SpaceError
-from histsearch.models.catalog import find_backbone
+from histsearch.models.initial_weights import PRETRAINED_WEIGHTS, RANDOM_WEIGHTS
+from histsearch.models.known_backbones import check_backbone_name, starts_pretrained
 from histsearch.plain_text import is_plain
 from histsearch.space.checks import configuration_faults, unknown_name, value_fault
 from histsearch.space.configuration import (
@@ -50,7 +51,7 @@ _MOST_ENQUEUED = 1_000
 
 
 def _usual_weights(space: dict[str, Any]) -> str:
-    return "pretrained" if find_backbone(space["backbone"]).pretrained else "none"
+    return PRETRAINED_WEIGHTS if starts_pretrained(space["backbone"]) else RANDOM_WEIGHTS
 
 
 def _checked_text(text: str, info: ValidationInfo) -> str:
@@ -66,11 +67,11 @@ def _checked_text(text: str, info: ValidationInfo) -> str:
 
 
 def _checked_dataset(name: str) -> str:
-    return _translated(check_dataset_name, name)
+    return _translated(find_dataset, name)
 
 
 def _checked_backbone(name: str) -> str:
-    return _translated(find_backbone, name)
+    return _translated(check_backbone_name, name)
 
 
 def _translated(check: Any, name: str) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from histsearch.data.census import Census
 from histsearch.data.dataset import load_dataset
 from histsearch.exceptions import DataError
-from histsearch.models.catalog import PRETRAINED_WEIGHTS, RANDOM_WEIGHTS, locate_weights
+from histsearch.models.initial_weights import PRETRAINED_WEIGHTS, RANDOM_WEIGHTS, locate_weights
 from histsearch.studies.definition import StudyDefinition
 from histsearch.studies.images import count_images
 

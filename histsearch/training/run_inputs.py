@@ -3,12 +3,15 @@
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_set import ImageSet
 from histsearch.data.readable_images import without_unreadable
-from histsearch.models.catalog import check_weights, locate_weights
+from histsearch.models.backbone import Backbone
+from histsearch.models.initial_weights import check_weights, locate_weights
+from histsearch.models.known_backbones import find_backbone
 from histsearch.space.configuration import Value
 from histsearch.space.space import Protocol, Space
 from histsearch.training.trainer import RunSettings
@@ -16,15 +19,36 @@ from histsearch.training.trainer import RunSettings
 log = logging.getLogger(__name__)
 
 
-def find_weights(space: Space, data_dir: Path) -> str:
-    """A space's weights as `build_network` takes them, a file's path completed.
+class NetworkSource(NamedTuple):
+    """What the network of a run is made of, as `build_network` takes it.
+
+    Attributes:
+        backbone: Its backbone.
+        weights: Its weights before the first batch, a file's path completed.
+    """
+
+    backbone: Backbone
+    weights: str
+
+
+class RunInputs(NamedTuple):
+    """What all runs of a space have in common on one machine."""
+
+    dataset: Dataset
+    network: NetworkSource
+
+
+def find_network_source(space: Space, data_dir: Path) -> NetworkSource:
+    """Find the backbone and the weights of a space on this machine.
 
     Raises:
-        WeightsError: They can't be loaded on this machine.
+        SpaceError: timm is needed and missing, or can't give the model.
+        WeightsError: The weights can't be loaded.
     """
+    backbone = find_backbone(space.backbone)
     weights = locate_weights(space.weights, data_dir)
-    check_weights(space.backbone, weights)
-    return weights
+    check_weights(backbone, weights)
+    return NetworkSource(backbone, weights)
 
 
 def _do_nothing() -> None:
@@ -77,15 +101,15 @@ def split_images(
 def run_settings(
     space: Space,
     configuration: Mapping[str, Value],
-    data_dir: Path,
+    network: NetworkSource,
     *,
     seed: int,
     epochs: int | None = None,
 ) -> RunSettings:
     """The settings of one run: a configuration of a space, for its full length if not told."""
     return RunSettings(
-        backbone=space.backbone,
-        weights=find_weights(space, data_dir),
+        backbone=network.backbone,
+        weights=network.weights,
         epochs=epochs or space.epochs,
         configuration=space.complete(configuration),
         seed=seed,

@@ -12,7 +12,12 @@ from histsearch.exceptions import SpaceError
 from histsearch.space.checks import check_values
 from histsearch.space.configuration import Value
 from histsearch.space.space import Space
-from histsearch.training.run_inputs import load_images, run_settings, split_images
+from histsearch.training.run_inputs import (
+    find_network_source,
+    load_images,
+    run_settings,
+    split_images,
+)
 from histsearch.training.trainer import Epoch, Trainer
 
 log = logging.getLogger(__name__)
@@ -64,7 +69,9 @@ class SingleRun:
         seed: int,
     ) -> None:
         torch.set_num_threads(threads)
-        settings = run_settings(space, configuration(space, values), data_dir, seed=seed)
+        chosen = configuration(space, values)
+        network = find_network_source(space, data_dir)
+        settings = run_settings(space, chosen, network, seed=seed)
         dataset = load_images(space, data_dir, loader_processes)
         train, self._validation, self._gallery = split_images(dataset, space.protocol)
         for warning in take_census(dataset, space.protocol.hold_out).warnings():

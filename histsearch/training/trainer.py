@@ -22,7 +22,7 @@ from histsearch.data.batches import EpochBatches, TrainingImages
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import HistsearchError
 from histsearch.hist import HISTLoss
-from histsearch.models.backbones import preprocessing_of
+from histsearch.models.backbone import Backbone
 from histsearch.models.network import build_network
 from histsearch.models.transforms import train_transform
 from histsearch.processes import ends_with_this_process
@@ -46,7 +46,7 @@ class InterruptedRunError(Exception):
 class RunSettings:
     """What a training run depends on besides its images and its device."""
 
-    backbone: str
+    backbone: Backbone
     weights: str
     epochs: int
     configuration: Configuration
@@ -120,7 +120,7 @@ class Trainer:
         self.settings = settings
         self.device = device
         self.loader_processes = loader_processes
-        self.preprocessing = preprocessing_of(settings.backbone)
+        self.preprocessing = settings.backbone.preprocessing
         self.network = build_network(
             settings.backbone, values.embedding_size, weights=settings.weights
         ).to(device)

@@ -8,15 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from numpy.linalg import LinAlgError
 from optuna.trial import TrialState
 
-from histsearch.data.catalog import recall_ks
-from histsearch.data.dataset import Dataset
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import (
     CheckpointError,
@@ -36,7 +33,7 @@ from histsearch.studies.stopping import is_needless
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import CheckpointStore
 from histsearch.training.run_checkpoint import RunCheckpoints
-from histsearch.training.run_inputs import run_settings, split_images
+from histsearch.training.run_inputs import RunInputs, run_settings, split_images
 from histsearch.training.state_check import UnfitStateError, check_form
 from histsearch.training.trainer import Epoch, InterruptedRunError, NonFiniteLossError, Trainer
 from histsearch.workers import metrics
@@ -110,7 +107,6 @@ class TrialRunner:
     Attributes:
         worker: Name of the worker, recorded on its trials.
         reporter: Its line to the database.
-        data_dir: Folder of the data sets, and of weights files that a space names.
         checkpoints: Where runs are saved, and retrained models.
         checkpoint_every: Epochs from one saved state to the next.
         device: Where tensors live.
@@ -123,7 +119,6 @@ class TrialRunner:
 
     worker: str
     reporter: Reporter
-    data_dir: Path
     checkpoints: CheckpointStore
     checkpoint_every: int
     device: torch.device
@@ -133,7 +128,7 @@ class TrialRunner:
     watch: ProgressWatch = field(default_factory=ProgressWatch)
     on_epoch: Callable[[Study], object] = _ignore
 
-    def run(self, claim: Claim, dataset: Dataset) -> Outcome:
+    def run(self, claim: Claim, inputs: RunInputs) -> Outcome:
         """Train the trial and report what it shows, all but the outcome itself.
 
         Raises:
@@ -148,7 +143,7 @@ class TrialRunner:
         kind = _RetrainRun if claim.study.definition.kind == "retrain" else _SearchRun
         try:
             with self.watch.watching("training"):
-                outcome = kind(self, claim, dataset).to_its_end()
+                outcome = kind(self, claim, inputs).to_its_end()
         except NonFiniteLossError as error:
             self.reporter.report(lambda: claim.record({trial_record.DIVERGED: True}))
             outcome = Outcome(TrialState.PRUNED, reason=str(error))
@@ -232,15 +227,15 @@ class _Run(ABC):
 
     any_epoch = Epoch(number=1, loss=0.0, recall_at_1=None, seconds=0.0, images_per_second=0.0)
 
-    def __init__(self, runner: TrialRunner, claim: Claim, dataset: Dataset) -> None:
+    def __init__(self, runner: TrialRunner, claim: Claim, inputs: RunInputs) -> None:
         self.runner = runner
         self.claim = claim
         self.study = claim.study
-        self.dataset = dataset
+        self.dataset = inputs.dataset
         self.settings = run_settings(
             self.study.definition.space,
             _configuration(claim),
-            runner.data_dir,
+            inputs.network,
             seed=claim.seed,
             epochs=claim.trial.user_attrs.get(trial_record.EPOCHS),
         )
@@ -549,8 +544,9 @@ class _RetrainRun(_Run):
     def outcome(self, trainer: Trainer) -> Outcome:
         for epoch in trainer.epochs():
             self.note(trainer, epoch)
-        ks = recall_ks(self.study.definition.space.dataset)
-        recall = trainer.recall(self.dataset.test, ks, self.dataset.gallery)
+        recall = trainer.recall(
+            self.dataset.test, self.dataset.record.recall_ks, self.dataset.gallery
+        )
         self.record({trial_record.RECALL: {str(k): value for k, value in recall.items()}})
         self._keep(trainer)
         return Outcome(TrialState.COMPLETE, value=recall[1])

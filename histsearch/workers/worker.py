@@ -39,7 +39,7 @@ from histsearch.studies.queue import claim, requeue_abandoned
 from histsearch.studies.stopping import end_if_due
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import open_checkpoint_store
-from histsearch.training.run_inputs import find_weights, load_images
+from histsearch.training.run_inputs import RunInputs, find_network_source, load_images
 from histsearch.training.trainer import InterruptedRunError
 from histsearch.wording import value_text
 from histsearch.workers import exit_codes, metrics
@@ -159,7 +159,6 @@ class Worker:
         self._runner = TrialRunner(
             worker=self._settings.identity.name,
             reporter=self._reporter,
-            data_dir=self._settings.data_dir,
             checkpoints=self._checkpoints,
             checkpoint_every=self._settings.checkpoint_every,
             device=torch.device(self._settings.device),
@@ -235,14 +234,14 @@ class Worker:
             # What an idle worker looks through again and again is mostly others' work.
             self._stop.leaves_work = self._doubts is None
             with self._unless_deleted(study):
-                dataset = self._prepare(study)
-                if dataset is None:
+                inputs = self._prepare(study)
+                if inputs is None:
                     continue
                 claimed = self._next_trial(study)
                 if claimed is not None:
                     self._stop.leaves_work = True
                     self._turns[study.name] = max(self._turns.values(), default=0) + 1
-                    self._execute(claimed, dataset)
+                    self._execute(claimed, inputs)
                     return True
         self._stop.leaves_work = False
         return False
@@ -287,11 +286,11 @@ class Worker:
             if study.id not in self._unusable and (not names or study.name in names)
         ]
 
-    def _prepare(self, study: Study) -> Dataset | None:
+    def _prepare(self, study: Study) -> RunInputs | None:
         """Load what the study needs before claiming, so that a lack of it costs no trial.
 
         Returns:
-            Its images; None if the study was left to other workers.
+            What its runs have in common; None if the study was left to other workers.
 
         Raises:
             InterruptedRunError: a stop signal came meanwhile.
@@ -299,7 +298,7 @@ class Worker:
         space = study.definition.space
         try:
             study.definition.check_version(study.name)
-            find_weights(space, self._settings.data_dir)
+            network = find_network_source(space, self._settings.data_dir)
             dataset = self._dataset(space)
             census = count_images(dataset, study.definition)
             study.check_images(dataset.fingerprint())
@@ -323,7 +322,7 @@ class Worker:
             raise InterruptedRunError
         study.note_left(self._settings.identity.host, None)
         self._tell_images(study, census)
-        return dataset
+        return RunInputs(dataset, network)
 
     def _tell_images(self, study: Study, census: Census) -> None:
         """Say once what a study's images are and what they can't tell, and keep it with it."""
@@ -373,7 +372,7 @@ class Worker:
             return False
         return all(study.is_finished for study in self._served())
 
-    def _execute(self, claimed: Claim, dataset: Dataset) -> None:
+    def _execute(self, claimed: Claim, inputs: RunInputs) -> None:
         parameters = " ".join(
             f"{name}={value_text(value)}" for name, value in claimed.trial.params.items()
         )
@@ -384,7 +383,7 @@ class Worker:
         self._reporter.begin(claimed)
         self._claimed = claimed
         try:
-            self._run_to_outcome(claimed, dataset)
+            self._run_to_outcome(claimed, inputs)
         finally:
             self._claimed = None
             self._reporter.end()
@@ -418,10 +417,10 @@ class Worker:
         finally:
             end_at_once(exit_codes.STALLED)
 
-    def _run_to_outcome(self, claimed: Claim, dataset: Dataset) -> None:
+    def _run_to_outcome(self, claimed: Claim, inputs: RunInputs) -> None:
         shortage: tuple[Lack, str] | None = None
         try:
-            outcome = self._runner.run(claimed, dataset)
+            outcome = self._runner.run(claimed, inputs)
         except InterruptedRunError:
             self._give_back(claimed, "interrupted")
         except StorageError as error:

@@ -1,10 +1,11 @@
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from histsearch.cli.main import main
-from histsearch.data.published import PUBLISHED
+from histsearch.data.known_datasets import DATASETS
 from tests.acceptance.processes import Run
 from tests.unit.data.official_archives import (
     SIZES,
@@ -90,7 +91,7 @@ def test_a_whole_data_set_is_prepared_from_its_official_archives(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setitem(PUBLISHED, name, SIZES[name])
+    monkeypatch.setitem(DATASETS, name, replace(DATASETS[name], published=SIZES[name]))
     write_official_archives(name, tmp_path / "archives")
     for command in ("prepare", "prepare", "verify"):
         arguments = ["histsearch", "data", command, name, "--data", str(tmp_path)]

@@ -6,6 +6,7 @@ import torch
 
 from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.hold_out import hold_out_classes
+from histsearch.models.known_backbones import find_backbone
 from histsearch.space.configuration import Configuration
 from histsearch.training.trainer import RunSettings, Trainer
 
@@ -39,7 +40,9 @@ def test_a_small_network_learns_to_tell_unseen_characters_apart(omniglot: Datase
         embedding_size=64, hgnn_hidden=64, lr=0.001, lr_hgnn=0.003, bn_freeze=False
     )
     trainer = Trainer(
-        RunSettings("conv4", "none", 3, values, seed=0), train, device=torch.device("cpu")
+        RunSettings(find_backbone("conv4"), "none", 3, values, seed=0),
+        train,
+        device=torch.device("cpu"),
     )
     epochs = list(trainer.epochs(validation))
     assert epochs[-1].loss < epochs[0].loss

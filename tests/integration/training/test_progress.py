@@ -6,6 +6,7 @@ import torch
 from histsearch.data.dataset import load_dataset
 from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.readable_images import without_unreadable
+from histsearch.models.known_backbones import find_backbone
 from histsearch.retrieval import similarity
 from histsearch.space.configuration import Configuration
 from histsearch.training.trainer import NonFiniteLossError, RunSettings, Trainer
@@ -26,7 +27,7 @@ def test_every_batch_and_every_part_of_a_ranking_is_progress(
     monkeypatch.setattr(similarity, "CHUNK_SIMILARITIES", 4 * len(validation))
     steps: list[tuple[int, int]] = []
     trainer = Trainer(
-        RunSettings("conv4", "none", 1, values(warmup_epochs=1), seed=0),
+        RunSettings(find_backbone("conv4"), "none", 1, values(warmup_epochs=1), seed=0),
         train,
         device=torch.device("cpu"),
         on_progress=lambda: steps.append((trainer.finished_warmup_epochs, trainer.finished_epochs)),
@@ -61,7 +62,7 @@ def test_what_no_float32_can_hold_diverges_and_does_not_crash(
     train = load_dataset("folder:stripes", data_dir).train
     hyperparameters = values().model_copy(update={"optimizer": optimizer, name: value})
     trainer = Trainer(
-        RunSettings("conv4", "none", 1, hyperparameters, seed=0),
+        RunSettings(find_backbone("conv4"), "none", 1, hyperparameters, seed=0),
         train,
         device=torch.device("cpu"),
     )
@@ -74,7 +75,13 @@ def test_a_weight_that_the_last_batch_sent_out_of_range_ends_the_run(
 ) -> None:
     train = load_dataset("folder:stripes", data_dir).train
     trainer = Trainer(
-        RunSettings("conv4", "none", 1, values(warmup_epochs=0, batch_size=len(train)), seed=0),
+        RunSettings(
+            find_backbone("conv4"),
+            "none",
+            1,
+            values(warmup_epochs=0, batch_size=len(train)),
+            seed=0,
+        ),
         train,
         device=torch.device("cpu"),
     )

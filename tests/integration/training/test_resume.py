@@ -13,6 +13,7 @@ from histsearch.data.dataset import load_dataset
 from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import CheckpointError, StoreFullError
+from histsearch.models.known_backbones import find_backbone
 from histsearch.space.configuration import Configuration
 from histsearch.training.checkpoint_store import CheckpointStore, open_checkpoint_store
 from histsearch.training.run_checkpoint import RunCheckpoints
@@ -80,7 +81,9 @@ class Runs:
             return left < 0
 
         trainer = Trainer(
-            RunSettings("conv4", "none", EPOCHS, Configuration(**(VALUES | changes)), seed=7),
+            RunSettings(
+                find_backbone("conv4"), "none", EPOCHS, Configuration(**(VALUES | changes)), seed=7
+            ),
             self.train_images,
             device=torch.device("cpu"),
             loader_processes=loader_processes,

@@ -17,9 +17,9 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import URL
 
 from histsearch.cli.main import main
-from histsearch.data.dataset import Dataset
 from histsearch.database.storage import Storage
 from histsearch.studies.claim import Claim
+from histsearch.training.run_inputs import RunInputs
 from histsearch.training.trainer import Trainer
 from histsearch.workers import exit_codes, worker
 from histsearch.workers.lack import LackError
@@ -138,9 +138,9 @@ def test_what_is_too_large_for_the_only_worker_fails_however_many_they_are(
     before: list[bool] = []
     run = TrialRunner.run
 
-    def look_and_run(runner: TrialRunner, claim: Claim, dataset: Dataset) -> Outcome:
+    def look_and_run(runner: TrialRunner, claim: Claim, inputs: RunInputs) -> Outcome:
         before.append(any(trainer() for trainer in failed))
-        return run(runner, claim, dataset)
+        return run(runner, claim, inputs)
 
     monkeypatch.setattr(TrialRunner, "run", look_and_run)
     large = [{"batch_size": 16, "tau": tau} for tau in (8, 16, 32)]

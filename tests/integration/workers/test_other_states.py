@@ -12,6 +12,7 @@ import torch
 
 from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.database.storage import Storage
+from histsearch.models.known_backbones import find_backbone
 from histsearch.space.configuration import Configuration
 from histsearch.space.reading import parse_space
 from histsearch.studies.catalog import create_search
@@ -31,7 +32,9 @@ def dataset(data_dir: Path) -> Dataset:
 
 def a_trainer(dataset: Dataset, **changes: int) -> Trainer:
     values = {"batch_size": 16, "embedding_size": 16, "hgnn_hidden": 16, **changes}
-    settings = RunSettings("conv4", "none", 3, Configuration.model_validate(values), seed=0)
+    settings = RunSettings(
+        find_backbone("conv4"), "none", 3, Configuration.model_validate(values), seed=0
+    )
     return Trainer(settings, dataset.train, device=torch.device("cpu"))
 
 

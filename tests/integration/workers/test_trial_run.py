@@ -25,6 +25,7 @@ from histsearch.studies.study import Study
 from histsearch.training import checkpoint_store
 from histsearch.training.checkpoint_store import open_checkpoint_store
 from histsearch.training.run_checkpoint import RunCheckpoints
+from histsearch.training.run_inputs import RunInputs, find_network_source
 from histsearch.training.trainer import InterruptedRunError, Trainer
 from histsearch.workers import trial_run
 from histsearch.workers.lack import Lack
@@ -65,7 +66,6 @@ def runner(
     return TrialRunner(
         worker="tester",
         reporter=reporter,
-        data_dir=Path(),
         checkpoints=open_checkpoint_store(str(folder)),
         checkpoint_every=every,
         device=torch.device("cpu"),
@@ -78,6 +78,10 @@ def study_of(storage: Storage, table: dict[str, Any]) -> Study:
     return create_search(storage, parse_space(table, source="test"))
 
 
+def inputs_of(study: Study, dataset: Dataset) -> RunInputs:
+    return RunInputs(dataset, find_network_source(study.definition.space, Path()))
+
+
 def run_next(study: Study, dataset: Dataset, folder: Path = Path()) -> tuple[Claim, Outcome]:
     """Claim a trial, run it, and tell its outcome."""
     with reporting(study.storage) as (reporter, worker_id):
@@ -85,7 +89,7 @@ def run_next(study: Study, dataset: Dataset, folder: Path = Path()) -> tuple[Cla
         assert one is not None
         reporter.begin(one)
         trial_runner = runner(reporter, folder=folder)
-        outcome = trial_runner.run(one, dataset)
+        outcome = trial_runner.run(one, inputs_of(study, dataset))
         reporter.report(lambda: one.tell(outcome.state, outcome.value), ends_claim=True)
         assert reporter.settle(PATIENCE_SECONDS)
         trial_runner.forget(one)
@@ -102,7 +106,9 @@ def run_until_stopped(
         assert one is not None
         reporter.begin(one)
         with pytest.raises(InterruptedRunError):
-            runner(reporter, lambda: next(answers, True), folder, every).run(one, dataset)
+            runner(reporter, lambda: next(answers, True), folder, every).run(
+                one, inputs_of(study, dataset)
+            )
         reporter.report(one.give_back, ends_claim=True)
         assert reporter.settle(PATIENCE_SECONDS)
     return one
@@ -181,7 +187,7 @@ def test_a_trial_that_is_left_says_whether_its_study_was_paused(
         one = claim(study, worker_id)
         assert one is not None
         reporter.begin(one)
-        outcome = runner(reporter).run(one, dataset)
+        outcome = runner(reporter).run(one, inputs_of(study, dataset))
     assert str(outcome) == f"paused: after epoch 1 {reason}"
 
 
@@ -450,7 +456,7 @@ def test_states_are_saved_at_the_interval_that_was_asked_for(
         one = claim(study, worker_id)
         assert one is not None
         reporter.begin(one)
-        runner(reporter, folder=tmp_path, every=2).run(one, dataset)
+        runner(reporter, folder=tmp_path, every=2).run(one, inputs_of(study, dataset))
     # The warm-up is kept, and the last epoch too, as the outcome may not be told at once.
     assert saved == [0, 2, 4, 5]
 

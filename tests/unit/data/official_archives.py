@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-from histsearch.data.published import Size
+from histsearch.data.dataset_record import Size
 
 SIZES = {
     "cub200": {"train": Size(2, 4), "test": Size(2, 4)},

@@ -6,6 +6,7 @@ import torch
 
 from histsearch.data.census import Census, Part, take_census
 from histsearch.data.dataset import Dataset, load_dataset
+from histsearch.data.folder import OWN_IMAGES
 from histsearch.data.hold_out import USUAL_HOLD_OUT, hold_out_classes
 from histsearch.data.image_set import ImageArrays, ImageSet
 from histsearch.exceptions import DataError
@@ -20,7 +21,7 @@ def images_of(*sizes: int) -> ImageSet:
 
 
 def test_all_three_parts_are_counted_with_the_points_of_one_image() -> None:
-    dataset = Dataset("own", images_of(*[15] * 8), images_of(*[20] * 10))
+    dataset = Dataset(OWN_IMAGES, images_of(*[15] * 8), images_of(*[20] * 10))
     census = take_census(dataset, USUAL_HOLD_OUT)
     assert census == Census(
         Part("training", classes=6, images=90, lone=0),
@@ -43,7 +44,7 @@ def test_all_three_parts_are_counted_with_the_points_of_one_image() -> None:
     ("delta", "warned"), [(0.5, True), (3.33, True), (3.34, False), (None, False)]
 )
 def test_a_delta_under_one_image_is_warned_of(delta: float | None, warned: bool) -> None:
-    census = take_census(Dataset("own", images_of(*[15] * 8), images_of(9, 9)), USUAL_HOLD_OUT)
+    census = take_census(Dataset(OWN_IMAGES, images_of(*[15] * 8), images_of(9, 9)), USUAL_HOLD_OUT)
     found = [text for text in census.warnings(delta) if text.startswith("delta")]
     sentence = (
         f"delta is {delta} points, less than the 3.33 that one validation image is worth; set it "
@@ -58,7 +59,7 @@ def test_the_highest_recall_is_that_of_a_perfect_model() -> None:
     perfect_ND = torch.nn.functional.one_hot(torch.as_tensor(images.labels_N)).float()
     found = recall_at_k(perfect_ND, torch.as_tensor(images.labels_N), (1,))[1]
     assert part.highest_recall == found == 5 / 8
-    census = take_census(Dataset("own", images_of(*[30] * 40), images), USUAL_HOLD_OUT)
+    census = take_census(Dataset(OWN_IMAGES, images_of(*[30] * 40), images), USUAL_HOLD_OUT)
     assert census.warnings()[0] == (
         "3 of 8 test images have no other image of their class and always miss, so R@1 can't "
         "exceed 62.5%; add images, or leave such classes out"
@@ -84,7 +85,7 @@ def test_official_queries_and_galleries_are_counted(tmp_path: Path) -> None:
 
 
 def test_test_classes_judge_where_nothing_is_held_out() -> None:
-    census = take_census(Dataset("own", images_of(1, 1, 1), images_of(2, 2)), None)
+    census = take_census(Dataset(OWN_IMAGES, images_of(1, 1, 1), images_of(2, 2)), None)
     assert census.validation is None
     assert (census.judge.name, census.training.classes) == ("test", 3)
     assert census.warnings(delta=0.5)[-1].startswith("delta is 0.5 points, less than the 25 that")
@@ -99,4 +100,4 @@ def test_validation_of_which_no_query_can_hit_is_refused() -> None:
 
 def test_images_left_out_since_the_data_set_was_loaded_count() -> None:
     with pytest.raises(DataError, match="Each of the 3 test classes has one image"):
-        take_census(Dataset("own", images_of(*[9] * 8), images_of(1, 1, 1)), USUAL_HOLD_OUT)
+        take_census(Dataset(OWN_IMAGES, images_of(*[9] * 8), images_of(1, 1, 1)), USUAL_HOLD_OUT)

@@ -26,7 +26,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_the_first_half_of_the_sorted_classes_trains_with_the_odd_one(tree: Path) -> None:
-    train, test, _ = read_folder(tree)
+    train, test, *_ = read_folder(tree)
     assert train.class_names == ("x/1", "x/2", "x/3")
     assert test.class_names == ("y", "z")
     assert train.labels_N.tolist() == [0, 0, 1, 1, 2, 2]
@@ -56,7 +56,7 @@ def test_a_listed_split_overrides_the_halves(tree: Path) -> None:
     (tree / SPLIT_FILE).write_text(
         "class,split\nx/1,test\nx/2, ignore\n\nx/3,train\ny,test\nz,train\n"
     )
-    train, test, _ = read_folder(tree)
+    train, test, *_ = read_folder(tree)
     assert train.class_names == ("x/3", "z")
     assert test.class_names == ("x/1", "y")
 
@@ -162,7 +162,7 @@ def test_a_link_back_into_the_tree_adds_no_classes(tmp_path: Path) -> None:
     for name in "abcd":
         save_image(tmp_path / name / "0.png")
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
-    train, test, _ = read_folder(tmp_path)
+    train, test, *_ = read_folder(tmp_path)
     assert (train.class_names, test.class_names) == (("a", "b"), ("c", "d"))
 
 
@@ -207,7 +207,7 @@ def test_a_split_may_name_classes_by_their_own_folder_alone(tree: Path) -> None:
     (tree / SPLIT_FILE).write_text(
         "class,split\n1,train\nx/2,test\nx/3,train\ny,test\nz,test\n3,test\n"
     )
-    train, test, _ = read_folder(tree)
+    train, test, *_ = read_folder(tree)
     assert (train.class_names, test.class_names) == (("x/1", "x/3"), ("3", "x/2", "y", "z"))
 
 

@@ -18,7 +18,7 @@ HASH_SCRIPT = """
 import hashlib
 from histsearch.data.glyphs import read_glyphs
 digest = hashlib.sha256()
-for images in read_glyphs():
+for images in read_glyphs()[:2]:
     for i in range(len(images)):
         digest.update(images.image(i).tobytes())
 print(digest.hexdigest())
@@ -40,7 +40,7 @@ def normalised_rendering(character: str, face: str) -> npt.NDArray[np.float64]:
 
 
 def test_there_are_at_least_200_classes_of_20_images() -> None:
-    train, test = read_glyphs()
+    train, test, *_ = read_glyphs()
     assert train.num_classes + test.num_classes >= 200
     assert abs(train.num_classes - test.num_classes) <= 1
     for half in (train, test):
@@ -49,7 +49,7 @@ def test_there_are_at_least_200_classes_of_20_images() -> None:
 
 
 def test_halves_share_no_class() -> None:
-    train, test = read_glyphs()
+    train, test, *_ = read_glyphs()
     assert len(set(train.class_names + test.class_names)) == len(CHARACTERS)
 
 
@@ -74,7 +74,7 @@ def test_no_two_characters_look_alike() -> None:
 
 
 def test_images_of_a_class_differ_and_show_ink() -> None:
-    train, _ = read_glyphs()
+    train = read_glyphs().train
     images = [np.asarray(train.image(i)) for i in range(IMAGES_PER_CLASS)]
     assert len({image.tobytes() for image in images}) == IMAGES_PER_CLASS
     assert all(image.std() > 10 for image in images)
@@ -82,7 +82,7 @@ def test_images_of_a_class_differ_and_show_ink() -> None:
 
 def test_two_processes_render_the_same_bytes() -> None:
     digest = hashlib.sha256()
-    for images in read_glyphs():
+    for images in read_glyphs()[:2]:
         for i in range(len(images)):
             digest.update(images.image(i).tobytes())
     result = subprocess.run(

@@ -1,11 +1,13 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from histsearch.data.dataset_record import Size
 from histsearch.data.inventory import State, take_inventory
+from histsearch.data.known_datasets import DATASETS, find_official_dataset
 from histsearch.data.layouts import missing_pieces, put_in_place
-from histsearch.data.published import PUBLISHED, Size
 from tests.miniatures import write_sop
 from tests.unit.data.drawn_classes import draw_classes
 from tests.unit.data.official_archives import SIZES, write_official_archives
@@ -31,10 +33,16 @@ def test_a_folder_that_does_not_exist_has_glyphs_alone(tmp_path: Path) -> None:
 def test_official_data_sets_are_missing_incomplete_or_ready(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(PUBLISHED, "sop", {"train": Size(8, 16), "test": Size(8, 16)})
+    monkeypatch.setitem(
+        DATASETS,
+        "sop",
+        replace(DATASETS["sop"], published={"train": Size(8, 16), "test": Size(8, 16)}),
+    )
     write_sop(tmp_path)
     archives = write_official_archives("cub200", tmp_path / "archives")
-    put_in_place(missing_pieces("cub200", tmp_path), archives, tmp_path)
+    put_in_place(
+        missing_pieces(find_official_dataset("cub200").layouts, tmp_path), archives, tmp_path
+    )
     entries = {entry.name: entry for entry in take_inventory(tmp_path)}
     assert entries["sop"].state == State.ready
     assert entries["cub200"].state == State.incomplete

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 from PIL import Image
 from scipy.io import savemat
 
-from histsearch.data import cars196
 from histsearch.data.dataset import load_dataset
 from histsearch.exceptions import DataError
 from tests.unit.data.official_archives import write_half_annotations
@@ -159,7 +159,7 @@ def test_cars196_that_cannot_be_opened_is_told_as_such(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     write_cars(tmp_path, TRAIN_ROWS)
-    monkeypatch.setattr(cars196, "loadmat", fail)
+    monkeypatch.setattr(scipy.io, "loadmat", fail)
     with pytest.raises(DataError, match=r"cars_annos\.mat can't be read \(Input/output error\)"):
         load_dataset("cars196", tmp_path)
 

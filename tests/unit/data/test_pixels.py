@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from histsearch.data.dataset import Dataset, load_dataset
+from histsearch.data.folder import OWN_IMAGES
 from histsearch.data.image_set import ImageSet, UnreadableImageError, decode
 from histsearch.data.pixels import reference_rgb, rgb_as_shown
 from tests.miniatures import WRITERS
@@ -239,7 +240,7 @@ def test_own_images_are_read_as_they_are_shown(tmp_path: Path) -> None:
 def test_the_fingerprint_tells_how_images_are_read() -> None:
     files = [(Path(f"{name}.png"), name) for name in "aab"]
     as_reference, as_shown = (
-        Dataset("own", images, images).fingerprint()
+        Dataset(OWN_IMAGES, images, images).fingerprint()
         for images in (ImageSet.from_files(files), ImageSet.from_files(files, to_rgb=rgb_as_shown))
     )
     # That of classes and counts alone, as it always was: states saved from official sets stay good.

@@ -11,6 +11,7 @@ import pytest
 from histsearch.data.dataset import load_dataset
 from histsearch.data.image_set import UnreadableImageError, decode
 from histsearch.data.inventory import State, take_inventory
+from histsearch.data.known_datasets import find_dataset
 from histsearch.data.listing import read_listing
 from histsearch.data.readable_images import without_unreadable
 from histsearch.data.verification import decoding_faults, inspect
@@ -45,7 +46,7 @@ def test_only_plain_files_are_read_as_images(
     assert path in dataset.train.paths
     assert len(without_unreadable(dataset, 0).train) == len(dataset.train) - 1
 
-    inspection = inspect("folder:stripes", tmp_path)
+    inspection = inspect(find_dataset("folder:stripes"), tmp_path)
     assert inspection.faults == (f"1 of 97 images aren't plain files: {path} ({kind})",)
     assert decoding_faults(inspection.paths, 0) == []
     (own,) = [entry for entry in take_inventory(tmp_path) if entry.name == "folder:stripes"]

@@ -8,7 +8,9 @@ from PIL import Image
 
 from histsearch.data import readable_images
 from histsearch.data.dataset import Dataset, load_dataset
+from histsearch.data.glyphs import GLYPHS
 from histsearch.data.image_set import ImageArrays, ImageSet
+from histsearch.data.inshop import INSHOP
 from histsearch.data.readable_images import unreadable_files, without_unreadable
 from histsearch.exceptions import DataError
 from tests.miniatures import write_inshop
@@ -95,7 +97,7 @@ def test_a_whole_data_set_is_returned_as_it_is(
 def test_images_in_memory_are_returned_as_they_are() -> None:
     pixels_NHW = np.zeros((2, 4, 4), dtype=np.uint8)
     images = ImageSet(ImageArrays(pixels_NHW), [0, 1], ["a", "b"])
-    dataset = Dataset("glyphs", images, images)
+    dataset = Dataset(GLYPHS, images, images)
     assert without_unreadable(dataset, processes=2) is dataset
 
 
@@ -159,7 +161,7 @@ def test_a_class_that_only_the_gallery_had_stays(tmp_path: Path, inshop: Dataset
     assert inshop.gallery is not None
     queries = inshop.test.take(np.arange(1, 8))
     cut(inshop_image(tmp_path, 9, 0))
-    reduced = without_unreadable(Dataset("inshop", inshop.train, queries, inshop.gallery), 1)
+    reduced = without_unreadable(Dataset(INSHOP, inshop.train, queries, inshop.gallery), 1)
     assert reduced.gallery is not None
     assert reduced.test.class_names == reduced.gallery.class_names
     assert remaining(reduced)["gallery"][0] == ("id_00000008", "id_00000008/01_1_front.jpg")
@@ -171,7 +173,7 @@ def test_an_image_in_two_parts_is_named_once(
 ) -> None:
     whole = load_dataset("folder", folder)
     text(folder / "dog" / "0.png")
-    reduced = without_unreadable(Dataset("inshop", whole.train, whole.test, whole.test), 1)
+    reduced = without_unreadable(Dataset(INSHOP, whole.train, whole.test, whole.test), 1)
     assert len(caplog.records) == 1
     left = remaining(reduced)
     assert left["query"] == left["gallery"]

@@ -10,6 +10,7 @@ from PIL import Image
 
 from histsearch.data.dataset import load_dataset
 from histsearch.data.inventory import take_inventory
+from histsearch.data.known_datasets import find_dataset, find_official_dataset
 from histsearch.data.layouts import missing_pieces
 from histsearch.data.verification import inspect
 from histsearch.exceptions import DataError
@@ -80,7 +81,7 @@ def break_listing(
 def test_a_class_folder_that_is_locked_is_named(data: Path) -> None:
     folder = locked(data / "own" / "cat")
     with without_privileges(), pytest.raises(DataError) as refused:
-        inspect("folder:own", data)
+        inspect(find_dataset("folder:own"), data)
     assert str(refused.value).startswith(f"{folder} can't be read (Permission denied): grant ")
 
 
@@ -176,4 +177,4 @@ def test_what_is_there_and_locked_is_not_prepared_anew(data: Path) -> None:
     write_cub200(data)
     locked(data / "CUB_200_2011" / "images")
     with without_privileges(), pytest.raises(DataError, match="CUB_200_2011/images"):
-        missing_pieces("cub200", data)
+        missing_pieces(find_official_dataset("cub200").layouts, data)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from histsearch.exceptions import SpaceError, WeightsError
-from histsearch.models.backbones import preprocessing_of
 from histsearch.models.checkpoint import load_checkpoint, save_checkpoint
 from histsearch.models.digest import DamagedError, check_digest, with_digest
+from histsearch.models.known_backbones import find_backbone
 from histsearch.models.network import EmbeddingNetwork, build_network
 
 EXTRA = {"study": "cub", "trial": 7, "hyperparameters": {"tau": 16.0, "bn_freeze": True}}
@@ -22,13 +22,13 @@ EXTRA = {"study": "cub", "trial": 7, "hyperparameters": {"tau": 16.0, "bn_freeze
 @pytest.fixture
 def conv4() -> EmbeddingNetwork:
     torch.manual_seed(0)
-    network = build_network("conv4", 4, weights="none")
+    network = build_network(find_backbone("conv4"), 4, weights="none")
     network(torch.randn(8, 3, 32, 32))
     return network
 
 
 def save_conv4(path: Path, network: EmbeddingNetwork, **extra: Any) -> None:
-    save_checkpoint(path, network, backbone="conv4", embedding_size=4, extra=extra)
+    save_checkpoint(path, network, backbone=find_backbone("conv4"), embedding_size=4, extra=extra)
 
 
 def names(folder: Path) -> list[str]:
@@ -37,7 +37,7 @@ def names(folder: Path) -> list[str]:
 
 def published(backbone: str, embedding_size: int) -> dict[str, Tensor]:
     """Return tensors under the keys that the reference implementation saves."""
-    state = build_network(backbone, embedding_size, weights="none").state_dict()
+    state = build_network(find_backbone(backbone), embedding_size, weights="none").state_dict()
     # One stored element a tensor keeps the file small.
     numbered = {
         key: torch.tensor(float(number)).expand(tensor.shape)
@@ -54,7 +54,7 @@ def test_a_saved_network_comes_back_with_its_description(
     save_conv4(path, conv4, **EXTRA)
     checkpoint = load_checkpoint(path)
     assert (checkpoint.backbone, checkpoint.embedding_size) == ("conv4", 4)
-    assert checkpoint.preprocessing == preprocessing_of("conv4")
+    assert checkpoint.preprocessing == find_backbone("conv4").preprocessing
     assert checkpoint.metadata == EXTRA
     assert not checkpoint.network.training
     images_N3HW = torch.randn(2, 3, 32, 32)
@@ -76,7 +76,7 @@ def test_torch_reads_a_checkpoint_without_running_code(
 
 def test_a_checkpoint_can_start_another_training(conv4: EmbeddingNetwork, tmp_path: Path) -> None:
     save_conv4(tmp_path / "7.pt", conv4)
-    started = build_network("conv4", 4, weights=str(tmp_path / "7.pt")).state_dict()
+    started = build_network(find_backbone("conv4"), 4, weights=str(tmp_path / "7.pt")).state_dict()
     assert all(torch.equal(started[key], tensor) for key, tensor in conv4.state_dict().items())
 
 
@@ -126,7 +126,7 @@ def test_a_published_checkpoint_tells_its_backbone_by_its_keys(
     torch.save({"model_state_dict": state}, tmp_path / "published.pth")
     checkpoint = load_checkpoint(tmp_path / "published.pth")
     assert (checkpoint.backbone, checkpoint.embedding_size) == (backbone, size)
-    assert checkpoint.preprocessing == preprocessing_of(backbone)
+    assert checkpoint.preprocessing == find_backbone(backbone).preprocessing
     assert checkpoint.metadata == {}
     loaded = checkpoint.network.state_dict()
     floats = [key for key in loaded if not key.endswith("num_batches_tracked")]
@@ -193,7 +193,10 @@ def test_one_flipped_bit_of_a_model_is_noticed(
     content = bytearray(path.read_bytes())
     content[int(place * len(content)) if 0 < place < 1 else int(place)] ^= 1
     path.write_bytes(content)
-    for load in (load_checkpoint, lambda path: build_network("conv4", 4, weights=str(path))):
+    for load in (
+        load_checkpoint,
+        lambda path: build_network(find_backbone("conv4"), 4, weights=str(path)),
+    ):
         with pytest.raises(WeightsError, match=r"7\.pt' (is damaged|can't be read)"):
             load(path)
 

@@ -16,9 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from histsearch.exceptions import SpaceError
-from histsearch.models.backbones import ARCHITECTURES
 from histsearch.models.bn_inception import BNInception
-from histsearch.models.catalog import BACKBONES, find_backbone
+from histsearch.models.known_backbones import BACKBONES, find_backbone
 from histsearch.models.network import EmbeddingNetwork, build_network, pool_features
 from histsearch.models.resnet50 import ResNet50
 
@@ -57,7 +56,7 @@ def golden_state(backbone: str) -> dict[str, Tensor]:
 @pytest.fixture
 def network() -> EmbeddingNetwork:
     torch.manual_seed(0)
-    return build_network("conv4", 16, weights="none")
+    return build_network(find_backbone("conv4"), 16, weights="none")
 
 
 def running_means(network: EmbeddingNetwork) -> list[Tensor]:
@@ -72,7 +71,7 @@ def test_embeddings_of_a_loaded_checkpoint_match_the_reference(
 ) -> None:
     checkpoint = tmp_path / "checkpoint.pth"
     torch.save({"model_state_dict": golden_state(backbone)}, checkpoint)
-    network = build_network(backbone, 64, weights=str(checkpoint)).eval()
+    network = build_network(find_backbone(backbone), 64, weights=str(checkpoint)).eval()
     pixels = np.sin(0.013 * np.arange(2 * 3 * 224 * 224, dtype=np.float64))
     images_N3HW = torch.from_numpy(pixels.reshape(2, 3, 224, 224).astype(np.float32))
     with torch.inference_mode():
@@ -121,7 +120,7 @@ def test_bn_inception_pools_by_average_except_in_its_last_block() -> None:
 @pytest.mark.parametrize("name", sorted(BACKBONES))
 def test_embeddings_depend_on_the_order_of_the_colours(name: str) -> None:
     torch.manual_seed(0)
-    network = build_network(name, 16, weights="none").train()
+    network = build_network(find_backbone(name), 16, weights="none").train()
     images_N3HW = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
         difference_ND = network(images_N3HW) - network(images_N3HW.flip(1))
@@ -135,7 +134,7 @@ def test_bn_inception_normalises_batches_as_the_published_network_does() -> None
 
 @pytest.mark.parametrize("backbone", sorted(SHAPES))
 def test_state_dict_has_the_keys_and_shapes_of_the_reference(backbone: str) -> None:
-    network = build_network(backbone, 64, weights="none")
+    network = build_network(find_backbone(backbone), 64, weights="none")
     shapes = {key: list(tensor.shape) for key, tensor in network.state_dict().items()}
     reference = {
         key: shape for key, shape in SHAPES[backbone].items() if not key.startswith(CLASSIFIER)
@@ -153,18 +152,18 @@ def test_embeddings_are_layer_normalised(network: EmbeddingNetwork, batch: int) 
 
 
 @pytest.mark.parametrize("name", sorted(BACKBONES))
-def test_architectures_state_the_channels_of_the_feature_map(name: str) -> None:
-    network = build_network(name, 2, weights="none").eval()
+def test_backbones_state_the_channels_of_the_feature_map(name: str) -> None:
+    network = build_network(find_backbone(name), 2, weights="none").eval()
     map_NFPQ: list[Tensor] = []
     network.model.register_forward_hook(lambda _module, _images, output: map_NFPQ.append(output))
     with torch.inference_mode():
         network(torch.zeros(1, 3, 64, 64))
-    assert map_NFPQ[0].shape[1] == ARCHITECTURES[name].features
+    assert map_NFPQ[0].shape[1] == BACKBONES[name].features
 
 
 def test_embedding_layer_starts_with_fan_out_weights_and_zero_bias() -> None:
     torch.manual_seed(0)
-    weight, bias = build_network("conv4", 64, weights="none").embedding_parameters()
+    weight, bias = build_network(find_backbone("conv4"), 64, weights="none").embedding_parameters()
     assert weight.std().item() == pytest.approx(math.sqrt(2 / 64), rel=0.05)
     assert not bias.any()
 
@@ -217,7 +216,9 @@ def test_a_still_backbone_leaves_gradients_to_the_embedding_layer(
 
 def test_the_same_seed_gives_the_same_network() -> None:
     first, second = (
-        (torch.manual_seed(3), build_network("conv4", 8, weights="none"))[1].state_dict()
+        (torch.manual_seed(3), build_network(find_backbone("conv4"), 8, weights="none"))[
+            1
+        ].state_dict()
         for _ in range(2)
     )
     assert all(torch.equal(first[key], second[key]) for key in first)
@@ -225,7 +226,7 @@ def test_the_same_seed_gives_the_same_network() -> None:
 
 def test_an_embedding_size_of_one_is_refused() -> None:
     with pytest.raises(ValueError, match="embedding_size is 1"):
-        build_network("conv4", 1, weights="none")
+        build_network(find_backbone("conv4"), 1, weights="none")
 
 
 def test_an_unknown_backbone_is_refused_with_the_known_ones() -> None:
@@ -233,6 +234,6 @@ def test_an_unknown_backbone_is_refused_with_the_known_ones() -> None:
         find_backbone("vgg")
 
 
-def test_the_catalog_imports_no_torch() -> None:
-    code = "import sys, histsearch.models.catalog; sys.exit('torch' in sys.modules)"
+def test_the_known_backbones_import_no_torch() -> None:
+    code = "import sys, histsearch.models.known_backbones; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

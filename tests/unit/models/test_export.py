@@ -17,10 +17,10 @@ from torch.nn import functional as F
 
 from histsearch.exceptions import ExportError
 from histsearch.models import bn_inception, export
-from histsearch.models.backbones import preprocessing_of
 from histsearch.models.bn_inception import InceptionBlock
 from histsearch.models.checkpoint import Checkpoint
 from histsearch.models.export import export_network
+from histsearch.models.known_backbones import find_backbone
 from histsearch.models.network import build_network
 
 # Each kind of block once: the exporter takes time by the layer.
@@ -34,8 +34,8 @@ METADATA = {"dataset": "omniglot", "hyperparameters": {"tau": 16.0}}
 
 def checkpoint_of(backbone: str, crop: int) -> Checkpoint:
     torch.manual_seed(0)
-    network = build_network(backbone, 8, weights="none").eval()
-    preprocessing = replace(preprocessing_of(backbone), crop=crop)
+    network = build_network(find_backbone(backbone), 8, weights="none").eval()
+    preprocessing = replace(find_backbone(backbone).preprocessing, crop=crop)
     return Checkpoint(network, backbone, 8, preprocessing, METADATA)
 
 

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from histsearch.exceptions import WeightsError
 from histsearch.models import export
-from histsearch.models.backbones import preprocessing_of
 from histsearch.models.checkpoint import Checkpoint, save_checkpoint
 from histsearch.models.export import export_network
 from histsearch.models.exported import load_model
+from histsearch.models.known_backbones import find_backbone
 from histsearch.models.network import build_network
 
 METADATA = {"dataset": "folder:birds", "seed": 3}
@@ -26,8 +26,8 @@ EXPORTED = {"safetensors": "m.safetensors", "onnx": "m.onnx", "torchscript": "m.
 @pytest.fixture(scope="module")
 def conv4() -> Checkpoint:
     torch.manual_seed(0)
-    network = build_network("conv4", 8, weights="none").eval()
-    return Checkpoint(network, "conv4", 8, preprocessing_of("conv4"), METADATA)
+    network = build_network(find_backbone("conv4"), 8, weights="none").eval()
+    return Checkpoint(network, "conv4", 8, find_backbone("conv4").preprocessing, METADATA)
 
 
 @pytest.fixture(scope="module")
@@ -188,8 +188,8 @@ def test_images_that_the_network_cannot_take_are_refused(
 
 def test_a_checkpoint_whose_images_its_network_cannot_take_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "7.pt"
-    network = build_network("conv4", 8, weights="none")
-    save_checkpoint(path, network, backbone="conv4", embedding_size=8, extra={})
+    network = build_network(find_backbone("conv4"), 8, weights="none")
+    save_checkpoint(path, network, backbone=find_backbone("conv4"), embedding_size=8, extra={})
     content = torch.load(path, weights_only=True)
     content["histsearch"]["preprocessing"]["crop"] = 3
     torch.save(content, path)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from histsearch.models import transforms
-from histsearch.models.backbones import ARCHITECTURES, preprocessing_of
+from histsearch.models.known_backbones import BACKBONES, find_backbone
 from histsearch.models.preprocessing import Preprocessing
 
 PLAIN = Preprocessing(resize=36, crop=32, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
@@ -24,10 +24,10 @@ def span(preprocessing: Preprocessing, image: Image.Image) -> float:
     return float(crop[0, 0].max() - crop[0, 0].min())
 
 
-@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("name", sorted(BACKBONES))
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
 def test_every_image_mode_becomes_a_float_crop_of_three_channels(name: str, mode: str) -> None:
-    preprocessing = preprocessing_of(name)
+    preprocessing = find_backbone(name).preprocessing
     image = gradient(40).convert(mode)
     for build in (transforms.train_transform, transforms.test_transform):
         tensor = build(preprocessing)(image)
@@ -47,7 +47,7 @@ def test_colours_are_normalised_in_the_backbones_range_and_order(
     name: str, expected: list[float]
 ) -> None:
     image = Image.new("RGB", (300, 300), (255, 51, 0))
-    tensor = transforms.test_transform(preprocessing_of(name))(image)
+    tensor = transforms.test_transform(find_backbone(name).preprocessing)(image)
     torch.testing.assert_close(tensor[:, 0, 0], torch.tensor(expected), rtol=1e-5, atol=1e-5)
     assert torch.equal(tensor, tensor[:, :1, :1].expand_as(tensor))
 
@@ -102,6 +102,6 @@ def test_bicubic_images_are_resized_so_in_training_and_in_testing() -> None:
 
 
 def test_preprocessing_survives_json() -> None:
-    fields = json.loads(json.dumps(asdict(preprocessing_of("bn_inception"))))
+    fields = json.loads(json.dumps(asdict(find_backbone("bn_inception").preprocessing)))
     assert fields["mean"] == [104.0, 117.0, 128.0]
     assert fields["channel_order"] == "bgr"

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from histsearch.exceptions import SpaceError, WeightsError
-from histsearch.models import catalog
-from histsearch.models.backbones import find_architecture, preprocessing_of
-from histsearch.models.catalog import check_weights, find_backbone
+from histsearch.models import known_backbones
 from histsearch.models.checkpoint import load_checkpoint, save_checkpoint
 from histsearch.models.export import export_network
+from histsearch.models.initial_weights import check_weights
+from histsearch.models.known_backbones import find_backbone
 from histsearch.models.network import build_network
 from histsearch.models.preprocessing import Preprocessing
 from histsearch.models.timm_backbones import TimmBackbone
@@ -47,14 +47,14 @@ def state_of(name: str, seed: int) -> dict[str, Tensor]:
 
 
 def images(name: str) -> Tensor:
-    side = preprocessing_of(f"timm:{name}").crop
+    side = find_backbone(f"timm:{name}").preprocessing.crop
     return torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
-def test_the_catalog_takes_any_timm_name_without_importing_timm_or_torch() -> None:
+def test_any_timm_name_is_taken_without_importing_timm_or_torch() -> None:
     code = (
-        "import sys; from histsearch.models.catalog import find_backbone;"
-        "assert find_backbone('timm:no_such_model.of_1k').pretrained;"
+        "import sys; from histsearch.models.known_backbones import starts_pretrained;"
+        "assert starts_pretrained('timm:no_such_model.of_1k');"
         "sys.exit(bool({'timm', 'torch'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -76,32 +76,38 @@ def test_a_name_that_timm_cannot_have_is_refused(name: str) -> None:
 )
 def test_an_unknown_model_is_refused_with_similar_names(name: str, similar: str) -> None:
     with pytest.raises(SpaceError, match=f"timm has no such model; {similar}"):
-        check_weights(name, "none")
+        find_backbone(name)
+
+
+def test_a_backbone_is_written_as_its_name() -> None:
+    """As in the settings that tell one run's saved states from another's."""
+    written = [repr(find_backbone(name)) for name in ("conv4", "timm:test_vit")]
+    assert written == ["'conv4'", "'timm:test_vit'"]
 
 
 def test_a_missing_timm_is_told_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(SpaceError, match=r"pip install 'histsearch\[timm\]'"):
-        check_weights("timm:resnet18", "none")
+        find_backbone("timm:resnet18")
 
 
 @pytest.mark.parametrize("name", ["coat_tiny", "pit_ti_distilled_224", "volo_d1_224"])
 def test_a_model_without_one_feature_map_is_refused(name: str) -> None:
     with pytest.raises(SpaceError, match="doesn't end in one square feature map"):
-        check_weights(f"timm:{name}", "none")
+        find_backbone(f"timm:{name}")
 
 
 def test_looking_a_model_up_draws_no_random_number() -> None:
     before = torch.get_rng_state()
-    find_architecture("timm:test_vit2")
+    find_backbone("timm:test_vit2")
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_preprocessing_is_timms_own() -> None:
-    assert preprocessing_of("timm:test_resnet") == Preprocessing(
+    assert find_backbone("timm:test_resnet").preprocessing == Preprocessing(
         resize=168, crop=160, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
     )
-    assert preprocessing_of("timm:resnet10t") == Preprocessing(
+    assert find_backbone("timm:resnet10t").preprocessing == Preprocessing(
         resize=201,
         crop=176,
         mean=(0.485, 0.456, 0.406),
@@ -121,13 +127,13 @@ def test_preprocessing_is_timms_own() -> None:
 def test_the_feature_map_holds_timms_features_without_the_class_token(
     name: str, pooled: Callable[[Tensor], Tensor]
 ) -> None:
-    architecture = find_architecture(f"timm:{name}")
-    backbone = architecture.build().eval()
-    assert isinstance(backbone, TimmBackbone)
+    backbone = find_backbone(f"timm:{name}")
+    module = backbone.build().eval()
+    assert isinstance(module, TimmBackbone)
     with torch.inference_mode():
-        map_NFPQ = backbone(images(name))
-        expected_NF = pooled(backbone.trunk.forward_features(images(name)))
-    assert map_NFPQ.shape[1] == architecture.features
+        map_NFPQ = module(images(name))
+        expected_NF = pooled(module.trunk.forward_features(images(name)))
+    assert map_NFPQ.shape[1] == backbone.features
     assert map_NFPQ.shape[2] == map_NFPQ.shape[3] > 1
     torch.testing.assert_close(map_NFPQ.mean(dim=(2, 3)), expected_NF)
 
@@ -135,7 +141,7 @@ def test_the_feature_map_holds_timms_features_without_the_class_token(
 @pytest.mark.parametrize("name", KINDS)
 def test_training_reaches_the_first_layer(name: str) -> None:
     torch.manual_seed(0)
-    network = build_network(f"timm:{name}", 8, weights="none")
+    network = build_network(find_backbone(f"timm:{name}"), 8, weights="none")
     network.bn_freeze = True
     network.train()(images(name))[:, 0].sum().backward()
     assert next(iter(network.backbone_parameters())).grad is not None
@@ -151,7 +157,7 @@ def test_a_weights_file_of_timm_fills_the_backbone(name: str, suffix: str, tmp_p
         torch.save(state, path)
     else:
         safetensors.torch.save_file(state, path)
-    loaded = build_network(f"timm:{name}", 8, weights=str(path)).state_dict()
+    loaded = build_network(find_backbone(f"timm:{name}"), 8, weights=str(path)).state_dict()
     backbone = [key for key in loaded if not key.startswith("model.embedding.")]
     assert all(torch.equal(loaded[k], state[k.removeprefix("model.trunk.")]) for k in backbone)
 
@@ -159,7 +165,7 @@ def test_a_weights_file_of_timm_fills_the_backbone(name: str, suffix: str, tmp_p
 def test_a_weights_file_of_another_model_is_refused(tmp_path: Path) -> None:
     torch.save(state_of("test_vit", 0), tmp_path / "vit.pth")
     with pytest.raises(WeightsError, match=r"vit\.pth' don't fit timm:test_resnet: \d+ missing"):
-        build_network("timm:test_resnet", 8, weights=str(tmp_path / "vit.pth"))
+        build_network(find_backbone("timm:test_resnet"), 8, weights=str(tmp_path / "vit.pth"))
 
 
 def test_pretrained_weights_come_from_timms_cache(offline: Path) -> None:
@@ -169,7 +175,7 @@ def test_pretrained_weights_come_from_timms_cache(offline: Path) -> None:
     (model / "snapshots" / ("0" * 40)).mkdir(parents=True)
     state = state_of("test_resnet", 1)
     safetensors.torch.save_file(state, model / "snapshots" / ("0" * 40) / "model.safetensors")
-    network = build_network("timm:test_resnet", 8, weights="pretrained")
+    network = build_network(find_backbone("timm:test_resnet"), 8, weights="pretrained")
     key = "conv1.0.weight"
     assert torch.equal(network.state_dict()[f"model.trunk.{key}"], state[key])
 
@@ -180,22 +186,25 @@ def test_a_failed_download_says_what_to_give_instead() -> None:
         WeightsError,
         match=r"weights of timm:test_vit can't be fetched .* path of a file, or 'none'",
     ):
-        build_network("timm:test_vit", 8, weights="pretrained")
+        build_network(find_backbone("timm:test_vit"), 8, weights="pretrained")
 
 
 def test_a_model_without_pretrained_weights_is_refused_before_a_download() -> None:
     name = next(n for n in timm.list_models("resnet*") if not timm.is_model_pretrained(n))
+    backbone = find_backbone(f"timm:{name}")
     with pytest.raises(WeightsError, match=f"timm:{name} has no pretrained weights to download"):
-        check_weights(f"timm:{name}", "pretrained")
-    check_weights(f"timm:{name}", "none")
+        check_weights(backbone, "pretrained")
+    check_weights(backbone, "none")
 
 
 def test_a_checkpoint_of_a_timm_network_comes_back(tmp_path: Path) -> None:
-    network = build_network("timm:test_vit", 8, weights="none").eval()
+    network = build_network(find_backbone("timm:test_vit"), 8, weights="none").eval()
     path = tmp_path / "vit.pt"
-    save_checkpoint(path, network, backbone="timm:test_vit", embedding_size=8, extra={})
+    save_checkpoint(
+        path, network, backbone=find_backbone("timm:test_vit"), embedding_size=8, extra={}
+    )
     checkpoint = load_checkpoint(path)
-    assert checkpoint.preprocessing == preprocessing_of("timm:test_vit")
+    assert checkpoint.preprocessing == find_backbone("timm:test_vit").preprocessing
     with torch.inference_mode():
         torch.testing.assert_close(
             checkpoint.network(images("test_vit")), network(images("test_vit")), rtol=0, atol=0
@@ -206,7 +215,7 @@ def test_a_checkpoint_of_a_timm_network_comes_back(tmp_path: Path) -> None:
 def test_a_timm_network_can_be_exported_to_onnx(name: str, tmp_path: Path) -> None:
     for package in ("onnx", "onnxruntime", "onnxscript"):
         pytest.importorskip(package, reason="ONNX needs the extra histsearch[export]")
-    backbone = f"timm:{name}"
+    backbone = find_backbone(f"timm:{name}")
     network = build_network(backbone, 8, weights="none")
     save_checkpoint(tmp_path / "n.pt", network, backbone=backbone, embedding_size=8, extra={})
     written = export_network(
@@ -234,5 +243,5 @@ def test_a_space_with_a_model_that_timm_lacks_is_refused_where_timm_is_installed
         "tf_efficientnet_lite"
     )
     path.write_text(space.replace("EPOCHS", "5"))
-    monkeypatch.setattr(catalog, "find_spec", lambda _name: None)
+    monkeypatch.setattr(known_backbones, "find_spec", lambda _name: None)
     assert load_space(str(path)).backbone == name

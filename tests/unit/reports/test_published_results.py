@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from histsearch.reports.published import published_rows, published_source
+from histsearch.reports.published_results import published_rows, published_source
 
 ROWS = {"original authors": "OA", "reproduced": "RE", "tuned": "TUNE"}
 

@@ -23,5 +23,7 @@ def published_source() -> str:
 
 
 def _table() -> dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]]:
-    text = files("histsearch.reports").joinpath("published.json").read_text(encoding="utf-8")
+    text = (
+        files("histsearch.reports").joinpath("published_results.json").read_text(encoding="utf-8")
+    )
     return json.loads(text)  # type: ignore[no-any-return]
