@@ -33,7 +33,6 @@ from histsearch.space.strategies import (
     PRUNERS,
     SAMPLERS,
     USUAL_PRUNER,
-    HistPrunerSettings,
     HistSamplerSettings,
     PrunerSettings,
     SamplerSettings,
@@ -125,7 +124,7 @@ class Decided(BaseModel):
 
 
 def _usually_decided(space: dict[str, Any]) -> Decided | None:
-    return Decided() if space["sampler"].name == "hist" else None
+    return Decided() if space["sampler"].decides else None
 
 
 def _usual_pruner(space: dict[str, Any]) -> PrunerSettings:
@@ -256,13 +255,13 @@ class Space(BaseModel):
             ValueError: the space is sampled as a grid, and that has fewer points or a range.
         """
         fault = next(grid_faults(self.search, trials), None)
-        if self.sampler.name == "grid" and fault is not None:
+        if self.sampler.enumerates and fault is not None:
             raise fault
 
     @property
     def min_epochs(self) -> int | None:
-        """How long a trial runs at least before the hist pruner leaves it; None for its usual."""
-        return self.pruner.min_epochs if isinstance(self.pruner, HistPrunerSettings) else None
+        """How long a trial runs at least before it is paused; None for the pruner's usual."""
+        return self.pruner.fewest_epochs
 
     def complete(self, configuration: Mapping[str, Value]) -> Configuration:
         """The complete parameters of a trial: ``configuration`` over ``[fixed]``."""
