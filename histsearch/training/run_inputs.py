@@ -10,13 +10,14 @@ from histsearch.data.image_set import ImageSet
 from histsearch.data.readable_images import without_unreadable
 from histsearch.models.catalog import check_weights, locate_weights
 from histsearch.space.configuration import Value
-from histsearch.space.space import Protocol, Space
+from histsearch.space.space import Protocol
+from histsearch.space.trained_space import TrainedSpace
 from histsearch.training.trainer import RunSettings
 
 log = logging.getLogger(__name__)
 
 
-def find_weights(space: Space, data_dir: Path) -> str:
+def find_weights(space: TrainedSpace, data_dir: Path) -> str:
     """A space's weights as `build_network` takes them, a file's path completed.
 
     Raises:
@@ -32,7 +33,7 @@ def _do_nothing() -> None:
 
 
 def load_images(
-    space: Space,
+    space: TrainedSpace,
     data_dir: Path,
     loader_processes: int,
     on_image: Callable[[], object] = _do_nothing,
@@ -75,7 +76,7 @@ def split_images(
 
 
 def run_settings(
-    space: Space,
+    space: TrainedSpace,
     configuration: Mapping[str, Value],
     data_dir: Path,
     *,
