@@ -69,7 +69,7 @@ def create(
     """Create a study from a search space."""
     from histsearch.space.reading import load_space
     from histsearch.studies.catalog import create_search
-    from histsearch.studies.study import TEST_SELECTION
+    from histsearch.studies.definition import TEST_SELECTION
 
     loaded = load_space(space)
     study = create_search(
@@ -185,7 +185,7 @@ def _models(study: "Study") -> "list[RetrainedModel]":
     """Where the models of a retraining lie; a search keeps none."""
     from histsearch.studies.checkpoints import retrained_models
 
-    return retrained_models(study) if study.definition.kind == "retrain" else []
+    return retrained_models(study) if study.definition.source else []
 
 
 def _left_line(study: "Study") -> str:
@@ -240,7 +240,7 @@ def best(name: StudyArgument, storage: StorageOption = None) -> None:
     from histsearch.studies.catalog import find_study
 
     study = find_study(open_to_read(storage), name)
-    if study.definition.kind == "retrain":
+    if not study.definition.selects:
         raise StudyError(
             f'found "{name}", a retraining, whose result is a mean over seeds: histsearch report '
             f"{name} --out DIR"
@@ -259,10 +259,9 @@ def _configuration(parameters: Mapping[str, object]) -> str:
 
 
 def _winner(study: "Study") -> "BestTrial | None":
-    """The winner of a search; the luckiest seed of a retraining is no result."""
     from histsearch.reports.collect import best_trial
 
-    return best_trial(study) if study.definition.kind == "search" else None
+    return best_trial(study)
 
 
 def _summary(study: "Study", best: "BestTrial | None") -> dict[str, Any]:
@@ -271,7 +270,6 @@ def _summary(study: "Study", best: "BestTrial | None") -> dict[str, Any]:
     from histsearch.reports.images import study_warnings
     from histsearch.reports.status import study_state
     from histsearch.studies.images import known_census
-    from histsearch.studies.study import selection
 
     census = known_census(study)
     counts = {state.name: study.count(state) for state in TrialState}
@@ -281,7 +279,7 @@ def _summary(study: "Study", best: "BestTrial | None") -> dict[str, Any]:
         "source": study.definition.source,
         "dataset": study.definition.space.dataset,
         "backbone": study.definition.space.backbone,
-        "selection": selection(study.definition),
+        "selection": study.definition.selection,
         "state": study_state(study),
         "warm_start": study.warm_start,
         "ended": study.ended,
@@ -303,7 +301,7 @@ def _summary(study: "Study", best: "BestTrial | None") -> dict[str, Any]:
             "mean": best.mean_recall_at_1,
         },
         "models": [asdict(model) for model in _models(study)],
-        "space": study.definition.space.model_dump(mode="json"),
+        "space": study.definition.model_dump(mode="json")["space"],
     }
 
 

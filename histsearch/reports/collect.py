@@ -25,7 +25,7 @@ from histsearch.studies.half_created import half_created_studies
 from histsearch.studies.images import known_census
 from histsearch.studies.retraining_seeds import retrainings_of
 from histsearch.studies.retraining_warnings import retraining_warnings
-from histsearch.studies.study import Study, selection
+from histsearch.studies.study import Study
 
 
 def build_report(storage: Storage, name: str) -> Report:
@@ -55,7 +55,7 @@ def build_report(storage: Storage, name: str) -> Report:
         space=space.name,
         dataset=space.dataset,
         backbone=space.backbone,
-        selection=selection(study.definition),
+        selection=study.definition.selection,
         on_test_classes=study.definition.touches_test_classes,
         trials={state.name: study.count(state) for state in TrialState if study.count(state)},
         best=best,
@@ -97,7 +97,7 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
 
 
 def best_trial(study: Study) -> BestTrial | None:
-    """The winner of a search so far; None before a trial is complete."""
+    """The winner of a search so far; None before a trial is complete, and of a retraining."""
     best = next(iter(study.best()), None)
     if best is None:
         return None

@@ -13,7 +13,7 @@ def study_warnings(study: Study) -> list[str]:
     """What a study's R@1 can't tell, a sentence each; of its images once a worker read them."""
     census = known_census(study)
     warnings = [] if census is None else image_warnings(study, census)
-    if study.definition.kind == "search" and (saturated := _saturated(study, census)):
+    if study.definition.selects and (saturated := _saturated(study, census)):
         warnings.append(saturated)
     return warnings
 

@@ -107,7 +107,7 @@ def _study_status(study: Study, workers: Sequence[RegisteredWorker]) -> StudySta
     counts = {state.name: sum(trial.state == state for trial in trials) for state in TrialState}
     finished = [trial for trial in trials if trial.state.is_finished()]
     spent = cost(trials, study.definition.space.epochs)
-    best = next(iter(study.best()), None) if study.definition.kind == "search" else None
+    best = next(iter(study.best()), None)
     return StudyStatus(
         name=study.name,
         state=study_state(study),

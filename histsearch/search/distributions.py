@@ -11,10 +11,10 @@ from histsearch.space.configuration import (
     is_whole,
 )
 from histsearch.space.parameters import Parameter, Range
-from histsearch.space.space import Space
+from histsearch.space.trained_space import TrainedSpace
 
 
-def distributions(space: Space) -> dict[str, BaseDistribution]:
+def distributions(space: TrainedSpace) -> dict[str, BaseDistribution]:
     """One Optuna distribution for each searched hyperparameter, in the space's order."""
     return {name: _distribution(name, parameter) for name, parameter in space.search.items()}
 

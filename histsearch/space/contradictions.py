@@ -14,6 +14,7 @@ from histsearch.space.configuration import (
 )
 from histsearch.space.parameters import Parameter, Range
 from histsearch.space.refusals import RefusedError, refused, show
+from histsearch.space.strategies import SAMPLERS
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def contradictions(draft: Draft) -> Iterator[RefusedError]:
     yield from _missing_weights(draft)
     yield from _sampler_faults(draft)
     yield from _pruner_faults(draft)
-    if draft.knows("sampler", "search") and draft.parts["sampler"].name == "grid":
+    if draft.knows("sampler", "search") and draft.parts["sampler"].enumerates:
         trials = draft.parts.get("trials") if draft.is_whole("search") else None
         yield from grid_faults(draft.parts["search"], trials)
     yield from _enqueue_faults(draft)
@@ -82,21 +83,24 @@ def _sampler_faults(draft: Draft) -> Iterator[RefusedError]:
     """What doesn't go with the sampler."""
     if not draft.knows("sampler"):
         return
-    sampler = draft.parts["sampler"].name
+    sampler = draft.parts["sampler"]
     decided = draft.parts.get("decided")
-    if sampler != "freeze-thaw" and decided is not None:
+    if decided is not None and not sampler.decides:
+        deciding = " or ".join(f'"{name}"' for name, one in SAMPLERS.items() if one.decides)
         yield refused(
             "decided",
             show(decided.model_dump()),
-            f'with the sampler "freeze-thaw" alone, not "{sampler}"',
+            f'with the sampler {deciding} alone, not "{sampler.name}"',
         )
     if not draft.knows("pruner"):
         return
-    pruner = draft.parts["pruner"].name
-    if sampler == "grid" and pruner != "none":
-        yield refused("pruner", show(pruner), '"none", as the sampler is a grid')
-    elif sampler != "freeze-thaw" and pruner == "freeze-thaw":
-        yield refused("pruner", '"freeze-thaw"', f'another pruner, as the sampler is "{sampler}"')
+    pruner = draft.parts["pruner"]
+    if sampler.enumerates and pruner.stops_trials:
+        yield refused("pruner", show(pruner.name), '"none", as the sampler is a grid')
+    elif pruner.pauses and not sampler.resumes:
+        yield refused(
+            "pruner", show(pruner.name), f'another pruner, as the sampler is "{sampler.name}"'
+        )
 
 
 def _pruner_faults(draft: Draft) -> Iterator[RefusedError]:

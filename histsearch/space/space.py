@@ -34,7 +34,6 @@ from histsearch.space.strategies import (
     PRUNERS,
     SAMPLERS,
     USUAL_PRUNER,
-    FreezeThawPrunerSettings,
     FreezeThawSamplerSettings,
     PrunerSettings,
     SamplerSettings,
@@ -126,7 +125,7 @@ class Decided(BaseModel):
 
 
 def _usually_decided(space: dict[str, Any]) -> Decided | None:
-    return Decided() if space["sampler"].name == "freeze-thaw" else None
+    return Decided() if space["sampler"].decides else None
 
 
 def _usual_pruner(space: dict[str, Any]) -> PrunerSettings:
@@ -257,13 +256,13 @@ class Space(BaseModel):
             ValueError: the space is sampled as a grid, and that has fewer points or a range.
         """
         fault = next(grid_faults(self.search, trials), None)
-        if self.sampler.name == "grid" and fault is not None:
+        if self.sampler.enumerates and fault is not None:
             raise fault
 
     @property
     def min_epochs(self) -> int | None:
-        """Epochs before the freeze-thaw pruner leaves a trial; None for its usual."""
-        return self.pruner.min_epochs if isinstance(self.pruner, FreezeThawPrunerSettings) else None
+        """How long a trial runs at least before it is paused; None for the pruner's usual."""
+        return self.pruner.fewest_epochs
 
     def complete(self, configuration: Mapping[str, Value]) -> Configuration:
         """The complete parameters of a trial: ``configuration`` over ``[fixed]``."""

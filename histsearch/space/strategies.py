@@ -1,9 +1,10 @@
 """Samplers and pruners by name, with their settings, as a space gives them."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing_extensions import override
 
 from histsearch.space.configuration import MOST_EPOCHS
 
@@ -19,13 +20,51 @@ class _Strategy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class FreezeThawSamplerSettings(_Strategy):
+class _Sampler(_Strategy):
+    decides: ClassVar[bool] = False
+    """Whether its model says which configuration is the winner, and when that is decided."""
+
+    resumes: ClassVar[bool] = False
+    """Whether it chooses between new trials and paused ones."""
+
+    warm_starts: ClassVar[bool] = False
+    """Whether it learns from earlier studies."""
+
+    enumerates: ClassVar[bool] = False
+    """Whether it runs each configuration of a finite space once, all with the same seed."""
+
+
+class _Pruner(_Strategy):
+    name: str
+
+    pauses: ClassVar[bool] = False
+    """Whether the trials that it stops may go on later."""
+
+    stops_trials: ClassVar[bool] = True
+    """Whether a trial may stop before its last epoch."""
+
+    @property
+    def fewest_epochs(self) -> int | None:
+        """Epochs before which no trial is paused; None for the usual, and where none ever is."""
+        return None
+
+    @property
+    def rule(self) -> str:
+        """What a trial that it prunes falls short of, in words."""
+        return f'what "{self.name}" asks for'
+
+
+class FreezeThawSamplerSettings(_Sampler):
     """The project's own: a model of all learning curves chooses what to train next."""
+
+    decides = True
+    resumes = True
+    warm_starts = True
 
     name: Literal["freeze-thaw"] = "freeze-thaw"
 
 
-class TPESettings(_Strategy):
+class TPESettings(_Sampler):
     """Optuna's TPE, aware of the trials that other workers are running."""
 
     name: Literal["tpe"] = "tpe"
@@ -33,26 +72,28 @@ class TPESettings(_Strategy):
     multivariate: bool = Field(True, description="true or false")
 
 
-class GPSettings(_Strategy):
+class GPSettings(_Sampler):
     """Optuna's Gaussian process."""
 
     name: Literal["gp"] = "gp"
     startup_trials: int = Field(10, ge=1, le=MOST_TRIALS, description=_TRIALS)
 
 
-class GridSettings(_Strategy):
+class GridSettings(_Sampler):
     """Every configuration once, all with the same seed."""
+
+    enumerates = True
 
     name: Literal["grid"] = "grid"
 
 
-class RandomSettings(_Strategy):
+class RandomSettings(_Sampler):
     """Configurations at random."""
 
     name: Literal["random"] = "random"
 
 
-class FreezeThawPrunerSettings(_Strategy):
+class FreezeThawPrunerSettings(_Pruner):
     """Pauses a trial when the freeze-thaw sampler would rather train something else.
 
     A trial isn't left before it has run for ``min_epochs`` epochs, the square root of a full run's
@@ -62,8 +103,16 @@ class FreezeThawPrunerSettings(_Strategy):
     name: Literal["freeze-thaw"] = "freeze-thaw"
     min_epochs: int | None = Field(None, ge=1, le=MOST_EPOCHS, description=_EPOCHS)
 
+    pauses = True
 
-class MedianSettings(_Strategy):
+    @property
+    @override
+    def fewest_epochs(self) -> int | None:
+        """Epochs before which no trial is paused; None for the usual."""
+        return self.min_epochs
+
+
+class MedianSettings(_Pruner):
     """Optuna's median rule; ``warmup_epochs`` is a fifth of the epochs when left out."""
 
     name: Literal["median"] = "median"
@@ -74,8 +123,14 @@ class MedianSettings(_Strategy):
         None, ge=0, le=MOST_EPOCHS, description=f"a whole number from 0 to {MOST_EPOCHS}"
     )
 
+    @property
+    @override
+    def rule(self) -> str:
+        """What a trial that it prunes falls short of, in words."""
+        return "the median"
 
-class HalvingSettings(_Strategy):
+
+class HalvingSettings(_Pruner):
     """Optuna's asynchronous successive halving."""
 
     name: Literal["halving"] = "halving"
@@ -83,7 +138,7 @@ class HalvingSettings(_Strategy):
     reduction_factor: int = Field(4, ge=2, le=_MOST_FACTOR, description=_FACTOR)
 
 
-class HyperbandSettings(_Strategy):
+class HyperbandSettings(_Pruner):
     """Optuna's Hyperband."""
 
     name: Literal["hyperband"] = "hyperband"
@@ -91,8 +146,10 @@ class HyperbandSettings(_Strategy):
     reduction_factor: int = Field(3, ge=2, le=_MOST_FACTOR, description=_FACTOR)
 
 
-class NoPrunerSettings(_Strategy):
+class NoPrunerSettings(_Pruner):
     """No trial ends early."""
+
+    stops_trials = False
 
     name: Literal["none"] = "none"
 

@@ -26,8 +26,13 @@ from histsearch.search.freeze_thaw_domains import space_of
 from histsearch.search.warm_start import EARLIER_STUDIES, learn, to_json
 from histsearch.space.configuration import Configuration
 from histsearch.space.space import NAME_ALLOWED, NAME_PATTERN, Space
-from histsearch.space.strategies import MOST_TRIALS
-from histsearch.studies.definition import StudyDefinition, new_key
+from histsearch.space.strategies import MOST_TRIALS, SAMPLERS
+from histsearch.studies.definition import (
+    SearchDefinition,
+    StudyDefinition,
+    new_key,
+    read_definition,
+)
 from histsearch.studies.half_created import half_created
 from histsearch.studies.study import (
     BUDGET,
@@ -35,7 +40,6 @@ from histsearch.studies.study import (
     PAUSED,
     SELECTION,
     Study,
-    selection,
 )
 from histsearch.wording import counted
 
@@ -82,9 +86,7 @@ def create_search(
             f"{counted(budget, 'trial')}; "
             "raise the budget, or enqueue fewer"
         )
-    definition = StudyDefinition(
-        kind="search", version=histsearch.__version__, key=new_key(), space=space
-    )
+    definition = SearchDefinition(version=histsearch.__version__, key=new_key(), space=space)
     queue = [QueuedTrial(configuration) for configuration in space.enqueue]
     earlier = [to_json(_learn(storage, space, one)) for one in dict.fromkeys(warm_start)]
     return create_study(
@@ -99,13 +101,14 @@ def create_search(
 
 def _learn(storage: Storage, space: Space, earlier: str) -> EarlierStudy:
     """What an earlier study teaches a new one of this space."""
-    if space.sampler.name != "freeze-thaw":
+    if not space.sampler.warm_starts:
+        able = " or ".join(f'"{name}"' for name, one in SAMPLERS.items() if one.warm_starts)
         raise StudyError(
-            f'found the sampler "{space.sampler.name}" with a warm start, allowed: "freeze-thaw"; '
-            "leave one of the two out"
+            f'found the sampler "{space.sampler.name}" with a warm start, allowed: {able}; leave '
+            "one of the two out"
         )
     study = find_study(storage, earlier)
-    if study.definition.kind == "retrain":
+    if study.definition.source is not None:
         raise StudyError(
             f'found "{earlier}", a retraining of one configuration; warm-start from a search such '
             f'as "{study.definition.source}"'
@@ -159,7 +162,7 @@ def create_study(
     all_attributes = {
         PAUSED: False,
         BUDGET: budget,
-        SELECTION: selection(definition),
+        SELECTION: definition.selection,
         DEFINITION: definition.model_dump(mode="json"),
         **attributes,
     }
@@ -223,7 +226,7 @@ def unreadable_studies(storage: Storage) -> dict[str, str]:
 
 def _is_readable(definition: object) -> bool:
     try:
-        StudyDefinition.model_validate(definition)
+        read_definition(definition)
     except ValidationError:
         return False
     return True
@@ -254,7 +257,7 @@ def find_study(storage: Storage, name: str) -> Study:
     if definition is None:
         raise StudyError(f'found "{name}", an Optuna study that histsearch didn\'t create')
     try:
-        return Study(storage, optuna_study, StudyDefinition.model_validate(definition))
+        return Study(storage, optuna_study, read_definition(definition))
     except ValidationError:
         raise StudyError(_unreadable(name, definition)) from None
 

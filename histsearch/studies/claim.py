@@ -50,15 +50,8 @@ class Claim:
 
     @property
     def seed(self) -> int:
-        """The seed of everything random in the trial, fixed by the study.
-
-        Trials of a search have one each. Those of a grid share one, so that they differ in what
-        the grid varies alone.
-        """
-        if self.study.definition.kind == "retrain":
-            return int(self.trial.params[trial_record.SEED])
-        space = self.study.definition.space
-        return space.protocol.seed + (0 if space.sampler.name == "grid" else self.trial.number)
+        """The seed of everything random in the trial, fixed by the study."""
+        return self.study.definition.seed_of(self.trial)
 
     @contextmanager
     def _holding(self) -> Iterator[Connection]:

@@ -1,19 +1,38 @@
 """What a study is: kept in its user attributes, so that a worker needs the database alone."""
 
 import secrets
-from typing import Any, Literal
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from optuna.distributions import BaseDistribution, IntDistribution
-from pydantic import BaseModel, ConfigDict, model_validator
+from optuna.pruners import BasePruner, NopPruner
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
+from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, TypeAdapter, model_validator
+from typing_extensions import override
 
 import histsearch
-from histsearch.exceptions import StudyError
+from histsearch.data.hold_out import HoldOut
+from histsearch.exceptions import SpaceError, StudyError
 from histsearch.search.distributions import distributions
-from histsearch.space.space import Space
-from histsearch.studies.trial_record import SEED
+from histsearch.search.pruner import build_pruner
+from histsearch.search.queued_only import QueuedOnlySampler
+from histsearch.search.sampler import build_sampler
+from histsearch.space.configuration import Value
+from histsearch.space.space import Decided, Space
+from histsearch.space.strategies import NoPrunerSettings, RandomSettings
+from histsearch.space.trained_space import TrainedSpace
+from histsearch.studies.trial_record import EPOCHS, ROLE, SEED, SOURCE_TRIAL
+
+HELD_OUT_SELECTION = "validation classes held out of the training half"
+TEST_SELECTION = "TEST CLASSES (the paper's protocol): its scores are not a fair estimate"
+RETRAIN_SELECTION = "none: trained on the full training half, tested once at the end"
 
 _ANY_SEED = IntDistribution(0, 2**33 - 1)
 """Of every retraining, so that seeds can be added; a search's own end at 2**32 - 1 + trials."""
+
+_OF_A_RUN = {ROLE, SOURCE_TRIAL, EPOCHS}
 
 
 def new_key() -> str:
@@ -26,24 +45,49 @@ def _release_line(version: str) -> str:
     return ".".join(parts[:2]) if parts[0] == "0" else parts[0]
 
 
-class StudyDefinition(BaseModel):
-    """The unchanging part of a study.
+class Limits(NamedTuple):
+    """What ends a search beside its budget of trials.
 
     Attributes:
-        kind: "search", or "retrain" for chosen configurations on the full training half.
+        gpu_hours: Hours that its trials may take together; None for no limit.
+        decided: The rule for its winner; None for none.
+    """
+
+    gpu_hours: float | None
+    decided: Decided | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is kept with a study."""
+        decided = None if self.decided is None else self.decided.model_dump()
+        return {"gpu_hours": self.gpu_hours, "decided": decided}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Self:
+        """As `to_json` wrote it."""
+        decided = kept["decided"]
+        return cls(kept["gpu_hours"], None if decided is None else Decided(**decided))
+
+
+class _Definition(BaseModel, ABC):
+    """The unchanging part of a study, and what follows from it.
+
+    Attributes:
+        kind: Which of the two it is.
         version: The histsearch that created the study.
         key: Tells it from every other study of that name, earlier ones and those elsewhere.
-        space: What it searches. For a retraining, the chosen values of the searched parameters.
-        source: The search that a retraining takes its configurations from.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    samples: ClassVar[bool] = False
+    """Whether new trials are begun while the budget allows, beside those that are queued."""
+
+    selects: ClassVar[bool] = False
+    """Whether its trials compete to be its winner."""
+
     kind: Literal["search", "retrain"]
     version: str
     key: str = ""
-    space: Space
-    source: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -52,13 +96,6 @@ class StudyDefinition(BaseModel):
         if not isinstance(kept, dict):
             return kept
         return {name: value for name, value in kept.items() if name != "seeds"}
-
-    def distributions(self) -> dict[str, BaseDistribution]:
-        """The parameters of this study's trials; a retraining's seed is one of them."""
-        searched = distributions(self.space)
-        if self.kind == "search":
-            return searched
-        return {**searched, SEED: _ANY_SEED}
 
     def check_version(self, name: str) -> None:
         """Make sure that this histsearch may run the study's trials.
@@ -80,7 +117,234 @@ class StudyDefinition(BaseModel):
                 f"histsearch {theirs}.x, or create a study anew"
             )
 
+    @abstractmethod
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """The parameters of its trials."""
+
+    @abstractmethod
+    def sampler(self, seed: int) -> BaseSampler:
+        """What sets the parameters that a trial was queued without."""
+
+    @abstractmethod
+    def pruner(self, may_start: Callable[[], bool]) -> BasePruner:
+        """What stops a trial early; it may ask whether a new one could be started now."""
+
+    @abstractmethod
+    def seed_of(self, trial: FrozenTrial) -> int:
+        """The seed of everything random in a trial."""
+
+    @abstractmethod
+    def misfit(self, trial: FrozenTrial) -> str | None:
+        """Why a waiting trial, which anybody may have queued, can't be run; None where it can."""
+
+    @property
+    @abstractmethod
+    def selection(self) -> str:
+        """On which classes it selects a winner, in words."""
+
     @property
     def touches_test_classes(self) -> bool:
-        """Whether this search selects on the test classes, as the paper did."""
-        return self.kind == "search" and self.space.protocol.validation == "test"
+        """Whether it selects on the test classes, as the paper did."""
+        return False
+
+    @property
+    def hold_out(self) -> HoldOut | None:
+        """The classes of the training half that validate; None for none."""
+        return None
+
+    @property
+    def limits(self) -> Limits:
+        """What ends it beside its budget, unless that was changed since."""
+        return Limits(gpu_hours=None, decided=None)
+
+    @property
+    def decides(self) -> bool:
+        """Whether a model of its learning curves says which trial wins, not the highest value."""
+        return False
+
+    @property
+    def pauses(self) -> bool:
+        """Whether its trials are paused, to be gone on with when they promise more."""
+        return False
+
+    @property
+    def min_epochs(self) -> int | None:
+        """How long a trial runs at least before it is paused; None for the usual."""
+        return None
+
+
+class SearchDefinition(_Definition):
+    """A search.
+
+    Attributes:
+        space: What it searches, and how.
+        source: None, as it retrains nothing.
+    """
+
+    samples = True
+    selects = True
+
+    kind: Literal["search"] = "search"
+    space: Space
+    source: None = None
+
+    @override
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """The searched parameters."""
+        return distributions(self.space)
+
+    @override
+    def sampler(self, seed: int) -> BaseSampler:
+        """What its space asks for."""
+        return build_sampler(self.space, seed)
+
+    @override
+    def pruner(self, may_start: Callable[[], bool]) -> BasePruner:
+        """What its space asks for."""
+        return build_pruner(self.space, may_start)
+
+    @override
+    def seed_of(self, trial: FrozenTrial) -> int:
+        """One for each trial; those of a grid share one, so that its parameters alone vary."""
+        return self.space.protocol.seed + (0 if self.space.sampler.enumerates else trial.number)
+
+    @override
+    def misfit(self, trial: FrozenTrial) -> str | None:
+        """Which of its values the space doesn't allow; names it doesn't search are passed over."""
+        given = trial.system_attrs.get("fixed_params", {})
+        to_be_set = self.space.search.keys() - trial.params.keys()
+        values = {name: value for name, value in given.items() if name in to_be_set}
+        try:
+            if values:
+                self.space.check_configuration(values)
+        except SpaceError as error:
+            return f"queued from outside: {error}"
+        return None
+
+    @property
+    @override
+    def selection(self) -> str:
+        """The classes that validate."""
+        return TEST_SELECTION if self.touches_test_classes else HELD_OUT_SELECTION
+
+    @property
+    @override
+    def touches_test_classes(self) -> bool:
+        """Whether its protocol validates on them."""
+        return self.space.protocol.validation == "test"
+
+    @property
+    @override
+    def hold_out(self) -> HoldOut | None:
+        """Its protocol's."""
+        return self.space.protocol.hold_out
+
+    @property
+    @override
+    def limits(self) -> Limits:
+        """Its space's."""
+        return Limits(self.space.gpu_hours, self.space.decided)
+
+    @property
+    @override
+    def decides(self) -> bool:
+        """Whether its sampler does."""
+        return self.space.sampler.decides
+
+    @property
+    @override
+    def pauses(self) -> bool:
+        """Whether its pruner does."""
+        return self.space.pruner.pauses
+
+    @property
+    @override
+    def min_epochs(self) -> int | None:
+        """Its space's."""
+        return self.space.min_epochs
+
+
+# It is kept as a whole space; these are the parts that a retraining has no use for.
+_KeptSpace = Annotated[TrainedSpace, GetPydanticSchema(lambda _, handler: handler(Space))]
+_UNUSED = {
+    "sampler": RandomSettings(),
+    "pruner": NoPrunerSettings(),
+    "gpu_hours": None,
+    "decided": None,
+    "enqueue": (),
+}
+
+
+class RetrainDefinition(_Definition):
+    """A retraining: chosen configurations on the full training half, several seeds of each.
+
+    Attributes:
+        space: What it trains: of the searched parameters the chosen values alone.
+        source: The search that the configurations come from.
+    """
+
+    kind: Literal["retrain"] = "retrain"
+    space: _KeptSpace
+    source: str
+
+    @classmethod
+    def of(cls, source: str, space: Space, chosen: Mapping[str, tuple[Value, ...]]) -> Self:
+        """A new one.
+
+        Args:
+            source: The search.
+            space: The search's space.
+            chosen: The chosen values of each searched parameter.
+        """
+        kept = space.model_copy(update={"search": dict(chosen), **_UNUSED})
+        return cls(version=histsearch.__version__, key=new_key(), space=kept, source=source)
+
+    @override
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """The searched parameters, and the seed."""
+        return {**distributions(self.space), SEED: _ANY_SEED}
+
+    @override
+    def sampler(self, seed: int) -> BaseSampler:
+        """Nothing is left to be set."""
+        return QueuedOnlySampler()
+
+    @override
+    def pruner(self, may_start: Callable[[], bool]) -> BasePruner:
+        """Every trial runs to its end."""
+        return NopPruner()
+
+    @override
+    def seed_of(self, trial: FrozenTrial) -> int:
+        """The one it was queued with."""
+        return int(trial.params[SEED])
+
+    @override
+    def misfit(self, trial: FrozenTrial) -> str | None:
+        """Whether anything else than a retraining has queued it."""
+        given = trial.system_attrs.get("fixed_params", {})
+        whole = self.distributions().keys() <= {*given, *trial.params}
+        if whole and trial.user_attrs.keys() >= _OF_A_RUN:
+            return None
+        return "queued from outside: a retraining runs what histsearch retrain queued alone"
+
+    @property
+    @override
+    def selection(self) -> str:
+        """None of them."""
+        return RETRAIN_SELECTION
+
+
+StudyDefinition = SearchDefinition | RetrainDefinition
+_READER: TypeAdapter[StudyDefinition] = TypeAdapter(
+    Annotated[StudyDefinition, Field(discriminator="kind")]
+)
+
+
+def read_definition(kept: object) -> StudyDefinition:
+    """A definition as its ``model_dump`` wrote it, by this version or an earlier one.
+
+    Raises:
+        pydantic.ValidationError: it is none.
+    """
+    return _READER.validate_python(kept)

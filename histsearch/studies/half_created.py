@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from histsearch.database.storage import Storage
 from histsearch.database.tables import optuna_trial_attributes, optuna_trials
-from histsearch.studies.definition import StudyDefinition
+from histsearch.studies.definition import read_definition
 from histsearch.studies.study import BUDGET, DEFINITION, PAUSED, Study
 from histsearch.studies.trial_record import ROLE
 
@@ -45,12 +45,15 @@ def half_created(storage: Storage, optuna_study: optuna.Study) -> HalfCreated | 
         begun = PAUSED in attributes or BUDGET in attributes
         return HalfCreated(name, None) if begun else None
     try:
-        definition = StudyDefinition.model_validate(attributes[DEFINITION])
+        definition = read_definition(attributes[DEFINITION])
     except ValidationError:
         return None
     study = Study(storage, optuna_study, definition)
-    lacks_trials = _lacks_runs if definition.kind == "retrain" else _lacks_enqueued_configurations
-    return HalfCreated(name, definition.source) if lacks_trials(study) else None
+    if definition.source is None:
+        lacks_trials = _lacks_enqueued_configurations(study, len(definition.space.enqueue))
+    else:
+        lacks_trials = _lacks_runs(study)
+    return HalfCreated(name, definition.source) if lacks_trials else None
 
 
 def half_created_studies(storage: Storage) -> list[HalfCreated]:
@@ -79,9 +82,9 @@ def _lacks_runs(retraining: Study) -> bool:
         return connection.execute(query).scalar_one() < retraining.budget
 
 
-def _lacks_enqueued_configurations(search: Study) -> bool:
+def _lacks_enqueued_configurations(search: Study, enqueued: int) -> bool:
     """Whether it never ran, and holds fewer configurations than its space enqueues."""
     if not search.paused:
         return False
     held = search.count()
-    return held == search.count(TrialState.WAITING) < len(search.definition.space.enqueue)
+    return held == search.count(TrialState.WAITING) < enqueued

@@ -18,8 +18,7 @@ def count_images(dataset: Dataset, definition: StudyDefinition) -> Census:
         DataError: It can't be divided so, or no image to validate or to test by has another of its
             class to find.
     """
-    hold_out = definition.space.protocol.hold_out if definition.kind == "search" else None
-    return take_census(dataset, hold_out)
+    return take_census(dataset, definition.hold_out)
 
 
 def note_census(study: Study, census: Census) -> None:

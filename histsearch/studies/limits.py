@@ -5,7 +5,8 @@ from typing import Any
 
 from histsearch.exceptions import StudyError
 from histsearch.space.reading import parse_space
-from histsearch.studies.study import BUDGET, DOUBT, ENDED, LIMITS, Limits, Study
+from histsearch.studies.definition import Limits, SearchDefinition
+from histsearch.studies.study import BUDGET, DOUBT, ENDED, LIMITS, Study
 
 KEYS = ("trials", *Limits._fields)
 
@@ -24,11 +25,11 @@ def change_limits(study: Study, changes: Mapping[str, Any]) -> None:
         StudyError: the study is a retraining or was deleted, another key was given, or more trials
             were begun than the new budget holds.
     """
-    name = study.name
-    if study.definition.kind == "retrain":
+    name, definition = study.name, study.definition
+    if definition.source is not None:
         raise StudyError(
             f'found "{name}", a retraining, which ends with its seeds; add some with histsearch '
-            f'retrain {name} --add-seeds N, or set a search such as "{study.definition.source}"'
+            f'retrain {name} --add-seeds N, or set a search such as "{definition.source}"'
         )
     for key in changes:
         if key not in KEYS:
@@ -37,15 +38,15 @@ def change_limits(study: Study, changes: Mapping[str, Any]) -> None:
                 f"study anew, with --warm-start {name}"
             )
     try:
-        _change(study, changes)
+        _change(study, definition, changes)
     except KeyError:
         raise StudyError(f'found no study "{name}" any more; it was deleted just now') from None
 
 
-def _change(study: Study, changes: Mapping[str, Any]) -> None:
+def _change(study: Study, definition: SearchDefinition, changes: Mapping[str, Any]) -> None:
     with study.storage.lock(study.id) as connection:
         begun = study.count()
-        known = study.definition.space.model_dump() | study.limits._asdict()
+        known = definition.space.model_dump() | study.limits._asdict()
         space = parse_space({**known, **changes}, source=f'"{study.name}"')
         budget = changes.get("trials", study.budget)
         if budget < begun:

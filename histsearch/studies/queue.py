@@ -15,7 +15,6 @@ from sqlalchemy.engine import Connection
 from histsearch.database.storage import LONGEST_PAUSE_SECONDS, Storage
 from histsearch.database.tables import attempts, optuna_trials, workers
 from histsearch.search.freeze_thaw_sampler import FreezeThawSampler
-from histsearch.search.sampler import build_sampler
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import list_studies
 from histsearch.studies.claim import Claim, end_attempt
@@ -102,9 +101,9 @@ def _waiting(trials: Sequence[FrozenTrial]) -> tuple[list[FrozenTrial], list[Fro
 
 def _sampler(study: Study, trials: Sequence[FrozenTrial]) -> BaseSampler:
     """The sampler of the next claim, whose seed follows from how many trials have begun."""
-    space = study.definition.space
+    definition = study.definition
     begun = sum(trial.state != TrialState.WAITING or bool(trial.params) for trial in trials)
-    return build_sampler(space, (space.protocol.seed + begun) % _SEEDS)
+    return definition.sampler((definition.space.protocol.seed + begun) % _SEEDS)
 
 
 def goes_straight_on(study: Study, trial: FrozenTrial) -> bool:

@@ -1,28 +1,22 @@
 """Retraining: the chosen configurations over several seeds, as a study of their own."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from optuna.trial import FrozenTrial
 
-import histsearch
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.space.configuration import Value
 from histsearch.space.space import Space
-from histsearch.space.strategies import NoPrunerSettings, RandomSettings
 from histsearch.studies.catalog import create_study, find_study
 from histsearch.studies.chosen import Chosen
-from histsearch.studies.definition import StudyDefinition, new_key
+from histsearch.studies.definition import RetrainDefinition, SearchDefinition
 from histsearch.studies.retraining_seeds import MOST_SEEDS, next_seeds, retrainings_of
 from histsearch.studies.study import IMAGES, Study
 from histsearch.studies.trial_record import BASELINE, TUNED
 from histsearch.wording import counted
 
 SUFFIX = "-retrain"
-
-# All trials are queued, so none is sampled; and the few values left are no grid.
-_UNSAMPLED = {"sampler": RandomSettings(), "pruner": NoPrunerSettings()}
 
 
 def create_retraining(
@@ -50,19 +44,15 @@ def create_retraining(
             f"found {counted(top, 'configuration')} x {counted(seeds, 'seed')}, allowed: 1 or more "
             f"configurations x 1 to {MOST_SEEDS:,} seeds"
         )
-    if study.definition.kind == "retrain":
+    search = study.definition
+    if search.source is not None:
         raise StudyError(
             f'found "{study.name}", itself a retraining; give the search it came from, '
-            f'"{study.definition.source}", or --add-seeds N for further runs'
+            f'"{search.source}", or --add-seeds N for further runs'
         )
-    chosen = _choose(study, top, baseline=baseline)
-    definition = StudyDefinition(
-        kind="retrain",
-        version=histsearch.__version__,
-        key=new_key(),
-        space=_narrowed(study.definition.space, chosen),
-        source=study.name,
-    )
+    chosen = _choose(study, search, top, baseline=baseline)
+    values = _chosen_values(search.space, chosen)
+    definition = RetrainDefinition.of(study.name, search.space, values)
     name = study.name + SUFFIX if name is None else name
     # Other retrainings of the search get their seeds before or after this one.
     with study.storage.lock(study.id):
@@ -90,7 +80,7 @@ def _check_is_new(search: Study, name: str) -> None:
         )
 
 
-def _choose(study: Study, top: int, *, baseline: bool) -> list[Chosen]:
+def _choose(study: Study, search: SearchDefinition, top: int, *, baseline: bool) -> list[Chosen]:
     posterior = study.posterior()
     trials = study.best(top, posterior)
     if len(trials) < top:
@@ -99,18 +89,18 @@ def _choose(study: Study, top: int, *, baseline: bool) -> list[Chosen]:
             f"{top}; run histsearch worker first, or give a smaller --top"
         )
     roles = [(trial, TUNED) for trial in trials]
-    first = _baseline(study) if baseline else None
+    first = _baseline(study, search.space) if baseline else None
     if first is not None and all(trial.params != first.params for trial in trials):
         roles.append((first, BASELINE))
-    full = study.definition.space.epochs
+    full = search.space.epochs
     return [
         Chosen(trial.params, role, trial.number, posterior.training_length(trial) or full)
         for trial, role in roles
     ]
 
 
-def _baseline(study: Study) -> FrozenTrial:
-    if not study.definition.space.enqueue:
+def _baseline(study: Study, space: Space) -> FrozenTrial:
+    if not space.enqueue:
         raise StudyError(
             f'found no [[enqueue]] in the space of "{study.name}", so its first trial is no '
             "baseline; leave out --baseline"
@@ -118,13 +108,9 @@ def _baseline(study: Study) -> FrozenTrial:
     return study.trials()[0]
 
 
-def _narrowed(space: Space, chosen: Sequence[Chosen]) -> Space:
-    """The same space with only the values of the chosen configurations."""
-    values: dict[str, tuple[Value, ...]] = {
-        name: tuple(dict.fromkeys(one.params[name] for one in chosen)) for name in space.search
-    }
-    changes: dict[str, Any] = {"search": values, "enqueue": (), "gpu_hours": None, "decided": None}
-    return space.model_copy(update={**changes, **_UNSAMPLED})
+def _chosen_values(space: Space, chosen: Sequence[Chosen]) -> dict[str, tuple[Value, ...]]:
+    """Of each searched parameter the values of the chosen configurations."""
+    return {name: tuple(dict.fromkeys(one.params[name] for one in chosen)) for name in space.search}
 
 
 def find_retraining(storage: Storage, study: str, name: str | None = None) -> tuple[Study, Study]:

@@ -11,7 +11,8 @@ from histsearch.database.storage import LONGEST_PAUSE_SECONDS
 from histsearch.space.space import Decided
 from histsearch.studies import trial_record
 from histsearch.studies.claim import Claim, last_attempt
-from histsearch.studies.study import DOUBT, ENDED, Limits, Study
+from histsearch.studies.definition import Limits
+from histsearch.studies.study import DOUBT, ENDED, Study
 from histsearch.wording import counted
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def end_if_due(study: Study) -> list[Claim]:
     Returns:
         The last attempts at the trials that were pruned; their saved states are of no more use.
     """
-    if study.definition.kind != "search":
+    if not study.definition.samples:
         return []
     limits = study.limits
     has_begun_all = study.pauses and not study.may_start

@@ -1,20 +1,17 @@
 """One study: an ordinary Optuna study with a definition, a trial budget and a pause switch."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import DataError, StudyError
-from histsearch.search.pruner import build_pruner
 from histsearch.search.study_posterior import StudyPosterior
 from histsearch.search.warm_start import read_earlier_studies
 from histsearch.space.configuration import Value
-from histsearch.space.space import Decided
 from histsearch.studies import trial_record
-from histsearch.studies.definition import StudyDefinition
+from histsearch.studies.definition import Limits, StudyDefinition
 
 DEFINITION = "histsearch.definition"
 BUDGET = "histsearch.trials"
@@ -28,33 +25,6 @@ LEFT_BY = "histsearch.left_by."
 
 _SECONDS_PER_HOUR = 3600.0
 
-HELD_OUT_SELECTION = "validation classes held out of the training half"
-TEST_SELECTION = "TEST CLASSES (the paper's protocol): its scores are not a fair estimate"
-RETRAIN_SELECTION = "none: trained on the full training half, tested once at the end"
-
-
-class Limits(NamedTuple):
-    """What ends a search beside its budget of trials.
-
-    Attributes:
-        gpu_hours: Hours that its trials may take together; None for no limit.
-        decided: The rule for its winner; None for none.
-    """
-
-    gpu_hours: float | None
-    decided: Decided | None
-
-    def to_json(self) -> dict[str, Any]:
-        """As it is kept with a study."""
-        decided = None if self.decided is None else self.decided.model_dump()
-        return {"gpu_hours": self.gpu_hours, "decided": decided}
-
-    @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Self:
-        """As `to_json` wrote it."""
-        decided = kept["decided"]
-        return cls(kept["gpu_hours"], None if decided is None else Decided(**decided))
-
 
 class Study:
     """A study of histsearch in a storage; ``optuna_study`` is the same study for Optuna."""
@@ -65,7 +35,7 @@ class Study:
         self.storage = storage
         self.optuna_study = optuna_study
         self.definition = definition
-        self.optuna_study.pruner = build_pruner(definition.space, lambda: self.may_start)
+        self.optuna_study.pruner = definition.pruner(lambda: self.may_start)
 
     @property
     def name(self) -> str:
@@ -111,11 +81,9 @@ class Study:
 
     @property
     def limits(self) -> Limits:
-        """What ends it: as its space has it, unless that was changed since."""
+        """What ends it: as its definition has it, unless that was changed since."""
         kept = self.optuna_study.user_attrs.get(LIMITS)
-        if kept is not None:
-            return Limits.from_json(kept)
-        return Limits(self.definition.space.gpu_hours, self.definition.space.decided)
+        return self.definition.limits if kept is None else Limits.from_json(kept)
 
     @property
     def left_by(self) -> dict[str, str]:
@@ -174,9 +142,9 @@ class Study:
     @property
     def may_start(self) -> bool:
         """Whether its budget allows of a new trial; a retraining runs those it was created with."""
-        if self.definition.kind == "retrain":
+        if not self.definition.samples or self._ended_early is not None:
             return False
-        return self._ended_early is None and self.count() < self.budget
+        return self.count() < self.budget
 
     @property
     def has_no_winner(self) -> bool:
@@ -192,9 +160,7 @@ class Study:
     @property
     def pauses(self) -> bool:
         """Whether its trials are paused, to be gone on with when they promise more."""
-        return (
-            self.definition.kind == "search" and self.definition.space.pruner.name == "freeze-thaw"
-        )
+        return self.definition.pauses
 
     @property
     def hours(self) -> float:
@@ -206,7 +172,7 @@ class Study:
     def is_due(self) -> bool:
         """Whether its hours are used up."""
         limit = self.limits.gpu_hours
-        return limit is not None and self.definition.kind == "search" and self.hours >= limit
+        return limit is not None and self.hours >= limit
 
     @property
     def is_finished(self) -> bool:
@@ -236,7 +202,7 @@ class Study:
                 )
 
     def best(self, number: int = 1, posterior: StudyPosterior | None = None) -> list[FrozenTrial]:
-        """The best completed trials, one for each configuration, best first.
+        """The best completed trials, one for each configuration, best first; none of a retraining.
 
         With the freeze-thaw sampler first comes the configuration that stands as the winner, once a
         trial of it is complete, then those with the highest expected R@1; else those with the
@@ -246,10 +212,9 @@ class Study:
             number: How many.
             posterior: What the model thinks of it, where the caller has asked already.
         """
-        complete = self.trials(TrialState.COMPLETE)
+        complete = self.trials(TrialState.COMPLETE) if self.definition.selects else []
         merits = {trial.number: (False, trial.value or 0.0) for trial in complete}
-        searches = self.definition.kind == "search"
-        if complete and searches and self.definition.space.sampler.name == "freeze-thaw":
+        if complete and self.definition.decides:
             merits |= _merits(posterior or self.posterior(), complete)
         # The sort is stable, also in reverse: of equals the earlier one is first.
         ranked = sorted(complete, key=lambda trial: merits[trial.number], reverse=True)
@@ -264,12 +229,12 @@ class Study:
 
     def posterior(self) -> StudyPosterior:
         """What the model of the freeze-thaw sampler thinks of it."""
-        space = self.definition.space
+        definition = self.definition
         return StudyPosterior.of(
             self.optuna_study,
-            self.definition.distributions(),
-            space.epochs,
-            space.min_epochs,
+            definition.distributions(),
+            definition.space.epochs,
+            definition.min_epochs,
             final=self.count() >= self.budget,
         )
 
@@ -285,12 +250,13 @@ class Study:
             SpaceError: a name isn't searched, or a value isn't in its list or range.
             StudyError: the study is a retraining, whose trials are fixed.
         """
-        if self.definition.kind == "retrain":
+        definition = self.definition
+        if definition.source is not None:
             raise StudyError(
                 f'found "{self.name}", a retraining whose trials are fixed; enqueue into a search '
-                f'such as "{self.definition.source}"'
+                f'such as "{definition.source}"'
             )
-        self.definition.space.check_configuration(configuration)
+        definition.space.check_configuration(configuration)
         with self.storage.lock(self.id) as connection:
             within = self.storage.optuna_within(connection)
             budget = max(self.budget, self.count() + 1)
@@ -308,10 +274,3 @@ def _merits(
     return {
         trial.number: merit for trial in trials if (merit := posterior.merit(trial)) is not None
     }
-
-
-def selection(definition: StudyDefinition) -> str:
-    """On which classes a study chooses, in words, for the study itself and its reports."""
-    if definition.kind == "retrain":
-        return RETRAIN_SELECTION
-    return TEST_SELECTION if definition.touches_test_classes else HELD_OUT_SELECTION

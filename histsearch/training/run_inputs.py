@@ -13,7 +13,8 @@ from histsearch.models.backbone import Backbone
 from histsearch.models.initial_weights import check_weights, locate_weights
 from histsearch.models.known_backbones import find_backbone
 from histsearch.space.configuration import Value
-from histsearch.space.space import Protocol, Space
+from histsearch.space.space import Protocol
+from histsearch.space.trained_space import TrainedSpace
 from histsearch.training.trainer import RunSettings
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class RunInputs(NamedTuple):
     network: NetworkSource
 
 
-def find_network_source(space: Space, data_dir: Path) -> NetworkSource:
+def find_network_source(space: TrainedSpace, data_dir: Path) -> NetworkSource:
     """Find the backbone and the weights of a space on this machine.
 
     Raises:
@@ -56,7 +57,7 @@ def _do_nothing() -> None:
 
 
 def load_images(
-    space: Space,
+    space: TrainedSpace,
     data_dir: Path,
     loader_processes: int,
     on_image: Callable[[], object] = _do_nothing,
@@ -99,7 +100,7 @@ def split_images(
 
 
 def run_settings(
-    space: Space,
+    space: TrainedSpace,
     configuration: Mapping[str, Value],
     network: NetworkSource,
     *,

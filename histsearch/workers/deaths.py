@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from histsearch.space.configuration import Value
 from histsearch.space.parameters import Range
-from histsearch.space.space import Space
+from histsearch.space.trained_space import TrainedSpace
 
 MOST_CONFIGURATIONS = 3
 """So many configurations that die in a row are the machine's fault, if one of them ought to run."""
@@ -21,7 +21,7 @@ class Deaths:
         space: The study's space.
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: TrainedSpace) -> None:
         self._space = space
         self._has_trained = False
         self._begin()
@@ -72,7 +72,7 @@ class Deaths:
         return f"the same configuration died here {max(self._tries.values())} times in a row"
 
 
-def _smallest_batch_size(space: Space, fixed: float) -> float:
+def _smallest_batch_size(space: TrainedSpace, fixed: float) -> float:
     parameter = space.search.get("batch_size")
     if parameter is None:
         return fixed

@@ -28,6 +28,7 @@ from histsearch.space.configuration import Value
 from histsearch.studies import trial_record
 from histsearch.studies.checkpoints import model_key, states_key
 from histsearch.studies.claim import Claim, ClaimLostError
+from histsearch.studies.definition import SearchDefinition
 from histsearch.studies.queue import goes_straight_on
 from histsearch.studies.stopping import is_needless
 from histsearch.studies.study import Study
@@ -140,10 +141,9 @@ class TrialRunner:
             RunShortOfError: this machine has too little memory, say.
         """
         reset_peak_memory(self.device)
-        kind = _RetrainRun if claim.study.definition.kind == "retrain" else _SearchRun
         try:
             with self.watch.watching("training"):
-                outcome = kind(self, claim, inputs).to_its_end()
+                outcome = self._begin(claim, inputs).to_its_end()
         except NonFiniteLossError as error:
             self.reporter.report(lambda: claim.record({trial_record.DIVERGED: True}))
             outcome = Outcome(TrialState.PRUNED, reason=str(error))
@@ -160,6 +160,12 @@ class TrialRunner:
             attributes = {trial_record.REASON: outcome.reason}
             self.reporter.report(lambda: claim.record(attributes))
         return outcome
+
+    def _begin(self, claim: Claim, inputs: RunInputs) -> "_Run":
+        definition = claim.study.definition
+        if definition.source is None:
+            return _SearchRun(self, claim, inputs, definition)
+        return _RetrainRun(self, claim, inputs)
 
     def forget(self, claim: Claim) -> None:
         """Remove the saved states of a trial that is over."""
@@ -449,12 +455,18 @@ class _SearchRun(_Run):
     left_after: int | None = None
     study_paused = False
 
+    def __init__(
+        self, runner: TrialRunner, claim: Claim, inputs: RunInputs, definition: SearchDefinition
+    ) -> None:
+        self.space = definition.space
+        super().__init__(runner, claim, inputs)
+
     def facts(self) -> dict[str, Any]:
         return {trial_record.SEED: self.settings.seed}
 
     @cached_property
     def split(self) -> tuple[ImageSet, ImageSet, ImageSet | None]:
-        return split_images(self.dataset, self.study.definition.space.protocol)
+        return split_images(self.dataset, self.space.protocol)
 
     def training_images(self) -> ImageSet:
         return self.split[0]
@@ -471,7 +483,6 @@ class _SearchRun(_Run):
 
     def _left(self, trainer: Trainer) -> Outcome | None:
         """The outcome of a trial to be left; None where its state can't be saved, to go on."""
-        pruner = self.study.definition.space.pruner.name
         if self.study.pauses:
             self.left_after = None
             if not self.save(trainer):
@@ -481,10 +492,10 @@ class _SearchRun(_Run):
             return Outcome(
                 TrialState.WAITING, reason="the study ended" if self.study.ended else reason
             )
-        rule = "the median" if pruner == "median" else f'what "{pruner}" asks for'
+        shortfall = f"is under {self.space.pruner.rule}"
         return Outcome(
             TrialState.PRUNED,
-            reason=f"R@1 {self._best:.2%} after epoch {self.left_after} is under {rule}",
+            reason=f"R@1 {self._best:.2%} after epoch {self.left_after} {shortfall}",
         )
 
     @property

@@ -27,7 +27,7 @@ from histsearch.exceptions import (
 )
 from histsearch.processes import end_at_once
 from histsearch.space.configuration import Value
-from histsearch.space.space import Space
+from histsearch.space.trained_space import TrainedSpace
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study, list_studies
 from histsearch.studies.claim import Claim
@@ -334,7 +334,7 @@ class Worker:
             log.warning("study %s: %s", study.name, warning)
         self._told_images.add(study.id)
 
-    def _dataset(self, space: Space) -> Dataset:
+    def _dataset(self, space: TrainedSpace) -> Dataset:
         key = (space.dataset, space.on_bad_image)
         if key not in self._datasets:
             self._doubts = None  # it isn't idle any more

@@ -16,9 +16,10 @@ from histsearch.reports.statistics import Estimate
 from histsearch.space.reading import load_space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
+from histsearch.studies.definition import HELD_OUT_SELECTION, TEST_SELECTION
 from histsearch.studies.images import note_census
 from histsearch.studies.retraining import create_retraining
-from histsearch.studies.study import HELD_OUT_SELECTION, TEST_SELECTION, Study
+from histsearch.studies.study import Study
 from tests.integration.claims import claimed
 
 SPACE = "cars196-resnet50"

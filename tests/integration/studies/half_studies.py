@@ -7,8 +7,8 @@ import optuna
 
 from histsearch.database.storage import Storage
 from histsearch.space.space import Space
-from histsearch.studies.definition import StudyDefinition, new_key
-from histsearch.studies.study import BUDGET, DEFINITION, PAUSED, SELECTION, selection
+from histsearch.studies.definition import SearchDefinition, StudyDefinition, new_key
+from histsearch.studies.study import BUDGET, DEFINITION, PAUSED, SELECTION
 
 
 class Run(NamedTuple):
@@ -22,7 +22,7 @@ def half_search(
     storage: Storage, space: Space, *, name: str, enqueued: Sequence[dict[str, Any]] | None
 ) -> optuna.Study:
     """A search that was killed after some of its queue, or before its definition (None)."""
-    definition = StudyDefinition(kind="search", version="0.1.0", key=new_key(), space=space)
+    definition = SearchDefinition(version="0.1.0", key=new_key(), space=space)
     runs = None if enqueued is None else [Run(params, {}) for params in enqueued]
     return _half(storage, name, definition, space.trials, runs)
 
@@ -49,7 +49,7 @@ def _half(
     study = optuna.create_study(storage=storage.optuna, study_name=name, direction="maximize")
     study.set_user_attr(PAUSED, True)
     study.set_user_attr(BUDGET, budget)
-    study.set_user_attr(SELECTION, selection(definition))
+    study.set_user_attr(SELECTION, definition.selection)
     if runs is None:
         return study
     study.set_user_attr(DEFINITION, definition.model_dump(mode="json"))

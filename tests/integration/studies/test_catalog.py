@@ -17,7 +17,7 @@ from histsearch.studies.catalog import (
     list_studies,
 )
 from histsearch.studies.claim import ClaimLostError
-from histsearch.studies.definition import StudyDefinition
+from histsearch.studies.definition import SearchDefinition
 from histsearch.studies.study import DEFINITION
 from tests.integration.claims import claim_next, claimed
 from tests.integration.studies.small_search import ENQUEUED, complete_next, small_space
@@ -156,7 +156,7 @@ def test_a_name_that_could_harm_is_refused(storage: Storage, name: str) -> None:
         create_study(
             storage,
             name,
-            StudyDefinition(kind="search", version="1", space=small_space()),
+            SearchDefinition(version="1", space=small_space()),
             budget=1,
             queue=[],
         )

@@ -7,10 +7,11 @@ from histsearch.search.study_posterior import StudyPosterior
 from histsearch.space.space import Decided
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, delete_study, find_study
+from histsearch.studies.definition import Limits
 from histsearch.studies.limits import change_limits
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.stopping import end_if_due
-from histsearch.studies.study import ENDED, LIMITS, Limits, Study
+from histsearch.studies.study import ENDED, LIMITS, Study
 from tests.integration.claims import claim_next, claimed
 from tests.integration.studies.small_search import small_space
 

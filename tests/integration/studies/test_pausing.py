@@ -7,6 +7,7 @@ from histsearch.database.storage import Storage
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, find_study
 from histsearch.studies.claim import Claim
+from histsearch.studies.definition import SearchDefinition
 from histsearch.studies.limits import change_limits
 from histsearch.studies.queue import goes_straight_on
 from histsearch.studies.retraining import create_retraining
@@ -242,8 +243,9 @@ def test_a_study_made_before_samplers_had_settings_is_read(storage: Storage) -> 
     for name in ("pruner", "gpu_hours", "decided"):
         del stored["space"][name]
     study.optuna_study.set_user_attr("histsearch.definition", stored)
-    space = find_study(storage, "small").definition.space
-    assert (space.sampler.name, space.pruner.name) == ("tpe", "median")
+    definition = find_study(storage, "small").definition
+    assert isinstance(definition, SearchDefinition)
+    assert (definition.space.sampler.name, definition.space.pruner.name) == ("tpe", "median")
 
 
 def test_a_winner_that_diverges_is_followed_by_the_next_best(storage: Storage) -> None:

@@ -4,10 +4,12 @@ from optuna.trial import TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
+from histsearch.space.space import Space
 from histsearch.studies.catalog import create_search, delete_study, find_study, list_studies
+from histsearch.studies.definition import RETRAIN_SELECTION
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.retraining_seeds import FIRST_SEED
-from histsearch.studies.study import RETRAIN_SELECTION, SELECTION, Study
+from histsearch.studies.study import DEFINITION, SELECTION, Study
 from histsearch.studies.trial_record import BASELINE, EPOCHS, ROLE, SOURCE_TRIAL, TUNED
 from tests.integration.claims import claim_next, claimed
 from tests.integration.studies.small_search import ENQUEUED, complete_next, small_space
@@ -104,6 +106,26 @@ def test_retraining_says_what_it_is(search: Study) -> None:
         "batch_size": (16, 32, 8),
     }
     assert read.optuna_study.user_attrs[SELECTION] == RETRAIN_SELECTION
+
+
+def test_both_definitions_are_kept_in_the_form_that_other_versions_read(search: Study) -> None:
+    retraining = create_retraining(search)
+    kept, retrained = (
+        study.optuna_study.user_attrs[DEFINITION]
+        for study in (search, find_study(search.storage, retraining.name))
+    )
+    assert list(kept) == list(retrained) == ["kind", "version", "key", "space", "source"]
+    assert [kept["kind"], retrained["kind"]] == ["search", "retrain"]
+    assert [kept["source"], retrained["source"]] == [None, "small"]
+    assert list(kept["space"]) == list(retrained["space"]) == list(Space.model_fields)
+    assert retrained["space"] == kept["space"] | {
+        "sampler": {"name": "random"},
+        "pruner": {"name": "none"},
+        "gpu_hours": None,
+        "decided": None,
+        "search": {"alpha": [0.9], "lr": [0.0001], "batch_size": [16]},
+        "enqueue": [],
+    }
 
 
 def test_retraining_of_a_search_on_test_classes_selects_nothing_on_them(storage: Storage) -> None:

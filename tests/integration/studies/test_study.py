@@ -7,8 +7,9 @@ from histsearch.database.storage import Storage
 from histsearch.exceptions import SpaceError, StudyError
 from histsearch.space.configuration import Value
 from histsearch.studies.catalog import create_search, find_study
+from histsearch.studies.definition import HELD_OUT_SELECTION, TEST_SELECTION
 from histsearch.studies.retraining import create_retraining
-from histsearch.studies.study import HELD_OUT_SELECTION, SELECTION, TEST_SELECTION
+from histsearch.studies.study import SELECTION
 from tests.integration.claims import claim_next, claimed
 from tests.integration.studies.small_search import ENQUEUED, complete_next, small_space
 
