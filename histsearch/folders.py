@@ -3,6 +3,7 @@
 import os
 import stat
 import unicodedata
+from contextlib import suppress
 from pathlib import Path, PurePath
 
 import platformdirs
@@ -15,6 +16,7 @@ DATA_VARIABLE = "HISTSEARCH_DATA"
 CHECKPOINTS_VARIABLE = "HISTSEARCH_CHECKPOINTS"
 
 _ROOT = 0
+_PASSABLE = 0o711
 _NOBODY = 65534  # whoever has no name in a container, or on a network file system
 
 
@@ -41,15 +43,23 @@ def make_home() -> None:
         FolderError: It lies in the home folder of another user than root, who runs this process.
     """
     folder = home()
-    missing = [part for part in (folder, *folder.parents) if not part.exists()]
+    if os.geteuid() == _ROOT:
+        _make_passable(folder)
     if os.environ.get(HOME_VARIABLE):
         make_folder(folder, private=True)
     elif not folder.is_dir():
         make_folder(folder.parent, private=True)
         folder.mkdir(stat.S_IRWXU, exist_ok=True)
-    # Root's embedded PostgreSQL runs as another user, who must pass. What lies here is private.
-    for part in missing if os.geteuid() == _ROOT else ():
-        part.chmod(part.stat().st_mode | stat.S_IXGRP | stat.S_IXOTH)
+
+
+def _make_passable(folder: Path) -> None:
+    """Make root's folder so that its embedded PostgreSQL, which runs as another user, may pass.
+
+    What lies in it is private.
+    """
+    for part in (*reversed(folder.parents), folder):
+        with suppress(FileExistsError):
+            part.mkdir(_PASSABLE)  # at once: another process may be looking
 
 
 def _refuse_home_of_another() -> None:

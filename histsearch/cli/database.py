@@ -31,10 +31,9 @@ def start(
 ) -> None:
     """Start the embedded PostgreSQL, unless it runs already."""
     from histsearch.database.embedded_postgres import server
-    from histsearch.database.embedded_postgres.account import database_folder
 
     server.start(take_over=take_over)
-    echo(f"the embedded PostgreSQL runs in {database_folder()}")
+    echo(f"the embedded PostgreSQL runs in {server.find_folder()}")
 
 
 @app.command()
@@ -50,21 +49,20 @@ def stop() -> None:
 def status(storage: StorageOption = None) -> None:
     """Tell which storage is in use and whether it answers."""
     from histsearch.database.embedded_postgres import owner, server
-    from histsearch.database.embedded_postgres.account import database_folder
     from histsearch.database.faults import place
     from histsearch.database.storage import named_storage
     from histsearch.studies.catalog import list_studies
 
     named = named_storage(storage)
     if not named and not server.is_running():
-        owner.check(database_folder())
-        echo(f"embedded PostgreSQL in {database_folder()}: not running; it starts when needed")
+        owner.check(server.find_folder())
+        echo(f"embedded PostgreSQL in {server.find_folder()}: not running; it starts when needed")
         return
     opened = open_to_read(storage)
     name = (
         f"PostgreSQL at {place(opened.url)}"
         if named
-        else f"embedded PostgreSQL in {database_folder()}"
+        else f"embedded PostgreSQL in {server.find_folder()}"
     )
     echo(f"{name}: running, {counted(len(list_studies(opened)), 'study')}")
 

@@ -12,6 +12,7 @@ from histsearch.dashboard.hosts import is_same_origin, read_host
 from histsearch.wording import shortened
 
 _LONGEST_DRAINED = 1 << 20
+_MOST_DIGITS = 20
 
 
 class Guard:
@@ -129,4 +130,6 @@ def _drain(environ: WSGIEnvironment) -> None:
     """Read a request's body: closing a connection with unread data resets it, answer and all."""
     length = environ.get("CONTENT_LENGTH") or "0"
     if length.isascii() and length.isdigit():
-        environ["wsgi.input"].read(min(int(length), _LONGEST_DRAINED))
+        # Python reads no number of thousands of digits.
+        most = min(int(length[:_MOST_DIGITS]), _LONGEST_DRAINED)
+        environ["wsgi.input"].read(most)

@@ -29,12 +29,13 @@ def restrict(folder: Path, account: Account) -> None:
 
     The kernel tells the server whose process is at the socket's other end.
     """
-    for name, text in _rules(account).items():
-        new = folder / f"{name}.new"
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-            account.take(stream.fileno())
-            stream.write(text)
-        new.replace(folder / name)
+    with account.acting():
+        for name, text in _rules(account).items():
+            new = folder / f"{name}.new"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+            with os.fdopen(os.open(new, flags, 0o600), "w") as stream:
+                stream.write(text)
+            new.replace(folder / name)
 
 
 def socket_folder(folder: Path, account: Account) -> Path:

@@ -10,6 +10,8 @@ import os
 import pwd
 import stat
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -25,6 +27,7 @@ SYSTEM_FOLDER = Path("/var/lib/histsearch")
 """Where root's server has its databases if it can't reach root's own folder."""
 
 _DATABASES = "postgres"
+_VERSION = "PG_VERSION"  # a file of every database folder
 _OTHERS_CAN_PASS = 0o711
 
 
@@ -53,10 +56,29 @@ class Account:
             ) from None
         return cls(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
-    def take(self, file: int | Path) -> None:
-        """Make a file or folder of root's this account's; nothing to do for any other user's."""
-        if os.geteuid() == 0:
-            os.chown(file, self.uid, self.gid)
+    def take(self, made: int | Path) -> None:
+        """Make a file or folder that root has made this account's; nothing to do for others."""
+        found = made.stat() if isinstance(made, Path) else os.fstat(made)
+        is_one_of_several = stat.S_ISREG(found.st_mode) and found.st_nlink > 1
+        if os.geteuid() == 0 and not is_one_of_several:
+            os.chown(made, self.uid, self.gid)
+
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """Work on this account's files with its rights: a link in them leads root nowhere."""
+        if os.geteuid() != 0:
+            yield
+            return
+        group, groups = os.getegid(), os.getgroups()
+        os.setgroups([])
+        os.setegid(self.gid)
+        os.seteuid(self.uid)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+            os.setegid(group)
+            os.setgroups(groups)
 
     def reaches(self, folder: Path) -> bool:
         """Whether this account may pass all folders on the way to, and including, ``folder``."""
@@ -72,13 +94,15 @@ def database_folder() -> Path:
     """Where the embedded server keeps its databases.
 
     That is ``postgres`` in the user's histsearch folder. Root's server, if it can't reach that one,
-    has a folder of its own in `SYSTEM_FOLDER`.
+    has a folder of its own in `SYSTEM_FOLDER`, and keeps it.
     """
     folder = home() / _DATABASES
-    if os.geteuid() != 0 or _roots_server_reaches(folder):
+    if os.geteuid() != 0:
         return folder
     digest = hashlib.sha256(os.fsencode(home())).hexdigest()[:8]
-    return SYSTEM_FOLDER / f"{_DATABASES}-{digest}"
+    elsewhere = SYSTEM_FOLDER / f"{_DATABASES}-{digest}"
+    is_there = (elsewhere / _VERSION).exists() and not (folder / _VERSION).exists()
+    return elsewhere if is_there or not _roots_server_reaches(folder) else folder
 
 
 def server_account(folder: Path) -> Account:
@@ -108,7 +132,7 @@ def make_parent(folder: Path) -> None:
         OSError: It can't be made.
     """
     left_behind = home() / _DATABASES
-    if left_behind != folder and (left_behind / "PG_VERSION").exists():
+    if left_behind != folder and (left_behind / _VERSION).exists():
         raise StorageError(
             f"found databases in {left_behind}, which the account {ROOTS_SERVER} can't reach; run "
             f"mv {left_behind} {folder}, or set {HOME_VARIABLE} to a folder open to it"

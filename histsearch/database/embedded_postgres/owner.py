@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+import psutil
+
 from histsearch.database.embedded_postgres.account import Account
 from histsearch.database.embedded_postgres.machine import Machine, batch_job, is_on_network
 from histsearch.database.embedded_postgres.postmaster import FILE as POSTMASTER_FILE
@@ -74,10 +76,10 @@ class Owner:
             BlockingIOError: a server holds it.
             OSError: The folder can't be written.
         """
-        file = os.open(folder / _FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        with account.acting():
+            file = os.open(folder / _FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             lock(file)
-            account.take(file)
             os.ftruncate(file, 0)
             os.write(file, json.dumps(asdict(self)).encode())
             os.fsync(file)
@@ -102,6 +104,11 @@ def is_held(folder: Path) -> bool:
     return False
 
 
+def _is_from_before_the_boot(folder: Path) -> bool:
+    """Whether a server without a record can't be alive any more, in another container say."""
+    return (folder / POSTMASTER_FILE).stat().st_mtime < psutil.boot_time()
+
+
 def release(folder: Path) -> None:
     """Remove the record of a server that was stopped: any host may start the next."""
     (folder / _FILE).unlink(missing_ok=True)
@@ -118,8 +125,8 @@ def check(folder: Path) -> None:
         return  # stopped, so any host may go on
     last = Owner.of(folder)
     on_network = is_on_network(folder)
-    if last is None and not on_network:
-        return
+    if last is None and not on_network and _is_from_before_the_boot(folder):
+        return  # of a version that kept no record
     if last is not None and Machine.this().was(last.machine, on_network=on_network):
         return
     host = last.machine.host if last else "an unknown host"
@@ -144,7 +151,7 @@ def refuse_elsewhere(folder: Path) -> None:
         return
     raise StorageError(
         f"the embedded PostgreSQL in {folder} runs on {last.machine.host}, and only one host may "
-        f"use it; {COMMON_SERVER}"
+        f"use it: stop it there (histsearch db stop), or {COMMON_SERVER}"
     )
 
 

@@ -42,6 +42,8 @@ class Postmaster:
         The number of a crashed server may have gone to another process since.
         """
         try:
-            return str(folder) in psutil.Process(self.process_id).cmdline()
-        except psutil.Error:
+            process = psutil.Process(self.process_id)
+            is_owners = process.uids().effective == folder.stat().st_uid
+            return is_owners and str(folder) in process.cmdline()
+        except (psutil.Error, FileNotFoundError):
             return False

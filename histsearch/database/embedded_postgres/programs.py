@@ -1,5 +1,6 @@
 """PostgreSQL's programs, which come with a package: where they are, and how they are run."""
 
+import errno
 import importlib.metadata
 import importlib.util
 import logging
@@ -24,6 +25,7 @@ _PROGRAMS = f"{_INSTALLATION}/bin"
 _KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "TZ")
 _OPEN = 0o755
 _READABLE = 0o444
+_NO_ROOM = os.strerror(errno.ENOSPC)
 _FAILURE_WORDS = ("FATAL:", "PANIC:", "initdb: error:")
 
 
@@ -77,6 +79,11 @@ def log_size(folder: Path) -> int:
     return file.stat().st_size if file.exists() else 0
 
 
+def lacks_room(folder: Path, begin: int) -> bool:
+    """Whether a database folder's log says, from an offset on, that the disk is full."""
+    return any(_NO_ROOM in line for line in _log_lines(folder, begin))
+
+
 def does_not_start(folder: Path, begin: int) -> StorageError:
     """The one sentence for a program that failed.
 
@@ -84,20 +91,19 @@ def does_not_start(folder: Path, begin: int) -> StorageError:
         folder: The database folder.
         begin: Where in its log, in bytes, the program's own words begin; they give the reason.
     """
-    file = log_file(folder)
-    with file.open("rb") as stream:
-        stream.seek(begin)
-        lines = stream.read().decode(errors="replace").splitlines()
+    lines = _log_lines(folder, begin)
     reasons = [
         line.partition(words)[2].strip()
         for line in lines
         for words in _FAILURE_WORDS
         if words in line
     ]
+    if not reasons and any(_NO_ROOM in line for line in lines):
+        reasons = [_NO_ROOM]
     reason = f" ({reasons[0]})" if reasons else ""
     return StorageError(
-        f"the embedded PostgreSQL in {folder} doesn't start{reason}; look at {file}, or "
-        f"{OTHER_STORAGE}"
+        f"the embedded PostgreSQL in {folder} doesn't start{reason}; look at "
+        f"{log_file(folder)}, or {OTHER_STORAGE}"
     )
 
 
@@ -158,3 +164,12 @@ def _copy(package: Path, copy: Path) -> None:
         ROOTS_SERVER,
         package,
     )
+
+
+def _log_lines(folder: Path, begin: int) -> list[str]:
+    file = log_file(folder)
+    if not file.exists():
+        return []
+    with file.open("rb") as stream:
+        stream.seek(begin)
+        return stream.read().decode(errors="replace").splitlines()

@@ -44,9 +44,27 @@ STOP_SECONDS = 60.0
 _STOPS = ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 15.0))
 
 
+def find_folder() -> Path:
+    """The server's database folder, which may not be there yet.
+
+    Raises:
+        StorageError: It can't be looked for.
+    """
+    try:
+        folder = database_folder()
+        Postmaster.of(folder)
+    except OSError as error:
+        raise _unusable(home(), error) from error
+    return folder
+
+
 def is_running() -> bool:
-    """Whether the embedded server is up on this machine, without starting it."""
-    folder = database_folder()
+    """Whether the embedded server is up on this machine, without starting it.
+
+    Raises:
+        StorageError: Its folder can't be looked at.
+    """
+    folder = find_folder()
     postmaster = Postmaster.of(folder)
     return postmaster is not None and postmaster.runs(folder)
 
@@ -61,7 +79,7 @@ def start(*, take_over: bool = False) -> URL:
         StorageError: its folder can't be written, another host may use it, or the server doesn't
             come up.
     """
-    folder = database_folder()
+    folder = find_folder()
     _check_name(folder)
     try:
         return _running(folder) or _start(folder, take_over=take_over)
@@ -75,7 +93,7 @@ def stop() -> bool:
     Raises:
         StorageError: it runs on another host, or doesn't end.
     """
-    folder = database_folder()
+    folder = find_folder()
     if not is_running():
         owner.refuse_elsewhere(folder)
         return False
@@ -94,10 +112,11 @@ def _running(folder: Path) -> URL | None:
         return None
     if not (postmaster.socket_folder / access.SOCKET).exists():
         return None
-    if not access.is_restricted(folder, server_account(folder)):
+    account = server_account(folder)
+    if not access.is_restricted(folder, account):
         return None
     _tell_job(folder)
-    return _url(postmaster)
+    return _url(postmaster, account)
 
 
 def _tell_job(folder: Path) -> None:
@@ -112,23 +131,28 @@ def _tell_job(folder: Path) -> None:
         )
 
 
-def _url(postmaster: Postmaster) -> URL:
+def _url(postmaster: Postmaster, account: Account) -> URL:
     return URL.create(
         "postgresql+psycopg2",
         username="postgres",
         database="postgres",
-        query={"host": str(postmaster.socket_folder), "port": str(access.PORT)},
+        query={
+            "host": str(postmaster.socket_folder),
+            "port": str(access.PORT),
+            # No server of another user's that took the socket's place is talked to.
+            "requirepeer": account.name,
+        },
     )
 
 
 def _start(folder: Path, *, take_over: bool) -> URL:
     make_parent(folder)
     account = server_account(folder)
-    with _alone(folder):
+    with _alone(folder) as turn:
         if _is_up(folder):
             return _reach(folder, account)
         if not (folder / "PG_VERSION").exists():
-            _create(folder, account)
+            _create(folder, account, turn)
         _check_version(folder)
         if take_over:
             owner.take_over(folder)
@@ -157,14 +181,20 @@ def _reach(folder: Path, account: Account) -> URL:
             access.restrict(folder, account)
             os.kill(postmaster.process_id, signal.SIGHUP)
         if (postmaster.socket_folder / access.SOCKET).exists():
-            return _url(postmaster)
+            return _url(postmaster, account)
     log.warning("the embedded PostgreSQL can't be reached (its socket is gone): starting it again")
     _end(folder)
     return _launch(folder, account)
 
 
-def _create(folder: Path, account: Account) -> None:
-    """Create the databases, as a whole or not at all."""
+def _create(folder: Path, account: Account, turn: int) -> None:
+    """Create the databases, as a whole or not at all.
+
+    Args:
+        folder: Their folder.
+        account: Whose they are.
+        turn: The lock of `_alone`, which initdb keeps if this process is killed.
+    """
     if folder.exists() and any(folder.iterdir()):
         raise StorageError(
             f"found {folder}, which holds no PostgreSQL's data, needed: that, or an empty folder; "
@@ -184,7 +214,8 @@ def _create(folder: Path, account: Account) -> None:
         arguments += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
         arguments += ["--auth-local=peer", "--auth-host=reject"]
         begin = programs.log_size(folder)
-        if programs.spawn("initdb", arguments, account, folder).wait() != 0:
+        process = programs.spawn("initdb", arguments, account, folder, keep_open=(turn,))
+        if process.wait() != 0:
             raise programs.does_not_start(folder, begin)
         new.rename(folder)
 
@@ -234,13 +265,19 @@ def _launch(folder: Path, account: Account) -> URL:
         postmaster = Postmaster.of(folder)
         return postmaster is not None and postmaster.status == "ready"
 
-    wait_until(lambda: is_ready() or process.poll() is not None, START_SECONDS)
+    def has_failed() -> bool:
+        # Without room on its disk it may wait for ever, neither ready nor ended.
+        return process.poll() is not None or programs.lacks_room(folder, begin)
+
+    wait_until(lambda: is_ready() or has_failed(), START_SECONDS)
     postmaster = Postmaster.of(folder)
     if process.poll() is not None or postmaster is None or postmaster.status != "ready":
+        process.send_signal(signal.SIGQUIT)
+        process.wait(STOP_SECONDS)
         raise programs.does_not_start(folder, begin)
     # Where this process outlives the server, nobody else would take note of its end.
     threading.Thread(target=process.wait, name="embedded-postgres", daemon=True).start()
-    return _url(postmaster)
+    return _url(postmaster, account)
 
 
 def _spawn(folder: Path, account: Account) -> "subprocess.Popen[bytes]":
@@ -297,8 +334,10 @@ def _end(folder: Path) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path) -> Iterator[int]:
     """Keep other processes from starting or stopping the server meanwhile.
+
+    Gives the open file that holds the lock.
 
     Raises:
         StorageError: Another one takes too long.
@@ -306,15 +345,15 @@ def _alone(folder: Path) -> Iterator[None]:
     path = folder.with_name(f"{folder.name}.lock")
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
-        if os.geteuid() == 0:  # in a folder of another user's, who needs it next time
-            parent = folder.parent.stat()
-            os.fchown(file, parent.st_uid, parent.st_gid)
+        parent = folder.parent.stat()
+        # In a folder of another user's, who needs it next time.
+        Account("", parent.st_uid, parent.st_gid).take(file)
         if not wait_until(lambda: _is_locked(file), START_SECONDS):
             raise StorageError(
                 f"another process has been starting or stopping the embedded PostgreSQL in "
                 f"{folder} for {START_SECONDS:.0f} s; end that process"
             )
-        yield
+        yield file
     finally:
         os.close(file)
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import sqlalchemy
 
-from histsearch.database.embedded_postgres import owner, programs, server
+from histsearch.database.embedded_postgres import account, owner, programs, server
 from histsearch.database.embedded_postgres.account import database_folder
 from histsearch.database.storage import Storage, parse_storage_url
 from histsearch.exceptions import StorageError
@@ -105,11 +105,12 @@ def test_it_stops_in_the_process_that_started_the_one_before(home: Path) -> None
 
 def test_a_process_that_got_the_number_of_a_crashed_server_is_left_alone(home: Path) -> None:
     server.start()
-    process_id, left_behind = _process_id(), _process_file().read_text()
-    server.stop()
+    process_id = _process_id()
+    _crash()
     with subprocess.Popen(
         [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE
     ) as other:
+        left_behind = _process_file().read_text()
         _process_file().write_text(left_behind.replace(str(process_id), str(other.pid), 1))
         assert not server.is_running()
         assert not server.stop()
@@ -126,7 +127,7 @@ def test_home_that_cannot_be_a_folder_is_named(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "file" / "home"))
-    with pytest.raises(StorageError, match=f"{tmp_path}/file .*{HOME_VARIABLE}"):
+    with pytest.raises(StorageError, match=f"{tmp_path}/file.* {HOME_VARIABLE}"):
         server.start()
     assert not server.is_running()
 
@@ -292,3 +293,69 @@ def test_roots_databases_behind_a_closed_door_are_named_and_not_begun_anew(home:
     with pytest.raises(StorageError, match=f"found databases in {home}/postgres, .* run mv {home}"):
         server.start()
     assert not database_folder().exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whom a link might lead astray")
+@pytest.mark.parametrize(
+    "name", ["pg_hba.conf.new", "pg_ident.conf.new", "histsearch-owner.json", "postmaster.pid"]
+)
+def test_a_link_in_another_users_folder_leads_root_nowhere(home: Path, name: str) -> None:
+    victim = home.parent / "victim"
+    victim.write_text("root's own")
+    victim.chmod(0o600)
+    server.start()
+    server.stop()
+    (database_folder() / name).unlink(missing_ok=True)
+    (database_folder() / name).symlink_to(victim)
+    with contextlib.suppress(StorageError):
+        server.start()
+    assert victim.read_text() == "root's own"
+    assert victim.stat().st_uid == 0
+    if (database_folder() / name).is_symlink():
+        (database_folder() / name).unlink()
+
+
+@pytest.mark.usefixtures("home")
+def test_a_live_server_of_an_earlier_version_elsewhere_is_left_alone() -> None:
+    server.start()
+    (database_folder() / "histsearch-owner.json").unlink()
+    left_behind = _process_file().read_text()
+    _crash()
+    _process_file().write_text(left_behind)
+    with pytest.raises(StorageError, match=r"was started on an unknown host .* --take-over"):
+        server.start()
+    os.utime(_process_file(), (psutil.boot_time() - 60,) * 2)
+    server.start()
+
+
+@pytest.mark.usefixtures("home")
+def test_a_server_that_runs_as_another_account_is_not_talked_to() -> None:
+    url = server.start()
+    assert url.query["requirepeer"] == account.server_account(database_folder()).name
+    with pytest.raises(StorageError, match="requirepeer"):
+        Storage(url.update_query_dict({"requirepeer": "daemon"}))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose server runs as another account")
+def test_roots_databases_stay_where_they_are_when_its_home_is_opened(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.mkdir()
+    home.chmod(0o700)
+    monkeypatch.setattr(account, "SYSTEM_FOLDER", home.parent / "system")
+    place = database_folder()
+    assert place.parent == home.parent / "system"
+    place.mkdir(parents=True)
+    (place / "PG_VERSION").touch()
+    home.chmod(0o711)
+    assert database_folder() == place
+
+
+def test_a_home_that_no_file_system_takes_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.mkdir()
+    monkeypatch.setenv(HOME_VARIABLE, str(home / ("x" * 300)))
+    for look in (server.is_running, server.start, server.stop):
+        with pytest.raises(StorageError, match="name too long"):
+            look()
