@@ -16,7 +16,7 @@ def test_the_spaces_travel_inside_the_wheel(tmp_path: Path) -> None:
     subprocess.run([*pip, "install", "--no-deps", "--target", site, wheel], check=True)
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from histsearch.space.space import builtin_spaces, load_space\n"
+        "from histsearch.space.reading import builtin_spaces, load_space\n"
         "print(builtin_spaces()['demo'], load_space('cars196-resnet50').name)"
     )
     shown = subprocess.run(
