@@ -34,13 +34,8 @@ from histsearch.studies.definition import (
     read_definition,
 )
 from histsearch.studies.half_created import half_created
-from histsearch.studies.study import (
-    BUDGET,
-    DEFINITION,
-    PAUSED,
-    SELECTION,
-    Study,
-)
+from histsearch.studies.stages import PAUSED
+from histsearch.studies.study import BUDGET, DEFINITION, SELECTION, Study
 from histsearch.wording import counted
 
 METRIC = "R@1"

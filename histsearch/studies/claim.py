@@ -17,10 +17,16 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.engine import Connection
 
 from histsearch.database.tables import attempts, optuna_intermediate_values
-from histsearch.studies import trial_record
 from histsearch.studies.endings import Ending
+from histsearch.studies.stages import NoSuchMoveError, TrialMove, move_trial
 from histsearch.studies.study import Study
 from histsearch.studies.verdict import requeue
+
+_RESULTS = {
+    TrialState.COMPLETE: TrialMove.COMPLETE,
+    TrialState.PRUNED: TrialMove.PRUNE,
+    TrialState.FAIL: TrialMove.FAIL,
+}
 
 
 class ClaimLostError(Exception):
@@ -65,7 +71,7 @@ class Claim:
                 raise ClaimLostError
             try:
                 yield connection
-            except UpdateFinishedTrialError:
+            except (UpdateFinishedTrialError, NoSuchMoveError):
                 raise ClaimLostError from None
 
     def _lock_row(self, connection: Connection) -> str | None:
@@ -133,8 +139,7 @@ class Claim:
             if state == TrialState.PRUNED:
                 stored = storage.get_trial(self.trial._trial_id)
                 value = stored.intermediate_values.get(stored.last_step or 0)
-            values = None if value is None else [value]
-            storage.set_trial_state_values(self.trial._trial_id, state, values)
+            move_trial(storage, self.trial._trial_id, _RESULTS[state], value)
             end_attempt(connection, self.id, ending)
 
     def give_back(self) -> None:
@@ -143,7 +148,7 @@ class Claim:
         Raises:
             ClaimLostError: the trial isn't this attempt's any more.
         """
-        self._return_to_queue(Ending.GIVEN_BACK)
+        self._return_to_queue(TrialMove.GIVE_BACK, Ending.GIVEN_BACK)
 
     def pause(self) -> None:
         """Return the trial to the queue, to be gone on with when the sampler chooses it.
@@ -151,17 +156,14 @@ class Claim:
         Raises:
             ClaimLostError: the trial isn't this attempt's any more.
         """
-        self._return_to_queue(Ending.PAUSED)
+        self._return_to_queue(TrialMove.PAUSE, Ending.PAUSED)
 
-    def _return_to_queue(self, ending: Ending) -> None:
+    def _return_to_queue(self, move: TrialMove, ending: Ending) -> None:
         if self._has_ended(ending):
             return
-        trial_id = self.trial._trial_id
         with self._holding() as connection:
             storage = self.study.storage.optuna_within(connection)
-            if ending == Ending.PAUSED:
-                storage.set_trial_user_attr(trial_id, trial_record.PAUSED, True)
-            storage.set_trial_state_values(trial_id, TrialState.WAITING)
+            move_trial(storage, self.trial._trial_id, move)
             end_attempt(connection, self.id, ending)
 
     def retry(self, ending: Ending, reason: str) -> TrialState:

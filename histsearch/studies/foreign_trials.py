@@ -4,8 +4,9 @@ import logging
 from collections.abc import Sequence
 
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
+from histsearch.studies.stages import TrialMove, move_trial
 from histsearch.studies.study import Study
 from histsearch.studies.trial_record import REASON
 
@@ -29,7 +30,6 @@ def fail_foreign(
             remaining.append(trial)
             continue
         within.set_trial_user_attr(trial._trial_id, REASON, reason)
-        within.set_trial_state_values(trial._trial_id, TrialState.RUNNING)  # notes its start
-        within.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        move_trial(within, trial._trial_id, TrialMove.REFUSE)
         log.warning("%s #%d  failed: %s", study.name, trial.number, reason)
     return remaining

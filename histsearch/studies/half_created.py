@@ -15,7 +15,8 @@ from sqlalchemy import func, select
 from histsearch.database.storage import Storage
 from histsearch.database.tables import optuna_trial_attributes, optuna_trials
 from histsearch.studies.definition import read_definition
-from histsearch.studies.study import BUDGET, DEFINITION, PAUSED, Study
+from histsearch.studies.stages import PAUSED
+from histsearch.studies.study import BUDGET, DEFINITION, Study
 from histsearch.studies.trial_record import ROLE
 
 

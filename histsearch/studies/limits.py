@@ -6,7 +6,8 @@ from typing import Any
 from histsearch.exceptions import StudyError
 from histsearch.space.reading import parse_space
 from histsearch.studies.definition import Limits, SearchDefinition
-from histsearch.studies.study import BUDGET, DOUBT, ENDED, LIMITS, Study
+from histsearch.studies.stages import StudyMove, move_study
+from histsearch.studies.study import BUDGET, DOUBT, LIMITS, Study
 
 KEYS = ("trials", *Limits._fields)
 
@@ -59,7 +60,7 @@ def _change(study: Study, definition: SearchDefinition, changes: Mapping[str, An
         for attribute, value in (
             (BUDGET, budget),
             (LIMITS, limits.to_json()),
-            (ENDED, None),
             (DOUBT, None),
         ):
             within.set_study_user_attr(study.id, attribute, value)
+        move_study(within, study.id, StudyMove.CHANGE_LIMITS)

@@ -23,6 +23,7 @@ from histsearch.studies.definition import StudyDefinition
 from histsearch.studies.endings import Ending
 from histsearch.studies.foreign_trials import fail_foreign
 from histsearch.studies.liveness import RUNNING, Silence, Watch
+from histsearch.studies.stages import TrialMove, move_trial
 from histsearch.studies.study import Study
 from histsearch.studies.verdict import requeue
 
@@ -87,8 +88,7 @@ def _next_trial(
 def _start_returned(study: Study, optuna_study: optuna.Study, trial: FrozenTrial) -> int:
     """Start a trial that waits without being paused; a study that has ended takes it to its end."""
     if study.ended is not None and not trial.intermediate_values:
-        storage = optuna_study._storage
-        storage.set_trial_user_attr(trial._trial_id, trial_record.TO_THE_END, True)
+        move_trial(optuna_study._storage, trial._trial_id, TrialMove.SEE_THROUGH)
     return _start(optuna_study, study.definition, trial._trial_id)
 
 
@@ -143,11 +143,8 @@ def _start(study: optuna.Study, definition: StudyDefinition, trial_id: int) -> i
     It is what `optuna.Study.ask` does, but for a trial of our choice.
     """
     storage = study._storage
-    known = storage.get_trial(trial_id)
-    if known.user_attrs.get(trial_record.PAUSED):
-        storage.set_trial_user_attr(trial_id, trial_record.PAUSED, False)
-    if known.state == TrialState.WAITING:
-        storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+    if storage.get_trial(trial_id).state == TrialState.WAITING:
+        move_trial(storage, trial_id, TrialMove.START)
     trial = optuna.Trial(study, trial_id)
     for name, distribution in definition.distributions().items():
         trial._suggest(name, distribution)
@@ -219,14 +216,14 @@ def _requeue_one(connection: Connection, study: Study, row: _Abandoned) -> Claim
     trial = storage.get_trial(row.trial_id)
     label = f"{study.name} #{trial.number}"
     if row.attempt_id is None:
-        storage.set_trial_state_values(row.trial_id, TrialState.WAITING)
+        move_trial(storage, row.trial_id, TrialMove.GIVE_BACK)
         log.warning("%s  was left without a worker: back in the queue", label)
         return None
     number = _lock_attempt(connection, row.attempt_id)
     if number is None:  # its worker is writing at this moment, or has just told its end
         return None
     if row.silent_seconds is None:
-        storage.set_trial_state_values(row.trial_id, TrialState.WAITING)
+        move_trial(storage, row.trial_id, TrialMove.GIVE_BACK)
         end_attempt(connection, row.attempt_id, Ending.GIVEN_BACK)
         log.warning("%s  was left over by %s: back in the queue", label, row.worker)
         return None

@@ -12,7 +12,8 @@ from histsearch.space.space import Decided
 from histsearch.studies import trial_record
 from histsearch.studies.claim import Claim, last_attempt
 from histsearch.studies.definition import Limits
-from histsearch.studies.study import DOUBT, ENDED, Study
+from histsearch.studies.stages import StudyMove, TrialMove, move_study, move_trial
+from histsearch.studies.study import DOUBT, Study
 from histsearch.wording import counted
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def end_if_due(study: Study) -> list[Claim]:
             if reason is None or study.limits != limits or (has_begun_all and study.may_start):
                 return []
             log.info("study %s ends: %s", study.name, reason, extra={"study": study.name})
-            study.optuna_study.set_user_attr(ENDED, reason)
+            move_study(study.storage.optuna, study.id, StudyMove.END, reason)
         return _close(study, connection) if study.pauses else []
 
 
@@ -133,7 +134,7 @@ def _close(study: Study, connection: Connection) -> list[Claim]:
     trials = [trial for trial in study.trials() if trial.state not in _LOST]
     for trial in trials:
         if trial.state == TrialState.WAITING and not trial.intermediate_values:
-            within.set_trial_user_attr(trial._trial_id, trial_record.TO_THE_END, True)
+            move_trial(within, trial._trial_id, TrialMove.SEE_THROUGH)
     trials = [within.get_trial(trial._trial_id) for trial in trials]
     if any(
         trial.user_attrs.get(trial_record.TO_THE_END) and not trial.state.is_finished()
@@ -144,13 +145,13 @@ def _close(study: Study, connection: Connection) -> list[Claim]:
     winner = posterior.winner(numbers)
     if winner is None and not study.is_due and study.count() < study.budget:
         log.info("study %s goes on: no trial that was begun can win", study.name)
-        study.optuna_study.set_user_attr(ENDED, None)
+        move_study(study.storage.optuna, study.id, StudyMove.GO_ON)
         return []
     if winner is None:
         winner = posterior.winner(numbers, any_will_do=True)
     for trial in trials:
         if trial.number == winner and trial.state != TrialState.COMPLETE:
-            within.set_trial_user_attr(trial._trial_id, trial_record.TO_THE_END, True)
+            move_trial(within, trial._trial_id, TrialMove.SEE_THROUGH)
             return []
     waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
     return [one for trial in waiting if (one := _prune(study, connection, trial)) is not None]
@@ -160,7 +161,5 @@ def _prune(study: Study, connection: Connection, trial: FrozenTrial) -> Claim | 
     within = study.storage.optuna_within(connection)
     steps = trial.intermediate_values
     within.set_trial_user_attr(trial._trial_id, trial_record.REASON, "the study ended")
-    within.set_trial_user_attr(trial._trial_id, trial_record.PAUSED, False)
-    within.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
-    within.set_trial_state_values(trial._trial_id, TrialState.PRUNED, [steps[max(steps)]])
+    move_trial(within, trial._trial_id, TrialMove.DROP, steps[max(steps)])
     return last_attempt(connection, study, trial)

@@ -12,13 +12,12 @@ from histsearch.search.warm_start import read_earlier_studies
 from histsearch.space.configuration import Value
 from histsearch.studies import trial_record
 from histsearch.studies.definition import Limits, StudyDefinition
+from histsearch.studies.stages import ENDED, PAUSED, StudyMove, move_study
 
 DEFINITION = "histsearch.definition"
 BUDGET = "histsearch.trials"
-PAUSED = "histsearch.paused"
 IMAGES = "histsearch.images"
 SELECTION = "histsearch.selection"
-ENDED = "histsearch.ended"
 DOUBT = "histsearch.doubt"
 LIMITS = "histsearch.limits"
 LEFT_BY = "histsearch.left_by."
@@ -118,11 +117,11 @@ class Study:
 
     def pause(self) -> None:
         """Let running trials finish, and start no more."""
-        self.optuna_study.set_user_attr(PAUSED, True)
+        move_study(self.storage.optuna, self.id, StudyMove.PAUSE)
 
     def resume(self) -> None:
         """Let workers start trials again."""
-        self.optuna_study.set_user_attr(PAUSED, False)
+        move_study(self.storage.optuna, self.id, StudyMove.RESUME)
 
     def count(self, *states: TrialState) -> int:
         """Number of trials in any of ``states``, or of all trials."""

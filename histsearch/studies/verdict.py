@@ -15,6 +15,7 @@ from histsearch.database.tables import attempts, optuna_trials, workers
 from histsearch.studies import trial_record
 from histsearch.studies.deferral import is_at_work_elsewhere
 from histsearch.studies.endings import FAILED, RETRIED, Ending
+from histsearch.studies.stages import TrialMove, move_trial
 from histsearch.studies.study import Study
 from histsearch.wording import counted
 
@@ -55,9 +56,8 @@ def requeue(connection: Connection, study: Study, trial_id: int) -> TrialState:
     reason = _Judgement(connection, study, storage.get_trial(trial_id), failures).final_reason()
     if reason is not None:
         storage.set_trial_user_attr(trial_id, trial_record.REASON, reason)
-    state = TrialState.WAITING if reason is None else TrialState.FAIL
-    storage.set_trial_state_values(trial_id, state=state)
-    return state
+    move_trial(storage, trial_id, TrialMove.RETRY if reason is None else TrialMove.FAIL)
+    return TrialState.WAITING if reason is None else TrialState.FAIL
 
 
 def _failures(connection: Connection, trial_id: int) -> list[_Failure]:

@@ -8,7 +8,8 @@ import optuna
 from histsearch.database.storage import Storage
 from histsearch.space.space import Space
 from histsearch.studies.definition import SearchDefinition, StudyDefinition, new_key
-from histsearch.studies.study import BUDGET, DEFINITION, PAUSED, SELECTION
+from histsearch.studies.stages import PAUSED
+from histsearch.studies.study import BUDGET, DEFINITION, SELECTION
 
 
 class Run(NamedTuple):

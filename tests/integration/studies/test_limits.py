@@ -10,8 +10,9 @@ from histsearch.studies.catalog import create_search, delete_study, find_study
 from histsearch.studies.definition import Limits
 from histsearch.studies.limits import change_limits
 from histsearch.studies.retraining import create_retraining
+from histsearch.studies.stages import ENDED
 from histsearch.studies.stopping import end_if_due
-from histsearch.studies.study import ENDED, LIMITS, Study
+from histsearch.studies.study import LIMITS, Study
 from tests.integration.claims import claim_next, claimed
 from tests.integration.studies.small_search import small_space
 

@@ -11,8 +11,9 @@ from histsearch.studies.definition import SearchDefinition
 from histsearch.studies.limits import change_limits
 from histsearch.studies.queue import goes_straight_on
 from histsearch.studies.retraining import create_retraining
+from histsearch.studies.stages import ENDED
 from histsearch.studies.stopping import end_if_due, is_needless
-from histsearch.studies.study import ENDED, Study
+from histsearch.studies.study import Study
 from tests.integration.claims import claim_next, claimed
 from tests.integration.studies.small_search import small_space
 
