@@ -217,9 +217,9 @@ def _work(name: str, device: str, gpu: "Gpu | None", request: _Request, stop: "S
 
     from histsearch.database.storage import wait_for_answers
     from histsearch.workers import exit_codes
+    from histsearch.workers.database_wait import wait_for_database
     from histsearch.workers.lack import LackError
     from histsearch.workers.metrics import serve
-    from histsearch.workers.patience import patiently
     from histsearch.workers.provenance import device_name
     from histsearch.workers.registry import Identity
     from histsearch.workers.worker import DeviceFaultError, Worker, WorkerSettings
@@ -247,7 +247,7 @@ def _work(name: str, device: str, gpu: "Gpu | None", request: _Request, stop: "S
         loader_processes=usual_loader_processes(gpu),
     )
     try:
-        storage = patiently(
+        storage = wait_for_database(
             lambda: open_to_create(request.storage), request.database_patience, stop
         )
         if storage is not None:

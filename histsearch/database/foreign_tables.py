@@ -24,7 +24,7 @@ def check_foreign_tables(connection: Connection) -> None:
     Those of an Optuna may be there; histsearch uses them as well.
 
     Raises:
-        StorageError: another application's tables have the same names, or the database's encoding
+        StorageError: Another application's tables have the same names, or the database's encoding
             can't hold every text.
     """
     where = database_at(connection.engine.url)

@@ -28,7 +28,7 @@ def own_tables(connection: Connection) -> Tables:
     """What the database has of histsearch's own tables; nothing is changed.
 
     Raises:
-        StorageError: a newer histsearch has upgraded them already.
+        StorageError: A newer histsearch has upgraded them already.
     """
     scripts = ScriptDirectory.from_config(alembic_config(connection))
     options = {"version_table": VERSION_TABLE}
@@ -49,7 +49,7 @@ def migrate(connection: Connection) -> None:
     The caller holds the schema's lock, so that of many workers that start together one does it.
 
     Raises:
-        StorageError: a newer histsearch has upgraded them already.
+        StorageError: A newer histsearch has upgraded them already.
     """
     if own_tables(connection) != Tables.CURRENT:
         command.upgrade(alembic_config(connection), "head")

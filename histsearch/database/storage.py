@@ -68,7 +68,7 @@ def storage_url(option: str | None = None) -> URL:
     """The storage named by ``--storage``, else by ``HISTSEARCH_STORAGE``, else the embedded one.
 
     Raises:
-        StorageError: the URL isn't one of PostgreSQL, or the embedded server doesn't start.
+        StorageError: The URL isn't one of PostgreSQL, or the embedded server doesn't start.
     """
     text = named_storage(option)
     return parse_storage_url(text) if text else server.start()
@@ -83,7 +83,7 @@ def parse_storage_url(text: str) -> URL:
     """Check a storage URL and complete it with its driver.
 
     Raises:
-        StorageError: it can't be parsed or names another database than PostgreSQL.
+        StorageError: It can't be parsed or names another database than PostgreSQL.
     """
     # The text may hold a password, so no part of it that wasn't understood is shown or chained.
     form = "postgresql://USER:PASSWORD@HOST:5432/DATABASE"
@@ -189,8 +189,8 @@ class Storage:
         StorageError: PostgreSQL doesn't let its tables be used, or they are those of a newer
             histsearch, or of an older one and only to be read; also later, from any use of it,
             when a right is missing.
-        NoTablesError: there are none, and none are to be made.
-        DatabaseAwayError: it can't be reached; also later, from any use of it, when the
+        NoTablesError: There are none, and none are to be made.
+        DatabaseAwayError: It can't be reached; also later, from any use of it, when the
             connection breaks.
     """
 
@@ -257,7 +257,7 @@ class Storage:
         """Make sure that what can be read is all there is, and as it is now.
 
         Raises:
-            StorageError: it may lag behind, or be a part.
+            StorageError: It may lag behind, or be a part.
         """
         query = sqlalchemy.text(
             "SELECT pg_is_in_recovery(), row_security_active('studies') "

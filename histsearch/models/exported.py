@@ -65,7 +65,7 @@ class OnnxNetwork(nn.Module):
         """Read the file at `path`, which is called `name` in errors.
 
         Raises:
-            WeightsError: onnxruntime is missing, the file can't be read, or it takes and gives
+            WeightsError: Onnxruntime is missing, the file can't be read, or it takes and gives
                 other tensors than an exported one.
         """
         super().__init__()

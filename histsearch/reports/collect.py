@@ -35,7 +35,7 @@ def build_report(storage: Storage, name: str) -> Report:
         name: A search, or one of its retrainings.
 
     Raises:
-        StudyError: there is no such study, or it has no completed trial.
+        StudyError: There is no such study, or it has no completed trial.
     """
     study = find_study(storage, name)
     if study.definition.source is not None:
@@ -86,7 +86,7 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     """Write ``report.json`` and ``report.md`` into ``folder``, creating it.
 
     Raises:
-        OSError: the folder can't be written to.
+        OSError: The folder can't be written to.
     """
     make_folder(folder)
     as_json, as_markdown = folder / "report.json", folder / "report.md"

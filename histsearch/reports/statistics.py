@@ -38,7 +38,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     """Mean and Student's t interval of independent values.
 
     Raises:
-        ValueError: there is no value.
+        ValueError: There is no value.
     """
     if not values:
         raise ValueError("found no value, needed: at least one")

@@ -72,7 +72,7 @@ class FreezeThawSampler(BaseSampler):
         """The configuration of a new trial, which agrees with what was enqueued for it.
 
         Raises:
-            ValueError: the study minimises.
+            ValueError: The study minimises.
         """
         if study.direction != StudyDirection.MAXIMIZE:
             raise ValueError(

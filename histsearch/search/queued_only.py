@@ -40,6 +40,6 @@ class QueuedOnlySampler(BaseSampler):
         """Refuse.
 
         Raises:
-            ValueError: always, as the trial was queued without this parameter.
+            ValueError: Always, as the trial was queued without this parameter.
         """
         raise ValueError(f"found no {param_name} in a trial that was to be queued with it")

@@ -36,7 +36,7 @@ def load_space(name_or_path: str) -> Space:
     Where timm is installed, its models are looked up.
 
     Raises:
-        SpaceError: there is no such space or file, or it can't be used.
+        SpaceError: There is no such space or file, or it can't be used.
     """
     path = _find(name_or_path)
     table = read_toml(path)
@@ -72,7 +72,7 @@ def parse_space(table: Mapping[str, Any], *, source: str) -> Space:
     """Validate a space given as a table; ``source`` names it in errors.
 
     Raises:
-        SpaceError: one line for each key that can't be used.
+        SpaceError: One line for each key that can't be used.
     """
     return _parse(table, source, [])
 

@@ -253,7 +253,7 @@ class Space(BaseModel):
         """Check that the space has a configuration for each of ``trials`` trials.
 
         Raises:
-            ValueError: the space is sampled as a grid, and that has fewer points or a range.
+            ValueError: The space is sampled as a grid, and that has fewer points or a range.
         """
         fault = next(grid_faults(self.search, trials), None)
         if self.sampler.enumerates and fault is not None:
@@ -272,7 +272,7 @@ class Space(BaseModel):
         """Check values for searched parameters, for instance before enqueueing them.
 
         Raises:
-            SpaceError: a name isn't searched, or a value isn't in its list or range.
+            SpaceError: A name isn't searched, or a value isn't in its list or range.
         """
         try:
             refuse_all(configuration_faults("configuration", self.search, configuration))

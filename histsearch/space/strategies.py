@@ -209,7 +209,7 @@ def parse_strategy(key: str, entry: object, known: Mapping[str, type[BaseModel]]
     """Validate a strategy given by its name, or as a table of its name and settings.
 
     Raises:
-        StrategyError: there is no such strategy, or a setting it can't take.
+        StrategyError: There is no such strategy, or a setting it can't take.
     """
     names = ", ".join(f'"{name}"' for name in known)
     allowed = f"{names}, or a table {{name, ...}} of one of them with its settings"

@@ -65,7 +65,7 @@ def create_search(
         warm_start: Names of earlier studies that the freeze-thaw sampler learns from.
 
     Raises:
-        StudyError: a study of that name exists, the budget is below 1 or above the size of a grid,
+        StudyError: A study of that name exists, the budget is below 1 or above the size of a grid,
             or an earlier study doesn't exist or has nothing to teach this one.
     """
     budget = space.trials if trials is None else trials
@@ -150,7 +150,7 @@ def create_study(
     All of it is one transaction, so that a process that dies halfway has created nothing.
 
     Raises:
-        StudyError: a study of that name exists, or no study can have it.
+        StudyError: A study of that name exists, or no study can have it.
     """
     if not re.fullmatch(NAME_PATTERN, name):
         raise StudyError(f"found the study name {name!r}, allowed: {NAME_ALLOWED}")
@@ -239,7 +239,7 @@ def find_study(storage: Storage, name: str) -> Study:
     """Load a study by name.
 
     Raises:
-        StudyError: there is none of that name, histsearch didn't create it, or created half of it.
+        StudyError: There is none of that name, histsearch didn't create it, or created half of it.
     """
     try:
         optuna_study = optuna.load_study(study_name=name, storage=storage.optuna)
@@ -282,7 +282,7 @@ def delete_study(storage: Storage, name: str) -> None:
     """Delete a study with all its trials; also one of another version, or half created.
 
     Raises:
-        StudyError: there is none of that name, or retrainings of it are left.
+        StudyError: There is none of that name, or retrainings of it are left.
     """
     try:
         optuna_study = optuna.load_study(study_name=name, storage=storage.optuna)

@@ -60,8 +60,8 @@ def trial_checkpoint(storage: Storage, trial: str) -> Iterator[TrialModel]:
         trial: "STUDY/NUMBER", such as "birds-retrain/0".
 
     Raises:
-        StudyError: there is no such trial, it kept no model, or the file isn't on this machine.
-        CheckpointError: the store doesn't give it.
+        StudyError: There is no such trial, it kept no model, or the file isn't on this machine.
+        CheckpointError: The store doesn't give it.
     """
     name, slash, number = trial.rpartition("/")
     if not (slash and number.isdecimal()):

@@ -64,7 +64,7 @@ class Claim:
         """A transaction during which nobody can take the trial over.
 
         Raises:
-            ClaimLostError: somebody has already.
+            ClaimLostError: Somebody has already.
         """
         with self.study.storage.begin() as connection:
             if self._lock_row(connection) is not None:
@@ -94,7 +94,7 @@ class Claim:
         pruned trial.
 
         Raises:
-            ClaimLostError: the trial isn't this attempt's any more.
+            ClaimLostError: The trial isn't this attempt's any more.
         """
         steps = optuna_intermediate_values
         with self._holding() as connection:
@@ -113,7 +113,7 @@ class Claim:
         """Store attributes of the trial, and intermediate values by step.
 
         Raises:
-            ClaimLostError: the trial isn't this attempt's any more.
+            ClaimLostError: The trial isn't this attempt's any more.
         """
         trial_id = self.trial._trial_id
         with self._holding() as connection:
@@ -129,7 +129,7 @@ class Claim:
         """Finish the trial; a pruned one gets its last intermediate value, as in Optuna.
 
         Raises:
-            ClaimLostError: the trial isn't this attempt's any more.
+            ClaimLostError: The trial isn't this attempt's any more.
         """
         ending = Ending(state.name.lower())
         if self._has_ended(ending):
@@ -146,7 +146,7 @@ class Claim:
         """Return the trial to the queue; the next claim starts it again, as it was.
 
         Raises:
-            ClaimLostError: the trial isn't this attempt's any more.
+            ClaimLostError: The trial isn't this attempt's any more.
         """
         self._return_to_queue(TrialMove.GIVE_BACK, Ending.GIVEN_BACK)
 
@@ -154,7 +154,7 @@ class Claim:
         """Return the trial to the queue, to be gone on with when the sampler chooses it.
 
         Raises:
-            ClaimLostError: the trial isn't this attempt's any more.
+            ClaimLostError: The trial isn't this attempt's any more.
         """
         self._return_to_queue(TrialMove.PAUSE, Ending.PAUSED)
 
@@ -173,7 +173,7 @@ class Claim:
             Its new state, `TrialState.WAITING` or `TrialState.FAIL`.
 
         Raises:
-            ClaimLostError: the trial isn't this attempt's any more.
+            ClaimLostError: The trial isn't this attempt's any more.
         """
         if self._has_ended(ending):
             return self.study.storage.optuna.get_trial(self.trial._trial_id).state

@@ -22,8 +22,8 @@ def change_limits(study: Study, changes: Mapping[str, Any]) -> None:
         changes: New values of `KEYS`, as a space has them.
 
     Raises:
-        SpaceError: a value isn't allowed.
-        StudyError: the study is a retraining or was deleted, another key was given, or more trials
+        SpaceError: A value isn't allowed.
+        StudyError: The study is a retraining or was deleted, another key was given, or more trials
             were begun than the new budget holds.
     """
     name, definition = study.name, study.definition

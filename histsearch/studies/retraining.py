@@ -36,7 +36,7 @@ def create_retraining(
             enqueued), unless it is among the best and so is retrained anyway.
 
     Raises:
-        StudyError: the seeds are more than `MOST_SEEDS`, the study is itself a retraining, has too
+        StudyError: The seeds are more than `MOST_SEEDS`, the study is itself a retraining, has too
             few completed trials or no baseline, or the new name can't be used.
     """
     if top < 1 or not 1 <= seeds <= MOST_SEEDS:
@@ -122,7 +122,7 @@ def find_retraining(storage: Storage, study: str, name: str | None = None) -> tu
         name: The retraining's name; the search's with ``-retrain`` when left out.
 
     Raises:
-        StudyError: there is no such study, or the search has no such retraining.
+        StudyError: There is no such study, or the search has no such retraining.
     """
     found = find_study(storage, study)
     if found.definition.source is not None:

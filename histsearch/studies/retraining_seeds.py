@@ -52,7 +52,7 @@ def add_seeds(search: Study, retraining: Study, number: int) -> range:
         Their seeds.
 
     Raises:
-        StudyError: the retraining is of another release line or was deleted, or the number is
+        StudyError: The retraining is of another release line or was deleted, or the number is
             below 1 or above `MOST_SEEDS`.
     """
     name = retraining.name

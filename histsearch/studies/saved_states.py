@@ -89,7 +89,7 @@ def take_stock(
         on_denied: Told of what another user keeps from being listed; left out, it is raised.
 
     Raises:
-        CheckpointError: the store can't be listed.
+        CheckpointError: The store can't be listed.
     """
     # The store is asked first. What it holds now belongs to trials that had begun; one that the
     # database, asked later, knows as finished or doesn't know will never need it again.
@@ -122,7 +122,7 @@ def remove_left_over(store: CheckpointStore, stocks: Sequence[Stock]) -> list[De
     """Remove the states that nobody will read, and say which of them others keep.
 
     Raises:
-        CheckpointError: one of them can't be removed for another reason.
+        CheckpointError: One of them can't be removed for another reason.
     """
     denied: list[Denied] = []
     for saved in (saved for stock in stocks for saved in stock.left_over):

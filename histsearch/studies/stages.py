@@ -194,8 +194,8 @@ def move_trial(
         value: The value of a trial that is complete or pruned.
 
     Raises:
-        NoSuchMoveError: the trial isn't where this move begins.
-        UpdateFinishedTrialError: it has ended already.
+        NoSuchMoveError: The trial isn't where this move begins.
+        UpdateFinishedTrialError: It has ended already.
     """
     trial = storage.get_trial(trial_id)
     storage.check_trial_is_updatable(trial_id, trial.state)
@@ -234,7 +234,7 @@ def move_study(
         reason: Why it ends, where it does.
 
     Raises:
-        NoSuchMoveError: the study isn't where this move begins.
+        NoSuchMoveError: The study isn't where this move begins.
     """
     before = StudyStage.of(storage, study_id)
     if before not in move.steps:

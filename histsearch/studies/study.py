@@ -246,8 +246,8 @@ class Study:
             The study's budget afterwards.
 
         Raises:
-            SpaceError: a name isn't searched, or a value isn't in its list or range.
-            StudyError: the study is a retraining, whose trials are fixed.
+            SpaceError: A name isn't searched, or a value isn't in its list or range.
+            StudyError: The study is a retraining, whose trials are fixed.
         """
         definition = self.definition
         if definition.source is not None:

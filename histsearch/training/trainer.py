@@ -188,7 +188,7 @@ class Trainer:
                 when left out.
 
         Raises:
-            NonFiniteLossError: a batch gave a NaN or infinite loss, or an epoch such weights.
+            NonFiniteLossError: A batch gave a NaN or infinite loss, or an epoch such weights.
             InterruptedRunError: ``should_stop`` turned true.
         """
         self._warm_up()
@@ -235,7 +235,7 @@ class Trainer:
         """Make sure that `load_state_dict` could load a state of another process.
 
         Raises:
-            UnfitStateError: it is no state of a run with the same settings and images.
+            UnfitStateError: It is no state of a run with the same settings and images.
         """
         expected = self.state_dict()
         del expected["optimizer"]  # its own grows with the first step
@@ -260,7 +260,7 @@ class Trainer:
         that of one that was never stopped.
 
         Raises:
-            UnfitStateError: it is no state of such a run; nothing of it is loaded then.
+            UnfitStateError: It is no state of such a run; nothing of it is loaded then.
         """
         self.check_state_dict(state)
         self.finished_warmup_epochs = state["finished_warmup_epochs"]
@@ -283,7 +283,7 @@ class Trainer:
         """Recall of the network as it stands, at every k in ``ks``, in [0, 1].
 
         Raises:
-            NonFiniteLossError: an embedding is NaN or infinite.
+            NonFiniteLossError: An embedding is NaN or infinite.
             InterruptedRunError: ``should_stop`` turned true.
         """
         embedded = embed_images(

@@ -58,7 +58,7 @@ def list_gpus() -> list[Gpu]:
     be opened is left out, as it mustn't hinder the work of the others.
 
     Raises:
-        DeviceError: the driver is there and doesn't work, or no GPU answers.
+        DeviceError: The driver is there and doesn't work, or no GPU answers.
     """
     boards = _boards()
     allowed = os.environ.get(VISIBLE)
@@ -162,7 +162,7 @@ def select_gpus(selection: str) -> list[Gpu]:
     """The GPUs named by ``--gpu``: "all", or indices and UUIDs separated by commas.
 
     Raises:
-        DeviceError: one of them doesn't exist, isn't allowed, or is named twice.
+        DeviceError: One of them doesn't exist, isn't allowed, or is named twice.
     """
     gpus, allowed = list_gpus(), os.environ.get(VISIBLE)
     if not gpus:
@@ -192,7 +192,7 @@ def pin_to_gpu(gpu: Gpu) -> None:
     """Let this process see ``gpu`` alone, as ``cuda:0``.
 
     Raises:
-        RuntimeError: torch was imported already, which may be too late for CUDA to notice.
+        RuntimeError: Torch was imported already, which may be too late for CUDA to notice.
     """
     if "torch" in sys.modules:
         raise RuntimeError("a process is pinned to its GPU before torch is imported")

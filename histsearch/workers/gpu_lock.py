@@ -22,7 +22,7 @@ def hold_gpu(gpu: Gpu, *, share: bool) -> None:
         share: Hold it beside other sharers. Without, it is held alone.
 
     Raises:
-        DeviceError: another worker of this machine holds the GPU, or the lock's file can't be used.
+        DeviceError: Another worker of this machine holds the GPU, or the lock's file can't be used.
     """
     path = _folder() / f"histsearch-{gpu.uuid}.lock"
     try:

@@ -28,7 +28,7 @@ def serve(address: str, port: int) -> None:
     """Serve the metrics over HTTP from a thread of its own.
 
     Raises:
-        HistsearchError: the port can't be had.
+        HistsearchError: The port can't be had.
     """
     try:
         server, _ = start_http_server(port, address)

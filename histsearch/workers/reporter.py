@@ -154,7 +154,7 @@ class Reporter:
         """Make sure that the worker can go on.
 
         Raises:
-            StorageError: the database has been away for too long, or refuses for good.
+            StorageError: The database has been away for too long, or refuses for good.
         """
         if self._work.done():
             self._work.result()

@@ -134,11 +134,11 @@ class TrialRunner:
 
         Raises:
             InterruptedRunError: ``should_stop`` or the reporter asked for it; the state is saved.
-            DataError: an image can't be read here.
-            WeightsError: the weights can't be read here.
-            StoreFullError: there is no room for the run's state.
-            CheckpointError: the states of earlier attempts can't be reached.
-            RunShortOfError: this machine has too little memory, say.
+            DataError: An image can't be read here.
+            WeightsError: The weights can't be read here.
+            StoreFullError: There is no room for the run's state.
+            CheckpointError: The states of earlier attempts can't be reached.
+            RunShortOfError: This machine has too little memory, say.
         """
         reset_peak_memory(self.device)
         try:
@@ -212,7 +212,7 @@ def _check_state(trainer: Trainer, epoch: Epoch, state: object) -> None:
         state: What was saved.
 
     Raises:
-        UnfitStateError: it is none of such a run.
+        UnfitStateError: It is none of such a run.
     """
     if not isinstance(state, Mapping) or state.keys() != {"trainer", "epochs"}:
         raise UnfitStateError("it lacks the trainer or its epochs")
@@ -337,7 +337,7 @@ class _Run(ABC):
         """The state that a trainer can go on from; a store that doesn't answer is given some time.
 
         Raises:
-            CheckpointError: it didn't.
+            CheckpointError: It didn't.
         """
         for pause in _STORE_PAUSES:
             try:

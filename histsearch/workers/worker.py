@@ -43,11 +43,11 @@ from histsearch.training.run_inputs import RunInputs, find_network_source, load_
 from histsearch.training.trainer import InterruptedRunError
 from histsearch.wording import value_text
 from histsearch.workers import exit_codes, metrics
+from histsearch.workers.database_wait import wait_for_database
 from histsearch.workers.deaths import Deaths
 from histsearch.workers.device_fault import is_device_fault
 from histsearch.workers.held_back import held_back
 from histsearch.workers.lack import Lack, LackError, find_lack
-from histsearch.workers.patience import patiently
 from histsearch.workers.progress_watch import ProgressWatch, Stall, WatchTimes
 from histsearch.workers.registry import Activity, Identity, grace_seconds, sign_on
 from histsearch.workers.reporter import Reporter
@@ -134,18 +134,18 @@ class Worker:
         """Run trials until drained or stopped.
 
         Raises:
-            StudyError: a named study doesn't exist, or is another version's.
-            StorageError: the database has been away for too long, or refuses for good.
-            CheckpointError: the states of runs can't be kept where they should be.
-            StoreFullError: there is no room for them.
-            DeviceFaultError: the device can't be used by this process any more.
-            LackError: this machine is short of something that the trials of a study need, and no
+            StudyError: A named study doesn't exist, or is another version's.
+            StorageError: The database has been away for too long, or refuses for good.
+            CheckpointError: The states of runs can't be kept where they should be.
+            StoreFullError: There is no room for them.
+            DeviceFaultError: The device can't be used by this process any more.
+            LackError: This machine is short of something that the trials of a study need, and no
                 other work is left.
-            HistsearchError: a study lacks something on this machine, and no other work is left.
+            HistsearchError: A study lacks something on this machine, and no other work is left.
         """
         # Without a place for states nothing could be paused, resumed or kept.
         self._checkpoints.check(f"check-{uuid4().hex}")
-        signed_on = patiently(self._sign_on, self._settings.patience_seconds, self._stop)
+        signed_on = wait_for_database(self._sign_on, self._settings.patience_seconds, self._stop)
         if signed_on is None:
             return
         self._id = signed_on
@@ -293,7 +293,7 @@ class Worker:
             What its runs have in common; None if the study was left to other workers.
 
         Raises:
-            InterruptedRunError: a stop signal came meanwhile.
+            InterruptedRunError: A stop signal came meanwhile.
         """
         space = study.definition.space
         try:
@@ -513,7 +513,7 @@ class Worker:
             Whether the trial was this worker's to the end.
 
         Raises:
-            StorageError: the database has been away for too long.
+            StorageError: The database has been away for too long.
         """
         if not self._settle():
             outcome, text = "untold", f"{text}, which the database can't be told now"

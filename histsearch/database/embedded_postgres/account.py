@@ -44,7 +44,7 @@ class Account:
         """The account with that number.
 
         Raises:
-            StorageError: it has no name, which PostgreSQL asks for.
+            StorageError: It has no name, which PostgreSQL asks for.
         """
         try:
             entry = pwd.getpwuid(uid)
@@ -109,7 +109,7 @@ def server_account(folder: Path) -> Account:
     """The account that runs the server of a database folder.
 
     Raises:
-        StorageError: the folder is another user's, or root can't make an account for it.
+        StorageError: The folder is another user's, or root can't make an account for it.
     """
     uid = os.geteuid()
     owner = _owner(folder)
@@ -128,7 +128,7 @@ def make_parent(folder: Path) -> None:
     """Make the folder that holds the database folder.
 
     Raises:
-        StorageError: databases lie where root's server can't reach them any more.
+        StorageError: Databases lie where root's server can't reach them any more.
         OSError: It can't be made.
     """
     left_behind = home() / _DATABASES

@@ -73,7 +73,7 @@ class Owner:
             The open file, to be handed to the server: it holds the lock.
 
         Raises:
-            BlockingIOError: a server holds it.
+            BlockingIOError: A server holds it.
             OSError: The folder can't be written.
         """
         with account.acting():
@@ -118,7 +118,7 @@ def check(folder: Path) -> None:
     """Make sure that the server of a folder may be started on this machine.
 
     Raises:
-        StorageError: another host runs it, or did and hasn't stopped it.
+        StorageError: Another host runs it, or did and hasn't stopped it.
     """
     refuse_elsewhere(folder)
     if Postmaster.of(folder) is None:
@@ -141,7 +141,7 @@ def refuse_elsewhere(folder: Path) -> None:
     """Make sure that no server of a folder runs beyond this machine, or this container.
 
     Raises:
-        StorageError: one does.
+        StorageError: One does.
     """
     last = Owner.of(folder)
     if last is None or not is_held(folder):
@@ -162,7 +162,7 @@ def take_over(folder: Path) -> None:
     server that misses it ends.
 
     Raises:
-        StorageError: one does, as its lock shows.
+        StorageError: One does, as its lock shows.
     """
     refuse_elsewhere(folder)
     if is_on_network(folder) and Postmaster.of(folder) is not None:

@@ -76,7 +76,7 @@ def start(*, take_over: bool = False) -> URL:
         take_over: Use a folder that another host didn't leave cleanly, as its server crashed.
 
     Raises:
-        StorageError: its folder can't be written, another host may use it, or the server doesn't
+        StorageError: Its folder can't be written, another host may use it, or the server doesn't
             come up.
     """
     folder = find_folder()
@@ -91,7 +91,7 @@ def stop() -> bool:
     """Stop the embedded server; False if it wasn't running. Studies stay on disk.
 
     Raises:
-        StorageError: it runs on another host, or doesn't end.
+        StorageError: It runs on another host, or doesn't end.
     """
     folder = find_folder()
     if not is_running():

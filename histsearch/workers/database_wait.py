@@ -15,7 +15,7 @@ _RETRY_SECONDS = 2.0
 Result = TypeVar("Result")
 
 
-def patiently(
+def wait_for_database(
     attempt: Callable[[], Result], patience_seconds: float, stop: StopRequest
 ) -> Result | None:
     """Do what needs the database, as soon as it answers; None when stopped meanwhile.
@@ -23,7 +23,7 @@ def patiently(
     A worker that is started again while the database is away must not end over it.
 
     Raises:
-        DatabaseAwayError: it didn't answer for all that time.
+        DatabaseAwayError: It didn't answer for all that time.
     """
     deadline = time.monotonic() + patience_seconds
     while not stop():
