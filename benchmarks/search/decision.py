@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.search.table import PERCENT, Table
 from histsearch.freeze_thaw.candidates import Candidates, SearchSpace
-from histsearch.freeze_thaw.domains import Choices
+from histsearch.freeze_thaw.parameters import Choices
 from histsearch.freeze_thaw.planner import Planner
 from histsearch.freeze_thaw.trials import TrialView
 

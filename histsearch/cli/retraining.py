@@ -81,7 +81,7 @@ def retrain(
 
 
 def _print_created(search: "Study", retraining: "Study", *, baseline: bool) -> None:
-    from histsearch.studies.chosen import chosen_configurations
+    from histsearch.studies.chosen_configurations import chosen_configurations
     from histsearch.studies.trial_record import BASELINE
 
     chosen = chosen_configurations(retraining)

@@ -218,8 +218,8 @@ def _work(name: str, device: str, gpu: "Gpu | None", request: _Request, stop: "S
     from histsearch.database.storage import wait_for_answers
     from histsearch.workers import exit_codes
     from histsearch.workers.database_wait import wait_for_database
-    from histsearch.workers.lack import LackError
     from histsearch.workers.metrics import serve
+    from histsearch.workers.missing_resources import LackError
     from histsearch.workers.provenance import device_name
     from histsearch.workers.registry import Identity
     from histsearch.workers.worker import DeviceFaultError, Worker, WorkerSettings

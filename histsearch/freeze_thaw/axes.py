@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from histsearch.freeze_thaw.arrays import Array
-from histsearch.freeze_thaw.domains import Choices, Domain, Range
 from histsearch.freeze_thaw.matern import matern
+from histsearch.freeze_thaw.parameters import Choices, Parameter, Range
 
 _PLACES = 65  # to which the values of a range are rounded when distances are taken
 _STEP = 0.15  # how far such a neighbour lies off in a range, as a part of it
@@ -17,17 +17,17 @@ _ALIKE = 0.15  # how far in a range, as a part of it, what a value does is told 
 
 
 class Axis:
-    """One hyperparameter: its domain, and the distances between its values.
+    """One parameter, and the distances between its values.
 
     The values of a list keep their order when they are numbers, and their place in it counts;
     other values are as far from one another as a list's ends.
     """
 
-    def __init__(self, domain: Domain) -> None:
-        self.domain = domain
+    def __init__(self, parameter: Parameter) -> None:
+        self.parameter = parameter
         self.values: tuple[Any, ...] | None = None
-        if isinstance(domain, Choices):
-            choices = domain.values
+        if isinstance(parameter, Choices):
+            choices = parameter.values
             numbers = all(
                 isinstance(value, int | float) and not isinstance(value, bool) for value in choices
             )
@@ -60,8 +60,8 @@ class Axis:
 
     @property
     def _range(self) -> Range:
-        assert isinstance(self.domain, Range)
-        return self.domain
+        assert isinstance(self.parameter, Range)
+        return self.parameter
 
     def all_values(self) -> tuple[Any, ...]:
         """Every value, in order."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from histsearch.freeze_thaw.arrays import Array, Integers
 from histsearch.freeze_thaw.axes import Axis
-from histsearch.freeze_thaw.domains import Domain
+from histsearch.freeze_thaw.parameters import Parameter
 from histsearch.freeze_thaw.trials import Configuration
 
 MOST = 1024
@@ -23,12 +23,12 @@ _NEW = 512  # of a large space's candidates, those drawn at least
 
 
 class SearchSpace:
-    """The hyperparameters of a search with their domains."""
+    """The parameters of a search."""
 
-    def __init__(self, domains: Mapping[str, Domain]) -> None:
-        self.domains = dict(domains)
-        self.names = tuple(domains)
-        self._axes = {name: Axis(domain) for name, domain in domains.items()}
+    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
+        self.parameters = dict(parameters)
+        self.names = tuple(parameters)
+        self._axes = {name: Axis(parameter) for name, parameter in parameters.items()}
         self.distances_D = [axis.distances_PP for axis in self._axes.values()]
         self.alike_D = [axis.alike_PP for axis in self._axes.values()]
         sizes = [axis.size for axis in self._axes.values()]
@@ -43,10 +43,10 @@ class SearchSpace:
         return {name: params[name] for name in self.names if name in params}
 
     def holds(self, configuration: Mapping[str, Any]) -> bool:
-        """Whether it is complete, and each value in its domain."""
+        """Whether it is complete, and each value one of its parameter's."""
         return all(
-            name in configuration and domain.holds(configuration[name])
-            for name, domain in self.domains.items()
+            name in configuration and parameter.holds(configuration[name])
+            for name, parameter in self.parameters.items()
         )
 
     @property

@@ -11,7 +11,7 @@ class Trial(NamedTuple):
     """A trial as a search is shown it.
 
     Attributes:
-        configuration: A value of its domain for each searched hyperparameter.
+        configuration: A value for each searched parameter.
         recalls: R@1 in percent after each epoch so far, from the first one on.
         seconds: Of each of these epochs, where they are known.
         running: Whether a worker trains it now; its next epoch is then expected.

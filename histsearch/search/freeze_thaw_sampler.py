@@ -13,7 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
-from histsearch.search.freeze_thaw_domains import space_of
+from histsearch.search.freeze_thaw_parameters import space_of
 from histsearch.search.freeze_thaw_study import FreezeThawStudy, draw_of
 from histsearch.search.freeze_thaw_trials import PAUSED
 from histsearch.wording import counted

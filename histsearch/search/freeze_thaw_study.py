@@ -12,7 +12,7 @@ from histsearch.freeze_thaw.planner import Fit
 from histsearch.freeze_thaw.search import DrawSeed, FreezeThawSearch, draw_seed
 from histsearch.freeze_thaw.settings import Settings
 from histsearch.freeze_thaw.trials import Configuration
-from histsearch.search.freeze_thaw_domains import space_of
+from histsearch.search.freeze_thaw_parameters import space_of
 from histsearch.search.freeze_thaw_trials import read_trial
 from histsearch.search.warm_start import read_earlier_studies
 

@@ -12,7 +12,7 @@ from histsearch.freeze_thaw.candidates import SearchSpace
 from histsearch.freeze_thaw.earlier_study import EarlierStudy, learn_from
 from histsearch.freeze_thaw.search import FreezeThawSearch
 from histsearch.freeze_thaw.settings import Settings
-from histsearch.search.freeze_thaw_domains import distribution, domain, space_of
+from histsearch.search.freeze_thaw_parameters import distribution, parameter, space_of
 from histsearch.search.freeze_thaw_trials import read_trial
 
 EARLIER_STUDIES = "histsearch.warm_start"
@@ -30,7 +30,7 @@ def to_json(earlier: EarlierStudy) -> dict[str, Any]:
     return {
         "study": earlier.study,
         "search_space": {
-            name: distribution_to_json(distribution(one)) for name, one in space.domains.items()
+            name: distribution_to_json(distribution(one)) for name, one in space.parameters.items()
         },
         "usual": earlier.usual,
         "settings": _rounded(earlier.settings.values_S),
@@ -42,7 +42,10 @@ def to_json(earlier: EarlierStudy) -> dict[str, Any]:
 def from_json(entry: Mapping[str, Any]) -> EarlierStudy:
     """Read what `to_json` wrote."""
     space = SearchSpace(
-        {name: domain(json_to_distribution(text)) for name, text in entry["search_space"].items()}
+        {
+            name: parameter(json_to_distribution(text))
+            for name, text in entry["search_space"].items()
+        }
     )
     return EarlierStudy(
         entry["study"],

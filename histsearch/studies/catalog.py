@@ -22,7 +22,7 @@ from histsearch.database.tables import attempts, optuna_trials
 from histsearch.exceptions import StudyError
 from histsearch.freeze_thaw.earlier_study import EarlierStudy
 from histsearch.search.distributions import distributions
-from histsearch.search.freeze_thaw_domains import space_of
+from histsearch.search.freeze_thaw_parameters import space_of
 from histsearch.search.warm_start import EARLIER_STUDIES, learn, to_json
 from histsearch.space.configuration import Configuration
 from histsearch.space.space import NAME_ALLOWED, NAME_PATTERN, Space

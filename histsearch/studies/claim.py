@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.engine import Connection
 
 from histsearch.database.tables import attempts, optuna_intermediate_values
-from histsearch.studies.endings import Ending
+from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.stages import NoSuchMoveError, TrialMove, move_trial
 from histsearch.studies.study import Study
 from histsearch.studies.verdict import requeue

@@ -8,7 +8,7 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.engine import Connection, Row
 
 from histsearch.database.tables import attempts, optuna_trials, workers
-from histsearch.studies.endings import Ending
+from histsearch.studies.attempt_endings import Ending
 
 
 def is_at_work_elsewhere(connection: Connection, study_id: int, worker_id: int) -> bool:

@@ -16,11 +16,11 @@ from histsearch.database.storage import LONGEST_PAUSE_SECONDS, Storage
 from histsearch.database.tables import attempts, optuna_trials, workers
 from histsearch.search.freeze_thaw_sampler import FreezeThawSampler
 from histsearch.studies import trial_record
+from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.catalog import list_studies
 from histsearch.studies.claim import Claim, end_attempt
 from histsearch.studies.deferral import failed_here, is_at_work_elsewhere
 from histsearch.studies.definition import StudyDefinition
-from histsearch.studies.endings import Ending
 from histsearch.studies.foreign_trials import fail_foreign
 from histsearch.studies.liveness import RUNNING, Silence, Watch
 from histsearch.studies.stages import TrialMove, move_trial

@@ -9,7 +9,7 @@ from histsearch.exceptions import StudyError
 from histsearch.space.configuration import Value
 from histsearch.space.space import Space
 from histsearch.studies.catalog import create_study, find_study
-from histsearch.studies.chosen import Chosen
+from histsearch.studies.chosen_configurations import Chosen
 from histsearch.studies.definition import RetrainDefinition, SearchDefinition
 from histsearch.studies.retraining_seeds import MOST_SEEDS, next_seeds, retrainings_of
 from histsearch.studies.study import IMAGES, Study

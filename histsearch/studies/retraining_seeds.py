@@ -4,7 +4,7 @@ import optuna
 
 from histsearch.exceptions import StudyError
 from histsearch.studies.catalog import list_studies
-from histsearch.studies.chosen import chosen_configurations, planned
+from histsearch.studies.chosen_configurations import chosen_configurations, planned
 from histsearch.studies.study import BUDGET, Study
 from histsearch.studies.trial_record import SEED
 from histsearch.wording import counted

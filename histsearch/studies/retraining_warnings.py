@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from statistics import fmean
 
-from histsearch.studies.chosen import Chosen, chosen_configurations
+from histsearch.studies.chosen_configurations import Chosen, chosen_configurations
 from histsearch.studies.images import known_census
 from histsearch.studies.study import Study
 

@@ -13,8 +13,8 @@ from sqlalchemy.engine import Connection
 
 from histsearch.database.tables import attempts, optuna_trials, workers
 from histsearch.studies import trial_record
+from histsearch.studies.attempt_endings import FAILED, RETRIED, Ending
 from histsearch.studies.deferral import is_at_work_elsewhere
-from histsearch.studies.endings import FAILED, RETRIED, Ending
 from histsearch.studies.stages import TrialMove, move_trial
 from histsearch.studies.study import Study
 from histsearch.wording import counted

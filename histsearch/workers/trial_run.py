@@ -30,8 +30,8 @@ from histsearch.studies.checkpoints import model_key, states_key
 from histsearch.studies.claim import Claim, ClaimLostError
 from histsearch.studies.definition import SearchDefinition
 from histsearch.studies.queue import goes_straight_on
-from histsearch.studies.stopping import is_needless
 from histsearch.studies.study import Study
+from histsearch.studies.study_end import is_needless
 from histsearch.training.checkpoint_store import CheckpointStore
 from histsearch.training.run_checkpoint import RunCheckpoints
 from histsearch.training.run_inputs import RunInputs, run_settings, split_images
@@ -39,7 +39,7 @@ from histsearch.training.state_check import UnfitStateError, check_form
 from histsearch.training.trainer import Epoch, InterruptedRunError, NonFiniteLossError, Trainer
 from histsearch.workers import metrics
 from histsearch.workers.device_fault import is_device_fault
-from histsearch.workers.lack import Lack, find_lack
+from histsearch.workers.missing_resources import Lack, find_lack
 from histsearch.workers.progress_watch import ProgressWatch
 from histsearch.workers.provenance import peak_memory_mib, provenance, reset_peak_memory
 from histsearch.workers.registry import Activity

@@ -29,15 +29,15 @@ from histsearch.processes import end_at_once
 from histsearch.space.configuration import Value
 from histsearch.space.trained_space import TrainedSpace
 from histsearch.studies import trial_record
+from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.catalog import find_study, list_studies
 from histsearch.studies.claim import Claim
-from histsearch.studies.endings import Ending
 from histsearch.studies.half_created import half_created_studies
 from histsearch.studies.images import count_images, image_warnings, note_census
 from histsearch.studies.liveness import Doubts
 from histsearch.studies.queue import claim, requeue_abandoned
-from histsearch.studies.stopping import end_if_due
 from histsearch.studies.study import Study
+from histsearch.studies.study_end import end_if_due
 from histsearch.training.checkpoint_store import open_checkpoint_store
 from histsearch.training.run_inputs import RunInputs, find_network_source, load_images
 from histsearch.training.trainer import InterruptedRunError
@@ -47,12 +47,12 @@ from histsearch.workers.database_wait import wait_for_database
 from histsearch.workers.deaths import Deaths
 from histsearch.workers.device_fault import is_device_fault
 from histsearch.workers.held_back import held_back
-from histsearch.workers.lack import Lack, LackError, find_lack
+from histsearch.workers.missing_resources import Lack, LackError, find_lack
+from histsearch.workers.process_suspension import AwakeClock
 from histsearch.workers.progress_watch import ProgressWatch, Stall, WatchTimes
 from histsearch.workers.registry import Activity, Identity, grace_seconds, sign_on
 from histsearch.workers.reporter import Reporter
 from histsearch.workers.stop_request import FAREWELL_SECONDS, StopRequest
-from histsearch.workers.suspension import AwakeClock
 from histsearch.workers.trial_run import Outcome, RunShortOfError, TrialRunner
 
 log = logging.getLogger(__name__)

@@ -73,9 +73,9 @@ main()
 SUSPENDED_SECONDS = 4.0
 SUSPENDED_SOONER = """
 from histsearch.cli.main import main
-from histsearch.workers import suspension
+from histsearch.workers import process_suspension
 
-suspension.LEAST_SECONDS = 1.0
+process_suspension.LEAST_SECONDS = 1.0
 main()
 """
 

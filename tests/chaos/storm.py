@@ -29,8 +29,8 @@ from histsearch.space.reading import load_space
 from histsearch.space.space import Space
 from histsearch.space.strategies import MedianSettings, TPESettings
 from histsearch.studies import trial_record
+from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.catalog import create_search, find_study
-from histsearch.studies.endings import Ending
 from histsearch.training.run_inputs import find_network_source, run_settings, split_images
 from histsearch.training.trainer import Trainer
 from histsearch.workers import exit_codes
@@ -55,10 +55,10 @@ from pathlib import Path
 
 from histsearch.cli.main import main
 from histsearch.training.trainer import Trainer
-from histsearch.workers import suspension
+from histsearch.workers import process_suspension
 from histsearch.workers.progress_watch import WatchTimes
 
-suspension.LEAST_SECONDS = 1.0
+process_suspension.LEAST_SECONDS = 1.0
 WatchTimes.__init__ = partialmethod(WatchTimes.__init__, least=8.0)
 train_batch = Trainer._train_batch
 

@@ -8,8 +8,8 @@ from typing_extensions import override
 from benchmarks.search.simulator import Job, Problem, Search, Simulation
 from benchmarks.search.table import PERCENT, Params, Table
 from histsearch.freeze_thaw.candidates import SearchSpace
-from histsearch.freeze_thaw.domains import Choices
 from histsearch.freeze_thaw.earlier_study import EarlierStudy, learn_from
+from histsearch.freeze_thaw.parameters import Choices
 from histsearch.freeze_thaw.search import FreezeThawSearch, draw_seed
 from histsearch.freeze_thaw.trials import Configuration, Trial
 from histsearch.space.space import Decided

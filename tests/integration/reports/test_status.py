@@ -4,8 +4,8 @@ from optuna.trial import TrialState
 from histsearch.database.storage import Storage
 from histsearch.reports.status import StudyStatus, take_status
 from histsearch.studies import trial_record
+from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.catalog import create_search
-from histsearch.studies.endings import Ending
 from histsearch.studies.queue import claim
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.study import Study

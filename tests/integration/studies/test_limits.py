@@ -11,8 +11,8 @@ from histsearch.studies.definition import Limits
 from histsearch.studies.limits import change_limits
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.stages import ENDED
-from histsearch.studies.stopping import end_if_due
 from histsearch.studies.study import LIMITS, Study
+from histsearch.studies.study_end import end_if_due
 from tests.integration.claims import claim_next, claimed
 from tests.integration.studies.small_search import small_space
 

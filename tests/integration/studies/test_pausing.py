@@ -12,8 +12,8 @@ from histsearch.studies.limits import change_limits
 from histsearch.studies.queue import goes_straight_on
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.stages import ENDED
-from histsearch.studies.stopping import end_if_due, is_needless
 from histsearch.studies.study import Study
+from histsearch.studies.study_end import end_if_due, is_needless
 from tests.integration.claims import claim_next, claimed
 from tests.integration.studies.small_search import small_space
 
@@ -527,7 +527,7 @@ def test_no_trial_is_paused_for_one_that_may_not_start(storage: Storage) -> None
         ({"distance": ["cosine", "euclidean"], "bn_freeze": [True, False]}, ()),
     ],
 )
-def test_every_kind_of_domain_is_searched(
+def test_every_kind_of_parameter_is_searched(
     storage: Storage, search: dict[str, object], values: tuple[float, ...]
 ) -> None:
     study = freeze_thaw_study(storage, search=search, trials=8, decided=False)

@@ -10,9 +10,9 @@ from optuna.trial import TrialState
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts, workers
 from histsearch.studies import trial_record
+from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.catalog import create_search, delete_study
 from histsearch.studies.claim import Claim, ClaimLostError, end_attempt
-from histsearch.studies.endings import Ending
 from histsearch.studies.liveness import Doubts
 from histsearch.studies.queue import claim
 from histsearch.studies.study import Study

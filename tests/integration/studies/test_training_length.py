@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from histsearch.database.storage import Storage
 from histsearch.space.configuration import Value
 from histsearch.studies.catalog import create_search
-from histsearch.studies.chosen import chosen_configurations
+from histsearch.studies.chosen_configurations import chosen_configurations
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.retraining_warnings import retraining_warnings
 from histsearch.studies.study import Study

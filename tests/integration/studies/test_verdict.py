@@ -7,9 +7,9 @@ from optuna.trial import TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.studies import trial_record
+from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.catalog import create_search
 from histsearch.studies.claim import Claim
-from histsearch.studies.endings import Ending
 from histsearch.studies.queue import claim
 from histsearch.studies.study import Study
 from tests.integration.claims import signed_on, take_over_the_silent

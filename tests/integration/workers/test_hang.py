@@ -16,8 +16,8 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import URL
 
 from histsearch.database.storage import Storage
+from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.claim import Claim
-from histsearch.studies.endings import Ending
 from histsearch.studies.queue import claim
 from histsearch.training.trainer import Trainer
 from histsearch.workers import exit_codes, worker

@@ -22,7 +22,7 @@ from histsearch.studies.claim import Claim
 from histsearch.training.run_inputs import RunInputs
 from histsearch.training.trainer import Trainer
 from histsearch.workers import exit_codes, worker
-from histsearch.workers.lack import LackError
+from histsearch.workers.missing_resources import LackError
 from histsearch.workers.stop_request import StopRequest
 from histsearch.workers.trial_run import Outcome, TrialRunner
 from histsearch.workers.worker import Worker

@@ -28,7 +28,7 @@ from histsearch.training.run_checkpoint import RunCheckpoints
 from histsearch.training.run_inputs import RunInputs, find_network_source
 from histsearch.training.trainer import InterruptedRunError, Trainer
 from histsearch.workers import trial_run
-from histsearch.workers.lack import Lack
+from histsearch.workers.missing_resources import Lack
 from histsearch.workers.reporter import Reporter
 from histsearch.workers.trial_run import Outcome, RunShortOfError, TrialRunner
 from tests.integration.claims import claimed, signed_on

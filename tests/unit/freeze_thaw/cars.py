@@ -3,8 +3,8 @@
 import numpy as np
 
 from histsearch.freeze_thaw.candidates import SearchSpace
-from histsearch.freeze_thaw.domains import Choices
 from histsearch.freeze_thaw.earlier_study import EarlierStudy, learn_from
+from histsearch.freeze_thaw.parameters import Choices
 from histsearch.freeze_thaw.trials import Configuration, TrialView
 
 EPOCHS = 4

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from histsearch.freeze_thaw.candidates import MOST, SearchSpace
-from histsearch.freeze_thaw.domains import Choices, Range
+from histsearch.freeze_thaw.parameters import Choices, Range
 
 RNG = np.random.default_rng(0)
 
@@ -75,7 +75,7 @@ def test_every_value_of_a_range_in_steps_is_there_once() -> None:
     assert space.candidates([other_rounding], (), RNG).row(other_rounding) is not None
 
 
-def test_what_is_outside_a_domain_is_not_held() -> None:
+def test_what_is_outside_a_parameter_is_not_held() -> None:
     space = SearchSpace({"tau": Choices((4, 8)), "lr": Range(1e-4, 1e-2)})
     assert space.holds({"tau": 8, "lr": 1e-3, "alpha": 0.9})
     for changed in ({"tau": 16}, {"lr": 1.0}, {"lr": "high"}):

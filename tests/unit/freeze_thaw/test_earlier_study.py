@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from histsearch.freeze_thaw.candidates import SearchSpace
-from histsearch.freeze_thaw.domains import Range
 from histsearch.freeze_thaw.earlier_study import learn_from
+from histsearch.freeze_thaw.parameters import Range
 from histsearch.freeze_thaw.planner import Planner
 from histsearch.freeze_thaw.trials import TrialView
 from tests.unit.freeze_thaw.cars import EPOCHS, SPACE, configuration, earlier_study, recall

@@ -3,7 +3,7 @@
 import numpy as np
 
 from histsearch.freeze_thaw.candidates import MOST, SearchSpace
-from histsearch.freeze_thaw.domains import Choices, Range
+from histsearch.freeze_thaw.parameters import Choices, Range
 from histsearch.freeze_thaw.search import FreezeThawSearch
 from histsearch.freeze_thaw.trials import Configuration, Trial
 

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.freeze_thaw.earlier_study import EarlierStudy, learn_from
 from histsearch.freeze_thaw.trials import Configuration, TrialView
-from histsearch.search.freeze_thaw_domains import distribution, space_of
+from histsearch.search.freeze_thaw_parameters import distribution, space_of
 from histsearch.search.freeze_thaw_sampler import FreezeThawSampler
 from histsearch.search.freeze_thaw_trials import DIVERGED
 from histsearch.search.warm_start import (
@@ -21,7 +21,7 @@ from histsearch.search.warm_start import (
 )
 from tests.unit.freeze_thaw.cars import EPOCHS, SPACE, configuration, earlier_study
 
-DISTRIBUTIONS = {name: distribution(one) for name, one in SPACE.domains.items()}
+DISTRIBUTIONS = {name: distribution(one) for name, one in SPACE.parameters.items()}
 
 
 def test_a_study_remembers_it_as_json() -> None:
@@ -31,7 +31,7 @@ def test_a_study_remembers_it_as_json() -> None:
     np.testing.assert_allclose(again.expects(asked), learned.expects(asked), rtol=1e-3, atol=1e-3)
     assert again.study == "cars"
     assert again.usual == configuration(16, 8)
-    assert again.space.domains == SPACE.domains
+    assert again.space.parameters == SPACE.parameters
 
 
 def warm_study(learned: EarlierStudy) -> tuple[optuna.Study, FreezeThawSampler]:

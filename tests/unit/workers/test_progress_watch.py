@@ -115,11 +115,12 @@ def test_a_hang_is_told_once_from_a_thread_of_its_own() -> None:
 
 SUSPENDED = """
 import os, sys
-from histsearch.workers import suspension
+from histsearch.workers import process_suspension
 from histsearch.workers.progress_watch import ProgressWatch, WatchTimes
-suspension.LEAST_SECONDS = 0.2
+process_suspension.LEAST_SECONDS = 0.2
 times = WatchTimes(least=1.0, first=1.0, glance=0.05)
-with suspension.AwakeClock() as clock, ProgressWatch(lambda _: os._exit(74), times, clock) as watch:
+clock = process_suspension.AwakeClock()
+with clock, ProgressWatch(lambda _: os._exit(74), times, clock) as watch:
     with watch.watching("training"):
         for _ in range(3):
             watch.progress()

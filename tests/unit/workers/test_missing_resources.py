@@ -4,7 +4,7 @@ import resource
 import pytest
 import torch
 
-from histsearch.workers.lack import Lack, find_lack
+from histsearch.workers.missing_resources import Lack, find_lack
 
 
 @pytest.mark.parametrize(

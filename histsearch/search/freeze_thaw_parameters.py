@@ -1,4 +1,4 @@
-"""Optuna's distributions as the domains of a freeze-thaw search, and back."""
+"""Optuna's distributions as the parameters of a freeze-thaw search, and back."""
 
 from collections.abc import Mapping
 
@@ -10,15 +10,15 @@ from optuna.distributions import (
 )
 
 from histsearch.freeze_thaw.candidates import SearchSpace
-from histsearch.freeze_thaw.domains import Choices, Domain, Range
+from histsearch.freeze_thaw.parameters import Choices, Parameter, Range
 
 
 def space_of(distributions: Mapping[str, BaseDistribution]) -> SearchSpace:
     """The space of some parameters' distributions."""
-    return SearchSpace({name: domain(one) for name, one in distributions.items()})
+    return SearchSpace({name: parameter(one) for name, one in distributions.items()})
 
 
-def domain(distribution: BaseDistribution) -> Domain:
+def parameter(distribution: BaseDistribution) -> Parameter:
     """The values of a distribution."""
     if isinstance(distribution, CategoricalDistribution):
         return Choices(tuple(distribution.choices))
@@ -32,12 +32,15 @@ def domain(distribution: BaseDistribution) -> Domain:
     )
 
 
-def distribution(domain: Domain) -> BaseDistribution:
-    """The distribution of a domain's values."""
-    if isinstance(domain, Choices):
-        return CategoricalDistribution(domain.values)
-    if domain.whole:
+def distribution(parameter: Parameter) -> BaseDistribution:
+    """The distribution of a parameter's values."""
+    if isinstance(parameter, Choices):
+        return CategoricalDistribution(parameter.values)
+    if parameter.whole:
         return IntDistribution(
-            int(domain.low), int(domain.high), log=domain.log, step=int(domain.step or 1)
+            int(parameter.low),
+            int(parameter.high),
+            log=parameter.log,
+            step=int(parameter.step or 1),
         )
-    return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
+    return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)

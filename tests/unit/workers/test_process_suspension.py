@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from histsearch.workers import suspension
-from histsearch.workers.suspension import AwakeClock
+from histsearch.workers import process_suspension
+from histsearch.workers.process_suspension import AwakeClock
 
 # A process that answers each line with what its clock says.
 ASKED = """
 import logging, sys
-from histsearch.workers import suspension
+from histsearch.workers import process_suspension
 
 logging.basicConfig()
-suspension.LEAST_SECONDS = 0.8
-with suspension.AwakeClock() as clock:
+process_suspension.LEAST_SECONDS = 0.8
+with process_suspension.AwakeClock() as clock:
     for _ in sys.stdin:
         print(clock(), flush=True)
 """
@@ -42,7 +42,7 @@ class Clocks:
 @pytest.fixture
 def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     clocks = Clocks()
-    monkeypatch.setattr(suspension, "time", clocks)
+    monkeypatch.setattr(process_suspension, "time", clocks)
     return clocks
 
 
@@ -83,7 +83,7 @@ def test_a_stopped_process_is_not_charged_and_says_for_how_long(
 def test_what_keeps_the_interpreter_for_long_is_charged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(suspension, "LEAST_SECONDS", 0.3)
+    monkeypatch.setattr(process_suspension, "LEAST_SECONDS", 0.3)
     with AwakeClock() as clock:
         before, computed = clock(), time.thread_time()
         sum(range(60_000_000))  # lets no other thread in

@@ -1,4 +1,4 @@
-"""The values that a hyperparameter may take: a list of choices, or a range."""
+"""The values that a parameter may take: a list of choices, or a range."""
 
 from dataclasses import dataclass
 from numbers import Real
@@ -44,4 +44,4 @@ class Range:
         return abs(steps - round(steps)) < _ON_GRID
 
 
-Domain = Choices | Range
+Parameter = Choices | Range

@@ -1,4 +1,4 @@
-"""Optuna's distributions as domains of the freeze-thaw search."""
+"""Optuna's distributions as parameters of the freeze-thaw search."""
 
 import pytest
 from optuna.distributions import (
@@ -8,7 +8,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from histsearch.search.freeze_thaw_domains import distribution, domain
+from histsearch.search.freeze_thaw_parameters import distribution, parameter
 
 DISTRIBUTIONS = [
     CategoricalDistribution((32, 4.5, True)),
@@ -23,16 +23,16 @@ DISTRIBUTIONS = [
 
 @pytest.mark.parametrize("one", DISTRIBUTIONS)
 def test_a_distribution_is_the_same_again(one: BaseDistribution) -> None:
-    again = distribution(domain(one))
+    again = distribution(parameter(one))
     assert again == one
     assert repr(again) == repr(one)
 
 
 @pytest.mark.parametrize("one", DISTRIBUTIONS)
-def test_a_domain_holds_what_its_distribution_does(one: BaseDistribution) -> None:
+def test_a_parameter_holds_what_its_distribution_does(one: BaseDistribution) -> None:
     for value in (4, 4.5, 8, 8.0, 12, 64, 0.3, 0.1 + 0.2, 0.35, 1e-3, -1.0, float("nan"), "adam"):
         try:
             contained = one._contains(one.to_internal_repr(value))
         except ValueError:
             contained = False
-        assert domain(one).holds(value) == contained
+        assert parameter(one).holds(value) == contained
