@@ -32,6 +32,7 @@ _FINAL_WORDS = (
     "does not exist",
     "not permitted to log in",
     "permission denied",
+    "requirepeer specifies",
 )
 _WRITE_GRANT = "SELECT, INSERT, UPDATE, DELETE"
 

@@ -124,4 +124,4 @@ def test_a_metrics_port_in_use_is_one_sentence(run: Run) -> None:
 
 
 def test_watching_as_json_is_refused(run: Run) -> None:
-    assert "allowed: either" in run("status", "--watch", "--json", code=2).stderr
+    assert "can't be combined" in run("status", "--watch", "--json", code=2).stderr

@@ -45,6 +45,9 @@ def relayed(database: URL, folder: Path) -> Iterator[URL]:
         try:
             assert relay.stdout is not None
             assert relay.stdout.readline() == "ready\n"
-            yield database.update_query_dict({"host": str(folder)})
+            # The relay isn't the server's account, which the URL asks for.
+            yield database.difference_update_query(["requirepeer"]).update_query_dict(
+                {"host": str(folder)}
+            )
         finally:
             relay.kill()
