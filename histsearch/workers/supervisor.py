@@ -160,6 +160,8 @@ class _GpuWorker:
             self._process = None
             self._judge(code, stopping=stopping)
         if stopping:
+            if self.next_start is not None and self._failures:
+                self.exit_code = exit_codes.WORK_LEFT  # its trial went back to the queue
             self.next_start = None
         elif self.next_start is not None and self.next_start <= time.monotonic():
             self.next_start = None

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from histsearch.workers import exit_codes
+
 # What a stand-in does when it is started: the first of its plan at its first start and so on.
 WELL = "sys.exit(0)"
 FAULT = "sys.exit(69)"
@@ -253,7 +255,7 @@ def test_a_stop_signal_ends_the_pause_before_a_new_start(start: Start, tmp_path:
     assert "started again in 3600 s" in next(lines)
     supervisor.send_signal(signal.SIGINT)
     assert list(lines) == []
-    assert supervisor.wait(timeout=60) == 0
+    assert supervisor.wait(timeout=60) == exit_codes.WORK_LEFT
     assert len(starts(tmp_path, "GPU-a")) == 1
 
 
