@@ -32,7 +32,7 @@ def main() -> int:
         os.environ[HOME_VARIABLE] = str(home)
         folder = home / "storm"
         folder.mkdir()
-        space = storm_space(trials=40, epochs=5)
+        space = storm_space(trials=64, epochs=5)
         try:
             damage = Storm(space, WEATHER, server.start(), folder).blow()
         finally:
