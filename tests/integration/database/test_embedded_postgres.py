@@ -6,7 +6,8 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -22,6 +23,8 @@ from histsearch.studies.catalog import create_search, list_studies
 from tests.homes import temporary_home
 from tests.integration.database.side_by_side import run_side_by_side
 from tests.integration.studies.small_search import small_space
+
+PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -40,8 +43,9 @@ def _stop(home: Path) -> None:
 
 
 def test_processes_that_start_it_together_get_the_same_server(home: Path) -> None:
-    first, second = run_side_by_side(2, _started_server, home)
-    assert first == second
+    first, *others = run_side_by_side(3, _started_server, home)
+    assert others == [first, first]
+    assert database_folder() == home / "postgres"
     assert server.is_running()
 
 
@@ -360,3 +364,56 @@ def test_a_home_that_no_file_system_takes_is_named(
     for look in (server.is_running, server.start, server.stop):
         with pytest.raises(StorageError, match="name too long"):
             look()
+
+
+def test_a_creation_that_goes_on_after_its_starter_was_killed_is_waited_for(home: Path) -> None:
+    command = [sys.executable, "-m", "histsearch", "db", "start"]
+    with subprocess.Popen(command, env={**os.environ, HOME_VARIABLE: str(home)}) as starter:
+        _wait_until(lambda: any(home.glob("postgres.new-*/postgres/base")))
+        family = psutil.Process(starter.pid).children(recursive=True)
+        (creation,) = (one for one in family if one.name() == "initdb")
+        creation.suspend()
+        starter.kill()
+    try:
+        with (home / "postgres.lock").open() as file, pytest.raises(BlockingIOError):
+            owner.lock(file.fileno())
+    finally:
+        creation.resume()
+    assert list_studies(Storage(server.start())) == []
+    assert not any(home.glob("postgres.new-*"))
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def small_disk(home: Path) -> Iterator[Path]:
+    """The home folder as a disk of 48 MiB, which a new database nearly fills."""
+    home.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=48m,mode=711", "tmpfs"]
+    done = subprocess.run(["mount", *options, str(home)], capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"needs to mount a file system: {done.stderr.strip()}")
+    yield home
+    server.stop()
+    subprocess.run(["umount", "--lazy", str(home)], check=True)
+
+
+@pytest.mark.timeout(120)  # it took all of `START_SECONDS`
+def test_a_full_disk_is_said_at_once_and_leaves_no_server(small_disk: Path) -> None:
+    server.start()
+    filler = small_disk / "filler"
+    with contextlib.suppress(OSError), filler.open("wb") as file:
+        while True:
+            file.write(bytes(1 << 16))
+            file.flush()
+    server.stop()
+    with pytest.raises(StorageError, match=r"doesn't start \(.*No space left on device"):
+        server.start()
+    assert not server.is_running()
+    filler.unlink()
+    assert list_studies(Storage(server.start())) == []

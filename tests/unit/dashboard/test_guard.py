@@ -206,3 +206,8 @@ def test_a_change_comes_from_the_dashboards_own_page(
     note = {"version": 1, "body": "A note."}
     answer = ask(guard, "PUT", "/api/studies/0/note", body=note, COOKIE=cookie, ORIGIN=origin)
     assert answer.status == status
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "many"])
+def test_a_refusal_outlives_any_length_that_a_request_claims(guard: Guard, length: str) -> None:
+    assert ask(guard, "POST", "/api/studies", length=length).status == 403

@@ -26,16 +26,20 @@ def ask(
     *,
     query: str = "",
     body: Mapping[str, object] | None = None,
+    length: str | None = None,
     **headers: str,
 ) -> Response:
-    """The answer to a request; headers by their names in WSGI without ``HTTP_``."""
+    """The answer to a request; headers by their names in WSGI without ``HTTP_``.
+
+    ``length`` is what it says of its body's, where that isn't true.
+    """
     sent = json.dumps(body or {}).encode()
     environ: dict[str, Any] = {
         "REQUEST_METHOD": method,
         "PATH_INFO": path,
         "QUERY_STRING": query,
         "CONTENT_TYPE": "application/json",
-        "CONTENT_LENGTH": str(len(sent)),
+        "CONTENT_LENGTH": length or str(len(sent)),
         "wsgi.input": io.BytesIO(sent),
         "HTTP_HOST": "127.0.0.1:8080",
         **{f"HTTP_{name}": value for name, value in headers.items()},
