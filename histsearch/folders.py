@@ -2,8 +2,8 @@
 
 import os
 import stat
+import tempfile
 import unicodedata
-from contextlib import suppress
 from pathlib import Path, PurePath
 
 import platformdirs
@@ -55,11 +55,20 @@ def make_home() -> None:
 def _make_passable(folder: Path) -> None:
     """Make root's folder so that its embedded PostgreSQL, which runs as another user, may pass.
 
-    What lies in it is private.
+    What lies in it is private. Each folder appears with its mode, whatever the umask: another
+    process may be looking.
     """
     for part in (*reversed(folder.parents), folder):
-        with suppress(FileExistsError):
-            part.mkdir(_PASSABLE)  # at once: another process may be looking
+        if part.exists():
+            continue
+        new = Path(tempfile.mkdtemp(prefix=".histsearch-", dir=part.parent))
+        new.chmod(_PASSABLE)
+        try:
+            new.rename(part)
+        except OSError:
+            new.rmdir()
+            if not part.is_dir():  # by another process, and in use already
+                raise
 
 
 def _refuse_home_of_another() -> None:

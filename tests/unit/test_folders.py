@@ -27,9 +27,12 @@ def mode(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("above", [0o755, 0o775])
-def test_nobody_else_may_list_the_home_folder_whatever_the_umask(place: Path, above: int) -> None:
+@pytest.mark.parametrize("mask", [0o002, 0o077])
+def test_nobody_else_may_list_the_home_folder_whatever_the_umask(
+    place: Path, above: int, mask: int
+) -> None:
     place.chmod(above)
-    umask = os.umask(0o002)
+    umask = os.umask(mask)
     try:
         make_home()
     finally:

@@ -42,14 +42,16 @@ def _stop(home: Path) -> None:
     server.stop()
 
 
-def test_processes_that_start_it_together_get_the_same_server(home: Path) -> None:
-    first, *others = run_side_by_side(3, _started_server, home)
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_processes_that_start_it_together_get_the_same_server(home: Path, mask: int) -> None:
+    first, *others = run_side_by_side(3, _started_server, home, mask)
     assert others == [first, first]
     assert database_folder() == home / "postgres"
     assert server.is_running()
 
 
-def _started_server(home: Path) -> tuple[str, int]:
+def _started_server(home: Path, mask: int) -> tuple[str, int]:
+    os.umask(mask)
     os.environ[HOME_VARIABLE] = str(home)
     engine = sqlalchemy.create_engine(server.start(), poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
