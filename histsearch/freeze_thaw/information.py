@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import block_array, csr_array, diags_array
+from scipy.sparse import csr_array
 
 from histsearch.freeze_thaw.arrays import Array, Integers
 from histsearch.freeze_thaw.curve_basis import PARTS
@@ -30,15 +30,15 @@ class Information(NamedTuple):
     def precision(self) -> csr_array:
         """(L, L), the whole matrix."""
         tried, epochs = self.shared_BUT.shape[1:]
-        shared_LT = self.shared_BUT.reshape(PARTS * tried, epochs)
-        blocks: list[list[csr_array]] = [
-            [csr_array(diags_array(own_U)) for own_U in own_BU] for own_BU in self.own_BBU
-        ]
-        blocks = [
-            [csr_array(block_array(blocks)), csr_array(shared_LT)],
-            [csr_array(shared_LT.T), csr_array(self.curve_TT)],
-        ]
-        return csr_array(block_array(blocks))
+        size = PARTS * tried
+        each_U = np.arange(tried)
+        own_BUBU = np.zeros((PARTS, tried, PARTS, tried))
+        own_BUBU[:, each_U, :, each_U] = self.own_BBU.transpose(2, 0, 1)
+        shared_LT = self.shared_BUT.reshape(size, epochs)
+        # One dense block is quicker to fill than many sparse ones are to join.
+        return csr_array(
+            np.block([[own_BUBU.reshape(size, size), shared_LT], [shared_LT.T, self.curve_TT]])
+        )
 
     def times(self, weight_LL: Array) -> float:
         """Sum over all entries of the matrix, each times a symmetric weight."""
