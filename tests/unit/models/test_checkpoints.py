@@ -16,6 +16,8 @@ from histsearch.models.digest import DamagedError, check_digest, with_digest
 from histsearch.models.known_backbones import find_backbone
 from histsearch.models.network import EmbeddingNetwork, build_network
 
+pytestmark = pytest.mark.usefixtures("short_networks")
+
 EXTRA = {"study": "cub", "trial": 7, "hyperparameters": {"tau": 16.0, "bn_freeze": True}}
 
 

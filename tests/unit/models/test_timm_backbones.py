@@ -15,7 +15,6 @@ from torch import Tensor
 from histsearch.exceptions import SpaceError, WeightsError
 from histsearch.models import known_backbones
 from histsearch.models.checkpoint import load_checkpoint, save_checkpoint
-from histsearch.models.export import export_network
 from histsearch.models.initial_weights import check_weights
 from histsearch.models.known_backbones import find_backbone
 from histsearch.models.network import build_network
@@ -209,19 +208,6 @@ def test_a_checkpoint_of_a_timm_network_comes_back(tmp_path: Path) -> None:
         torch.testing.assert_close(
             checkpoint.network(images("test_vit")), network(images("test_vit")), rtol=0, atol=0
         )
-
-
-@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
-def test_a_timm_network_can_be_exported_to_onnx(name: str, tmp_path: Path) -> None:
-    for package in ("onnx", "onnxruntime", "onnxscript"):
-        pytest.importorskip(package, reason="ONNX needs the extra histsearch[export]")
-    backbone = find_backbone(f"timm:{name}")
-    network = build_network(backbone, 8, weights="none")
-    save_checkpoint(tmp_path / "n.pt", network, backbone=backbone, embedding_size=8, extra={})
-    written = export_network(
-        load_checkpoint(tmp_path / "n.pt"), tmp_path, "onnx", samples_N3HW=images(name)[:1]
-    )
-    assert [path.name for path in written] == ["model.onnx", "model.onnx.json"]
 
 
 def test_a_space_with_a_model_that_timm_lacks_is_refused_where_timm_is_installed(

@@ -15,6 +15,8 @@ from histsearch.models.initial_weights import check_weights, locate_weights
 from histsearch.models.known_backbones import find_backbone
 from histsearch.models.network import EmbeddingNetwork, build_network
 
+pytestmark = pytest.mark.usefixtures("short_networks")
+
 TORCHVISION_FILE = "resnet50-0676ba61.pth"
 
 
@@ -52,8 +54,9 @@ def backbone_only(network: EmbeddingNetwork, classifier: str) -> dict[str, Tenso
 
 
 def assert_holds_numbers(network: EmbeddingNetwork, *, embedding: bool) -> None:
+    state = network.state_dict()
     for key, number in numbered(network).items():
-        tensor = network.state_dict()[key]
+        tensor = state[key]
         if key.endswith("num_batches_tracked"):
             continue
         if key.startswith("model.embedding.") and not embedding:
@@ -63,12 +66,12 @@ def assert_holds_numbers(network: EmbeddingNetwork, *, embedding: bool) -> None:
 
 
 @pytest.fixture(scope="module")
-def resnet50() -> EmbeddingNetwork:
+def resnet50(short_networks: None) -> EmbeddingNetwork:  # noqa: ARG001 - builds a short one
     return build_network(find_backbone("resnet50"), 4, weights="none")
 
 
 @pytest.fixture(scope="module")
-def bn_inception() -> EmbeddingNetwork:
+def bn_inception(short_networks: None) -> EmbeddingNetwork:  # noqa: ARG001 - builds a short one
     return build_network(find_backbone("bn_inception"), 4, weights="none")
 
 
