@@ -2,46 +2,26 @@
 
 import json
 import math
-import subprocess
 import sys
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.search.courses import Course, Task, simulate
+from benchmarks.search.__main__ import main
+from benchmarks.search.courses import Course
 from benchmarks.search.describe import describe, spreads
 from benchmarks.search.luck import change_luck
 from benchmarks.search.made_up import KINDS, made_up
-from benchmarks.search.methods import ours
-from benchmarks.search.simulator import Job, Problem, Search, Simulation, Step
-from benchmarks.search.summary import interval, summarize
+from benchmarks.search.simulator import Job, Search, Simulation, Step
+from benchmarks.search.summary import interval
 from benchmarks.search.table import Params, Table
-from histsearch.freeze_thaw import candidates
-
-EPOCHS = 3
+from tests.unit.benchmarks.small_table import EPOCHS, write_small_table
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A grid of 4 × 2 with two seeds, tau 16 with batch size 8 being the best."""
-    rng = np.random.default_rng(0)
-    lines = []
-    for tau, batch_size, seed in product((16, 4, 8, 32), (16, 8), (1, 0)):
-        best = 80 - 4 * abs(math.log2(tau / 16)) - 3 * (batch_size == 16)
-        curve = [(best - 20 / epoch + rng.normal()) / 100 for epoch in range(1, EPOCHS + 1)]
-        lines.append(
-            {
-                "params": {"tau": tau, "batch_size": batch_size},
-                "seed": seed,
-                "curve": curve,
-                "seconds": 6.0 if batch_size == 8 else 3.0,
-            }
-        )
-    path = tmp_path / "small.jsonl"
-    path.write_text("\n".join(json.dumps(line) for line in lines))
-    return path
+    return write_small_table(tmp_path)
 
 
 def test_a_table_learns_its_space_from_its_lines(path: Path) -> None:
@@ -89,12 +69,15 @@ def test_a_line_that_is_no_run_is_refused_by_its_number(path: Path, line: str) -
         (["--table", "gone.jsonl"], "--table: [Errno 2] No such file or directory: 'gone.jsonl'"),
     ],
 )
-def test_bad_options_get_one_line(path: Path, options: list[str], found: str) -> None:
-    command = [sys.executable, "-m", "benchmarks.search", "--table", str(path), *options]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 1
-    assert ended.stderr.count("\n") == 1
-    assert ended.stderr.startswith(found)
+def test_bad_options_get_one_line(
+    path: Path, options: list[str], found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["search", "--table", str(path), *options])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert isinstance(ended.value.code, str)
+    assert "\n" not in ended.value.code
+    assert ended.value.code.startswith(found)
 
 
 def test_a_configuration_without_runs_is_replayed_by_its_neighbour(path: Path) -> None:
@@ -259,88 +242,3 @@ def test_a_course_as_far_as_a_smaller_budget() -> None:
     assert course.until(5, 10.0).steps == steps[:2]
     assert course.until(3, 13.0).steps == steps[:3], "both are spent"
     assert course.until(5, 10.0).cost_within(1.0) == (4.0, 8.0)
-
-
-def test_kept_courses_are_taken_up_unless_their_budget_was_smaller(
-    path: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out.jsonl"
-
-    def lines_after(budget: str) -> list[str]:
-        options = ["--methods", "random", "--repeats", "2", "--processes", "1"]
-        files = ["--table", str(path), "--out", str(out), "--budget", budget]
-        command = [sys.executable, "-m", "benchmarks.search", *options, *files]
-        subprocess.run(command, capture_output=True, check=True)
-        return out.read_text().splitlines()
-
-    small = lines_after("0.25")
-    large = lines_after("1.0")
-    assert (len(small), len(large)) == (2, 4)
-    assert large[:2] == small
-    assert lines_after("0.5") == large
-    assert all(course.steps[-1].epochs >= 8 * EPOCHS for course in Course.read(out).values())
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-def test_the_projects_own_method_is_repeatable_and_finds_the_best(path: Path, workers: int) -> None:
-    task = Task(path, "freeze-thaw", workers, 3.0, 0)
-    course = simulate(task)
-    assert course.steps == simulate(task).steps
-    assert course.steps[-1].regret < 1.0
-    figures = summarize(Table(path), [course], 1.0)
-    assert figures["within_1.0"]["reached"] == 1.0
-    assert Course.read(_written(path.parent, course))[course.key].steps[-1].epochs > 0
-
-
-def test_random_trials_with_our_answer_run_to_their_ends_and_never_again(path: Path) -> None:
-    table = Table(path)
-    search = ours.build("random-freeze-thaw", Problem(table.values, table.epochs, 1), 0)
-    begun = []
-    while (job := search.next()) is not None:
-        begun.append(job.params)
-        recording = table.recordings(table.row(job.params))[0]
-        for epoch, recall in enumerate(recording.curve_E, 1):
-            assert search.report(job.trial, epoch, recall, 1.0)
-            answer = search.recommend()
-            assert answer in begun
-    assert sorted(map(table.row, begun)) == list(range(len(table.grid)))
-    assert table.truth_G.max() - table.truth_G[table.row(answer)] < 1.0
-
-
-def test_of_a_large_grid_another_part_is_looked_at_after_every_epoch(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(candidates, "MOST", 3)
-    table = Table(path)
-    search = ours.FreezeThaw(Problem(table.values, table.epochs, 1), 0)
-    tried = set()
-    for _ in range(12):
-        job = search.next()
-        assert job is not None
-        tried.add(table.row(job.params))
-        search.report(job.trial, EPOCHS, float(table.truth_G[table.row(job.params)]) / 100, 1.0)
-    assert len(tried) > 3
-    assert table.truth_G[table.row(search.recommend())] == max(table.truth_G[sorted(tried)])
-
-
-def test_a_search_begins_with_what_it_learned_on_another_table(path: Path) -> None:
-    warm, misled = (
-        simulate(Task(path, method, 1, 3.0, 0, earlier=path))
-        for method in ("freeze-thaw-warm", "freeze-thaw-misled")
-    )
-    assert warm.steps[0].regret < misled.steps[0].regret
-    assert misled.steps[-1].regret < 1.0
-
-
-@pytest.mark.parametrize("method", ["freeze-thaw", "tpe-median"])
-def test_a_search_with_few_trials_stops_by_itself(path: Path, method: str) -> None:
-    course = simulate(Task(path, method, 2, math.inf, 0, trials=3))
-    assert course.steps[-1].epochs <= 3 * EPOCHS
-    assert course.trials == 3
-    assert course.key != course._replace(trials=None).key
-
-
-def _written(folder: Path, course: Course) -> Path:
-    path = folder / "courses.jsonl"
-    path.write_text(course.line() + "\n")
-    return path
