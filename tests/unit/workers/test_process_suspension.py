@@ -1,25 +1,9 @@
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from histsearch.workers import process_suspension
 from histsearch.workers.process_suspension import AwakeClock
-
-# A process that answers each line with what its clock says.
-ASKED = """
-import logging, sys
-from histsearch.workers import process_suspension
-
-logging.basicConfig()
-process_suspension.LEAST_SECONDS = 0.8
-with process_suspension.AwakeClock() as clock:
-    for _ in sys.stdin:
-        print(clock(), flush=True)
-"""
 
 
 class Clocks:
@@ -44,54 +28,6 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     clocks = Clocks()
     monkeypatch.setattr(process_suspension, "time", clocks)
     return clocks
-
-
-@pytest.fixture
-def process() -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", ASKED],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        yield process
-        process.kill()
-
-
-def asked(process: subprocess.Popen[str]) -> float:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-    return float(process.stdout.readline())
-
-
-def test_a_stopped_process_is_not_charged_and_says_for_how_long(
-    process: subprocess.Popen[str],
-) -> None:
-    before = asked(process)
-    process.send_signal(signal.SIGSTOP)
-    time.sleep(2.5)  # the length of the suspension
-    process.send_signal(signal.SIGCONT)
-    assert asked(process) - before < 1.5
-    _, log = process.communicate()
-    assert "suspended for 2 s: not charged" in log
-
-
-def test_what_keeps_the_interpreter_for_long_is_charged(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(process_suspension, "LEAST_SECONDS", 0.3)
-    with AwakeClock() as clock:
-        before, computed = clock(), time.thread_time()
-        sum(range(60_000_000))  # lets no other thread in
-        computed = time.thread_time() - computed
-        assert clock() - before >= computed > 0.1
-        before = clock()
-        time.sleep(1.5)  # lets all of them in
-        assert clock() - before >= 1.5
 
 
 @pytest.mark.parametrize(

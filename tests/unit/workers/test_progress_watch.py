@@ -1,8 +1,5 @@
-"""When work counts as hanging, by a clock that the test sets, and by a real process."""
+"""When work counts as hanging, by a clock that the test sets."""
 
-import signal
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -111,43 +108,3 @@ def test_a_hang_is_told_once_from_a_thread_of_its_own() -> None:
         assert noticed.wait(30)
     [(stall, thread)] = told
     assert (stall.doing, thread) == ("training", "progress watch")
-
-
-SUSPENDED = """
-import os, sys
-from histsearch.workers import process_suspension
-from histsearch.workers.progress_watch import ProgressWatch, WatchTimes
-process_suspension.LEAST_SECONDS = 0.2
-times = WatchTimes(least=1.0, first=1.0, glance=0.05)
-clock = process_suspension.AwakeClock()
-with clock, ProgressWatch(lambda _: os._exit(74), times, clock) as watch:
-    with watch.watching("training"):
-        for _ in range(3):
-            watch.progress()
-        print("ready", flush=True)
-        sys.stdin.readline()
-print("torch" in sys.modules, flush=True)
-"""
-
-
-def test_a_process_that_was_stopped_does_not_hang_after_it_goes_on() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", SUSPENDED],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGSTOP)
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(timeout=2.0)
-        process.send_signal(signal.SIGCONT)
-        # A watch that took the stop for a hang would end the process at its next glance.
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(timeout=0.4)
-        process.stdin.write("\n")
-        process.stdin.flush()
-        assert process.wait(timeout=30) == 0
-        assert process.stdout.read() == "False\n"
