@@ -1,5 +1,7 @@
 """A search of an earlier study, all of whose configurations have run for three of four epochs."""
 
+from functools import cache
+
 import numpy as np
 
 from histsearch.freeze_thaw.candidates import SearchSpace
@@ -23,6 +25,7 @@ def recall(configuration: Configuration) -> float:
     return float(80 - 4 * steps + 2 * (configuration["optimizer"] == "adamw"))
 
 
+@cache
 def earlier_study() -> EarlierStudy:
     candidates = SPACE.candidates((), (), np.random.default_rng(0))
     views = [

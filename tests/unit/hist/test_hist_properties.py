@@ -44,7 +44,7 @@ def batches(draw: st.DrawFn) -> Batch:
     return Batch(loss, embeddings_ND, torch.tensor(labels))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=20)
 @given(batches(), st.randoms(use_true_random=False))
 def test_the_order_of_the_samples_does_not_matter(batch: Batch, random: Random) -> None:
     order = random.sample(range(len(batch.labels_N)), len(batch.labels_N))
@@ -54,7 +54,7 @@ def test_the_order_of_the_samples_does_not_matter(batch: Batch, random: Random) 
     torch.testing.assert_close(shuffled.gradients(), expected, rtol=1e-7, atol=1e-7)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=20)
 @given(batches(), st.randoms(use_true_random=False))
 def test_the_order_of_the_classes_does_not_matter(batch: Batch, random: Random) -> None:
     classes = batch.loss.means.shape[0]
@@ -70,7 +70,7 @@ def test_the_order_of_the_classes_does_not_matter(batch: Batch, random: Random) 
     torch.testing.assert_close(found, [total, grad_ND, grad_CD[order]], rtol=1e-7, atol=1e-7)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=20)
 @given(batches(), st.floats(0.01, 100))
 def test_the_length_of_an_embedding_does_not_change_the_distribution_loss(
     batch: Batch, length: float
