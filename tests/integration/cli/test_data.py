@@ -1,5 +1,6 @@
 import logging
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from PIL import Image
 from histsearch.cli.main import main
 from histsearch.space.reading import parse_space
 from histsearch.training.run_inputs import load_images
+from tests.unit.data.drawn_classes import draw_classes
 
 SKIPPED = "skipped 1 file: 1 .heic (such as b/photo.heic); images are read from"
 
@@ -40,6 +42,39 @@ def test_verify_says_what_was_skipped(
     printed = capsys.readouterr().out
     assert f"note: {SKIPPED}" in printed
     assert "all 8 image files can be read" in printed
+
+
+def test_verify_tells_all_three_parts_and_what_they_can_not_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw_classes(tmp_path / "own", [15] * 8 + [1] * 4 + [15] * 4)
+    shutil.copy(tmp_path / "own/class00/0.png", tmp_path / "own/class12/copy.png")
+    assert run(monkeypatch, "data", "verify", "folder:own", "--data", str(tmp_path)) == 0
+    printed = capsys.readouterr()
+    assert (
+        "in a search with the usual protocol: training 90 images in 6 classes; validation 30 "
+        "images in 2 classes; test 65 images in 8 classes; one validation image is worth 3.33 "
+        "points of R@1, one test image 1.54\n"
+    ) in printed.out
+    assert "all 185 image files can be read" in printed.out
+    warnings = printed.err.splitlines()
+    assert len(warnings) == 4
+    assert warnings[0].startswith("warning: 30 validation images in 2 classes are too few to rank")
+    assert warnings[1].startswith("warning: 4 of 65 test images have no other image of their")
+    assert warnings[2].startswith("warning: 65 test images in 8 classes are too few to rank by")
+    assert warnings[3].startswith("warning: 1 file is in the training and the test half: ")
+    assert "R@1 can't exceed 93.84%" in printed.err
+
+
+def test_verify_tells_of_classes_too_few_for_a_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw_classes(tmp_path / "own", [2] * 4)
+    assert run(monkeypatch, "data", "verify", "folder:own", "--data", str(tmp_path)) == 0
+    printed = capsys.readouterr()
+    assert printed.err.startswith(
+        "warning: with the usual protocol no worker takes it: Holding out 0.25 of 2 training"
+    )
 
 
 def test_verify_names_a_fifo_and_the_images_that_have_no_right_reading(

@@ -4,22 +4,17 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
+
+from histsearch.cli.main import app
 
 HEAVY = {"torch", "torchvision", "optuna", "sqlalchemy", "pydantic", "numpy"}
 
 
-def run_python(*arguments: str) -> str:
-    result = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, check=True
-    )
-    return result.stdout
-
-
 def test_importing_the_command_line_loads_nothing_heavy() -> None:
-    loaded = run_python(
-        "-c", "import json, sys, histsearch.cli.main; print(json.dumps(list(sys.modules)))"
-    )
-    modules = set(json.loads(loaded))
+    code = "import json, sys, histsearch.cli.main; print(json.dumps(list(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    modules = set(json.loads(loaded.stdout))
     assert "histsearch.cli.main" in modules
     assert modules & HEAVY == set()
 
@@ -34,5 +29,5 @@ def test_importing_the_command_line_loads_nothing_heavy() -> None:
     ],
 )
 def test_help_names_every_command(group: list[str], commands: str) -> None:
-    _, listing = run_python("-m", "histsearch", *group, "--help").split("Commands:\n")
+    _, listing = CliRunner().invoke(app, [*group, "--help"]).stdout.split("Commands:\n")
     assert set(re.findall(r"^  (\S+)", listing, flags=re.MULTILINE)) == set(commands.split())

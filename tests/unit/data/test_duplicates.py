@@ -2,11 +2,14 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from histsearch.data import duplicates as module
-from histsearch.data.dataset import load_dataset
+from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.duplicates import duplicates
+from histsearch.data.glyphs import GLYPHS
+from histsearch.data.image_set import ImageArrays, ImageSet
 from tests.miniatures import write_inshop
 from tests.unit.data.drawn_classes import draw_classes
 
@@ -90,5 +93,6 @@ def test_a_file_that_is_listed_twice_is_told(tmp_path: Path) -> None:
     ]
 
 
-def test_rendered_images_have_no_files(tmp_path: Path) -> None:
-    assert duplicates(load_dataset("glyphs", tmp_path)) == []
+def test_rendered_images_have_no_files() -> None:
+    images = ImageSet(ImageArrays(np.zeros((2, 4, 4), dtype=np.uint8)), [0, 1], ["a", "b"])
+    assert duplicates(Dataset(GLYPHS, images, images)) == []

@@ -23,6 +23,12 @@ from tests.unit.freeze_thaw.small_planner import (
 )
 
 
+@pytest.fixture(autouse=True)
+def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough for chances this far apart; a study's end deserves more."""
+    monkeypatch.setattr(certainty, "_DRAWS", 16)
+
+
 def chance_of_overtaking(*trials: TrialView, answer: int = 12) -> float:
     one = planner()
     one.refit(trials)

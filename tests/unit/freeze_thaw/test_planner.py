@@ -187,15 +187,15 @@ def trials_of_a_search(one: Planner, curves: list[list[float]], epochs: int) -> 
 
 
 def test_what_rises_late_is_found_though_others_lead_early() -> None:
-    epochs = 20
+    epochs = 12
     one = planner(epochs)
     curves = [
-        rising(75.0 - 1.5 * abs(x - 1) - abs(y - 2), 12.0 - 2.8 * x, epochs)
+        rising(75.0 - 1.5 * abs(x - 1) - abs(y - 2), 7.0 - 1.6 * x, epochs)
         for x in range(5)
         for y in range(5)
     ]
     ends = [curve[-1] for curve in curves]
-    first = [curve[4] for curve in curves]
+    first = [curve[2] for curve in curves]
     assert max(ends) - ends[int(np.argmax(first))] > 1.0
     trials = trials_of_a_search(one, curves, 5 * epochs)
     assert max(ends) - ends[one.answer(trials)] < 0.5

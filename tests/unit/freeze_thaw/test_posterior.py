@@ -96,7 +96,7 @@ def test_chance_that_another_is_better() -> None:
     best = int(open_yet.mean_G.argmax())
     undecided = open_yet.chance_of_better(best, 0.5, rng)
     assert open_yet.chance_of_better(best, 20.0, rng) < undecided
-    fit_settings(one, many, 50)
+    fit_settings(one, many, 20)
     decided = Posterior(one, many, [])
     best, worst = int(decided.mean_G.argmax()), int(decided.mean_G.argmin())
     assert decided.chance_of_better(best, 2.0, rng) < 0.05 < undecided

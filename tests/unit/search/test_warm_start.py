@@ -63,7 +63,7 @@ def test_in_a_large_space_the_favourite_is_among_the_candidates() -> None:
     candidates = space_of(large).candidates((), (), np.random.default_rng(0))
     views = [
         TrialView(row, (50.0 + sum(one.values()),) * EPOCHS)
-        for row, one in enumerate(candidates.configurations[:60])
+        for row, one in enumerate(candidates.configurations[:20])
     ]
     learned = learn_from("cars", candidates, views, EPOCHS)
     learned = learned.with_usual(dict.fromkeys("abcdef", 5))

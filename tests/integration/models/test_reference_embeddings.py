@@ -1,0 +1,56 @@
+"""The whole networks, at the size of images they train on, beside the reference implementation."""
+
+# N = batch, H, W = height and width in pixels, D = embedding size
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor
+
+from histsearch.models.known_backbones import find_backbone
+from histsearch.models.network import build_network
+
+
+def golden_values(key: str, position: int, shape: list[int]) -> npt.NDArray[np.float64]:
+    count = math.prod(shape)
+    index = np.arange(count, dtype=np.float64)
+    if key.endswith("running_var"):
+        values = 1 + 0.5 * np.abs(np.sin(index + position))
+    elif key.endswith("running_mean"):
+        values = 0.1 * np.sin(index + position)
+    elif len(shape) == 1 and key.endswith("weight"):
+        values = 1 + 0.1 * np.sin(index + position)
+    elif len(shape) == 1:
+        values = 0.05 * np.sin(index + position)
+    else:
+        values = np.sin(0.7 * index + position) * math.sqrt(2 * shape[0] / count)
+    return values.reshape(shape)
+
+
+def golden_state(shapes: dict[str, list[int]]) -> dict[str, Tensor]:
+    return {
+        key: torch.from_numpy(golden_values(key, position, shapes[key]).astype(np.float32))
+        for position, key in enumerate(sorted(shapes))
+        if not key.endswith("num_batches_tracked")
+    }
+
+
+@pytest.mark.parametrize("backbone", ["bn_inception", "resnet50"])
+def test_embeddings_of_a_loaded_checkpoint_match_the_reference(
+    backbone: str, golden: Path, tmp_path: Path
+) -> None:
+    shapes = json.loads((golden / "backbone_state_dicts.json").read_text())[backbone]
+    checkpoint = tmp_path / "checkpoint.pth"
+    torch.save({"model_state_dict": golden_state(shapes)}, checkpoint)
+    network = build_network(find_backbone(backbone), 64, weights=str(checkpoint)).eval()
+    pixels = np.sin(0.013 * np.arange(2 * 3 * 224 * 224, dtype=np.float64))
+    images_N3HW = torch.from_numpy(pixels.reshape(2, 3, 224, 224).astype(np.float32))
+    with torch.inference_mode():
+        embeddings_ND = network(images_N3HW).numpy()
+    reference_ND = np.load(golden / f"{backbone}_embedding.npy")
+    np.testing.assert_allclose(embeddings_ND, reference_ND, rtol=0, atol=1e-4)
