@@ -26,7 +26,7 @@ from tests.unit.freeze_thaw.small_planner import (
 @pytest.fixture(autouse=True)
 def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Enough for chances this far apart; a study's end deserves more."""
-    monkeypatch.setattr(certainty, "_DRAWS", 16)
+    monkeypatch.setattr(certainty, "_DRAWS", 12)
 
 
 def chance_of_overtaking(*trials: TrialView, answer: int = 12) -> float:

@@ -3,14 +3,10 @@
 
 import json
 import math
-import subprocess
-import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,7 +14,7 @@ from histsearch.exceptions import SpaceError
 from histsearch.models.bn_inception import BNInception
 from histsearch.models.known_backbones import BACKBONES, find_backbone
 from histsearch.models.network import EmbeddingNetwork, build_network, pool_features
-from histsearch.models.resnet50 import ResNet50
+from tests.unit.models.short_networks import shorten
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 SHAPES: dict[str, dict[str, list[int]]] = json.loads(
@@ -33,62 +29,20 @@ def network() -> EmbeddingNetwork:
     return build_network(find_backbone("conv4"), 16, weights="none")
 
 
-@cache
-def whole_network(backbone: str) -> EmbeddingNetwork:
-    """A network for tests that ask for its build, not for its values: the large ones take time."""
-    torch.manual_seed(0)
-    return build_network(find_backbone(backbone), 64, weights="none")
-
-
 def running_means(network: EmbeddingNetwork) -> list[Tensor]:
     return [
         buffer.clone() for name, buffer in network.named_buffers() if name.endswith("running_mean")
     ]
 
 
-# The reference's embeddings, on the integration floor, hardly depend on the image and on
-# BN-Inception's first blocks, because their weights let little of it through; the next two tests
-# use weights that do.
-
-
-def test_resnet50_with_torchvisions_classifier_is_torchvisions_network() -> None:
-    torch.manual_seed(0)
-    theirs = torchvision.models.resnet50(weights=None).eval()
-    with torch.device("meta"):  # it takes over their tensors
-        ours = ResNet50().eval()
-    ours.load_state_dict(
-        {key: t for key, t in theirs.state_dict().items() if not key.startswith("fc.")}, assign=True
-    )
-    images_N3HW = torch.randn(1, 3, 64, 64)
-    with torch.inference_mode():
-        classes = theirs.fc(theirs.avgpool(ours(images_N3HW)).flatten(1))
-        torch.testing.assert_close(classes, theirs(images_N3HW))
-
-
-def test_bn_inception_pools_by_average_except_in_its_last_block() -> None:
-    torch.manual_seed(0)
-    network = BNInception().eval()
-    inputs: dict[str, Tensor] = {}
-    for name, module in network.named_children():
-        module.register_forward_pre_hook(
-            lambda _module, args, name=name: inputs.update({name: args[0].clone()})
-        )
-    with torch.inference_mode():
-        network(torch.randn(1, 3, 64, 64))
-    projected = [name.removesuffix("_pool_proj") for name in inputs if name.endswith("_pool_proj")]
-    assert len(projected) == 8
-    for block in projected:
-        map_NFPQ = inputs[f"{block}_1x1"]
-        average = F.avg_pool2d(map_NFPQ, 3, stride=1, padding=1)
-        maximum = F.max_pool2d(map_NFPQ, 3, stride=1, padding=1)
-        expected = maximum if block == "inception_5b" else average
-        torch.testing.assert_close(inputs[f"{block}_pool_proj"], expected)
-
-
 @pytest.mark.parametrize("name", sorted(BACKBONES))
-def test_embeddings_depend_on_the_order_of_the_colours(name: str) -> None:
-    network = whole_network(name).train()
-    images_N3HW = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+def test_embeddings_depend_on_the_order_of_the_colours(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten(monkeypatch)
+    torch.manual_seed(0)
+    network = build_network(find_backbone(name), 16, weights="none").train()
+    images_N3HW = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
         difference_ND = network(images_N3HW) - network(images_N3HW.flip(1))
     assert difference_ND.abs().max() > 0.1
@@ -101,7 +55,8 @@ def test_bn_inception_normalises_batches_as_the_published_network_does() -> None
 
 @pytest.mark.parametrize("backbone", sorted(SHAPES))
 def test_state_dict_has_the_keys_and_shapes_of_the_reference(backbone: str) -> None:
-    network = whole_network(backbone)
+    with torch.device("meta"):
+        network = build_network(find_backbone(backbone), 64, weights="none")
     shapes = {key: list(tensor.shape) for key, tensor in network.state_dict().items()}
     reference = {
         key: shape for key, shape in SHAPES[backbone].items() if not key.startswith(CLASSIFIER)
@@ -120,8 +75,8 @@ def test_embeddings_are_layer_normalised(network: EmbeddingNetwork, batch: int) 
 
 @pytest.mark.parametrize("name", sorted(BACKBONES))
 def test_backbones_state_the_channels_of_the_feature_map(name: str) -> None:
-    with torch.inference_mode():
-        map_NFPQ = whole_network(name).eval().model(torch.zeros(1, 3, 64, 64))
+    with torch.device("meta"):
+        map_NFPQ = find_backbone(name).build()(torch.zeros(1, 3, 64, 64))
     assert map_NFPQ.shape[1] == BACKBONES[name].features
 
 
@@ -196,8 +151,3 @@ def test_an_embedding_size_of_one_is_refused() -> None:
 def test_an_unknown_backbone_is_refused_with_the_known_ones() -> None:
     with pytest.raises(SpaceError, match=r"'vgg' isn't known; known are resnet50, bn_inc.*conv4"):
         find_backbone("vgg")
-
-
-def test_the_known_backbones_import_no_torch() -> None:
-    code = "import sys, histsearch.models.known_backbones; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,17 +1,12 @@
 """The sampler and pruner as any user of Optuna may use them."""
 
-import json
 from datetime import datetime
-from typing import Any
 
-import numpy as np
 import optuna
 import pytest
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
 )
 from optuna.trial import TrialState
 
@@ -19,88 +14,7 @@ from histsearch.search.freeze_thaw_pruner import FreezeThawPruner
 from histsearch.search.freeze_thaw_sampler import FreezeThawSampler
 from histsearch.search.freeze_thaw_trials import DIVERGED, PAUSED
 from histsearch.search.study_posterior import StudyPosterior
-
-EPOCHS = 4
-TWO: dict[str, BaseDistribution] = {"tau": CategoricalDistribution((4, 32))}
-FINITE: dict[str, BaseDistribution] = {
-    "tau": CategoricalDistribution((4, 8, 16, 32)),
-    "batch_size": CategoricalDistribution((8, 16, 32)),
-}
-MIXED: dict[str, BaseDistribution] = {
-    "lr": FloatDistribution(1e-4, 1e-1, log=True),
-    "batch_size": IntDistribution(8, 64),
-    "optimizer": CategoricalDistribution(("adam", "adamw")),
-}
-
-
-def recall(params: dict[str, Any], epoch: int, seed: int) -> float:
-    best = {"tau": 16, "batch_size": 8, "lr": 1e-2, "optimizer": "adamw"}
-    loss = 0.0
-    for name, value in params.items():
-        if isinstance(value, str):
-            loss += 0.02 * (value != best[name])
-        else:
-            loss += 0.03 * abs(np.log2(value / best[name]))
-    noise = 0.005 * np.random.default_rng((seed, epoch)).normal()
-    return float(0.9 - loss - 0.1 / epoch + noise)
-
-
-def search(space: dict[str, BaseDistribution], trials: int, seed: int = 0) -> optuna.Study:
-    study = optuna.create_study(
-        direction="maximize",
-        sampler=FreezeThawSampler(space, EPOCHS, seed=seed),
-        pruner=FreezeThawPruner(space, EPOCHS),
-    )
-    for _ in range(trials):
-        trial = study.ask(space)
-        for epoch in range(1, EPOCHS + 1):
-            value = recall(trial.params, epoch, trial.number)
-            trial.report(value, epoch)
-            if trial.should_prune():
-                study.tell(trial, state=TrialState.PRUNED)
-                break
-        else:
-            study.tell(trial, value)
-    return study
-
-
-@pytest.fixture(scope="module")
-def finite() -> optuna.Study:
-    """A search of a finite space, to look at."""
-    return search(FINITE, 14, seed=5)
-
-
-@pytest.fixture(scope="module")
-def mixed() -> optuna.Study:
-    """A search of ranges and words, to look at."""
-    return search(MIXED, 8)
-
-
-def test_a_finite_space_is_searched_to_its_best(finite: optuna.Study) -> None:
-    best = {"tau": 16, "batch_size": 8}
-    assert finite.trials[0].params != best
-    assert finite.user_attrs["histsearch.answer"] == best
-    complete = finite.get_trials(states=[TrialState.COMPLETE])
-    assert 0 < len(complete) < 14, "some are worth their full length, not all"
-
-
-def test_the_same_seed_makes_the_same_search(finite: optuna.Study, mixed: optuna.Study) -> None:
-    for whole, begun in ((finite, search(FINITE, 4, seed=5)), (mixed, search(MIXED, 4))):
-        again = [trial.params for trial in begun.trials]
-        assert again == [trial.params for trial in whole.trials[:4]]
-
-
-def test_ranges_and_words_are_searched_too(mixed: optuna.Study) -> None:
-    best = max(recall(trial.params, EPOCHS, 0) for trial in mixed.trials)
-    drawn = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    at_random = [recall(drawn.ask(MIXED).params, EPOCHS, 0) for _ in range(20)]
-    assert best > max(at_random), "of more than twice as many"
-
-
-def test_a_fit_is_kept_with_the_study_and_fit_for_a_database(finite: optuna.Study) -> None:
-    stored = finite.user_attrs["histsearch.fit"]
-    assert json.loads(json.dumps(stored)) == stored
-    assert stored["epochs"] > 3
+from tests.unit.search.made_up_search import EPOCHS, FINITE, TWO, recall, search
 
 
 def told(study: optuna.Study, tau: int, *values: float) -> None:
@@ -133,12 +47,6 @@ def test_the_answer_is_kept_with_the_study_and_stands() -> None:
     study.ask(TWO)
     assert study.user_attrs["histsearch.answer"] == {"tau": 4}
     assert StudyPosterior.of(study, TWO, EPOCHS).winner([0, 2]) == 2
-
-
-def test_an_answer_in_ranges_is_one_that_ran(mixed: optuna.Study) -> None:
-    answer = mixed.user_attrs["histsearch.answer"]
-    assert answer in [trial.params for trial in mixed.trials[:7]]
-    assert json.loads(json.dumps(answer)) == answer
 
 
 def test_an_answer_of_fewer_parameters_is_passed_over() -> None:

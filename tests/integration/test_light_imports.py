@@ -1,0 +1,29 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("statement", "heavy"),
+    [
+        (
+            "import histsearch.cli.main",
+            {"torch", "torchvision", "optuna", "sqlalchemy", "pydantic", "numpy"},
+        ),
+        ("import histsearch.data.known_datasets", {"torch", "scipy", "matplotlib"}),
+        ("import histsearch.models.known_backbones", {"torch"}),
+        (
+            "from histsearch.models.known_backbones import starts_pretrained; "
+            "assert starts_pretrained('timm:no_such_model.of_1k')",
+            {"torch", "timm"},
+        ),
+    ],
+)
+def test_commands_and_names_are_known_without_anything_heavy(
+    statement: str, heavy: set[str]
+) -> None:
+    code = f"{statement}; import json, sys; print(json.dumps(list(sys.modules)))"
+    ended = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    assert heavy.isdisjoint(json.loads(ended.stdout))
