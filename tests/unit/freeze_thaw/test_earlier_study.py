@@ -64,7 +64,7 @@ def test_ranges_teach_lists() -> None:
     assert none == 0.0
 
 
-@pytest.mark.parametrize("sign", [1.0, 0.0, -1.0])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_what_many_trials_show_outweighs_earlier_studies(sign: float) -> None:
     candidates = SPACE.candidates((), (), np.random.default_rng(0))
     truth_G = np.array([recall(one) for one in candidates.configurations])

@@ -43,23 +43,6 @@ def test_workers_count_on_the_fewest_epochs_of_one_another() -> None:
     assert doubts[0] > doubts[1] > doubts[2]
 
 
-def test_a_search_begins_all_over_the_grid() -> None:
-    one = planner()
-    trials: list[TrialView] = []
-    while len(trials) < 5:
-        action = one.next(trials)
-        assert action is not None
-        if action.trial is None:
-            x, y = divmod(action.configuration, 5)
-            trials.append(paused(action.configuration, 50.0 + 2 * x - y))
-        else:
-            view = trials[action.trial]
-            trials[action.trial] = paused(view.configuration, *view.recalls, view.recalls[-1] + 5)
-        one.refit(trials)
-    places = np.array([divmod(view.configuration, 5) for view in trials])
-    assert (np.ptp(places, axis=0) >= 3).all()
-
-
 @pytest.mark.parametrize("min_epochs", [1, 2])
 def test_every_other_choice_is_what_promises_most_at_whatever_price(min_epochs: int) -> None:
     one = planner(min_epochs=min_epochs)

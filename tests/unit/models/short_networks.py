@@ -1,4 +1,4 @@
-"""The known backbones with each kind of block once: time goes by the layer."""
+"""The known backbones, narrow and with each kind of block once: time goes by the layer."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ BN_INCEPTION = (
 
 def _short_resnet50(*, weights: Any) -> ResNet:
     assert weights is None
-    return ResNet(Bottleneck, [2, 1, 1, 1])
+    return ResNet(Bottleneck, [2, 1, 1, 1], num_classes=1, width_per_group=4)
 
 
 def shorten(patch: pytest.MonkeyPatch) -> None:

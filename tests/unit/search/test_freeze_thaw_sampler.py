@@ -4,10 +4,7 @@ from datetime import datetime
 
 import optuna
 import pytest
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-)
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
 from histsearch.search.freeze_thaw_pruner import FreezeThawPruner

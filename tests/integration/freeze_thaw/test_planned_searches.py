@@ -1,10 +1,27 @@
-"""A whole search by the planner, of curves that cross."""
+"""Whole searches by the planner, of made-up curves."""
 
 import numpy as np
 
 from histsearch.freeze_thaw.planner import Planner
 from histsearch.freeze_thaw.trials import TrialView
-from tests.unit.freeze_thaw.small_planner import planner, trial
+from tests.unit.freeze_thaw.small_planner import paused, planner, trial
+
+
+def test_a_search_begins_all_over_the_grid() -> None:
+    one = planner()
+    trials: list[TrialView] = []
+    while len(trials) < 5:
+        action = one.next(trials)
+        assert action is not None
+        if action.trial is None:
+            x, y = divmod(action.configuration, 5)
+            trials.append(paused(action.configuration, 50.0 + 2 * x - y))
+        else:
+            view = trials[action.trial]
+            trials[action.trial] = paused(view.configuration, *view.recalls, view.recalls[-1] + 5)
+        one.refit(trials)
+    places = np.array([divmod(view.configuration, 5) for view in trials])
+    assert (np.ptp(places, axis=0) >= 3).all()
 
 
 def rising(end: float, pace: float, epochs: int) -> list[float]:
