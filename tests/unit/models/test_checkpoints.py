@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("short_networks")
 EXTRA = {"study": "cub", "trial": 7, "hyperparameters": {"tau": 16.0, "bn_freeze": True}}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def conv4() -> EmbeddingNetwork:
     torch.manual_seed(0)
     network = build_network(find_backbone("conv4"), 4, weights="none")
@@ -31,6 +31,14 @@ def conv4() -> EmbeddingNetwork:
 
 def save_conv4(path: Path, network: EmbeddingNetwork, **extra: Any) -> None:
     save_checkpoint(path, network, backbone=find_backbone("conv4"), embedding_size=4, extra=extra)
+
+
+@pytest.fixture(scope="module")
+def saved(conv4: EmbeddingNetwork, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint to read: each save waits for the disk."""
+    path = tmp_path_factory.mktemp("saved") / "7.pt"
+    save_conv4(path, conv4)
+    return path
 
 
 def names(folder: Path) -> list[str]:
@@ -258,10 +266,9 @@ def test_a_checkpoint_without_a_digest_is_read_as_before(
     assert (checkpoint.has_digest, checkpoint.metadata) == (False, EXTRA)
 
 
-def save_changed(path: Path, network: EmbeddingNetwork, change: Callable[[Any], None]) -> None:
+def save_changed(path: Path, saved: Path, change: Callable[[Any], None]) -> None:
     """Save a checkpoint as a stranger may have written it."""
-    save_conv4(path, network)
-    content = torch.load(path, weights_only=True)
+    content = torch.load(saved, weights_only=True)
     change(content)
     torch.save(content, path)
 
@@ -280,10 +287,10 @@ def save_changed(path: Path, network: EmbeddingNetwork, change: Callable[[Any], 
     ],
 )
 def test_a_damaged_description_is_refused(
-    conv4: EmbeddingNetwork, tmp_path: Path, change: dict[str, object], fault: str
+    saved: Path, tmp_path: Path, change: dict[str, object], fault: str
 ) -> None:
     path = tmp_path / "7.pt"
-    save_changed(path, conv4, lambda content: content["histsearch"].update(change))
+    save_changed(path, saved, lambda content: content["histsearch"].update(change))
     expected = rf"description in checkpoint '.*7\.pt' can't be read: {fault}"
     with pytest.raises(WeightsError, match=expected) as error:
         load_checkpoint(path)
@@ -312,10 +319,10 @@ def test_a_damaged_description_is_refused(
     ],
 )
 def test_preprocessing_that_no_image_survives_is_refused_by_its_field(
-    conv4: EmbeddingNetwork, tmp_path: Path, field: str, value: object
+    saved: Path, tmp_path: Path, field: str, value: object
 ) -> None:
     path = tmp_path / "7.pt"
-    save_changed(path, conv4, lambda c: c["histsearch"]["preprocessing"].update({field: value}))
+    save_changed(path, saved, lambda c: c["histsearch"]["preprocessing"].update({field: value}))
     with pytest.raises(
         WeightsError, match=rf"7\.pt' can't be read: preprocessing\.{field}"
     ) as error:
@@ -336,11 +343,11 @@ def test_preprocessing_that_no_image_survives_is_refused_by_its_field(
     ],
 )
 def test_tensors_that_no_network_could_take_are_refused(
-    conv4: EmbeddingNetwork, tmp_path: Path, weight: Tensor, fault: str
+    saved: Path, tmp_path: Path, weight: Tensor, fault: str
 ) -> None:
     path = tmp_path / "7.pt"
     key = "model.embedding.weight"
-    save_changed(path, conv4, lambda content: content["model_state_dict"].update({key: weight}))
+    save_changed(path, saved, lambda content: content["model_state_dict"].update({key: weight}))
     with pytest.raises(WeightsError, match=fault) as error:
         load_checkpoint(path)
     assert str(path) in str(error.value)
@@ -371,13 +378,8 @@ def test_a_pickle_that_leads_torch_astray_is_refused(tmp_path: Path) -> None:
         load_checkpoint(path)
 
 
-def test_an_unknown_backbone_in_a_checkpoint_is_refused(
-    conv4: EmbeddingNetwork, tmp_path: Path
-) -> None:
+def test_an_unknown_backbone_in_a_checkpoint_is_refused(saved: Path, tmp_path: Path) -> None:
     path = tmp_path / "7.pt"
-    save_conv4(path, conv4)
-    content = torch.load(path, weights_only=True)
-    content["histsearch"]["backbone"] = "vgg"
-    torch.save(content, path)
+    save_changed(path, saved, lambda content: content["histsearch"].update(backbone="vgg"))
     with pytest.raises(SpaceError, match="'vgg' isn't known"):
         load_checkpoint(path)
