@@ -1,4 +1,4 @@
-"""How sure a search is of its answer, over all its draws of the settings."""
+"""How sure a search is of its winner, over all its draws of the settings."""
 
 import numpy as np
 import pytest

@@ -24,7 +24,7 @@ def mixed() -> optuna.Study:
 def test_a_finite_space_is_searched_to_its_best(finite: optuna.Study) -> None:
     best = {"tau": 16, "batch_size": 8}
     assert finite.trials[0].params != best
-    assert finite.user_attrs["histsearch.answer"] == best
+    assert finite.user_attrs["histsearch.winner"] == best
     complete = finite.get_trials(states=[TrialState.COMPLETE])
     assert 0 < len(complete) < 14, "some are worth their full length, not all"
 
@@ -49,6 +49,6 @@ def test_a_fit_is_kept_with_the_study_and_fit_for_a_database(finite: optuna.Stud
 
 
 def test_an_answer_in_ranges_is_one_that_ran(mixed: optuna.Study) -> None:
-    answer = mixed.user_attrs["histsearch.answer"]
-    assert answer in [trial.params for trial in mixed.trials[:7]]
-    assert json.loads(json.dumps(answer)) == answer
+    winner = mixed.user_attrs["histsearch.winner"]
+    assert winner in [trial.params for trial in mixed.trials[:7]]
+    assert json.loads(json.dumps(winner)) == winner

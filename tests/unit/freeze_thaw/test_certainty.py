@@ -1,4 +1,4 @@
-"""How sure a search is of its answer."""
+"""How sure a search is of its winner."""
 
 import numpy as np
 import pytest
