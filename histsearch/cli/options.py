@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -98,6 +98,28 @@ def _open(option: str | None, purpose: "Purpose") -> "Storage":
 def workers_hint(study: str) -> str:
     """What to do once a study has been created."""
     return f"start workers with: histsearch worker --study {study} --gpu 0 (or --device cpu)"
+
+
+def repeated_arguments(context: typer.Context, but: Collection[str]) -> list[str]:
+    """The options that a command was given, as arguments for another process.
+
+    Args:
+        context: How it was called.
+        but: Parameters to leave out, by their names in Python.
+    """
+    arguments: list[str] = []
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if name in but or source is None or source.name != "COMMANDLINE":
+            continue
+        option, value = parameter.opts[0], context.params[name]
+        if isinstance(value, bool):
+            arguments.append(option if value else parameter.secondary_opts[0])
+        else:
+            values = value if isinstance(value, list | tuple) else [value]
+            arguments += [f"{option}={one}" for one in values]
+    return arguments
 
 
 def assignments(texts: Sequence[str]) -> dict[str, Any]:

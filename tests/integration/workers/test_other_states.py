@@ -20,7 +20,12 @@ from histsearch.training.checkpoint_store import open_checkpoint_store
 from histsearch.training.run_checkpoint import RunCheckpoints
 from histsearch.training.state_check import UnfitStateError
 from histsearch.training.trainer import RunSettings, Trainer
-from tests.integration.workers.test_trial_run import run_next, run_until_stopped, stored, study_of
+from tests.integration.workers.test_trial_runner import (
+    run_next,
+    run_until_stopped,
+    stored,
+    study_of,
+)
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 
