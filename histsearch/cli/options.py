@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 import tomllib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,14 +73,25 @@ def open_to_change(option: str | None) -> "Storage":
     return _open(option, Purpose.CHANGE)
 
 
-def open_to_create(option: str | None) -> "Storage":
-    """The same for a command that may begin with an empty database."""
+def _never() -> bool:
+    return False
+
+
+def open_to_create(option: str | None, should_hurry: Callable[[], bool] = _never) -> "Storage":
+    """The same for a command that may begin with an empty database.
+
+    Args:
+        option: What ``--storage`` says.
+        should_hurry: Asked while PostgreSQL is waited for, as `Storage` takes it.
+    """
     from histsearch.database.storage import Purpose
 
-    return _open(option, Purpose.CREATE)
+    return _open(option, Purpose.CREATE, should_hurry)
 
 
-def _open(option: str | None, purpose: "Purpose") -> "Storage":
+def _open(
+    option: str | None, purpose: "Purpose", should_hurry: Callable[[], bool] = _never
+) -> "Storage":
     import optuna
 
     from histsearch.database.storage import Purpose, Storage, named_storage, storage_url
@@ -88,11 +99,11 @@ def _open(option: str | None, purpose: "Purpose") -> "Storage":
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = storage_url(option)
     try:
-        return Storage(url, purpose)
+        return Storage(url, purpose, should_hurry)
     except NoTablesError:
         if named_storage(option):
             raise
-        return Storage(url, Purpose.CREATE)  # the embedded server is histsearch's own
+        return Storage(url, Purpose.CREATE, should_hurry)  # the embedded server is histsearch's own
 
 
 def workers_hint(study: str) -> str:

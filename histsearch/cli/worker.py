@@ -187,7 +187,6 @@ def _serve(gpu: "Gpu | None", options: WorkerOptions) -> int:
 def _work(
     name: str, device: str, gpu: "Gpu | None", options: WorkerOptions, stop: "StopRequest"
 ) -> int:
-    from histsearch.database.storage import wait_for_answers
     from histsearch.workers import exit_codes
     from histsearch.workers.database_wait import wait_for_database
     from histsearch.workers.metrics import serve
@@ -196,11 +195,12 @@ def _work(
 
     if options.metrics_port:
         serve(options.metrics_address, options.metrics_port)
-    wait_for_answers(should_hurry=stop)
     settings = _settings(name, device, gpu, options)
     try:
         storage = wait_for_database(
-            lambda: open_to_create(options.storage), settings.patience_seconds, stop
+            lambda: open_to_create(options.storage, should_hurry=stop),
+            settings.patience_seconds,
+            stop,
         )
         if storage is not None:
             run_worker(storage, settings, stop)
