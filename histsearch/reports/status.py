@@ -13,6 +13,7 @@ from histsearch.reports.cost import cost
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import list_studies, unreadable_studies
 from histsearch.studies.half_created import HalfCreated, half_created_studies
+from histsearch.studies.hours import seconds_taken
 from histsearch.studies.study import Study
 from histsearch.workers.registry import RegisteredWorker, list_workers
 
@@ -133,11 +134,7 @@ def _progress(study: str, workers: Sequence[RegisteredWorker]) -> list[float]:
 
 
 def _eta(budget: int, finished: Sequence[FrozenTrial], progress: Sequence[float]) -> float | None:
-    seconds = [
-        trial.user_attrs[trial_record.SECONDS]
-        for trial in finished
-        if trial_record.SECONDS in trial.user_attrs
-    ]
+    seconds = seconds_taken(finished)
     remaining = budget - len(finished) - sum(progress)
     if not (seconds and progress):
         return None

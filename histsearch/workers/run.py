@@ -15,6 +15,7 @@ from histsearch.exceptions import CheckpointError
 from histsearch.studies import trial_record
 from histsearch.studies.checkpoints import states_key
 from histsearch.studies.claim import Claim
+from histsearch.studies.hours import seconds_taken
 from histsearch.training.run_checkpoint import RunCheckpoints
 from histsearch.training.run_inputs import RunInputs, run_settings
 from histsearch.training.state_check import UnfitStateError, check_form
@@ -69,7 +70,7 @@ class Run(ABC):
         self.finished: list[Epoch] = []
         self.started = started
         # Of the attempts before this one.
-        self.seconds_before = float(claim.trial.user_attrs.get(trial_record.SECONDS, 0))
+        self.seconds_before = sum(seconds_taken([claim.trial]))
 
     @abstractmethod
     def outcome(self, trainer: Trainer) -> Outcome:
