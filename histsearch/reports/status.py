@@ -3,8 +3,8 @@
 import statistics
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -68,6 +68,25 @@ class Status:
     half_created: list[HalfCreated]
     unreadable: dict[str, str]
     workers: list[RegisteredWorker]
+
+    def to_json(self) -> dict[str, Any]:
+        """The contents of ``histsearch status --json``."""
+        return {
+            "studies": [asdict(study) for study in self.studies],
+            "half_created": [half.name for half in self.half_created],
+            "unreadable": list(self.unreadable),
+            "workers": [
+                {
+                    **asdict(worker.identity),
+                    "version": worker.version,
+                    "serves": list(worker.serves),
+                    "state": "gone" if worker.gone else worker.activity.word,
+                    **{k: v for k, v in asdict(worker.activity).items() if k != "word"},
+                    "silent_seconds": worker.silent_seconds,
+                }
+                for worker in self.workers
+            ],
+        }
 
 
 def take_status(storage: Storage) -> Status:

@@ -131,17 +131,19 @@ class RetrainedModel:
         return f"{self.trial}: {self.role} #{self.source_trial}, seed {self.seed}: {place}{on}"
 
 
-def retrained_models(retraining: Study) -> list[RetrainedModel]:
-    """The models of a retraining's completed trials, by number."""
+def retrained_models(study: Study) -> list[RetrainedModel]:
+    """The models of a retraining's completed trials, by number; a search keeps none."""
+    if study.definition.source is None:
+        return []
     return [
         RetrainedModel(
-            trial=f"{retraining.name}/{trial.number}",
+            trial=f"{study.name}/{trial.number}",
             role=trial.user_attrs[trial_record.ROLE],
             source_trial=trial.user_attrs[trial_record.SOURCE_TRIAL],
             seed=trial.params[trial_record.SEED],
             place=trial.user_attrs.get(trial_record.CHECKPOINT),
             worker=trial.user_attrs.get(trial_record.WORKER),
         )
-        for trial in retraining.trials(TrialState.COMPLETE)
+        for trial in study.trials(TrialState.COMPLETE)
         if trial_record.ROLE in trial.user_attrs  # a creation cut short leaves trials without
     ]
