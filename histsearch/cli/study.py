@@ -25,7 +25,7 @@ from histsearch.wording import counted, list_text, value_text
 
 if TYPE_CHECKING:
     from histsearch.database.storage import Storage
-    from histsearch.reports.report import BestTrial
+    from histsearch.reports.report import WinningTrial
     from histsearch.studies.study import Study
 
 _COLUMNS = (
@@ -121,10 +121,10 @@ def list_(storage: StorageOption = None) -> None:
 
 
 def _row(study: "Study") -> tuple[str, ...]:
-    from histsearch.reports.collect import best_trial
+    from histsearch.reports.collect import winning_trial
     from histsearch.reports.study_summary import study_summary
 
-    winner = best_trial(study)
+    winner = winning_trial(study)
     summary = study_summary(study, winner)
     return (
         study.name,
@@ -145,15 +145,15 @@ def show(
     storage: StorageOption = None,
 ) -> None:
     """Show one study: its space, its progress, its best trial or its models."""
-    from histsearch.reports.collect import best_trial
-    from histsearch.reports.doubt import doubt_sentence
+    from histsearch.reports.chance import doubt_sentence
+    from histsearch.reports.collect import winning_trial
     from histsearch.reports.study_summary import study_summary
     from histsearch.studies.catalog import find_study
-    from histsearch.studies.checkpoints import retrained_models
     from histsearch.studies.images import known_census
+    from histsearch.studies.trial_models import retrained_models
 
     study = find_study(open_to_read(storage), name)
-    winner = best_trial(study)
+    winner = winning_trial(study)
     summary = study_summary(study, winner)
     if as_json:
         echo_data(json.dumps(summary, indent=2))
@@ -175,7 +175,7 @@ def show(
         **({"learned": f"from {', '.join(study.warm_start)}"} if study.warm_start else {}),
         **({"left by": left} if (left := _left_line(study)) else {}),
         **({"ended": summary["ended"]} if summary["ended"] else {}),
-        **({"in doubt": doubt} if (doubt := doubt_sentence(study)) else {}),
+        **({"in doubt": chance} if (chance := doubt_sentence(study)) else {}),
         "best": "see histsearch report" if study.definition.source else _best_line(winner),
     }
     for label, text in lines.items():
@@ -203,7 +203,7 @@ def best(name: StudyArgument, storage: StorageOption = None) -> None:
     With the freeze-thaw sampler that is the configuration with the highest expected R@1, not that
     of the luckiest trial.
     """
-    from histsearch.reports.collect import best_trial
+    from histsearch.reports.collect import winning_trial
     from histsearch.studies.catalog import find_study
 
     study = find_study(open_to_read(storage), name)
@@ -212,10 +212,10 @@ def best(name: StudyArgument, storage: StorageOption = None) -> None:
             f'found "{name}", a retraining, whose result is a mean over seeds: histsearch report '
             f"{name} --out DIR"
         )
-    echo(_best_line(best_trial(study)))
+    echo(_best_line(winning_trial(study)))
 
 
-def _best_line(best: "BestTrial | None") -> str:
+def _best_line(best: "WinningTrial | None") -> str:
     if best is None:
         return "no completed trial yet"
     return f"trial {best.number}, {best}: {_configuration(best.parameters)}"
@@ -257,7 +257,7 @@ def set_(
 ) -> None:
     """Change when a search ends; one that has ended goes on if the new limits allow."""
     from histsearch.studies.catalog import find_study
-    from histsearch.studies.limits import change_limits
+    from histsearch.studies.limit_changes import change_limits
 
     study = find_study(open_to_change(storage), name)
     change_limits(study, assignments(limits))
@@ -312,7 +312,7 @@ def export(
 ) -> None:
     """Write all trials to standard output, with curves, attributes and times in UTC."""
     from histsearch.studies.catalog import find_study
-    from histsearch.studies.export import to_csv, to_json
+    from histsearch.studies.trial_rows import to_csv, to_json
 
     writers = {ExportFormat.csv: to_csv, ExportFormat.json: to_json}
     echo_data(writers[format_](find_study(open_to_read(storage), name)))

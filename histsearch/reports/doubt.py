@@ -7,7 +7,7 @@ from histsearch.wording import counted, value_text
 
 def doubt_sentence(study: Study) -> str | None:
     """How far the search is from being decided; None where that isn't asked, or not any more."""
-    decided, doubt = study.limits.decided, study.doubt
+    decided, doubt = study.limits.decided, study.chance_of_better
     if doubt is None or study.ended or (decided is None and study.may_start):
         return None
     rule = decided or Decided()

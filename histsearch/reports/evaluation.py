@@ -5,7 +5,7 @@ import torch
 from histsearch.data.dataset import Dataset
 from histsearch.exceptions import WeightsError
 from histsearch.models.checkpoint import Checkpoint
-from histsearch.models.exported import ExportedModel
+from histsearch.models.loading import ExportedModel
 from histsearch.training.evaluation import EmbeddedImages, embed_images
 from histsearch.workers.device_fault import is_out_of_memory
 

@@ -6,19 +6,19 @@ from typing import Any
 from optuna.trial import TrialState
 
 from histsearch.reports.images import study_warnings
-from histsearch.reports.report import BestTrial
+from histsearch.reports.report import WinningTrial
 from histsearch.reports.status import study_state
-from histsearch.studies.checkpoints import retrained_models
 from histsearch.studies.images import known_census
 from histsearch.studies.study import Study
+from histsearch.studies.trial_models import retrained_models
 
 
-def study_summary(study: Study, best: BestTrial | None) -> dict[str, Any]:
+def study_summary(study: Study, best: WinningTrial | None) -> dict[str, Any]:
     """The contents of ``histsearch study show --json``.
 
     Args:
         study: A search or a retraining.
-        best: Its winner so far, as `best_trial` finds it.
+        best: Its winner so far, as `winning_trial` finds it.
     """
     census = known_census(study)
     counts = {state.name: study.count(state) for state in TrialState}
@@ -32,7 +32,7 @@ def study_summary(study: Study, best: BestTrial | None) -> dict[str, Any]:
         "state": study_state(study),
         "warm_start": study.warm_start,
         "ended": study.ended,
-        "doubt": study.doubt,
+        "chance_of_better": study.chance_of_better,
         "limits": study.limits.to_json(),
         "left_by": study.left_by,
         "images": None if census is None else census.to_json(),

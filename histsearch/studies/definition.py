@@ -15,7 +15,6 @@ from typing_extensions import override
 import histsearch
 from histsearch.data.hold_out import HoldOut
 from histsearch.exceptions import SpaceError, StudyError
-from histsearch.search.distributions import distributions
 from histsearch.search.pruner import build_pruner
 from histsearch.search.queued_only import QueuedOnlySampler
 from histsearch.search.sampler import build_sampler

@@ -20,7 +20,7 @@ from histsearch.training.trainer import RunSettings
 log = logging.getLogger(__name__)
 
 
-class NetworkSource(NamedTuple):
+class RunParts(NamedTuple):
     """What the network of a run is made of, as `build_network` takes it.
 
     Attributes:
@@ -36,10 +36,10 @@ class RunInputs(NamedTuple):
     """What all runs of a space have in common on one machine."""
 
     dataset: Dataset
-    network: NetworkSource
+    network: RunParts
 
 
-def find_network_source(space: TrainedSpace, data_dir: Path) -> NetworkSource:
+def find_run_parts(space: TrainedSpace, data_dir: Path) -> RunParts:
     """Find the backbone and the weights of a space on this machine.
 
     Raises:
@@ -49,7 +49,7 @@ def find_network_source(space: TrainedSpace, data_dir: Path) -> NetworkSource:
     backbone = find_backbone(space.backbone)
     weights = locate_weights(space.weights, data_dir)
     check_weights(backbone, weights)
-    return NetworkSource(backbone, weights)
+    return RunParts(backbone, weights)
 
 
 def _do_nothing() -> None:
@@ -102,7 +102,7 @@ def split_images(
 def run_settings(
     space: TrainedSpace,
     configuration: Mapping[str, Value],
-    network: NetworkSource,
+    network: RunParts,
     *,
     seed: int,
     epochs: int | None = None,

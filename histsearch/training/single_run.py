@@ -14,7 +14,7 @@ from histsearch.space.checks import check_values
 from histsearch.space.configuration import Value
 from histsearch.space.space import Space
 from histsearch.training.run_inputs import (
-    find_network_source,
+    find_run_parts,
     load_images,
     run_settings,
     split_images,
@@ -72,8 +72,8 @@ class SingleRun:
         torch.set_num_threads(threads)
         self._space = space
         chosen = configuration(space, values)
-        network = find_network_source(space, data_dir)
-        settings = run_settings(space, chosen, network, seed=seed)
+        parts = find_run_parts(space, data_dir)
+        settings = run_settings(space, chosen, parts, seed=seed)
         dataset = load_images(space, data_dir, loader_processes)
         train, self._validation, self._gallery = split_images(dataset, space.protocol)
         for warning in take_census(dataset, space.protocol.hold_out).warnings():

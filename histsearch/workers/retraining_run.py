@@ -8,7 +8,7 @@ from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import CheckpointError, StoreFullError
 from histsearch.models.checkpoint import dump_checkpoint
 from histsearch.studies import trial_record
-from histsearch.studies.checkpoints import model_key
+from histsearch.studies.store_keys import model_key
 from histsearch.training.trainer import InterruptedRunError, Trainer
 from histsearch.workers.outcome import Outcome
 from histsearch.workers.run import VERDICT_SECONDS, Run

@@ -13,11 +13,11 @@ import torch
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import CheckpointError
 from histsearch.studies import trial_record
-from histsearch.studies.checkpoints import states_key
 from histsearch.studies.claim import Claim
 from histsearch.studies.hours import seconds_taken
-from histsearch.training.run_checkpoint import RunCheckpoints
+from histsearch.studies.store_keys import states_key
 from histsearch.training.run_inputs import RunInputs, run_settings
+from histsearch.training.run_states import RunStates
 from histsearch.training.state_check import UnfitStateError, check_form
 from histsearch.training.trainer import Epoch, InterruptedRunError, Trainer
 from histsearch.workers import metrics
@@ -35,10 +35,10 @@ _STORE_PAUSES = (1.0, 5.0, 20.0)
 _GLANCE_SECONDS = 0.1
 
 
-def run_checkpoints(context: RunContext, claim: Claim, identity: str) -> RunCheckpoints:
+def run_checkpoints(context: RunContext, claim: Claim, identity: str) -> RunStates:
     """The saved states of a trial, of which this attempt writes its own."""
     run = states_key(claim.study, claim.trial.number)
-    return RunCheckpoints(context.checkpoints, run, claim.attempt, identity)
+    return RunStates(context.checkpoints, run, claim.attempt, identity)
 
 
 class Run(ABC):
@@ -63,7 +63,7 @@ class Run(ABC):
         self.settings = run_settings(
             self.study.definition.space,
             claim.configuration,
-            inputs.network,
+            inputs.parts,
             seed=claim.seed,
             epochs=claim.trial.user_attrs.get(trial_record.EPOCHS),
         )
@@ -127,7 +127,7 @@ class Run(ABC):
         return self.context.should_stop() or self.context.reporter.should_stop()
 
     @cached_property
-    def checkpoints(self) -> RunCheckpoints:
+    def checkpoints(self) -> RunStates:
         """The run's saved states, which belong to these settings, images and software."""
         definition = self.study.definition
         made_with = provenance(self.context.device)

@@ -10,7 +10,7 @@ from histsearch.exceptions import HistsearchError
 from histsearch.space.trained_space import TrainedSpace
 from histsearch.studies.images import count_images, image_warnings, note_census
 from histsearch.studies.study import Study
-from histsearch.training.run_inputs import RunInputs, find_network_source, load_images
+from histsearch.training.run_inputs import RunInputs, find_run_parts, load_images
 from histsearch.training.trainer import InterruptedRunError
 from histsearch.workers.missing_resources import Lack, find_lack, short_of
 from histsearch.workers.progress_watch import ProgressWatch
@@ -63,7 +63,7 @@ class StudyInputs:
         space = study.definition.space
         try:
             study.definition.check_version(study.name)
-            network = find_network_source(space, self._settings.data_dir)
+            parts = find_run_parts(space, self._settings.data_dir)
             dataset = self._dataset(space)
             census = count_images(dataset, study.definition)
             study.check_images(dataset.fingerprint())
@@ -78,7 +78,7 @@ class StudyInputs:
             if lack is None:
                 raise
             raise short_of(lack, f"{type(error).__name__}: {error}") from error
-        return RunInputs(dataset, network), census
+        return RunInputs(dataset, parts), census
 
     def _dataset(self, space: TrainedSpace) -> Dataset:
         key = (space.dataset, space.on_bad_image)

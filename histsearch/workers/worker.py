@@ -20,7 +20,7 @@ from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.catalog import find_study
 from histsearch.studies.claim import Claim
 from histsearch.studies.half_created import half_created_studies
-from histsearch.studies.liveness import Doubts
+from histsearch.studies.liveness import DoubtfulTrials
 from histsearch.studies.queue import claim, requeue_abandoned
 from histsearch.studies.study import Study
 from histsearch.studies.study_end import end_if_due
@@ -116,7 +116,7 @@ class Worker:
         self._stop = stop
         self._id = worker_id
         self._is_idle = False
-        self._doubts = Doubts()  # since it is idle
+        self._doubts = DoubtfulTrials()  # since it is idle
         self._deaths: dict[int, Deaths] = {}
         self._clock = AwakeClock()
         self._watch = ProgressWatch(self._end_stalled, settings.watch_times, self._clock)
@@ -177,7 +177,7 @@ class Worker:
         self._studies.check_left()
         has_just_begun = not self._is_idle
         if has_just_begun:
-            self._is_idle, self._doubts = True, Doubts()
+            self._is_idle, self._doubts = True, DoubtfulTrials()
         if self._settings.drain and not self._may_get_work():
             log.info("%s", held_back(self._studies.all()) or "nothing left to do")
             return True

@@ -1,8 +1,4 @@
-"""Where the saved states of trials and the models of retrained ones lie.
-
-A study's folder is named after what the study is, and after its database. So a new study of a
-deleted one's name meets nothing of it, and databases may share a place.
-"""
+"""The trained models of a retraining's trials."""
 
 import tempfile
 from collections.abc import Iterator
@@ -23,21 +19,6 @@ from histsearch.wording import counted
 _S3_SCHEME = "s3://"
 
 
-def study_folder(study: Study) -> str:
-    """The folder of a study in a checkpoint store."""
-    return f"{study.name}-{study.definition.key}-{study.storage.key}"
-
-
-def model_key(study: Study, number: int) -> str:
-    """The key of a retrained trial's model in a checkpoint store."""
-    return f"{study_folder(study)}/{number}.pt"
-
-
-def states_key(study: Study, number: int) -> str:
-    """The key that a trial's saved states lie under in a checkpoint store."""
-    return f"{study_folder(study)}/{number}.run"
-
-
 @dataclass(frozen=True)
 class TrialModel:
     """A trial's trained model.
@@ -52,7 +33,7 @@ class TrialModel:
 
 
 @contextmanager
-def trial_checkpoint(storage: Storage, trial: str) -> Iterator[TrialModel]:
+def trial_model(storage: Storage, trial: str) -> Iterator[TrialModel]:
     """A trial's trained model; the file of one from an S3 store is there for the block alone.
 
     Args:
@@ -131,19 +112,17 @@ class RetrainedModel:
         return f"{self.trial}: {self.role} #{self.source_trial}, seed {self.seed}: {place}{on}"
 
 
-def retrained_models(study: Study) -> list[RetrainedModel]:
-    """The models of a retraining's completed trials, by number; a search keeps none."""
-    if study.definition.source is None:
-        return []
+def retrained_models(retraining: Study) -> list[RetrainedModel]:
+    """The models of a retraining's completed trials, by number."""
     return [
         RetrainedModel(
-            trial=f"{study.name}/{trial.number}",
+            trial=f"{retraining.name}/{trial.number}",
             role=trial.user_attrs[trial_record.ROLE],
             source_trial=trial.user_attrs[trial_record.SOURCE_TRIAL],
             seed=trial.params[trial_record.SEED],
             place=trial.user_attrs.get(trial_record.CHECKPOINT),
             worker=trial.user_attrs.get(trial_record.WORKER),
         )
-        for trial in study.trials(TrialState.COMPLETE)
+        for trial in retraining.trials(TrialState.COMPLETE)
         if trial_record.ROLE in trial.user_attrs  # a creation cut short leaves trials without
     ]
