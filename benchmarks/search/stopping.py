@@ -33,7 +33,7 @@ class StoppingSearch(FreezeThaw):
     @override
     def report(self, trial: int, epoch: int, recall: float, seconds: float) -> bool:
         goes_on = super().report(trial, epoch, recall, seconds)
-        self.decided = self.doubt(self._delta, self._epsilon, self._rng) < self._epsilon
+        self.decided = self.chance_of_better(self._delta, self._epsilon, self._rng) < self._epsilon
         return goes_on and not self.decided
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from histsearch.data.dataset import Dataset
     from histsearch.data.dataset_record import DatasetRecord
     from histsearch.models.checkpoint import Checkpoint
-    from histsearch.models.exported import ExportedModel
+    from histsearch.models.loading import ExportedModel
     from histsearch.training.evaluation import EmbeddedImages
 
 _NMI_SEED = 0

@@ -13,7 +13,7 @@ from histsearch.wording import shortened
 
 if TYPE_CHECKING:
     from histsearch.models.checkpoint import Checkpoint
-    from histsearch.models.exported import ExportedModel
+    from histsearch.models.loading import ExportedModel
 
 _TRIAL = re.compile(r".+/\d+")
 
@@ -29,7 +29,7 @@ def load_named_model(text: str, storage: str | None) -> "Checkpoint | ExportedMo
         WeightsError: There is no such file, or it holds no model.
         StudyError: There is no such trial, or it kept no model.
     """
-    from histsearch.models.exported import load_model
+    from histsearch.models.loading import load_model
 
     with _model_file(text, storage) as (path, name):
         return load_model(path, name)
@@ -49,9 +49,9 @@ def _model_file(text: str, storage: str | None) -> Iterator[tuple[Path, str]]:
         raise WeightsError(
             f"found {found}; give the path of a model's file, or a retrained trial as STUDY/NUMBER"
         )
-    from histsearch.studies.checkpoints import trial_checkpoint
+    from histsearch.studies.trial_models import trial_model
 
-    with trial_checkpoint(open_to_read(storage), text) as model:
+    with trial_model(open_to_read(storage), text) as model:
         yield model.file, model.place
 
 

@@ -26,9 +26,9 @@ from histsearch.wording import counted, list_text, value_text
 
 if TYPE_CHECKING:
     from histsearch.database.storage import Storage
-    from histsearch.reports.report import BestTrial
-    from histsearch.studies.checkpoints import RetrainedModel
+    from histsearch.reports.report import WinningTrial
     from histsearch.studies.study import Study
+    from histsearch.studies.trial_models import RetrainedModel
 
 _COLUMNS = (
     *("study", "kind", "data set", "backbone", "trials", "running", "winner's R@1", "state"),
@@ -170,7 +170,7 @@ def show(
         **({"learned": f"from {', '.join(study.warm_start)}"} if study.warm_start else {}),
         **({"left by": left} if (left := _left_line(study)) else {}),
         **({"ended": summary["ended"]} if summary["ended"] else {}),
-        **({"in doubt": doubt} if (doubt := _doubt_line(study)) else {}),
+        **({"in doubt": chance} if (chance := _chance_line(study)) else {}),
         "best": "see histsearch report" if study.definition.source else _best_line(winner),
     }
     for label, text in lines.items():
@@ -183,7 +183,7 @@ def show(
 
 def _models(study: "Study") -> "list[RetrainedModel]":
     """Where the models of a retraining lie; a search keeps none."""
-    from histsearch.studies.checkpoints import retrained_models
+    from histsearch.studies.trial_models import retrained_models
 
     return retrained_models(study) if study.definition.source else []
 
@@ -192,17 +192,17 @@ def _left_line(study: "Study") -> str:
     return " ".join(f"workers on {host}: {reason}" for host, reason in study.left_by.items())
 
 
-def _doubt_line(study: "Study") -> str | None:
+def _chance_line(study: "Study") -> str | None:
     """How far the search is from being decided; None where that isn't asked, or not any more."""
     from histsearch.space.space import Decided
 
-    decided, doubt = study.limits.decided, study.doubt
-    if doubt is None or study.ended or (decided is None and study.may_start):
+    decided, chance = study.limits.decided, study.chance_of_better
+    if chance is None or study.ended or (decided is None and study.may_start):
         return None
     rule = decided or Decided()
     rivals = "another configuration beats" if study.may_start else "a paused trial overtakes"
     return (
-        f"{doubt:.0%} chance that {rivals} the winner by more than "
+        f"{chance:.0%} chance that {rivals} the winner by more than "
         f"{counted(f'{rule.delta:g}', 'point')}; the "
         f"search ends below {100 * rule.epsilon:g}%{_unseen(study) if study.may_start else ''}"
     )
@@ -248,7 +248,7 @@ def best(name: StudyArgument, storage: StorageOption = None) -> None:
     echo(_best_line(_winner(study)))
 
 
-def _best_line(best: "BestTrial | None") -> str:
+def _best_line(best: "WinningTrial | None") -> str:
     if best is None:
         return "no completed trial yet"
     return f"trial {best.number}, {best}: {_configuration(best.parameters)}"
@@ -258,13 +258,13 @@ def _configuration(parameters: Mapping[str, object]) -> str:
     return ", ".join(f"{name} = {value_text(value)}" for name, value in parameters.items())
 
 
-def _winner(study: "Study") -> "BestTrial | None":
-    from histsearch.reports.collect import best_trial
+def _winner(study: "Study") -> "WinningTrial | None":
+    from histsearch.reports.collect import winning_trial
 
-    return best_trial(study)
+    return winning_trial(study)
 
 
-def _summary(study: "Study", best: "BestTrial | None") -> dict[str, Any]:
+def _summary(study: "Study", best: "WinningTrial | None") -> dict[str, Any]:
     from optuna.trial import TrialState
 
     from histsearch.reports.images import study_warnings
@@ -283,7 +283,7 @@ def _summary(study: "Study", best: "BestTrial | None") -> dict[str, Any]:
         "state": study_state(study),
         "warm_start": study.warm_start,
         "ended": study.ended,
-        "doubt": study.doubt,
+        "chance_of_better": study.chance_of_better,
         "limits": study.limits.to_json(),
         "left_by": study.left_by,
         "images": None if census is None else census.to_json(),
@@ -337,7 +337,7 @@ def set_(
 ) -> None:
     """Change when a search ends; one that has ended goes on if the new limits allow."""
     from histsearch.studies.catalog import find_study
-    from histsearch.studies.limits import change_limits
+    from histsearch.studies.limit_changes import change_limits
 
     study = find_study(open_to_change(storage), name)
     change_limits(study, assignments(limits))
@@ -382,8 +382,8 @@ def _hint_at_workers(study: "Study") -> None:
         echo(f"no worker serves it at the moment; {workers_hint(study.name)}")
 
 
-@app.command()
-def export(
+@app.command("export")
+def export_trials(
     name: StudyArgument,
     format_: Annotated[
         ExportFormat, typer.Option("--format", help="How to write the trials.")
@@ -392,7 +392,7 @@ def export(
 ) -> None:
     """Write all trials to standard output, with curves, attributes and times in UTC."""
     from histsearch.studies.catalog import find_study
-    from histsearch.studies.export import to_csv, to_json
+    from histsearch.studies.trial_rows import to_csv, to_json
 
     writers = {ExportFormat.csv: to_csv, ExportFormat.json: to_json}
     echo_data(writers[format_](find_study(open_to_read(storage), name)))

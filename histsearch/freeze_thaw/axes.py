@@ -1,6 +1,6 @@
-"""The values of one hyperparameter, and how far they are apart."""
+"""The values of one parameter, and how far they are apart."""
 
-# P = places in one hyperparameter
+# P = places in one parameter
 
 import math
 from typing import Any

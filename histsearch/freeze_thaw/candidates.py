@@ -1,6 +1,6 @@
 """The configurations that a search chooses from, and how far they are apart."""
 
-# G = configurations, D = hyperparameters, P = places in one hyperparameter
+# G = configurations, D = parameters, P = places in one parameter
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ class SearchSpace:
         return tuple(configuration[name] for name in self.names)
 
     def part(self, params: Mapping[str, Any]) -> Configuration:
-        """The hyperparameters of this search among others."""
+        """The parameters of this search among others."""
         return {name: params[name] for name in self.names if name in params}
 
     def holds(self, configuration: Mapping[str, Any]) -> bool:
@@ -110,8 +110,8 @@ class Candidates:
     Attributes:
         space: Where they are from.
         configurations: One a row.
-        places_GD: Where each stands in each hyperparameter.
-        distances_D: Of each hyperparameter, the distances between its places, in [0, 1].
+        places_GD: Where each stands in each parameter.
+        distances_D: Of each parameter, the distances between its places, in [0, 1].
     """
 
     def __init__(self, space: SearchSpace, configurations: list[Configuration]) -> None:

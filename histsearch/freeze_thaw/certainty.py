@@ -1,6 +1,6 @@
-"""How sure a search is of its answer: the probabilities that end it."""
+"""How sure a search is of its winner: the probabilities that end it."""
 
-# G = configurations, D = hyperparameters, C = configurations that count, R = those that ran
+# G = configurations, D = parameters, C = configurations that count, R = those that ran
 
 from collections.abc import Callable, Collection, Sequence
 
@@ -16,23 +16,23 @@ from histsearch.freeze_thaw.trials import Curve, Pending, TrialView, curves_of
 _FEWEST_TO_DECIDE = 3  # configurations that have run
 _FEWEST_COMPLETE = 4  # configurations, before begun trials are given up
 _DRAWS = 48  # of the model's settings, to be sure that a study is decided
-_NEAR = 0.125  # of a hyperparameter's whole range: values that speak for one another
+_NEAR = 0.125  # of a parameter's whole range: values that speak for one another
 
 
-def doubt(
+def chance_of_better(
     model: CurveModel,
     trials: Sequence[TrialView],
-    answer: int,
+    winner: int,
     delta: float,
     epsilon: float,
     rng: np.random.Generator,
     barred: Sequence[int] = (),
 ) -> float:
-    """The probability that a candidate beats the answer by more than ``delta``.
+    """The probability that a candidate beats the winner by more than ``delta``.
 
     It is 1 until three candidates that count have run, or all there are, and every value has,
     or one near it: a model that was shown one side of a cliff doesn't expect the other, and
-    what earlier studies say may be wrong. Few data also leave it open how much a hyperparameter
+    what earlier studies say may be wrong. Few data also leave it open how much a parameter
     matters, and how much is luck; so the probability is a mean over draws of the model's
     settings. As these take a second, the settings at hand are asked first, and have the word
     where they doubt it already.
@@ -40,7 +40,7 @@ def doubt(
     Args:
         model: With the settings at hand.
         trials: All trials of the study.
-        answer: The candidate that would be recommended.
+        winner: The candidate that would be recommended.
         delta: In points of R@1.
         epsilon: From this probability on the settings at hand suffice.
         rng: Source of the samples that it is counted in.
@@ -53,7 +53,7 @@ def doubt(
     curves = curves_of(trials)
 
     def chance_by(one: CurveModel) -> float:
-        return Posterior(one, curves, ()).chance_of_better(answer, delta, rng, barred)
+        return Posterior(one, curves, ()).chance_of_better(winner, delta, rng, barred)
 
     return _with_care(model, chance_by, curves, epsilon, rng)
 
@@ -61,25 +61,26 @@ def doubt(
 def chance_of_overtaking(
     model: CurveModel,
     trials: Sequence[TrialView],
-    answer: int,
+    winner: int,
     delta: float,
     epsilon: float,
     rng: np.random.Generator,
     barred: Sequence[int] = (),
 ) -> float:
-    """The probability that trials that were begun, run to their ends, change the answer.
+    """The probability that trials that were begun, run to their ends, change the winner.
 
     That is, that the expected R@1 of another configuration among them then exceeds that of the
-    answer by more than ``delta``. Doubts that these trials can't settle don't count, but for
-    one time: a model that has seen few ends believes first epochs too much, so until four
-    configurations are complete it is the probability that another is better, as for `doubt`.
+    winner by more than ``delta``. Uncertainty that these trials can't settle doesn't
+    count, but for one time: a model that has seen few ends believes first epochs too much, so until
+    four configurations are complete it is the probability that another is better, as for
+    `chance_of_better`.
 
     Args:
         model: With the settings at hand.
         trials: All trials of the study; running and resumable ones are the begun ones.
-        answer: The candidate that would be recommended.
+        winner: The candidate that would be recommended.
         delta: In points of R@1.
-        epsilon: From this probability on the settings at hand suffice; as for `doubt`.
+        epsilon: From this probability on the settings at hand suffice; as for `chance_of_better`.
         rng: Source of the samples that it is counted in.
         barred: Candidates that don't count.
     """
@@ -88,7 +89,7 @@ def chance_of_overtaking(
         for trial in trials
         if (trial.running or trial.resumable) and trial.configuration not in barred
     ]
-    rivals = sorted({one.configuration for one in pending}.difference([answer]))
+    rivals = sorted({one.configuration for one in pending}.difference([winner]))
     if not rivals:
         return 0.0
     complete = {one.configuration for one in trials if len(one.recalls) == model.epochs}
@@ -97,9 +98,9 @@ def chance_of_overtaking(
     def chance_by(one: CurveModel) -> float:
         now = Posterior(one, curves, ())
         if len(complete) < _FEWEST_COMPLETE:
-            return now.chance_of_overtaking(None, answer, rivals, delta, rng)
+            return now.chance_of_overtaking(None, winner, rivals, delta, rng)
         later = Posterior(one, curves, pending)
-        return now.chance_of_overtaking(later, answer, rivals, delta, rng)
+        return now.chance_of_overtaking(later, winner, rivals, delta, rng)
 
     return _with_care(model, chance_by, curves, epsilon, rng)
 
@@ -123,7 +124,7 @@ def _with_care(
 def unseen(
     kernel: Kernel, trials: Sequence[TrialView], barred: Sequence[int] = ()
 ) -> list[list[int]]:
-    """Of each hyperparameter, the candidates whose value neither ran nor one near it."""
+    """Of each parameter, the candidates whose value neither ran nor one near it."""
     count = set(range(len(kernel.places_GD))).difference(barred)
     ran = count.intersection(trial.configuration for trial in trials if trial.recalls)
     return _unseen_D(kernel, ran, count) if ran else []

@@ -13,7 +13,7 @@ say something of where it would end, and of what its neighbours would, by as muc
 but no more than that, as some curves rise late.
 
 f, d, b and c vary over the configurations by an additive kernel: a Matérn-5/2 for each
-hyperparameter, and for each pair the product of both. What an earlier study expects of them is in
+parameter, and for each pair the product of both. What an earlier study expects of them is in
 part their mean before any data, and in part a linear component whose size the data decide: it helps
 as long as it is right, and is written off when it isn't.
 
@@ -45,8 +45,8 @@ class CurveModel:
     """The prior of all curves, with settings that `fit_settings` moves.
 
     Args:
-        places_GD: Where each configuration stands in each hyperparameter: a row of its distances.
-        distances_D: Of each hyperparameter, the (P, P) distances between its P places, in [0, 1].
+        places_GD: Where each configuration stands in each parameter: a row of its distances.
+        distances_D: Of each parameter, the (P, P) distances between its P places, in [0, 1].
         epochs: T, epochs of a full run.
         earlier_KGB: What each earlier study expects of each configuration's f, d, b and c.
 

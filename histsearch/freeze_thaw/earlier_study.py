@@ -27,7 +27,7 @@ class EarlierStudy(NamedTuple):
         space: Its searched parameters.
         usual: A value of each of them, for a later study that doesn't search the parameter: that of
             the best configuration it tried, or the one the later study trains with.
-        settings: The model's hyperparameters.
+        settings: The model's parameters.
         configurations: The V tried ones that its model knows all others by.
         weights_BV: Of each in what any configuration adds, by the kernel between the two.
     """

@@ -1,6 +1,6 @@
 """The kernel over configurations: main effects, interactions, and what earlier studies expect."""
 
-# G = configurations, D = hyperparameters, P = places in one hyperparameter, K = earlier studies,
+# G = configurations, D = parameters, P = places in one parameter, K = earlier studies,
 # X, Y = some configurations, F = features
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from histsearch.freeze_thaw.settings import Settings
 
 
 class Kernel:
-    """Covariances of f, additive in the hyperparameters and in their pairs.
+    """Covariances of f, additive in the parameters and in their pairs.
 
     Args:
-        places_GD: Where each configuration stands in each hyperparameter: a row of its distances.
-        distances_D: Of each hyperparameter, the (P, P) distances between its P places, in [0, 1].
+        places_GD: Where each configuration stands in each parameter: a row of its distances.
+        distances_D: Of each parameter, the (P, P) distances between its P places, in [0, 1].
         earlier_f_KG: What each earlier study expects of each configuration's f.
     """
 
@@ -31,7 +31,7 @@ class Kernel:
     def parts(self, settings: Settings, rows: Integers, columns: Integers) -> tuple[Array, Array]:
         """Main effects (D, X, Y) and interactions (X, Y) of the kernel between configurations.
 
-        Two hyperparameters interact the more, the larger the effects of both are.
+        Two parameters interact the more, the larger the effects of both are.
         """
         each_DXY = np.array(
             [

@@ -1,6 +1,6 @@
 """The marginal likelihood of the model's settings, and its gradient."""
 
-# D = hyperparameters, T = epochs of a full run, U = configurations with data,
+# D = parameters, T = epochs of a full run, U = configurations with data,
 # B = parts of what a configuration adds: f, d, b, c; L = latent values: B of U, m of T;
 # S = hyperparameters of the model; K = earlier studies
 
@@ -89,7 +89,7 @@ class MarginalLikelihood:
         """The gradient over what the configurations' covariance depends on.
 
         Returns:
-            That over the earlier studies' weights and the hyperparameters' effects, and those over
+            That over the earlier studies' weights and the parameters' effects, and those over
             the shared settings by name.
         """
         tried = len(self.tried)

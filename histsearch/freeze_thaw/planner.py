@@ -18,14 +18,14 @@ expected improvement (Jones et al., 1998). Two rules choose what a free worker t
   tell little is still seen for what its last ones would; but after each epoch it is asked anew.
 
 Once no new trial may start, the leader is brought to its end, then whichever trial of the others is
-likeliest to be of a better configuration, until hardly any could still change the answer.
+likeliest to be of a better configuration, until hardly any could still change the winner.
 
 A new trial runs for some epochs before it may be left, for the first ones often rank
 configurations wrongly; after them a trial at hand goes on for as long as nothing else tells more. A
 configuration is repeated, with another seed, when the luck of its seed is what is in doubt.
 """
 
-# G = configurations, A = actions, D = hyperparameters, K = earlier studies,
+# G = configurations, A = actions, D = parameters, K = earlier studies,
 # B = parts of what a configuration adds to the shared curve
 
 import math
@@ -35,7 +35,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from histsearch.freeze_thaw.actions import Action, Schedule, all_options
-from histsearch.freeze_thaw.answer import best_answer
 from histsearch.freeze_thaw.arrays import Array, Integers
 from histsearch.freeze_thaw.curve_model import CurveModel
 from histsearch.freeze_thaw.expected_improvement import promise
@@ -46,6 +45,7 @@ from histsearch.freeze_thaw.posterior import Posterior
 from histsearch.freeze_thaw.settings import Settings
 from histsearch.freeze_thaw.threads import one_thread
 from histsearch.freeze_thaw.trials import Curve, Pending, TrialView, curves_of
+from histsearch.freeze_thaw.winner import choose_winner
 
 _FEWEST_TO_FIT = 3  # epochs
 _REFIT_GROWTH = 1.2  # the model's settings are fitted anew when the data have grown so much
@@ -67,8 +67,8 @@ class Planner:
     """Decides for one study; it is shown all trials at every call.
 
     Args:
-        places_GD: Where each candidate stands in each hyperparameter.
-        distances_D: Of each hyperparameter, the distances between its places.
+        places_GD: Where each candidate stands in each parameter.
+        distances_D: Of each parameter, the distances between its places.
         epochs: Epochs of a full run.
         fit: An earlier fit to start from.
         earlier_KGB: What each earlier study expects of each candidate's curve.
@@ -132,19 +132,19 @@ class Planner:
                 self._last = key, Posterior(self.model, key[0], pending)
         return self._last[1]
 
-    def answer(
+    def winner(
         self,
         trials: Sequence[TrialView],
         standing: int | None = None,
         ruled_out: Sequence[int] = (),
     ) -> int:
-        """The candidate to recommend; as `best_answer`."""
+        """The candidate to recommend; as `choose_winner`."""
         # Which trials are running has no bearing on the means, and little on the choice.
         if self._last is not None and self._last[0][0] == tuple(curves_of(trials)):
             posterior = self._last[1]
         else:
             posterior = self.posterior(trials)
-        return best_answer(posterior, trials, standing, ruled_out)
+        return choose_winner(posterior, trials, standing, ruled_out)
 
     def next(
         self,

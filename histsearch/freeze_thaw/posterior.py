@@ -122,32 +122,32 @@ class Posterior:
         )
 
     def chance_of_better(
-        self, answer: int, delta: float, rng: np.random.Generator, barred: Sequence[int] = ()
+        self, winner: int, delta: float, rng: np.random.Generator, barred: Sequence[int] = ()
     ) -> float:
         """Probability that some configuration is better than one by more than ``delta``.
 
         By `_SAMPLES` samples of the configurations that may be.
 
         Args:
-            answer: That one.
+            winner: That one.
             delta: In points of R@1.
             rng: Source of the samples.
             barred: Configurations that don't count.
         """
-        rivals = np.setdiff1d(np.arange(len(self.mean_G)), [answer, *barred])
+        rivals = np.setdiff1d(np.arange(len(self.mean_G)), [winner, *barred])
         if len(rivals) == 0:
             return 0.0
-        hopes_G = self.mean_G + _HOPE * self.deviations_from(answer)
-        rows_R = np.unique([answer, *rivals[np.argsort(-hopes_G[rivals])[:_HOPEFUL]]])
+        hopes_G = self.mean_G + _HOPE * self.deviations_from(winner)
+        rows_R = np.unique([winner, *rivals[np.argsort(-hopes_G[rivals])[:_HOPEFUL]]])
         covariance_RR = self.covariance(rows_R)[0][:, rows_R]
         covariance_RR[np.diag_indices_from(covariance_RR)] += JITTER
         factor_RR = np.linalg.cholesky(covariance_RR)
-        return self._chance_ahead(rows_R, factor_RR, answer, delta, rng)
+        return self._chance_ahead(rows_R, factor_RR, winner, delta, rng)
 
     def chance_of_overtaking(
         self,
         later: "Posterior | None",
-        answer: int,
+        winner: int,
         rivals: Sequence[int],
         delta: float,
         rng: np.random.Generator,
@@ -159,33 +159,33 @@ class Posterior:
         Args:
             later: The same curves, with the epochs to come pending; None for so many that nothing
                 stays uncertain.
-            answer: That one.
+            winner: That one.
             rivals: The configurations that count.
             delta: In points of R@1.
             rng: Source of `_SAMPLES` samples.
         """
-        rows_R = np.unique([answer, *rivals])
+        rows_R = np.unique([winner, *rivals])
         gained_RR = self.covariance(rows_R)[0][:, rows_R]
         if later is not None:
             gained_RR = gained_RR - later.covariance(rows_R)[0][:, rows_R]
         variances_R, axes_RR = np.linalg.eigh(0.5 * (gained_RR + gained_RR.T))
         factor_RR = axes_RR * np.sqrt(np.maximum(variances_R, 0.0))
-        return self._chance_ahead(rows_R, factor_RR, answer, delta, rng)
+        return self._chance_ahead(rows_R, factor_RR, winner, delta, rng)
 
     def _chance_ahead(
         self,
         rows_R: Integers,
         factor_RR: Array,
-        answer: int,
+        winner: int,
         delta: float,
         rng: np.random.Generator,
     ) -> float:
-        """Probability that one of some configurations is ahead of the answer, itself one of them.
+        """Probability that one of some configurations is ahead of the winner, itself one of them.
 
         Their covariance is factor_RR · factor_RR'.
         """
         f_RX = self.mean_G[rows_R, None] + factor_RR @ rng.normal(size=(len(rows_R), _SAMPLES))
-        ahead_X = f_RX.max(axis=0) - f_RX[int(np.flatnonzero(rows_R == answer)[0])]
+        ahead_X = f_RX.max(axis=0) - f_RX[int(np.flatnonzero(rows_R == winner)[0])]
         return float((ahead_X > delta).mean())
 
     def foresee(self, before: int, after: int) -> Array:

@@ -185,53 +185,53 @@ class FreezeThawSearch:
         action = self.planner.next(views, barred=barred)
         return possible[0] if action is None else action.configuration
 
-    def answer(self, standing: Configuration | None = None) -> Configuration:
+    def winner(self, standing: Configuration | None = None) -> Configuration:
         """The configuration to recommend.
 
         Args:
-            standing: The answer before, which stays until another is probably better; None for
+            standing: The winner before, which stays until another is probably better; None for
                 what is expected to be best.
         """
         row = None if standing is None else self.candidates.row(standing)
-        return self.candidates.configurations[self.planner.answer(self.views, row, self.ruled_out)]
+        return self.candidates.configurations[self.planner.winner(self.views, row, self.ruled_out)]
 
-    def doubt(
-        self, answer: Configuration, delta: float, epsilon: float, rng: np.random.Generator
+    def chance_of_better(
+        self, winner: Configuration, delta: float, epsilon: float, rng: np.random.Generator
     ) -> float:
-        """The probability that another configuration is better than the answer.
+        """The probability that another configuration is better than the winner.
 
         Those that failed or diverged don't count.
 
         Args:
-            answer: A candidate.
+            winner: A candidate.
             delta: By more than so many points of R@1.
             epsilon: Below this probability it is worked out with more care.
             rng: Source of the samples that it is counted in.
         """
         views = [view._replace(running=False) for view in self.views]
-        return certainty.doubt(
-            self.planner.model, views, self._row(answer), delta, epsilon, rng, self.barred
+        return certainty.chance_of_better(
+            self.planner.model, views, self._row(winner), delta, epsilon, rng, self.barred
         )
 
     def chance_of_overtaking(
-        self, answer: Configuration, delta: float, epsilon: float, rng: np.random.Generator
+        self, winner: Configuration, delta: float, epsilon: float, rng: np.random.Generator
     ) -> float:
-        """The probability that trials that were begun, run to their ends, change the answer.
+        """The probability that trials that were begun, run to their ends, change the winner.
 
         Those of configurations that failed or diverged don't count.
 
         Args:
-            answer: A candidate.
+            winner: A candidate.
             delta: By more than so many points of R@1.
             epsilon: Below this probability it is worked out with more care.
             rng: Source of the samples that it is counted in.
         """
         return certainty.chance_of_overtaking(
-            self.planner.model, self.views, self._row(answer), delta, epsilon, rng, self.barred
+            self.planner.model, self.views, self._row(winner), delta, epsilon, rng, self.barred
         )
 
     def unseen(self) -> dict[str, list[tuple[Any, Any]]]:
-        """The values of each hyperparameter that neither ran nor one near them.
+        """The values of each parameter that neither ran nor one near them.
 
         Spans of neighbouring ones, each by its first and last value.
         """

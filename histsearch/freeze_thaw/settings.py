@@ -1,6 +1,6 @@
 """The model's hyperparameters, and their priors."""
 
-# D = searched hyperparameters, K = earlier studies, S = hyperparameters of the model
+# D = searched parameters, K = earlier studies, S = hyperparameters of the model
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -35,7 +35,7 @@ class Settings:
 
     Attributes:
         values_S: One an earlier study (the weight of what it expects), one a searched
-            hyperparameter (its main effect), then the shared ones.
+            parameter (its main effect), then the shared ones.
         earlier: How many earlier studies there are.
     """
 
@@ -60,7 +60,7 @@ class Settings:
 
     @property
     def length(self) -> float:
-        """Logarithm of the length scale, as a part of a hyperparameter's whole range."""
+        """Logarithm of the length scale, as a part of a parameter's whole range."""
         return self._shared("length")
 
     @property

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 Configuration = dict[str, Any]
-"""A value for each searched hyperparameter."""
+"""A value for each searched parameter."""
 
 
 class Trial(NamedTuple):

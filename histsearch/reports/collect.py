@@ -15,17 +15,17 @@ from histsearch.reports.cost import Cost, cost
 from histsearch.reports.images import study_warnings
 from histsearch.reports.markdown import render
 from histsearch.reports.published_results import published_rows, published_source
-from histsearch.reports.report import BestTrial, Gain, Report, Retrained
+from histsearch.reports.report import Gain, Report, Retrained, WinningTrial
 from histsearch.reports.statistics import difference, estimate
 from histsearch.sharing import make_folder
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
-from histsearch.studies.checkpoints import retrained_models
 from histsearch.studies.half_created import half_created_studies
 from histsearch.studies.images import known_census
 from histsearch.studies.retraining_seeds import retrainings_of
 from histsearch.studies.retraining_warnings import retraining_warnings
 from histsearch.studies.study import Study
+from histsearch.studies.trial_models import retrained_models
 
 
 def build_report(storage: Storage, name: str) -> Report:
@@ -40,7 +40,7 @@ def build_report(storage: Storage, name: str) -> Report:
     study = find_study(storage, name)
     if study.definition.source is not None:
         study = find_study(storage, study.definition.source)
-    best = best_trial(study)
+    best = winning_trial(study)
     if best is None:
         raise StudyError(
             f'found no completed trial in "{study.name}"; run histsearch worker --study '
@@ -96,13 +96,13 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     return as_json, as_markdown
 
 
-def best_trial(study: Study) -> BestTrial | None:
+def winning_trial(study: Study) -> WinningTrial | None:
     """The winner of a search so far; None before a trial is complete, and of a retraining."""
     best = next(iter(study.best()), None)
     if best is None:
         return None
     values = [trial.value or 0.0 for trial in study.complete_like(best)]
-    return BestTrial(
+    return WinningTrial(
         best.number,
         best.params,
         best.value or 0.0,

@@ -7,11 +7,11 @@ from typing import Any
 from histsearch.data.census import Census
 from histsearch.reports.cost import Cost
 from histsearch.reports.statistics import Estimate
-from histsearch.studies.checkpoints import RetrainedModel
+from histsearch.studies.trial_models import RetrainedModel
 
 
 @dataclass(frozen=True)
-class BestTrial:
+class WinningTrial:
     """The search's winner on the classes it was selected on.
 
     Attributes:
@@ -92,7 +92,7 @@ class Report:
     selection: str
     on_test_classes: bool
     trials: dict[str, int]
-    best: BestTrial
+    best: WinningTrial
     retrained: list[Retrained]
     gain_over_baseline: Gain | None
     published: dict[str, dict[str, float]]

@@ -14,8 +14,8 @@ from histsearch.space.parameters import Parameter, Range
 from histsearch.space.trained_space import TrainedSpace
 
 
-def distributions(space: TrainedSpace) -> dict[str, BaseDistribution]:
-    """One Optuna distribution for each searched hyperparameter, in the space's order."""
+def optuna_distributions(space: TrainedSpace) -> dict[str, BaseDistribution]:
+    """One Optuna distribution for each searched parameter, in the space's order."""
     return {name: _distribution(name, parameter) for name, parameter in space.search.items()}
 
 

@@ -81,7 +81,7 @@ class FreezeThawSampler(BaseSampler):
             )
         others = study.get_trials(deepcopy=False)
         read = self._read(study, [one for one in others if one.number != trial.number])
-        read.store_answer()
+        read.store_winner()
         space = space_of(self._search_space)
         # Where claims aren't in turn, others may be choosing at this moment: they go first.
         choosing = [
@@ -119,7 +119,7 @@ class FreezeThawSampler(BaseSampler):
             may_start: Whether a new trial could be started instead.
         """
         read = self._read(study, study.get_trials(deepcopy=False))
-        read.store_answer(final=not may_start)
+        read.store_winner(final=not may_start)
         return _paused_choice(read, may_start=may_start)
 
     def would_resume(self, study: optuna.Study, trial: FrozenTrial, *, may_start: bool) -> bool:

@@ -19,7 +19,7 @@ from histsearch.search.warm_start import read_earlier_studies
 FIT = "histsearch.fit"
 """Attribute of a study: the settings of the sampler's model, for any process to go on with."""
 
-ANSWER = "histsearch.answer"
+WINNER = "histsearch.winner"
 """Attribute of a study: the configuration that stands as its winner."""
 
 
@@ -94,19 +94,19 @@ class FreezeThawStudy:
             values = [round(float(value), 6) for value in fit.settings.values_S]
             self._study.set_user_attr(FIT, {"settings": values, "epochs": fit.epochs})
 
-    def answer(self, *, final: bool = False) -> Configuration:
-        """The study's answer, beginning with the one it remembers.
+    def winner(self, *, final: bool = False) -> Configuration:
+        """The study's winner, beginning with the one it remembers.
 
         Args:
-            final: Whether all its trials have begun: the answer then is what is expected to be
+            final: Whether all its trials have begun: the winner then is what is expected to be
                 best, whichever stood before.
         """
-        return self.search.answer(None if final else self._study.user_attrs.get(ANSWER))
+        return self.search.winner(None if final else self._study.user_attrs.get(WINNER))
 
-    def store_answer(self, *, final: bool = False) -> None:
-        """Have the study remember its answer, where it is another than before; as `answer`."""
+    def store_winner(self, *, final: bool = False) -> None:
+        """Have the study remember its winner, where it is another than before; as `winner`."""
         if not self.search.has_epochs:
             return
-        answer = self.answer(final=final)
-        if answer != self._study.user_attrs.get(ANSWER):
-            self._study.set_user_attr(ANSWER, answer)
+        winner = self.winner(final=final)
+        if winner != self._study.user_attrs.get(WINNER):
+            self._study.set_user_attr(WINNER, winner)

@@ -11,7 +11,7 @@ from optuna.pruners import (
     SuccessiveHalvingPruner,
 )
 
-from histsearch.search.distributions import distributions
+from histsearch.search.distributions import optuna_distributions
 from histsearch.search.freeze_thaw_pruner import FreezeThawPruner
 from histsearch.space.space import Space
 from histsearch.space.strategies import (
@@ -34,7 +34,7 @@ def build_pruner(space: Space, may_start: Callable[[], bool]) -> BasePruner:
     match settings:
         case FreezeThawPrunerSettings():
             return FreezeThawPruner(
-                distributions(space),
+                optuna_distributions(space),
                 space.epochs,
                 min_epochs=settings.min_epochs,
                 may_start=may_start,

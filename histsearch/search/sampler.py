@@ -6,7 +6,7 @@ from typing import assert_never
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
-from histsearch.search.distributions import distributions
+from histsearch.search.distributions import optuna_distributions
 from histsearch.search.freeze_thaw_sampler import FreezeThawSampler
 from histsearch.search.grid import GridSampler
 from histsearch.space.parameters import Range
@@ -33,7 +33,7 @@ def build_sampler(space: Space, seed: int) -> BaseSampler:
     match settings:
         case FreezeThawSamplerSettings():
             return FreezeThawSampler(
-                distributions(space), space.epochs, seed=seed, min_epochs=space.min_epochs
+                optuna_distributions(space), space.epochs, seed=seed, min_epochs=space.min_epochs
             )
         case TPESettings():
             return TPESampler(

@@ -48,17 +48,17 @@ class StudyPosterior:
             search_space: The searched parameters.
             epochs: Epochs of a full run.
             min_epochs: How long a trial runs at least; as in the study's sampler.
-            final: Whether all its trials have begun; as in `FreezeThawStudy.answer`.
+            final: Whether all its trials have begun; as in `FreezeThawStudy.winner`.
         """
         trials = study.get_trials(deepcopy=False)
         read = FreezeThawStudy.read(
             study, trials, search_space, epochs, draw=_SEED, min_epochs=min_epochs
         )
         read.search.refit()
-        return cls(read, read.answer(final=final))
+        return cls(read, read.winner(final=final))
 
     def merit(self, trial: FrozenTrial) -> tuple[bool, float] | None:
-        """Whether a trial's configuration is the answer; R@1 expected of it at the last epoch.
+        """Whether a trial's configuration is the winner; R@1 expected of it at the last epoch.
 
         None for a trial that reported none itself.
         """
@@ -79,10 +79,10 @@ class StudyPosterior:
         posterior = self.search.planner.posterior(self.search.views)
         return plateau_end(*posterior.curve(self.search.views[index].configuration))
 
-    def winner(self, numbers: Collection[int], *, any_will_do: bool = False) -> int | None:
+    def winners_trial(self, numbers: Collection[int], *, any_will_do: bool = False) -> int | None:
         """Number of the trial that is furthest of those of the best configuration.
 
-        That is the answer; where none of the trials is of it, the one with the best expectations.
+        That is the winner; where none of the trials is of it, the one with the best expectations.
 
         Args:
             numbers: The trials to look at.
@@ -98,13 +98,16 @@ class StudyPosterior:
         ]
         return -max(begun)[2] if begun else None
 
-    def doubt(self, delta: float, epsilon: float) -> float:
-        """The probability that another is better than the answer; as `FreezeThawSearch.doubt`."""
+    def chance_of_better(self, delta: float, epsilon: float) -> float:
+        """The probability that another configuration is better than the winner.
+
+        As `FreezeThawSearch.chance_of_better`.
+        """
         rng = np.random.default_rng(_SEED)
-        return self.search.doubt(self.configuration, delta, epsilon, rng)
+        return self.search.chance_of_better(self.configuration, delta, epsilon, rng)
 
     def chance_of_overtaking(self, delta: float, epsilon: float) -> float:
-        """The probability that trials that were begun, run to their ends, change the answer.
+        """The probability that trials that were begun, run to their ends, change the winner.
 
         As `FreezeThawSearch.chance_of_overtaking`.
         """

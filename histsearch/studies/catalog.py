@@ -21,7 +21,7 @@ from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts, optuna_trials
 from histsearch.exceptions import StudyError
 from histsearch.freeze_thaw.earlier_study import EarlierStudy
-from histsearch.search.distributions import distributions
+from histsearch.search.distributions import optuna_distributions
 from histsearch.search.freeze_thaw_parameters import space_of
 from histsearch.search.warm_start import EARLIER_STUDIES, learn, to_json
 from histsearch.space.configuration import Configuration
@@ -127,7 +127,7 @@ def _learn(storage: Storage, space: Space, earlier: str) -> EarlierStudy:
     learned = learned.with_usual(
         {name: value for name, value in trained_with.items() if name not in space.search}
     )
-    every = space_of(distributions(space)).candidates((), (), np.random.default_rng(0))
+    every = space_of(optuna_distributions(space)).candidates((), (), np.random.default_rng(0))
     if np.allclose(learned.expects(every.configurations), 0.0, atol=1e-6):
         raise StudyError(
             f'found nothing in "{earlier}" that tells this space\'s configurations apart: the two '

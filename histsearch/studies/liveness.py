@@ -112,7 +112,7 @@ class Watch:
         return now - self._looked_at <= self._grace_seconds / 2
 
 
-class Doubts:
+class DoubtfulTrials:
     """Running trials whose workers have shown no sign of life since this was made."""
 
     def __init__(self) -> None:

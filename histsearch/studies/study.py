@@ -18,7 +18,7 @@ DEFINITION = "histsearch.definition"
 BUDGET = "histsearch.trials"
 IMAGES = "histsearch.images"
 SELECTION = "histsearch.selection"
-DOUBT = "histsearch.doubt"
+CHANCE_OF_BETTER = "histsearch.chance_of_better"
 LIMITS = "histsearch.limits"
 LEFT_BY = "histsearch.left_by."
 
@@ -100,15 +100,15 @@ class Study:
             self.optuna_study.set_user_attr(LEFT_BY + host, reason)
 
     @property
-    def doubt(self) -> float | None:
+    def chance_of_better(self) -> float | None:
         """How probable it was, when workers last asked, that another beats the winner by delta.
 
         While new trials may start, any other configuration: 1.0 until three configurations and
         every value were seen. Later, one of the paused or running trials. None where they haven't
         asked.
         """
-        doubt: float | None = self.optuna_study.user_attrs.get(DOUBT)
-        return doubt
+        chance: float | None = self.optuna_study.user_attrs.get(CHANCE_OF_BETTER)
+        return chance
 
     @property
     def warm_start(self) -> list[str]:

@@ -13,7 +13,7 @@ from histsearch.studies import trial_record
 from histsearch.studies.claim import Claim, last_attempt
 from histsearch.studies.definition import Limits
 from histsearch.studies.stages import StudyMove, TrialMove, move_study, move_trial
-from histsearch.studies.study import DOUBT, Study
+from histsearch.studies.study import CHANCE_OF_BETTER, Study
 from histsearch.wording import counted
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def end_if_due(study: Study) -> list[Claim]:
     if study.paused or not may_end or _is_closed(study):
         return []
     # Without the lock, for it may take seconds; what others begin meanwhile is closed all the same.
-    note = partial(_note_doubt, study, limits)
+    note = partial(_note_chance, study, limits)
     reason = _reason(study, limits, note) if study.ended is None else None
     with study.storage.lock(study.id, pause_seconds=LONGEST_PAUSE_SECONDS) as connection:
         if study.ended is None:
@@ -73,7 +73,7 @@ def is_needless(study: Study, trial: FrozenTrial) -> bool:
     if _reason(study, study.limits, note=lambda _: None) is None:
         return False
     going_on = [one.number for one in study.trials() if one.state not in _LOST]
-    return study.posterior().winner(going_on) != trial.number
+    return study.posterior().winners_trial(going_on) != trial.number
 
 
 def _is_closed(study: Study) -> bool:
@@ -95,9 +95,9 @@ def _reason(study: Study, limits: Limits, note: Callable[[float], None]) -> str 
         return _no_trial_overtakes(study, limits, note)
     if decided is None:
         return None
-    doubt = study.posterior().doubt(decided.delta, decided.epsilon)
-    note(doubt)
-    if doubt >= decided.epsilon:
+    chance = study.posterior().chance_of_better(decided.delta, decided.epsilon)
+    note(chance)
+    if chance >= decided.epsilon:
         return None
     return (
         "the winner is decided: the chance that another configuration beats it by more than "
@@ -111,9 +111,9 @@ def _no_trial_overtakes(study: Study, limits: Limits, note: Callable[[float], No
     if not all(trial.user_attrs.get(trial_record.PAUSED) for trial in waiting):
         return None
     decided = limits.decided or Decided()
-    doubt = study.posterior().chance_of_overtaking(decided.delta, decided.epsilon)
-    note(doubt)
-    if doubt >= decided.epsilon:
+    chance = study.posterior().chance_of_overtaking(decided.delta, decided.epsilon)
+    note(chance)
+    if chance >= decided.epsilon:
         return None
     return (
         f"no new trial may start, and the chance that a paused one overtakes the winner by more "
@@ -121,12 +121,14 @@ def _no_trial_overtakes(study: Study, limits: Limits, note: Callable[[float], No
     )
 
 
-def _note_doubt(study: Study, limits: Limits, doubt: float) -> None:
-    if doubt == study.doubt:
+def _note_chance(study: Study, limits: Limits, chance: float) -> None:
+    if chance == study.chance_of_better:
         return
     with study.storage.lock(study.id) as connection:
         if study.limits == limits:
-            study.storage.optuna_within(connection).set_study_user_attr(study.id, DOUBT, doubt)
+            study.storage.optuna_within(connection).set_study_user_attr(
+                study.id, CHANCE_OF_BETTER, chance
+            )
 
 
 def _close(study: Study, connection: Connection) -> list[Claim]:
@@ -142,13 +144,13 @@ def _close(study: Study, connection: Connection) -> list[Claim]:
     ):
         return []
     numbers, posterior = [trial.number for trial in trials], study.posterior()
-    winner = posterior.winner(numbers)
+    winner = posterior.winners_trial(numbers)
     if winner is None and not study.is_due and study.count() < study.budget:
         log.info("study %s goes on: no trial that was begun can win", study.name)
         move_study(study.storage.optuna, study.id, StudyMove.GO_ON)
         return []
     if winner is None:
-        winner = posterior.winner(numbers, any_will_do=True)
+        winner = posterior.winners_trial(numbers, any_will_do=True)
     for trial in trials:
         if trial.number == winner and trial.state != TrialState.COMPLETE:
             move_trial(within, trial._trial_id, TrialMove.SEE_THROUGH)

@@ -26,15 +26,15 @@ from histsearch.exceptions import (
 from histsearch.models.checkpoint import dump_checkpoint
 from histsearch.space.configuration import Value
 from histsearch.studies import trial_record
-from histsearch.studies.checkpoints import model_key, states_key
 from histsearch.studies.claim import Claim, ClaimLostError
 from histsearch.studies.definition import SearchDefinition
 from histsearch.studies.queue import goes_straight_on
+from histsearch.studies.store_keys import model_key, states_key
 from histsearch.studies.study import Study
 from histsearch.studies.study_end import is_needless
 from histsearch.training.checkpoint_store import CheckpointStore
-from histsearch.training.run_checkpoint import RunCheckpoints
 from histsearch.training.run_inputs import RunInputs, run_settings, split_images
+from histsearch.training.run_states import RunStates
 from histsearch.training.state_check import UnfitStateError, check_form
 from histsearch.training.trainer import Epoch, InterruptedRunError, NonFiniteLossError, Trainer
 from histsearch.workers import metrics
@@ -170,7 +170,7 @@ class TrialRunner:
     def forget(self, claim: Claim) -> None:
         """Remove the saved states of a trial that is over."""
         with self.watch.long_step("removing its states"):
-            _run_checkpoints(self, claim, identity="").delete()
+            _run_states(self, claim, identity="").delete()
 
     def free_memory(self) -> None:
         """Free what a run that failed has left behind, once its error is forgotten."""
@@ -223,9 +223,9 @@ def _check_state(trainer: Trainer, epoch: Epoch, state: object) -> None:
         raise UnfitStateError("its epochs are numbered otherwise")
 
 
-def _run_checkpoints(runner: TrialRunner, claim: Claim, identity: str) -> RunCheckpoints:
+def _run_states(runner: TrialRunner, claim: Claim, identity: str) -> RunStates:
     run = states_key(claim.study, claim.trial.number)
-    return RunCheckpoints(runner.checkpoints, run, claim.attempt, identity)
+    return RunStates(runner.checkpoints, run, claim.attempt, identity)
 
 
 class _Run(ABC):
@@ -299,11 +299,11 @@ class _Run(ABC):
         return self.runner.should_stop() or self.runner.reporter.should_stop()
 
     @cached_property
-    def checkpoints(self) -> RunCheckpoints:
+    def checkpoints(self) -> RunStates:
         """The run's saved states, which belong to these settings, images and software."""
         definition = self.study.definition
         made_with = provenance(self.runner.device)
-        return _run_checkpoints(
+        return _run_states(
             self.runner,
             self.claim,
             identity=repr(

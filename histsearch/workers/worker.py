@@ -34,7 +34,7 @@ from histsearch.studies.catalog import find_study, list_studies
 from histsearch.studies.claim import Claim
 from histsearch.studies.half_created import half_created_studies
 from histsearch.studies.images import count_images, image_warnings, note_census
-from histsearch.studies.liveness import Doubts
+from histsearch.studies.liveness import DoubtfulTrials
 from histsearch.studies.queue import claim, requeue_abandoned
 from histsearch.studies.study import Study
 from histsearch.studies.study_end import end_if_due
@@ -123,7 +123,7 @@ class Worker:
         self._unusable: dict[int, tuple[str, HistsearchError]] = {}  # by the study's key
         self._told_images: set[int] = set()
         self._turns: dict[str, int] = {}
-        self._doubts: Doubts | None = None  # while idle
+        self._doubts: DoubtfulTrials | None = None  # while idle
         self._claimed: Claim | None = None
         self._deaths: dict[int, Deaths] = {}
         self._clock = AwakeClock()
@@ -213,7 +213,7 @@ class Worker:
             return False
         self._check_usable()
         has_just_begun = self._doubts is None
-        self._doubts = self._doubts or Doubts()
+        self._doubts = self._doubts or DoubtfulTrials()
         if self._settings.drain and not self._may_get_work(self._doubts):
             log.info("%s", held_back(self._served()) or "nothing left to do")
             return True
@@ -224,7 +224,7 @@ class Worker:
         self._stop.wait(IDLE_SECONDS)
         return False
 
-    def _may_get_work(self, doubts: Doubts) -> bool:
+    def _may_get_work(self, doubts: DoubtfulTrials) -> bool:
         """Whether a trial that runs elsewhere may come back, its worker being gone."""
         return doubts.count(self._storage, [study.id for study in self._served()]) > 0
 

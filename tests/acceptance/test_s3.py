@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from histsearch.database.storage import Storage
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
-from histsearch.studies.checkpoints import model_key
+from histsearch.studies.store_keys import model_key
 from tests.acceptance.processes import Run, Start, wait_until
 
 CREDENTIALS = {

@@ -43,13 +43,13 @@ main()
 STATE_FOR_HOURS = """
 import os, time
 from histsearch.cli.main import main
-from histsearch.training.run_checkpoint import RunCheckpoints
+from histsearch.training.run_states import RunStates
 
 def save_for_hours(*_):
     os.write(2, b"stuck now\\n")
     time.sleep(3600)
 
-RunCheckpoints.save = save_for_hours
+RunStates.save = save_for_hours
 main()
 """
 IMAGE_FOR_HOURS = """

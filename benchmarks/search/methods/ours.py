@@ -29,7 +29,7 @@ class FreezeThaw(Search):
         self._rng = np.random.default_rng(seed)
         self._first = self._search.ask_for_new([self._rng])
         self._trials: list[Trial] = []
-        self._answer: Configuration | None = None
+        self._stands: Configuration | None = None
         self._most = problem.trials
         self._is_over = False
         self._doubts = np.random.default_rng(seed)
@@ -57,7 +57,7 @@ class FreezeThaw(Search):
         return self._most is None or len(self._trials) < self._most
 
     def _has_ended(self) -> bool:
-        """Whether no new trial may start, and those that were begun will hardly change the answer.
+        """Whether no new trial may start, and those that were begun will hardly change the winner.
 
         As a study ends without ``[decided]``.
         """
@@ -70,13 +70,13 @@ class FreezeThaw(Search):
         return self._is_over
 
     def _standing(self) -> Configuration:
-        self._answer = self._search.answer(self._answer if self._may_start else None)
-        return self._answer
+        self._stands = self._search.winner(self._stands if self._may_start else None)
+        return self._stands
 
     def _winner(self) -> int:
-        """The furthest trial of the answer."""
-        answer = self._standing()
-        its = [number for number, one in enumerate(self._trials) if one.configuration == answer]
+        """The furthest trial of the winner."""
+        winner = self._standing()
+        its = [number for number, one in enumerate(self._trials) if one.configuration == winner]
         return max(its, key=lambda number: len(self._trials[number].recalls))
 
     def _resume(self, trial: int) -> Job:
@@ -116,10 +116,10 @@ class FreezeThaw(Search):
         self._observe()
         return self._standing()
 
-    def doubt(self, delta: float, epsilon: float, rng: np.random.Generator) -> float:
-        """The probability that one is better than the answer by more than ``delta``."""
+    def chance_of_better(self, delta: float, epsilon: float, rng: np.random.Generator) -> float:
+        """The probability that one is better than the winner by more than ``delta``."""
         self._observe()
-        return self._search.doubt(self._search.answer(self._answer), delta, epsilon, rng)
+        return self._search.chance_of_better(self._search.winner(self._stands), delta, epsilon, rng)
 
     def taught(self, name: str) -> EarlierStudy:
         """What this search teaches a later one."""
@@ -128,10 +128,10 @@ class FreezeThaw(Search):
 
 
 class RandomTrials(FreezeThaw):
-    """Full runs of configurations drawn at random, and the answer that our model gives to them.
+    """Full runs of configurations drawn at random, and the winner that our model gives to them.
 
     What it lacks to `FreezeThaw` is the choice of trials alone; what it has beyond plain random
-    search, the answer.
+    search, the winner.
     """
 
     def __init__(self, problem: Problem, seed: int) -> None:
@@ -157,12 +157,12 @@ class RandomTrials(FreezeThaw):
     def recommend(self) -> Params:
         """Looked at anew when a trial has ended."""
         ended = sum(not trial.running for trial in self._trials)
-        if ended > self._ended or self._answer is None:
+        if ended > self._ended or self._stands is None:
             self._ended = ended
             self._observe()
             self._search.refit()
             return self._standing()
-        return self._answer
+        return self._stands
 
 
 def _search_before(table: Table, seed: int) -> EarlierStudy:

@@ -8,7 +8,7 @@ from histsearch.cli.main import app
 from histsearch.database.storage import Storage
 from histsearch.exceptions import CheckpointError
 from histsearch.studies.catalog import create_search, delete_study
-from histsearch.studies.checkpoints import model_key, states_key
+from histsearch.studies.store_keys import model_key, states_key
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import CheckpointStore, open_checkpoint_store
 from tests.integration.claims import claimed

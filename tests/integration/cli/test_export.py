@@ -22,9 +22,9 @@ from histsearch.models.transforms import test_transform as transform_for_test
 from histsearch.space.reading import load_space, parse_space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
-from histsearch.studies.checkpoints import trial_checkpoint
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.study import Study
+from histsearch.studies.trial_models import trial_model
 from histsearch.training import evaluation
 from tests.integration.claims import claim_next, claimed
 from tests.miniatures import WRITERS
@@ -362,7 +362,7 @@ def test_a_trial_without_a_model_is_refused(storage: Storage, trial: str, senten
         "search": {"tau": [8]},
     }
     claim_next(create_search(storage, parse_space(table, source="test")))
-    with pytest.raises(StudyError, match=sentence), trial_checkpoint(storage, trial):
+    with pytest.raises(StudyError, match=sentence), trial_model(storage, trial):
         pass
 
 

@@ -50,7 +50,7 @@ def test_a_search_tells_how_far_it_is_from_being_decided(storage: Storage) -> No
         "in doubt:  100% chance that another configuration beats the winner by more than 1 point; "
         "the search ends below 5%, once trials have run with tau = 8\n"
     ) in shown(storage)
-    assert json.loads(shown(storage, "--json"))["doubt"] == 1.0
+    assert json.loads(shown(storage, "--json"))["chance_of_better"] == 1.0
     study.optuna_study.set_user_attr(ENDED, "for a reason")
     assert "in doubt" not in shown(storage)
 

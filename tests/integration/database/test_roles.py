@@ -21,8 +21,8 @@ from histsearch.database.migration import alembic_config
 from histsearch.database.storage import Purpose, Storage
 from histsearch.exceptions import HistsearchError, StorageError
 from histsearch.studies.catalog import create_search
-from histsearch.studies.checkpoints import states_key
 from histsearch.studies.retraining import create_retraining
+from histsearch.studies.store_keys import states_key
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import open_checkpoint_store
 from histsearch.workers.registry import list_workers

@@ -10,8 +10,8 @@ from optuna.trial import TrialState
 from histsearch.data.census import Census, Part
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
-from histsearch.reports.collect import best_trial, build_report, write_report
-from histsearch.reports.report import BestTrial
+from histsearch.reports.collect import build_report, winning_trial, write_report
+from histsearch.reports.report import WinningTrial
 from histsearch.reports.statistics import Estimate
 from histsearch.space.reading import load_space
 from histsearch.studies import trial_record
@@ -94,7 +94,7 @@ def test_search_alone_has_its_best_trial_and_the_published_rows(search: Study) -
     assert (report.study, report.space) == (SPACE, SPACE)
     assert (report.dataset, report.backbone) == ("cars196", "resnet50")
     assert report.trials == {"COMPLETE": 2, "PRUNED": 1}
-    assert report.best == BestTrial(
+    assert report.best == WinningTrial(
         number=1,
         parameters=TUNED,
         recall_at_1=0.875,
@@ -117,7 +117,7 @@ def test_the_best_configuration_has_the_mean_of_its_trials(storage: Storage) -> 
     for value in (0.875, 0.855):
         study.enqueue(TUNED)
         _tell(study, value, best_epoch=31)
-    best = best_trial(study)
+    best = winning_trial(study)
     assert best is not None
     assert (best.number, best.trials) == (1, 2)
     assert best.mean_recall_at_1 == pytest.approx(0.865)

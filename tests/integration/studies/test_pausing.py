@@ -8,7 +8,7 @@ from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, find_study
 from histsearch.studies.claim import Claim
 from histsearch.studies.definition import SearchDefinition
-from histsearch.studies.limits import change_limits
+from histsearch.studies.limit_changes import change_limits
 from histsearch.studies.queue import goes_straight_on
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.stages import ENDED
@@ -174,7 +174,7 @@ def test_a_study_ends_when_its_winner_is_decided(storage: Storage) -> None:
     doubts = []
     for _ in range(60):
         end_if_due(study)
-        doubts.append(study.doubt)
+        doubts.append(study.chance_of_better)
         claim = claim_next(study)
         if claim is None:
             break
@@ -197,8 +197,8 @@ def test_an_undecided_study_goes_on(storage: Storage) -> None:
         complete(study, value)
         end_if_due(study)
     assert study.ended is None
-    assert study.doubt is not None
-    assert study.doubt >= 0.01
+    assert study.chance_of_better is not None
+    assert study.chance_of_better >= 0.01
 
 
 def test_the_best_is_what_the_model_expects_most_of_not_the_luckiest(storage: Storage) -> None:
@@ -388,8 +388,8 @@ def test_a_search_ends_when_no_paused_trial_may_overtake_the_winner(
     assert (study.ended or "").startswith(
         "no new trial may start, and the chance that a paused one"
     )
-    assert study.doubt is not None
-    assert study.doubt < 0.05
+    assert study.chance_of_better is not None
+    assert study.chance_of_better < 0.05
     assert claim_next(study) is None
     assert study.is_finished
 
@@ -405,8 +405,8 @@ def test_a_search_goes_on_with_a_paused_trial_that_may_overtake_the_winner(
     complete(study, 0.8, 0.7, 0.75, 0.78)
     assert end_if_due(study) == []
     assert not has_ended(study)
-    assert study.doubt is not None
-    assert study.doubt >= 0.05
+    assert study.chance_of_better is not None
+    assert study.chance_of_better >= 0.05
     assert claimed(study).trial.number == 3, "the one that keeps up"
 
 
@@ -417,7 +417,7 @@ def test_no_search_ends_before_what_was_enqueued_has_run(storage: Storage) -> No
     paused(study, 0.2, 0.3)
     assert end_if_due(study) == []
     assert not has_ended(study)
-    assert study.doubt is None, "it isn't even asked"
+    assert study.chance_of_better is None, "it isn't even asked"
     assert claimed(study).trial.number == 2
 
 

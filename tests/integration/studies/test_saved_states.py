@@ -8,16 +8,16 @@ from optuna.trial import TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.studies.catalog import create_search, delete_study
-from histsearch.studies.checkpoints import model_key, states_key, study_folder
 from histsearch.studies.claim import Claim
 from histsearch.studies.saved_states import Owner, Stock, remove_left_over, take_stock
+from histsearch.studies.store_keys import model_key, states_key, study_folder
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import (
     CheckpointStore,
     StoredContent,
     open_checkpoint_store,
 )
-from histsearch.training.run_checkpoint import RunCheckpoints
+from histsearch.training.run_states import RunStates
 from tests.integration.claims import claimed
 from tests.integration.studies.small_search import small_space
 
@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> CheckpointStore:
 
 def save(store: CheckpointStore, claim: Claim) -> None:
     states = states_key(claim.study, claim.trial.number)
-    RunCheckpoints(store, states, claim.attempt, "this run").save({"epoch": 1})
+    RunStates(store, states, claim.attempt, "this run").save({"epoch": 1})
 
 
 def keys(store: CheckpointStore) -> list[str]:

@@ -13,7 +13,7 @@ from histsearch.studies import trial_record
 from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.catalog import create_search, delete_study
 from histsearch.studies.claim import Claim, ClaimLostError, end_attempt
-from histsearch.studies.liveness import Doubts
+from histsearch.studies.liveness import DoubtfulTrials
 from histsearch.studies.queue import claim
 from histsearch.studies.study import Study
 from histsearch.workers.registry import Activity, beat, list_workers, sign_off
@@ -359,7 +359,7 @@ def test_running_trials_are_in_doubt_until_their_workers_show_life(study: Study)
     worker_id = signed_on(storage)
     assert claim(study, worker_id) is not None
     beat(storage, worker_id, IDLE, None)
-    doubts = Doubts()
+    doubts = DoubtfulTrials()
     assert doubts.count(storage, [study.id]) == 1
     assert doubts.count(storage, [study.id + 1]) == 0
     assert doubts.count(storage, [study.id]) == 1

@@ -20,10 +20,10 @@ from histsearch.database.storage import Storage
 from histsearch.exceptions import CheckpointError, StoreFullError
 from histsearch.space.reading import load_space
 from histsearch.studies.catalog import create_search
-from histsearch.studies.checkpoints import trial_checkpoint
+from histsearch.studies.trial_models import trial_model
 from histsearch.studies.trial_record import CHECKPOINT
 from histsearch.training.checkpoint_store import CheckpointStore, open_checkpoint_store
-from histsearch.training.run_checkpoint import RunCheckpoints
+from histsearch.training.run_states import RunStates
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_a_model_that_an_earlier_version_kept_is_found(bucket: Bucket, storage: 
         create_trial(value=0.5, user_attrs={CHECKPOINT: f"s3://{bucket.name}/{key}"})
     )
     number = study.count() - 1
-    with trial_checkpoint(storage, f"birds/{number}") as model:
+    with trial_model(storage, f"birds/{number}") as model:
         assert model.file.read_bytes() == b"a model"
 
 
@@ -147,7 +147,7 @@ def test_a_run_is_kept_in_a_folder_as_in_s3(
     location: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = open_checkpoint_store(location)
-    first = RunCheckpoints(store, "study/3", 1, "this run")
+    first = RunStates(store, "study/3", 1, "this run")
     assert first.load() is None
     for epoch in (1, 2, 3):
         first.save({"epoch": epoch, "tensor": torch.full((1000,), float(epoch))})
@@ -156,7 +156,7 @@ def test_a_run_is_kept_in_a_folder_as_in_s3(
     assert content is not None
     store.write(newest, content[:-1])
 
-    second = RunCheckpoints(store, "study/3", 2, "this run")
+    second = RunStates(store, "study/3", 2, "this run")
     state = second.load()
     assert state is not None
     assert (state["epoch"], float(state["tensor"][0])) == (2, 2.0)
@@ -164,14 +164,14 @@ def test_a_run_is_kept_in_a_folder_as_in_s3(
     second.save({"epoch": 3})
     second.save({"epoch": 4})
     assert store.read(newest) is None
-    assert RunCheckpoints(store, "study/3", 3, "this run").load() == {"epoch": 4}
+    assert RunStates(store, "study/3", 3, "this run").load() == {"epoch": 4}
     second.delete()
-    assert RunCheckpoints(store, "study/3", 3, "this run").load() is None
+    assert RunStates(store, "study/3", 3, "this run").load() is None
 
 
 def test_objects_lie_under_the_prefix_and_none_is_left(bucket: Bucket) -> None:
     store = open_checkpoint_store(f"s3://{bucket.name}/check/points")
-    checkpoints = RunCheckpoints(store, "study/3", 1, "this run")
+    checkpoints = RunStates(store, "study/3", 1, "this run")
     checkpoints.save({"epoch": 1})
     checkpoints.save({"epoch": 2})
     folder = "check/points/study/3/attempt-1"

@@ -16,7 +16,7 @@ from histsearch.exceptions import CheckpointError, StoreFullError
 from histsearch.models.known_backbones import find_backbone
 from histsearch.space.configuration import Configuration
 from histsearch.training.checkpoint_store import CheckpointStore, open_checkpoint_store
-from histsearch.training.run_checkpoint import RunCheckpoints
+from histsearch.training.run_states import RunStates
 from histsearch.training.trainer import Epoch, InterruptedRunError, RunSettings, Trainer
 
 torch.set_num_threads(1)
@@ -118,8 +118,8 @@ def store(tmp_path: Path) -> CheckpointStore:
 
 def stored_and_loaded(store: CheckpointStore, state: dict[str, Any]) -> dict[str, Any]:
     """A state as another process finds it."""
-    RunCheckpoints(store, "run", 1, "this run").save(state)
-    loaded = RunCheckpoints(store, "run", 2, "this run").load()
+    RunStates(store, "run", 1, "this run").save(state)
+    loaded = RunStates(store, "run", 2, "this run").load()
     assert loaded is not None
     return loaded
 
@@ -207,12 +207,12 @@ def test_a_run_goes_on_bit_for_bit_with_a_loader_process(
 def test_a_state_taken_before_every_batch_disturbs_nothing(
     runs: Runs, whole: tuple[list[Epoch], Trainer], store: CheckpointStore
 ) -> None:
-    checkpoints = RunCheckpoints(store, "run", 1, "this run")
+    checkpoints = RunStates(store, "run", 1, "this run")
     epochs, trainer = runs.train(on_batch=lambda trainer: checkpoints.save(trainer.state_dict()))
     assert epochs == whole[0]
     assert_same_weights(trainer, whole[1])
     # The last was taken before the last validation.
-    state = RunCheckpoints(store, "run", 2, "this run").load()
+    state = RunStates(store, "run", 2, "this run").load()
     tail, trainer = runs.train(state)
     assert tail == whole[0][-1:]
     assert_same_weights(trainer, whole[1])
@@ -234,8 +234,8 @@ class CheckpointFolder:
         self.root = root
         self.store = open_checkpoint_store(str(root))
 
-    def attempt(self, number: int, identity: str = "this run") -> RunCheckpoints:
-        return RunCheckpoints(self.store, "study/3", number, identity)
+    def attempt(self, number: int, identity: str = "this run") -> RunStates:
+        return RunStates(self.store, "study/3", number, identity)
 
     def file(self, attempt: int, slot: str) -> Path:
         return self.root / "study" / "3" / f"attempt-{attempt}" / f"{slot}.ckpt"

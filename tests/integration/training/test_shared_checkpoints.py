@@ -10,7 +10,7 @@ import pytest
 from histsearch.exceptions import CheckpointDeniedError, CheckpointError
 from histsearch.models.file_writing import write_whole
 from histsearch.training.checkpoint_store import open_checkpoint_store
-from histsearch.training.run_checkpoint import RunCheckpoints
+from histsearch.training.run_states import RunStates
 from tests.privileges import (
     ALICE,
     BOB,
@@ -50,15 +50,15 @@ def modes(folder: Path) -> set[tuple[str, str, int]]:
 
 def save(folder: Path, attempt: int = 1, **state: int) -> bool:
     store = open_checkpoint_store(str(folder))
-    return RunCheckpoints(store, RUN, attempt, "this run").save(state)
+    return RunStates(store, RUN, attempt, "this run").save(state)
 
 
 def load(folder: Path, attempt: int) -> dict[str, int] | None:
-    return RunCheckpoints(open_checkpoint_store(str(folder)), RUN, attempt, "this run").load()
+    return RunStates(open_checkpoint_store(str(folder)), RUN, attempt, "this run").load()
 
 
 def delete(folder: Path, attempt: int) -> None:
-    RunCheckpoints(open_checkpoint_store(str(folder)), RUN, attempt, "this run").delete()
+    RunStates(open_checkpoint_store(str(folder)), RUN, attempt, "this run").delete()
 
 
 @needs_root
@@ -120,7 +120,7 @@ def test_states_in_a_closed_folder_are_named_once_and_the_run_starts_afresh(
         save(group, epoch=2)
     own = f"{RUN}/attempt-2/a.ckpt"
     with acting_as(BOB, umask=0o002):
-        checkpoints = RunCheckpoints(open_checkpoint_store(str(group)), RUN, 2, "this run")
+        checkpoints = RunStates(open_checkpoint_store(str(group)), RUN, 2, "this run")
         assert checkpoints.load() is None
         assert not checkpoints.save({"epoch": 1})
         assert not checkpoints.save({"epoch": 2})

@@ -18,7 +18,7 @@ from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts
 from histsearch.studies.catalog import create_search, find_study
 from histsearch.studies.claim import Claim
-from histsearch.studies.liveness import Doubts
+from histsearch.studies.liveness import DoubtfulTrials
 from histsearch.studies.queue import claim, requeue_abandoned
 from histsearch.studies.study import Study
 from histsearch.workers.registry import grace_seconds
@@ -114,7 +114,7 @@ def test_a_clock_that_is_set_neither_stops_a_takeover_nor_brings_one_about(clock
     with reporting(storage, worker_of(living)), reporting(storage, judge_id) as judge:
         assert states() == [TrialState.RUNNING] * 2
         clock.turn(-HOUR)
-        doubts = Doubts()
+        doubts = DoubtfulTrials()
         assert doubts.count(storage, [study.id]) == 2
         seconds_until(lambda: states() == [TrialState.RUNNING, TrialState.WAITING])
         assert doubts.count(storage, [study.id]) == 0

@@ -17,7 +17,7 @@ from histsearch.space.configuration import Configuration
 from histsearch.space.reading import parse_space
 from histsearch.studies.catalog import create_search
 from histsearch.training.checkpoint_store import open_checkpoint_store
-from histsearch.training.run_checkpoint import RunCheckpoints
+from histsearch.training.run_states import RunStates
 from histsearch.training.state_check import UnfitStateError
 from histsearch.training.trainer import RunSettings, Trainer
 from tests.integration.workers.test_trial_run import run_next, run_until_stopped, stored, study_of
@@ -138,11 +138,11 @@ def test_what_is_no_checkpoint_is_passed_over(
     tmp_path: Path, content: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = open_checkpoint_store(str(tmp_path))
-    RunCheckpoints(store, "run", 1, "this run").save({"epoch": 1})
+    RunStates(store, "run", 1, "this run").save({"epoch": 1})
     if not isinstance(content, bytes):
         buffer = io.BytesIO()
         torch.save(content, buffer)
         content = buffer.getvalue()
     store.write("run/attempt-2/a.ckpt", hashlib.sha256(content).digest() + content)
-    assert RunCheckpoints(store, "run", 3, "this run").load() == {"epoch": 1}
+    assert RunStates(store, "run", 3, "this run").load() == {"epoch": 1}
     assert "going back to the one before it" in caplog.text

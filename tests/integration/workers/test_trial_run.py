@@ -17,15 +17,15 @@ from histsearch.search.freeze_thaw_pruner import FreezeThawPruner
 from histsearch.space.reading import parse_space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
-from histsearch.studies.checkpoints import model_key
 from histsearch.studies.claim import Claim
 from histsearch.studies.queue import claim
 from histsearch.studies.retraining import create_retraining
+from histsearch.studies.store_keys import model_key
 from histsearch.studies.study import Study
 from histsearch.training import checkpoint_store
 from histsearch.training.checkpoint_store import open_checkpoint_store
-from histsearch.training.run_checkpoint import RunCheckpoints
 from histsearch.training.run_inputs import RunInputs, find_network_source
+from histsearch.training.run_states import RunStates
 from histsearch.training.trainer import InterruptedRunError, Trainer
 from histsearch.workers import trial_run
 from histsearch.workers.missing_resources import Lack
@@ -449,7 +449,7 @@ def test_states_are_saved_at_the_interval_that_was_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     saved: list[int] = []
-    monkeypatch.setattr(RunCheckpoints, "save", lambda _, state: saved.append(len(state["epochs"])))
+    monkeypatch.setattr(RunStates, "save", lambda _, state: saved.append(len(state["epochs"])))
     stripes["epochs"] = 5
     study = study_of(storage, stripes)
     with reporting(storage) as (reporter, worker_id):

@@ -1,4 +1,4 @@
-"""How sure a search is of its answer."""
+"""How sure a search is of its winner."""
 
 from collections.abc import Sequence
 
@@ -23,12 +23,12 @@ from tests.unit.freeze_thaw.small_planner import (
 )
 
 
-def chance_of_overtaking(*trials: TrialView, answer: int = 12) -> float:
+def chance_of_overtaking(*trials: TrialView, winner: int = 12) -> float:
     one = planner()
     one.refit(trials)
     rng = np.random.default_rng(0)
     return certainty.chance_of_overtaking(
-        one.model, trials, answer, delta=0.5, epsilon=0.05, rng=rng
+        one.model, trials, winner, delta=0.5, epsilon=0.05, rng=rng
     )
 
 
@@ -66,10 +66,12 @@ def test_the_values_that_no_trial_ran_with_are_named() -> None:
 
 
 def is_decided(
-    one: Planner, trials: list[TrialView], answer: int, delta: float, barred: Sequence[int] = ()
+    one: Planner, trials: list[TrialView], winner: int, delta: float, barred: Sequence[int] = ()
 ) -> bool:
     return (
-        certainty.doubt(one.model, trials, answer, delta, 0.05, np.random.default_rng(0), barred)
+        certainty.chance_of_better(
+            one.model, trials, winner, delta, 0.05, np.random.default_rng(0), barred
+        )
         < 0.05
     )
 

@@ -76,5 +76,5 @@ def test_what_many_trials_show_outweighs_earlier_studies(sign: float) -> None:
     )
     for _ in range(3):
         planner.fit_to(views)
-    assert candidates.configurations[planner.answer(views)] == configuration(16, 8)
+    assert candidates.configurations[planner.winner(views)] == configuration(16, 8)
     assert np.abs(planner.posterior(views).mean_G - truth_G).max() < 1.0

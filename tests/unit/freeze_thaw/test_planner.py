@@ -198,4 +198,4 @@ def test_what_rises_late_is_found_though_others_lead_early() -> None:
     first = [curve[4] for curve in curves]
     assert max(ends) - ends[int(np.argmax(first))] > 1.0
     trials = trials_of_a_search(one, curves, 5 * epochs)
-    assert max(ends) - ends[one.answer(trials)] < 0.5
+    assert max(ends) - ends[one.winner(trials)] < 0.5

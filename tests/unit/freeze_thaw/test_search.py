@@ -35,7 +35,7 @@ def test_a_trial_from_elsewhere_is_among_the_candidates() -> None:
     foreign = {"lr": 0.0123, "tau": 17.0}
     assert search.candidates.row(foreign) is None
     search.observe([complete(foreign, 80.0)])
-    assert search.answer() == foreign
+    assert search.winner() == foreign
 
 
 def test_another_draw_keeps_the_fit() -> None:
@@ -58,7 +58,7 @@ def test_what_failed_is_barred_and_does_not_win_unless_it_ran_to_its_end() -> No
     search = FreezeThawSearch(SMALL, EPOCHS, trials)
     assert search.barred == [1, 2]
     assert search.ruled_out == [1]
-    assert search.answer() == {"tau": 16}
+    assert search.winner() == {"tau": 16}
     assert search.ask_for_new([np.random.default_rng(0)]) == {"tau": 4}
 
 

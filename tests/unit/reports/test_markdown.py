@@ -5,7 +5,7 @@ import pytest
 from histsearch.data.census import Census, Part
 from histsearch.reports.cost import Cost
 from histsearch.reports.markdown import gain_sentence, percent, render
-from histsearch.reports.report import BestTrial, Gain, Report, Retrained
+from histsearch.reports.report import Gain, Report, Retrained, WinningTrial
 from histsearch.reports.statistics import Estimate
 
 SEARCH_ONLY = Report(
@@ -16,7 +16,7 @@ SEARCH_ONLY = Report(
     selection="classes held out of the training half",
     on_test_classes=False,
     trials={"COMPLETE": 9, "PRUNED": 3},
-    best=BestTrial(
+    best=WinningTrial(
         number=7,
         parameters={"tau": 24, "alpha": 1.15},
         recall_at_1=0.7234,

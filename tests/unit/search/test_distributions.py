@@ -8,7 +8,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from histsearch.search.distributions import distributions
+from histsearch.search.distributions import optuna_distributions
 from histsearch.space.reading import parse_space
 from histsearch.space.space import Space
 
@@ -35,7 +35,7 @@ def searching(search: dict[str, Any]) -> Space:
     ],
 )
 def test_list_becomes_the_real_values_in_their_order(name: str, values: list[Any]) -> None:
-    distribution = distributions(searching({name: values}))[name]
+    distribution = optuna_distributions(searching({name: values}))[name]
     assert isinstance(distribution, CategoricalDistribution)
     assert distribution.choices == tuple(values)
     assert [type(choice) for choice in distribution.choices] == [type(value) for value in values]
@@ -55,9 +55,9 @@ def test_list_becomes_the_real_values_in_their_order(name: str, values: list[Any
 def test_range_becomes_its_distribution(
     name: str, entry: dict[str, Any], expected: BaseDistribution
 ) -> None:
-    assert distributions(searching({name: entry})) == {name: expected}
+    assert optuna_distributions(searching({name: entry})) == {name: expected}
 
 
 def test_distributions_keep_the_order_of_the_space() -> None:
     space = searching({"tau": [4], "alpha": [1.0], "batch_size": [8], "lambda_s": [1.0]})
-    assert list(distributions(space)) == ["tau", "alpha", "batch_size", "lambda_s"]
+    assert list(optuna_distributions(space)) == ["tau", "alpha", "batch_size", "lambda_s"]

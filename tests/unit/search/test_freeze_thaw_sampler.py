@@ -107,44 +107,44 @@ def test_the_answer_is_kept_with_the_study_and_stands() -> None:
     study.ask(TWO)
     told(study, 4, 0.605, 0.702)
     study.ask(TWO)
-    assert study.user_attrs["histsearch.answer"] == {"tau": 32}
+    assert study.user_attrs["histsearch.winner"] == {"tau": 32}
     posterior = StudyPosterior.of(study, TWO, EPOCHS)
     standing, ahead = (posterior.merit(study.trials[number]) for number in (0, 2))
     assert standing is not None
     assert ahead is not None
     assert standing > ahead, "although less is expected of it:"
     assert standing[1] < ahead[1]
-    assert posterior.winner([0, 2]) == 0
+    assert posterior.winners_trial([0, 2]) == 0
     final = StudyPosterior.of(study, TWO, EPOCHS, final=True)
-    assert final.winner([0, 2]) == 2, "what is expected to be best, once all trials have begun"
+    assert final.winners_trial([0, 2]) == 2, "the best expectation, once all trials have begun"
     for _ in range(6):
         told(study, 32, 0.60, 0.70)
         told(study, 4, 0.70, 0.80)
     study.ask(TWO)
-    assert study.user_attrs["histsearch.answer"] == {"tau": 4}
-    assert StudyPosterior.of(study, TWO, EPOCHS).winner([0, 2]) == 2
+    assert study.user_attrs["histsearch.winner"] == {"tau": 4}
+    assert StudyPosterior.of(study, TWO, EPOCHS).winners_trial([0, 2]) == 2
 
 
 def test_an_answer_in_ranges_is_one_that_ran() -> None:
     study = search(MIXED, 8)
     study.ask(MIXED)
-    answer = study.user_attrs["histsearch.answer"]
-    assert answer in [trial.params for trial in study.trials[:8]]
-    assert json.loads(json.dumps(answer)) == answer
+    winner = study.user_attrs["histsearch.winner"]
+    assert winner in [trial.params for trial in study.trials[:8]]
+    assert json.loads(json.dumps(winner)) == winner
 
 
 def test_an_answer_of_fewer_parameters_is_passed_over() -> None:
     study = optuna.create_study(direction="maximize", sampler=FreezeThawSampler(TWO, EPOCHS))
     told(study, 32, 0.60, 0.70)
     study.ask(TWO)
-    assert study.user_attrs["histsearch.answer"] == {"tau": 32}
+    assert study.user_attrs["histsearch.winner"] == {"tau": 32}
     more = TWO | {"batch_size": FINITE["batch_size"]}
     study.sampler = FreezeThawSampler(more, EPOCHS)
     for _ in range(2):
         trial = study.ask(more)
         trial.report(0.5, 1)
         study.tell(trial, state=TrialState.PRUNED)
-    assert study.user_attrs["histsearch.answer"] == study.trials[2].params
+    assert study.user_attrs["histsearch.winner"] == study.trials[2].params
 
 
 def test_what_was_enqueued_is_kept_and_completed() -> None:

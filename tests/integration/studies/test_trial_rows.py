@@ -12,9 +12,9 @@ from sqlalchemy import func, select
 
 from histsearch.database.storage import Storage
 from histsearch.studies.catalog import create_search
-from histsearch.studies.export import to_csv, to_json
 from histsearch.studies.study import Study
 from histsearch.studies.trial_record import REASON, VERSIONS
+from histsearch.studies.trial_rows import to_csv, to_json
 from tests.integration.claims import claimed
 from tests.integration.studies.small_search import ENQUEUED, complete_next, small_space
 

@@ -7,7 +7,7 @@ from histsearch.exceptions import StudyError
 from histsearch.space.reading import parse_space
 from histsearch.studies.definition import Limits, SearchDefinition
 from histsearch.studies.stages import StudyMove, move_study
-from histsearch.studies.study import BUDGET, DOUBT, LIMITS, Study
+from histsearch.studies.study import BUDGET, CHANCE_OF_BETTER, LIMITS, Study
 
 KEYS = ("trials", *Limits._fields)
 
@@ -60,7 +60,7 @@ def _change(study: Study, definition: SearchDefinition, changes: Mapping[str, An
         for attribute, value in (
             (BUDGET, budget),
             (LIMITS, limits.to_json()),
-            (DOUBT, None),
+            (CHANCE_OF_BETTER, None),
         ):
             within.set_study_user_attr(study.id, attribute, value)
         move_study(within, study.id, StudyMove.CHANGE_LIMITS)

@@ -8,7 +8,7 @@ from histsearch.space.space import Decided
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, delete_study, find_study
 from histsearch.studies.definition import Limits
-from histsearch.studies.limits import change_limits
+from histsearch.studies.limit_changes import change_limits
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.stages import ENDED
 from histsearch.studies.study import LIMITS, Study
@@ -103,22 +103,22 @@ def test_a_verdict_by_the_old_limits_is_dropped(
         change_limits(study, {"decided": {"delta": 1.0}})
         return 0.0
 
-    monkeypatch.setattr(StudyPosterior, "doubt", change_meanwhile)
+    monkeypatch.setattr(StudyPosterior, "chance_of_better", change_meanwhile)
     end_if_due(find_study(storage, "small"))
     assert study.ended is None
-    assert study.doubt is None
+    assert study.chance_of_better is None
     monkeypatch.undo()
     end_if_due(study)
-    assert study.doubt is not None, "asked anew"
+    assert study.chance_of_better is not None, "asked anew"
 
 
 def test_what_was_doubted_by_another_rule_is_forgotten(storage: Storage) -> None:
     study = search(storage, trials=9)
     complete(study, 0.5)
     end_if_due(study)
-    assert study.doubt == 1.0
+    assert study.chance_of_better == 1.0
     change_limits(study, {"decided": False})
-    assert study.doubt is None
+    assert study.chance_of_better is None
 
 
 def test_an_ended_search_is_closed_though_its_limits_are_gone(storage: Storage) -> None:

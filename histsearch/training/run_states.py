@@ -65,7 +65,7 @@ class _Checkpoint:
     state: dict[str, Any]
 
 
-class RunCheckpoints:
+class RunStates:
     """The checkpoints of one run.
 
     Each attempt writes under a key of its own, into two slots in turn. So a process that has lost

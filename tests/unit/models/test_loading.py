@@ -15,8 +15,8 @@ from histsearch.exceptions import WeightsError
 from histsearch.models import export
 from histsearch.models.checkpoint import Checkpoint, save_checkpoint
 from histsearch.models.export import export_network
-from histsearch.models.exported import load_model
 from histsearch.models.known_backbones import find_backbone
+from histsearch.models.loading import load_model
 from histsearch.models.network import build_network
 
 METADATA = {"dataset": "folder:birds", "seed": 3}

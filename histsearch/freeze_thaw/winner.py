@@ -6,10 +6,10 @@ from histsearch.freeze_thaw.posterior import Posterior
 from histsearch.freeze_thaw.threads import one_thread
 from histsearch.freeze_thaw.trials import TrialView
 
-_PROBABLY = 0.7  # how likely another must be better to become the answer
+_PROBABLY = 0.7  # how likely another must be better to become the winner
 
 
-def best_answer(
+def choose_winner(
     posterior: Posterior,
     trials: Sequence[TrialView],
     standing: int | None = None,
@@ -17,13 +17,13 @@ def best_answer(
 ) -> int:
     """The candidate to recommend: of those that ran, the one with the best posterior mean.
 
-    Among near-equals that would be another after every epoch. So an answer stands until another
+    Among near-equals that would be another after every epoch. So a winner stands until another
     candidate is better with a probability of `_PROBABLY`.
 
     Args:
         posterior: What the trials say.
         trials: All trials of the study.
-        standing: The answer before.
+        standing: The winner before.
         ruled_out: Candidates that can't be it, unless there are no others.
     """
     tried = {trial.configuration for trial in trials if trial.recalls}

@@ -1,8 +1,4 @@
-"""Where the saved states of trials and the models of retrained ones lie.
-
-A study's folder is named after what the study is, and after its database. So a new study of a
-deleted one's name meets nothing of it, and databases may share a place.
-"""
+"""The trained models of a retraining's trials."""
 
 import tempfile
 from collections.abc import Iterator
@@ -23,21 +19,6 @@ from histsearch.wording import counted
 _S3_SCHEME = "s3://"
 
 
-def study_folder(study: Study) -> str:
-    """The folder of a study in a checkpoint store."""
-    return f"{study.name}-{study.definition.key}-{study.storage.key}"
-
-
-def model_key(study: Study, number: int) -> str:
-    """The key of a retrained trial's model in a checkpoint store."""
-    return f"{study_folder(study)}/{number}.pt"
-
-
-def states_key(study: Study, number: int) -> str:
-    """The key that a trial's saved states lie under in a checkpoint store."""
-    return f"{study_folder(study)}/{number}.run"
-
-
 @dataclass(frozen=True)
 class TrialModel:
     """A trial's trained model.
@@ -52,7 +33,7 @@ class TrialModel:
 
 
 @contextmanager
-def trial_checkpoint(storage: Storage, trial: str) -> Iterator[TrialModel]:
+def trial_model(storage: Storage, trial: str) -> Iterator[TrialModel]:
     """A trial's trained model; the file of one from an S3 store is there for the block alone.
 
     Args:
