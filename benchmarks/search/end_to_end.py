@@ -25,7 +25,7 @@ from histsearch.space.configuration import Value
 from histsearch.space.reading import parse_space
 from histsearch.space.space import Space
 from histsearch.training.run_inputs import (
-    find_network_source,
+    find_run_parts,
     load_images,
     run_settings,
     split_images,
@@ -84,10 +84,10 @@ def _toml(space: Space) -> str:
 def true_recall(space: Space, params: dict[str, Value], data_dir: Path, seeds: int) -> list[float]:
     """The last R@1 of a configuration in percent, for seeds that no search used."""
     train, validation, gallery = split_images(load_images(space, data_dir, 0), space.protocol)
-    network = find_network_source(space, data_dir)
+    parts = find_run_parts(space, data_dir)
     recalls = []
     for seed in range(FRESH_SEED, FRESH_SEED + seeds):
-        settings = run_settings(space, params, network, seed=seed)
+        settings = run_settings(space, params, parts, seed=seed)
         trainer = Trainer(settings, train, device=torch.device("cpu"))
         *_, last = trainer.epochs(validation, gallery)
         recalls.append(round(100 * (last.recall_at_1 or 0.0), 2))

@@ -38,8 +38,8 @@ from histsearch.space.reading import load_space
 from histsearch.space.space import Space
 from histsearch.training import evaluation, trainer
 from histsearch.training.run_inputs import (
-    NetworkSource,
-    find_network_source,
+    RunParts,
+    find_run_parts,
     load_images,
     run_settings,
     split_images,
@@ -129,7 +129,7 @@ def train(space_name: str, scale: Scale, runs: Sequence[Run]) -> list[dict[str, 
         return [_train(space_name, scale, run) for run in runs]
 
 
-def _of_small_images(network: NetworkSource) -> NetworkSource:
+def _of_small_images(network: RunParts) -> RunParts:
     preprocessing = replace(network.backbone.preprocessing, resize=PIXELS + 2, crop=PIXELS)
     return network._replace(backbone=replace(network.backbone, preprocessing=preprocessing))
 
@@ -142,8 +142,8 @@ def _train(space_name: str, scale: Scale, run: Run) -> dict[str, Any]:
     space = _space(space_name)
     configurations = grid(space)
     own_seed = run.seed * len(configurations) + configurations.index(run.params)
-    network = _of_small_images(find_network_source(space, scale.data_dir))
-    settings = run_settings(space, run.params, network, seed=own_seed)
+    parts = _of_small_images(find_run_parts(space, scale.data_dir))
+    settings = run_settings(space, run.params, parts, seed=own_seed)
     one = trainer.Trainer(settings, images, device=torch.device("cpu"), clock=time.process_time)
     epochs = []
     try:

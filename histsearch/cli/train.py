@@ -74,7 +74,7 @@ def train(
         loader_processes=usual_loader_processes(pinned),
         seed=seed,
     )
-    configuration = run.trainer.settings.configuration.model_dump()
+    configuration = run.trainer.settings.configuration.values()
     echo(" ".join(f"{name}={value}" for name, value in configuration.items()))
     for epoch in run.epochs():
         echo(
@@ -86,11 +86,13 @@ def train(
             out,
             run.trainer.network,
             backbone=run.trainer.settings.backbone,
-            embedding_size=configuration["embedding_size"],
+            embedding_size=run.trainer.settings.configuration.training.embedding_size,
+            loss_state=run.trainer.loss.state_dict(),
             extra={
                 "dataset": chosen.dataset,
                 "epochs": chosen.epochs,
                 "seed": seed,
+                "loss": chosen.loss.name,
                 "hyperparameters": configuration,
             },
         )

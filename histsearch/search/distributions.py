@@ -7,22 +7,22 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from histsearch.space.configuration import (
-    is_whole,
-)
 from histsearch.space.parameters import Parameter, Range
 from histsearch.space.trained_space import TrainedSpace
 
 
 def optuna_distributions(space: TrainedSpace) -> dict[str, BaseDistribution]:
     """One Optuna distribution for each searched parameter, in the space's order."""
-    return {name: _distribution(name, parameter) for name, parameter in space.search.items()}
+    return {
+        name: _distribution(parameter, whole=space.parameters.is_whole(name))
+        for name, parameter in space.search.items()
+    }
 
 
-def _distribution(name: str, parameter: Parameter) -> BaseDistribution:
+def _distribution(parameter: Parameter, *, whole: bool) -> BaseDistribution:
     if not isinstance(parameter, Range):
         return CategoricalDistribution(parameter)
-    if is_whole(name):
+    if whole:
         return IntDistribution(
             int(parameter.low),
             int(parameter.high),

@@ -13,7 +13,7 @@ from histsearch.space.checks import check_values
 from histsearch.space.configuration import Value
 from histsearch.space.space import Space
 from histsearch.training.run_inputs import (
-    find_network_source,
+    find_run_parts,
     load_images,
     run_settings,
     split_images,
@@ -32,7 +32,7 @@ def configuration(space: Space, values: Mapping[str, Value]) -> dict[str, Value]
     Raises:
         SpaceError: There is no such parameter, or it can't take the value.
     """
-    check_values("KEY=VALUE", values)
+    check_values("KEY=VALUE", values, space.parameters)
     merged = {**(space.enqueue[0] if space.enqueue else {}), **values}
     try:
         space.complete(merged)
@@ -70,8 +70,8 @@ class SingleRun:
     ) -> None:
         torch.set_num_threads(threads)
         chosen = configuration(space, values)
-        network = find_network_source(space, data_dir)
-        settings = run_settings(space, chosen, network, seed=seed)
+        parts = find_run_parts(space, data_dir)
+        settings = run_settings(space, chosen, parts, seed=seed)
         dataset = load_images(space, data_dir, loader_processes)
         train, self._validation, self._gallery = split_images(dataset, space.protocol)
         for warning in take_census(dataset, space.protocol.hold_out).warnings():

@@ -180,7 +180,7 @@ class TrialRunner:
 
     def _out_of(self, lack: Lack, claim: Claim) -> str:
         space = claim.study.definition.space
-        batch_size = space.complete(_configuration(claim)).batch_size
+        batch_size = space.complete(_configuration(claim)).training.batch_size
         used = peak_memory_mib(self.device)
         total = ""
         if self.device.type == "cuda":
@@ -241,7 +241,7 @@ class _Run(ABC):
         self.settings = run_settings(
             self.study.definition.space,
             _configuration(claim),
-            inputs.network,
+            inputs.parts,
             seed=claim.seed,
             epochs=claim.trial.user_attrs.get(trial_record.EPOCHS),
         )
@@ -572,14 +572,16 @@ class _RetrainRun(_Run):
         content = dump_checkpoint(
             trainer.network,
             backbone=self.settings.backbone,
-            embedding_size=self.settings.configuration.embedding_size,
+            embedding_size=self.settings.configuration.training.embedding_size,
+            loss_state=trainer.loss.state_dict(),
             extra={
                 "study": self.study.name,
                 "trial": self.claim.trial.number,
                 "dataset": self.study.definition.space.dataset,
                 "epochs": self.settings.epochs,
                 "seed": self.settings.seed,
-                "hyperparameters": self.settings.configuration.model_dump(),
+                "loss": self.settings.loss.name,
+                "hyperparameters": self.settings.configuration.values(),
             },
         )
         try:

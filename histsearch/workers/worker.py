@@ -39,7 +39,7 @@ from histsearch.studies.queue import claim, requeue_abandoned
 from histsearch.studies.study import Study
 from histsearch.studies.study_end import end_if_due
 from histsearch.training.checkpoint_store import open_checkpoint_store
-from histsearch.training.run_inputs import RunInputs, find_network_source, load_images
+from histsearch.training.run_inputs import RunInputs, find_run_parts, load_images
 from histsearch.training.trainer import InterruptedRunError
 from histsearch.wording import value_text
 from histsearch.workers import exit_codes, metrics
@@ -298,7 +298,7 @@ class Worker:
         space = study.definition.space
         try:
             study.definition.check_version(study.name)
-            network = find_network_source(space, self._settings.data_dir)
+            parts = find_run_parts(space, self._settings.data_dir)
             dataset = self._dataset(space)
             census = count_images(dataset, study.definition)
             study.check_images(dataset.fingerprint())
@@ -322,7 +322,7 @@ class Worker:
             raise InterruptedRunError
         study.note_left(self._settings.identity.host, None)
         self._tell_images(study, census)
-        return RunInputs(dataset, network)
+        return RunInputs(dataset, parts)
 
     def _tell_images(self, study: Study, census: Census) -> None:
         """Say once what a study's images are and what they can't tell, and keep it with it."""

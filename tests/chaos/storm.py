@@ -31,7 +31,7 @@ from histsearch.space.strategies import MedianSettings, TPESettings
 from histsearch.studies import trial_record
 from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.catalog import create_search, find_study
-from histsearch.training.run_inputs import find_network_source, run_settings, split_images
+from histsearch.training.run_inputs import find_run_parts, run_settings, split_images
 from histsearch.training.trainer import Trainer
 from histsearch.workers import exit_codes
 from histsearch.workers.provenance import COMMIT_VARIABLE
@@ -476,7 +476,7 @@ def _undisturbed(
     """Loss and validation R@1 of each epoch of a run that nothing happens to."""
     torch.set_num_threads(1)
     train, validation, gallery = split_images(load_dataset(space.dataset, _NO_DATA), space.protocol)
-    settings = run_settings(space, params, find_network_source(space, _NO_DATA), seed=seed)
+    settings = run_settings(space, params, find_run_parts(space, _NO_DATA), seed=seed)
     trainer = Trainer(settings, train, device=torch.device("cpu"))
     curve = []
     for epoch in islice(trainer.epochs(validation, gallery), epochs):

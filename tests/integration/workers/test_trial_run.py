@@ -24,7 +24,7 @@ from histsearch.studies.store_keys import model_key
 from histsearch.studies.study import Study
 from histsearch.training import checkpoint_store
 from histsearch.training.checkpoint_store import open_checkpoint_store
-from histsearch.training.run_inputs import RunInputs, find_network_source
+from histsearch.training.run_inputs import RunInputs, find_run_parts
 from histsearch.training.run_states import RunStates
 from histsearch.training.trainer import InterruptedRunError, Trainer
 from histsearch.workers import trial_run
@@ -79,7 +79,7 @@ def study_of(storage: Storage, table: dict[str, Any]) -> Study:
 
 
 def inputs_of(study: Study, dataset: Dataset) -> RunInputs:
-    return RunInputs(dataset, find_network_source(study.definition.space, Path()))
+    return RunInputs(dataset, find_run_parts(study.definition.space, Path()))
 
 
 def run_next(study: Study, dataset: Dataset, folder: Path = Path()) -> tuple[Claim, Outcome]:
