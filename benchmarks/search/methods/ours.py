@@ -172,13 +172,13 @@ def _search_before(table: Table, seed: int) -> EarlierStudy:
 
 
 def build(method: str, problem: Problem, seed: int) -> Search:
-    """The method "freeze-thaw", or "random-freeze-thaw" for `RandomTrials`.
+    """The method "freeze-thaw", or "random-model-answer" for `RandomTrials`.
 
     "freeze-thaw-warm" is freeze-thaw after a search of another table, and so is
     "freeze-thaw-misled", which takes that table's good configurations for bad, and the bad for
     good.
     """
-    if method == "random-freeze-thaw":
+    if method == "random-model-answer":
         return RandomTrials(problem, seed)
     if problem.earlier is None or method == "freeze-thaw":
         return FreezeThaw(problem, seed)
