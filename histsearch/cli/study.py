@@ -145,7 +145,7 @@ def show(
     storage: StorageOption = None,
 ) -> None:
     """Show one study: its space, its progress, its best trial or its models."""
-    from histsearch.reports.chance import doubt_sentence
+    from histsearch.reports.chance import chance_sentence
     from histsearch.reports.collect import winning_trial
     from histsearch.reports.study_summary import study_summary
     from histsearch.studies.catalog import find_study
@@ -162,7 +162,7 @@ def show(
     counts = ", ".join(f"{count} {state.lower()}" for state, count in summary["trials"].items())
     lines = {
         "study": f"{study.name} ({summary['kind']}, {summary['state']})",
-        "space": f"{space.name}: {space.dataset} on {space.backbone}, "
+        "space": f"{space.name}: {space.dataset} on {space.backbone}, loss {space.loss.name}, "
         f"{counted(space.epochs, 'epoch')}",
         "selection": summary["selection"],
         "searched": "; ".join(
@@ -175,7 +175,7 @@ def show(
         **({"learned": f"from {', '.join(study.warm_start)}"} if study.warm_start else {}),
         **({"left by": left} if (left := _left_line(study)) else {}),
         **({"ended": summary["ended"]} if summary["ended"] else {}),
-        **({"in doubt": chance} if (chance := doubt_sentence(study)) else {}),
+        **({"in doubt": chance} if (chance := chance_sentence(study)) else {}),
         "best": "see histsearch report" if study.definition.source else _best_line(winner),
     }
     for label, text in lines.items():
@@ -302,8 +302,8 @@ def _hint_at_workers(study: "Study") -> None:
         echo(f"no worker serves it at the moment; {workers_hint(study.name)}")
 
 
-@app.command()
-def export(
+@app.command("export")
+def export_trials(
     name: StudyArgument,
     format_: Annotated[
         ExportFormat, typer.Option("--format", help="How to write the trials.")

@@ -28,6 +28,7 @@ def study_summary(study: Study, best: WinningTrial | None) -> dict[str, Any]:
         "source": study.definition.source,
         "dataset": study.definition.space.dataset,
         "backbone": study.definition.space.backbone,
+        "loss": study.definition.space.loss.name,
         "selection": study.definition.selection,
         "state": study_state(study),
         "warm_start": study.warm_start,

@@ -21,10 +21,9 @@ from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts, optuna_trials
 from histsearch.exceptions import StudyError
 from histsearch.freeze_thaw.earlier_study import EarlierStudy
-from histsearch.search.distributions import distributions
+from histsearch.search.distributions import optuna_distributions
 from histsearch.search.freeze_thaw_parameters import space_of
 from histsearch.search.warm_start import EARLIER_STUDIES, learn, to_json
-from histsearch.space.configuration import Configuration
 from histsearch.space.space import NAME_ALLOWED, NAME_PATTERN, Space
 from histsearch.space.strategies import MOST_TRIALS, SAMPLERS
 from histsearch.studies.definition import (
@@ -108,6 +107,12 @@ def _learn(storage: Storage, space: Space, earlier: str) -> EarlierStudy:
             f'found "{earlier}", a retraining of one configuration; warm-start from a search such '
             f'as "{study.definition.source}"'
         )
+    loss = study.definition.space.loss.name
+    if loss != space.loss.name:
+        raise StudyError(
+            f'found "{earlier}", a study of the loss "{loss}"; warm-start from one of '
+            f'"{space.loss.name}"'
+        )
     search_space = study.definition.distributions()
     if not search_space.keys() & space.search.keys():
         raise StudyError(
@@ -123,11 +128,11 @@ def _learn(storage: Storage, space: Space, earlier: str) -> EarlierStudy:
             f'found no epoch to learn from in "{earlier}" (trials that failed teach nothing); wait '
             "for one, or leave it out"
         )
-    trained_with = {**Configuration().model_dump(), **space.fixed}
+    trained_with = {**space.parameters.defaults, **space.fixed}
     learned = learned.with_usual(
         {name: value for name, value in trained_with.items() if name not in space.search}
     )
-    every = space_of(distributions(space)).candidates((), (), np.random.default_rng(0))
+    every = space_of(optuna_distributions(space)).candidates((), (), np.random.default_rng(0))
     if np.allclose(learned.expects(every.configurations), 0.0, atol=1e-6):
         raise StudyError(
             f'found nothing in "{earlier}" that tells this space\'s configurations apart: the two '

@@ -15,6 +15,7 @@ from typing_extensions import override
 import histsearch
 from histsearch.data.hold_out import HoldOut
 from histsearch.exceptions import SpaceError, StudyError
+from histsearch.search.distributions import optuna_distributions
 from histsearch.search.pruner import build_pruner
 from histsearch.search.queued_only import QueuedOnlySampler
 from histsearch.search.sampler import build_sampler
@@ -190,7 +191,7 @@ class SearchDefinition(_Definition):
     @override
     def distributions(self) -> dict[str, BaseDistribution]:
         """The searched parameters."""
-        return distributions(self.space)
+        return optuna_distributions(self.space)
 
     @override
     def sampler(self, seed: int) -> BaseSampler:
@@ -301,7 +302,7 @@ class RetrainDefinition(_Definition):
     @override
     def distributions(self) -> dict[str, BaseDistribution]:
         """The searched parameters, and the seed."""
-        return {**distributions(self.space), SEED: _ANY_SEED}
+        return {**optuna_distributions(self.space), SEED: _ANY_SEED}
 
     @override
     def sampler(self, seed: int) -> BaseSampler:

@@ -73,7 +73,7 @@ def is_needless(study: Study, trial: FrozenTrial) -> bool:
     if _reason(study, study.limits, note=lambda _: None) is None:
         return False
     going_on = [one.number for one in study.trials() if one.state not in _LOST]
-    return study.posterior().winner(going_on) != trial.number
+    return study.posterior().winners_trial(going_on) != trial.number
 
 
 def _is_closed(study: Study) -> bool:
@@ -144,13 +144,13 @@ def _close(study: Study, connection: Connection) -> list[Claim]:
     ):
         return []
     numbers, posterior = [trial.number for trial in trials], study.posterior()
-    winner = posterior.winner(numbers)
+    winner = posterior.winners_trial(numbers)
     if winner is None and not study.is_due and study.count() < study.budget:
         log.info("study %s goes on: no trial that was begun can win", study.name)
         move_study(study.storage.optuna, study.id, StudyMove.GO_ON)
         return []
     if winner is None:
-        winner = posterior.winner(numbers, any_will_do=True)
+        winner = posterior.winners_trial(numbers, any_will_do=True)
     for trial in trials:
         if trial.number == winner and trial.state != TrialState.COMPLETE:
             move_trial(within, trial._trial_id, TrialMove.SEE_THROUGH)

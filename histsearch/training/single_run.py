@@ -33,7 +33,7 @@ def configuration(space: Space, values: Mapping[str, Value]) -> dict[str, Value]
     Raises:
         SpaceError: There is no such parameter, or it can't take the value.
     """
-    check_values("KEY=VALUE", values)
+    check_values("KEY=VALUE", values, space.parameters)
     merged = {**(space.enqueue[0] if space.enqueue else {}), **values}
     try:
         space.complete(merged)
@@ -97,11 +97,13 @@ class SingleRun:
             file,
             self.trainer.network,
             backbone=settings.backbone,
-            embedding_size=settings.configuration.embedding_size,
+            embedding_size=settings.configuration.training.embedding_size,
+            loss_state=self.trainer.loss.state_dict(),
             extra={
                 "dataset": self._space.dataset,
                 "epochs": settings.epochs,
                 "seed": settings.seed,
-                "hyperparameters": settings.configuration.model_dump(),
+                "loss": settings.loss.name,
+                "hyperparameters": settings.configuration.values(),
             },
         )

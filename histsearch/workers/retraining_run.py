@@ -44,14 +44,16 @@ class RetrainingRun(Run):
         content = dump_checkpoint(
             trainer.network,
             backbone=self.settings.backbone,
-            embedding_size=self.settings.configuration.embedding_size,
+            embedding_size=self.settings.configuration.training.embedding_size,
+            loss_state=trainer.loss.state_dict(),
             extra={
                 "study": self.study.name,
                 "trial": self.claim.trial.number,
                 "dataset": self.study.definition.space.dataset,
                 "epochs": self.settings.epochs,
                 "seed": self.settings.seed,
-                "hyperparameters": self.settings.configuration.model_dump(),
+                "loss": self.settings.loss.name,
+                "hyperparameters": self.settings.configuration.values(),
             },
         )
         try:

@@ -103,7 +103,7 @@ class TrialRunner:
 
     def _out_of(self, lack: Lack, claim: Claim) -> str:
         device = self._context.device
-        batch_size = claim.study.definition.space.complete(claim.configuration).batch_size
+        batch_size = claim.study.definition.space.complete(claim.configuration).training.batch_size
         used = peak_memory_mib(device)
         total = ""
         if device.type == "cuda":

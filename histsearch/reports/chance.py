@@ -5,15 +5,15 @@ from histsearch.studies.study import Study
 from histsearch.wording import counted, value_text
 
 
-def doubt_sentence(study: Study) -> str | None:
+def chance_sentence(study: Study) -> str | None:
     """How far the search is from being decided; None where that isn't asked, or not any more."""
-    decided, doubt = study.limits.decided, study.chance_of_better
-    if doubt is None or study.ended or (decided is None and study.may_start):
+    decided, chance = study.limits.decided, study.chance_of_better
+    if chance is None or study.ended or (decided is None and study.may_start):
         return None
     rule = decided or Decided()
     rivals = "another configuration beats" if study.may_start else "a paused trial overtakes"
     return (
-        f"{doubt:.0%} chance that {rivals} the winner by more than "
+        f"{chance:.0%} chance that {rivals} the winner by more than "
         f"{counted(f'{rule.delta:g}', 'point')}; the "
         f"search ends below {100 * rule.epsilon:g}%{_unseen(study) if study.may_start else ''}"
     )
