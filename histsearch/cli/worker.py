@@ -131,7 +131,7 @@ class WorkerOptions:
         return arguments
 
 
-@wraps(WorkerOptions)
+@wraps(WorkerOptions, updated=())
 def worker(**given: Any) -> None:
     """The command, whose options are the fields of `WorkerOptions`."""
     options = WorkerOptions(**given)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import wraps
 from typing import Any
 
 import pytest
@@ -13,12 +14,11 @@ def options_of(*arguments: str) -> WorkerOptions:
     app = typer.Typer()
     called: list[WorkerOptions] = []
 
+    @app.command()
+    @wraps(worker)
     def note(**given: Any) -> None:
         called.append(WorkerOptions(**given))
 
-    note.__dict__.update(worker.__dict__)
-    note.__annotations__ = worker.__annotations__
-    app.command()(note)
     get_command(app)(list(arguments), standalone_mode=False)
     (options,) = called
     return options
