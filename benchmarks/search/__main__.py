@@ -1,7 +1,7 @@
 """Compare searches on a table of learning curves.
 
-    python -m benchmarks.search --table FILE.jsonl --methods freeze-thaw,tpe-median --workers 8 \\
-        --repeats 50 --json
+    python -m benchmarks.search --table FILE.jsonl --methods freeze-thaw,tpe-multivariate-median \\
+        --workers 8 --repeats 50 --json
 
 Every repeat has its own seed, the same for all methods. With ``--out`` each repeat's course is
 appended to a file as it ends, and a second run goes on with those that the file lacks, or has with
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--table", type=Path, action="append", required=True)
     parser.add_argument(
-        "--methods", default="freeze-thaw,tpe-median,random", help=", ".join(METHODS)
+        "--methods", default="freeze-thaw,tpe-multivariate-median,random", help=", ".join(METHODS)
     )
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=50)

@@ -1,4 +1,4 @@
-"""What the tables hold and show, as Markdown tables, as the README has them.
+"""What the tables hold and show, as Markdown tables, as ``tables.md`` has them.
 
 python -m benchmarks.search.describe
 """
@@ -45,7 +45,7 @@ def spreads(table: Table) -> dict[str, float]:
 
 
 def lines(tables: list[Table]) -> Iterator[str]:
-    """Both tables of the README."""
+    """Both tables of ``tables.md``."""
     yield from (_line(COLUMNS), "| --- " * len(COLUMNS) + "|")
     yield from map(describe, tables)
     names = list(dict.fromkeys(name for table in tables for name in table.values))

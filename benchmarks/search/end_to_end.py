@@ -1,4 +1,4 @@
-"""The same search for real, in workers: freeze-thaw against tpe with the median rule.
+"""The same search for real, in workers: freeze-thaw against a space's ``sampler = "tpe"``.
 
     python -m benchmarks.search.end_to_end --data-dir ~/data --hours 0.03 --repeats 3
 
@@ -37,7 +37,7 @@ SPACE = "omniglot-conv4"
 FRESH_SEED = 1_000_000
 METHODS: dict[str, dict[str, Any]] = {
     "freeze-thaw": {"sampler": "freeze-thaw", "decided": False},
-    "tpe-median": {"sampler": "tpe", "pruner": "median"},
+    "tpe-multivariate-median-warmup": {"sampler": "tpe", "pruner": "median"},
 }
 
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.search.few_trials --table T.jsonl --trials 12,24,48 --repeats 20
 
-Both methods stop by themselves: ours by the rule of a study whose trials have all begun, Optuna's
-TPE when its last trial was complete or pruned.
+Both methods stop by themselves: ours by the rule of a study whose trials have all begun,
+univariate TPE when its last trial was complete or pruned.
 """
 
 import argparse
@@ -23,7 +23,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--table", type=Path, action="append", required=True)
-    parser.add_argument("--methods", default="freeze-thaw,tpe-median")
+    parser.add_argument("--methods", default="freeze-thaw,tpe-univariate-median")
     parser.add_argument("--trials", default="12,24,48")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=20)
@@ -52,7 +52,7 @@ def main() -> None:
                     for one in courses
                     if (one.table, one.trials, one.method) == (path.stem, trials, method)
                 ]
-                print(f"{path.stem:16} {trials:3} trials  {method:16} {_figures(its)}")
+                print(f"{path.stem:16} {trials:3} trials  {method:30} {_figures(its)}")
 
 
 def _figures(courses: Sequence[Course]) -> str:

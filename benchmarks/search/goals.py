@@ -18,7 +18,7 @@ from benchmarks.search.report import HERE, spent
 from benchmarks.search.table import Table
 
 OURS, BASELINE = "freeze-thaw", "random"
-NOT_PEERS = (OURS, BASELINE, "random-freeze-thaw", "freeze-thaw-warm", "freeze-thaw-misled")
+NOT_PEERS = (OURS, BASELINE, "random-model-answer", "freeze-thaw-warm", "freeze-thaw-misled")
 UNITS = ("epochs", "seconds")
 TOLERANCE = 1.0
 

@@ -26,7 +26,7 @@ def draw(table: Table, courses: Sequence[Course], out: Path) -> None:
     """
     workers = sorted({course.workers for course in courses})
     figure, panels = plt.subplots(
-        2, len(workers), figsize=(6.5 * len(workers), 7.6), sharex=True, squeeze=False
+        2, len(workers), figsize=(6.5 * len(workers), 9), sharex=True, squeeze=False
     )
     most = max(course.steps[-1].epochs for course in courses)
     costs = np.geomspace(table.epochs / 2, most, POINTS)
@@ -50,7 +50,13 @@ def draw(table: Table, courses: Sequence[Course], out: Path) -> None:
         above.set_ylim(0, 6)
         below.set_ylim(0, 15)
         below.set_xlabel(f"cost in full runs of {table.epochs} epochs")
-        above.legend(fontsize=8, loc="upper right")
+        below.legend(
+            *above.get_legend_handles_labels(),
+            ncols=2,
+            fontsize=8,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.15),  # under the panel, where it hides no curve
+        )
         for panel in (above, below):
             panel.grid(alpha=0.3)
     panels[0][0].set_ylabel("median regret in points, 90% of freeze-thaw")

@@ -1,4 +1,4 @@
-"""The courses that are kept in ``results/`` as Markdown tables, as the README has them.
+"""The courses that are kept in ``results/`` as Markdown tables, as ``figures-*.md`` has them.
 
 python -m benchmarks.search.report
 """

@@ -67,7 +67,7 @@ def summarize(table: Table, courses: list[Course], budget: float) -> dict[str, A
 def write_text(figures: list[dict[str, Any]]) -> str:
     """The figures as a table for the terminal."""
     lines = [
-        f"{'table':18} {'method':22} {'W':>2} {'n':>3}"
+        f"{'table':18} {'method':30} {'W':>2} {'n':>3}"
         + "".join(f"{f'<{t} {unit}':>25}" for t in TOLERANCES for unit in ("epochs", "seconds"))
         + "".join(f"{f'regret@{part:g}':>25}" for part in SHARES)
     ]
@@ -83,7 +83,7 @@ def write_text(figures: list[dict[str, Any]]) -> str:
             if f"regret_at_{part:g}" in row
         ]
         lines.append(
-            f"{row['table']:18} {row['method']:22} {row['workers']:2} {row['repeats']:3}"
+            f"{row['table']:18} {row['method']:30} {row['workers']:2} {row['repeats']:3}"
             + "".join(f"{cell:>25}" for cell in cells)
             + "".join(f"{cell:>25}" for cell in regrets)
         )

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from histsearch.data.dataset_record import DatasetRecord
     from histsearch.models.checkpoint import Checkpoint
     from histsearch.models.loading import ExportedModel
-    from histsearch.training.evaluation import EmbeddedImages
-
-_NMI_SEED = 0
 
 
 def evaluate(
@@ -66,6 +63,7 @@ def evaluate(
     import torch
 
     from histsearch.data.dataset import load_dataset
+    from histsearch.reports.evaluation import evaluate_model
     from histsearch.reports.published_results import published_rows
 
     torch.set_num_threads(threads or usual_threads(pinned))
@@ -73,13 +71,16 @@ def evaluate(
     images = load_dataset(_dataset(dataset, model, checkpoint), data_folder(data))
     _note_without_digest(model, checkpoint)
     _warn_of_cap(images)
-    embedded = _embed(model, images, checkpoint, torch_device, usual_loader_processes(pinned))
-    if not torch.isfinite(embedded.query_ND).all():
-        raise WeightsError(f"the embeddings of {checkpoint} are NaN or infinite; it is no use")
+    figures = evaluate_model(
+        model,
+        images,
+        checkpoint,
+        device=torch_device,
+        loader_processes=usual_loader_processes(pinned),
+    )
     _warn_if_incomplete(images.record, data_folder(data))
     label = Path(checkpoint).name if Path(checkpoint).is_file() else checkpoint
-    rows = {label: _figures(embedded, images.record)}
-    _print_rows(rows | published_rows(images.name, model.backbone))
+    _print_rows({label: figures} | published_rows(images.name, model.backbone))
 
 
 def _dataset(dataset: str | None, model: "Checkpoint | ExportedModel", name: str) -> str:
@@ -107,37 +108,6 @@ def _warn_of_cap(images: "Dataset") -> None:
         echo(f"warning: {warning}", err=True)
 
 
-def _embed(
-    model: "Checkpoint | ExportedModel",
-    images: "Dataset",
-    name: str,
-    device: str,
-    loader_processes: int,
-) -> "EmbeddedImages":
-    import torch
-
-    from histsearch.training.evaluation import embed_images
-    from histsearch.workers.device_fault import is_out_of_memory
-
-    try:
-        return embed_images(
-            model.network.to(device),
-            images.test,
-            images.gallery,
-            model.preprocessing,
-            device=torch.device(device),
-            loader_processes=loader_processes,
-        )
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        side = model.preprocessing.crop
-        raise WeightsError(
-            f"out of memory with the images of {side}×{side} pixels that {name} takes; evaluate it "
-            "where there is more"
-        ) from error
-
-
 def _warn_if_incomplete(dataset: "DatasetRecord", folder: Path) -> None:
     from histsearch.data.verification import inspect
 
@@ -148,17 +118,6 @@ def _warn_if_incomplete(dataset: "DatasetRecord", folder: Path) -> None:
             "nothing about these figures",
             err=True,
         )
-
-
-def _figures(embedded: "EmbeddedImages", dataset: "DatasetRecord") -> dict[str, float]:
-    ranking = embedded.ranking()
-    fractions = {
-        **{f"R@{k}": value for k, value in embedded.recall(dataset.recall_ks).items()},
-        "NMI": embedded.nmi(dataset.nmi_repeats, _NMI_SEED),
-        "RP": ranking.r_precision,
-        "MAP@R": ranking.map_at_r,
-    }
-    return {name: 100 * value for name, value in fractions.items()}
 
 
 def _print_rows(rows: dict[str, dict[str, float]]) -> None:

@@ -81,14 +81,10 @@ def _load(text: str, storage: str | None) -> "Checkpoint":
 
 
 def _sample_images(checkpoint: "Checkpoint", dataset: str | None, data_dir: Path) -> "Tensor":
-    import torch
-
     from histsearch.data.dataset import load_dataset
-    from histsearch.models.transforms import test_transform
+    from histsearch.training.evaluation import first_images
 
     name = dataset or own_dataset(checkpoint)
     if name is None:
         raise ExportError("name the data set whose images the ONNX file is checked on: --dataset")
-    images = load_dataset(name, data_dir).test
-    transform = test_transform(checkpoint.preprocessing)
-    return torch.stack([transform(images.image(i)) for i in range(min(_SAMPLES, len(images)))])
+    return first_images(load_dataset(name, data_dir).test, checkpoint.preprocessing, _SAMPLES)

@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,14 +73,25 @@ def open_to_change(option: str | None) -> "Storage":
     return _open(option, Purpose.CHANGE)
 
 
-def open_to_create(option: str | None) -> "Storage":
-    """The same for a command that may begin with an empty database."""
+def _never() -> bool:
+    return False
+
+
+def open_to_create(option: str | None, should_hurry: Callable[[], bool] = _never) -> "Storage":
+    """The same for a command that may begin with an empty database.
+
+    Args:
+        option: What ``--storage`` says.
+        should_hurry: Asked while PostgreSQL is waited for, as `Storage` takes it.
+    """
     from histsearch.database.storage import Purpose
 
-    return _open(option, Purpose.CREATE)
+    return _open(option, Purpose.CREATE, should_hurry)
 
 
-def _open(option: str | None, purpose: "Purpose") -> "Storage":
+def _open(
+    option: str | None, purpose: "Purpose", should_hurry: Callable[[], bool] = _never
+) -> "Storage":
     import optuna
 
     from histsearch.database.storage import Purpose, Storage, named_storage, storage_url
@@ -88,16 +99,38 @@ def _open(option: str | None, purpose: "Purpose") -> "Storage":
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = storage_url(option)
     try:
-        return Storage(url, purpose)
+        return Storage(url, purpose, should_hurry)
     except NoTablesError:
         if named_storage(option):
             raise
-        return Storage(url, Purpose.CREATE)  # the embedded server is histsearch's own
+        return Storage(url, Purpose.CREATE, should_hurry)  # the embedded server is histsearch's own
 
 
 def workers_hint(study: str) -> str:
     """What to do once a study has been created."""
     return f"start workers with: histsearch worker --study {study} --gpu 0 (or --device cpu)"
+
+
+def repeated_arguments(context: typer.Context, but: Collection[str]) -> list[str]:
+    """The options that a command was given, as arguments for another process.
+
+    Args:
+        context: How it was called.
+        but: Parameters to leave out, by their names in Python.
+    """
+    arguments: list[str] = []
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if name in but or source is None or source.name != "COMMANDLINE":
+            continue
+        option, value = parameter.opts[0], context.params[name]
+        if isinstance(value, bool):
+            arguments.append(option if value else parameter.secondary_opts[0])
+        else:
+            values = value if isinstance(value, list | tuple) else [value]
+            arguments += [f"{option}={one}" for one in values]
+    return arguments
 
 
 def assignments(texts: Sequence[str]) -> dict[str, Any]:

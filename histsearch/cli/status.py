@@ -2,8 +2,7 @@
 
 import json
 import time
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -43,7 +42,7 @@ def status(
         raise HistsearchError("--watch and --json can't be combined; give one of them")
     opened = open_to_read(storage)
     if as_json:
-        echo_data(json.dumps(_as_dict(take_status(opened)), indent=2))
+        echo_data(json.dumps(take_status(opened).to_json(), indent=2))
     elif watch:
         _watch(opened)
     else:
@@ -69,25 +68,6 @@ def _look(storage: "Storage") -> "RenderableType":
         return _screen(take_status(storage))
     except StorageError as error:  # it may come back
         return text(str(error))
-
-
-def _as_dict(taken: "Status") -> dict[str, Any]:
-    return {
-        "studies": [asdict(study) for study in taken.studies],
-        "half_created": [half.name for half in taken.half_created],
-        "unreadable": list(taken.unreadable),
-        "workers": [
-            {
-                **asdict(worker.identity),
-                "version": worker.version,
-                "serves": list(worker.serves),
-                "state": "gone" if worker.gone else worker.activity.word,
-                **{k: v for k, v in asdict(worker.activity).items() if k != "word"},
-                "silent_seconds": worker.silent_seconds,
-            }
-            for worker in taken.workers
-        ],
-    }
 
 
 def _screen(taken: "Status") -> "RenderableType":

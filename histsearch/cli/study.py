@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from histsearch.database.storage import Storage
     from histsearch.reports.report import WinningTrial
     from histsearch.studies.study import Study
-    from histsearch.studies.trial_models import RetrainedModel
 
 _COLUMNS = (
     *("study", "kind", "data set", "backbone", "trials", "running", "winner's R@1", "state"),
@@ -123,8 +121,11 @@ def list_(storage: StorageOption = None) -> None:
 
 
 def _row(study: "Study") -> tuple[str, ...]:
-    winner = _winner(study)
-    summary = _summary(study, winner)
+    from histsearch.reports.collect import winning_trial
+    from histsearch.reports.study_summary import study_summary
+
+    winner = winning_trial(study)
+    summary = study_summary(study, winner)
     return (
         study.name,
         summary["kind"],
@@ -144,12 +145,16 @@ def show(
     storage: StorageOption = None,
 ) -> None:
     """Show one study: its space, its progress, its best trial or its models."""
+    from histsearch.reports.chance import chance_sentence
+    from histsearch.reports.collect import winning_trial
+    from histsearch.reports.study_summary import study_summary
     from histsearch.studies.catalog import find_study
     from histsearch.studies.images import known_census
+    from histsearch.studies.trial_models import retrained_models
 
     study = find_study(open_to_read(storage), name)
-    winner = _winner(study)
-    summary = _summary(study, winner)
+    winner = winning_trial(study)
+    summary = study_summary(study, winner)
     if as_json:
         echo_data(json.dumps(summary, indent=2))
         return
@@ -157,7 +162,7 @@ def show(
     counts = ", ".join(f"{count} {state.lower()}" for state, count in summary["trials"].items())
     lines = {
         "study": f"{study.name} ({summary['kind']}, {summary['state']})",
-        "space": f"{space.name}: {space.dataset} on {space.backbone}, "
+        "space": f"{space.name}: {space.dataset} on {space.backbone}, loss {space.loss.name}, "
         f"{counted(space.epochs, 'epoch')}",
         "selection": summary["selection"],
         "searched": "; ".join(
@@ -170,58 +175,19 @@ def show(
         **({"learned": f"from {', '.join(study.warm_start)}"} if study.warm_start else {}),
         **({"left by": left} if (left := _left_line(study)) else {}),
         **({"ended": summary["ended"]} if summary["ended"] else {}),
-        **({"in doubt": chance} if (chance := _chance_line(study)) else {}),
+        **({"in doubt": chance} if (chance := chance_sentence(study)) else {}),
         "best": "see histsearch report" if study.definition.source else _best_line(winner),
     }
     for label, text in lines.items():
         echo(f"{label + ':':<11}{text}")
-    for model in _models(study):
+    for model in retrained_models(study):
         echo(f"{'model:':<11}{model}")
     for warning in summary["warnings"]:
         echo(f"{'warning:':<11}{warning}")
 
 
-def _models(study: "Study") -> "list[RetrainedModel]":
-    """Where the models of a retraining lie; a search keeps none."""
-    from histsearch.studies.trial_models import retrained_models
-
-    return retrained_models(study) if study.definition.source else []
-
-
 def _left_line(study: "Study") -> str:
     return " ".join(f"workers on {host}: {reason}" for host, reason in study.left_by.items())
-
-
-def _chance_line(study: "Study") -> str | None:
-    """How far the search is from being decided; None where that isn't asked, or not any more."""
-    from histsearch.space.space import Decided
-
-    decided, chance = study.limits.decided, study.chance_of_better
-    if chance is None or study.ended or (decided is None and study.may_start):
-        return None
-    rule = decided or Decided()
-    rivals = "another configuration beats" if study.may_start else "a paused trial overtakes"
-    return (
-        f"{chance:.0%} chance that {rivals} the winner by more than "
-        f"{counted(f'{rule.delta:g}', 'point')}; the "
-        f"search ends below {100 * rule.epsilon:g}%{_unseen(study) if study.may_start else ''}"
-    )
-
-
-def _unseen(study: "Study") -> str:
-    """Which values must run before the search can be decided; empty if all have."""
-    unseen = [
-        f"{name} {_span(first, last)}"
-        for name, spans in study.posterior().unseen().items()
-        for first, last in spans
-    ]
-    return f", once trials have run with {' and '.join(unseen)}" if unseen else ""
-
-
-def _span(first: object, last: object) -> str:
-    if first == last:
-        return f"= {value_text(first)}"
-    return f"from {value_text(first)} to {value_text(last)}"
 
 
 def _parameter_text(parameter: object) -> str:
@@ -237,6 +203,7 @@ def best(name: StudyArgument, storage: StorageOption = None) -> None:
     With the freeze-thaw sampler that is the configuration with the highest expected R@1, not that
     of the luckiest trial.
     """
+    from histsearch.reports.collect import winning_trial
     from histsearch.studies.catalog import find_study
 
     study = find_study(open_to_read(storage), name)
@@ -245,7 +212,7 @@ def best(name: StudyArgument, storage: StorageOption = None) -> None:
             f'found "{name}", a retraining, whose result is a mean over seeds: histsearch report '
             f"{name} --out DIR"
         )
-    echo(_best_line(_winner(study)))
+    echo(_best_line(winning_trial(study)))
 
 
 def _best_line(best: "WinningTrial | None") -> str:
@@ -256,53 +223,6 @@ def _best_line(best: "WinningTrial | None") -> str:
 
 def _configuration(parameters: Mapping[str, object]) -> str:
     return ", ".join(f"{name} = {value_text(value)}" for name, value in parameters.items())
-
-
-def _winner(study: "Study") -> "WinningTrial | None":
-    from histsearch.reports.collect import winning_trial
-
-    return winning_trial(study)
-
-
-def _summary(study: "Study", best: "WinningTrial | None") -> dict[str, Any]:
-    from optuna.trial import TrialState
-
-    from histsearch.reports.images import study_warnings
-    from histsearch.reports.status import study_state
-    from histsearch.studies.images import known_census
-
-    census = known_census(study)
-    counts = {state.name: study.count(state) for state in TrialState}
-    return {
-        "study": study.name,
-        "kind": study.definition.kind,
-        "source": study.definition.source,
-        "dataset": study.definition.space.dataset,
-        "backbone": study.definition.space.backbone,
-        "selection": study.definition.selection,
-        "state": study_state(study),
-        "warm_start": study.warm_start,
-        "ended": study.ended,
-        "chance_of_better": study.chance_of_better,
-        "limits": study.limits.to_json(),
-        "left_by": study.left_by,
-        "images": None if census is None else census.to_json(),
-        "warnings": study_warnings(study),
-        "budget": study.budget,
-        "finished": sum(counts[state.name] for state in TrialState if state.is_finished()),
-        "trials": {state: count for state, count in counts.items() if count},
-        "best": best
-        and {
-            "number": best.number,
-            "value": best.recall_at_1,
-            "epoch": best.epoch,
-            "params": best.parameters,
-            "trials": best.trials,
-            "mean": best.mean_recall_at_1,
-        },
-        "models": [asdict(model) for model in _models(study)],
-        "space": study.definition.model_dump(mode="json")["space"],
-    }
 
 
 @app.command()
@@ -382,8 +302,8 @@ def _hint_at_workers(study: "Study") -> None:
         echo(f"no worker serves it at the moment; {workers_hint(study.name)}")
 
 
-@app.command()
-def export(
+@app.command("export")
+def export_trials(
     name: StudyArgument,
     format_: Annotated[
         ExportFormat, typer.Option("--format", help="How to write the trials.")

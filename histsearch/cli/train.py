@@ -62,7 +62,6 @@ def train(
     pinned = named_gpu(gpu, device)
     torch_device = pin(pinned)
 
-    from histsearch.models.checkpoint import save_checkpoint
     from histsearch.training.single_run import SingleRun
 
     run = SingleRun(
@@ -74,7 +73,7 @@ def train(
         loader_processes=usual_loader_processes(pinned),
         seed=seed,
     )
-    configuration = run.trainer.settings.configuration.model_dump()
+    configuration = run.trainer.settings.configuration.values()
     echo(" ".join(f"{name}={value}" for name, value in configuration.items()))
     for epoch in run.epochs():
         echo(
@@ -82,18 +81,7 @@ def train(
             f"loss {epoch.loss:.3f}  {epoch.seconds:.1f} s  {epoch.images_per_second:.0f} images/s"
         )
     if out is not None:
-        save_checkpoint(
-            out,
-            run.trainer.network,
-            backbone=run.trainer.settings.backbone,
-            embedding_size=configuration["embedding_size"],
-            extra={
-                "dataset": chosen.dataset,
-                "epochs": chosen.epochs,
-                "seed": seed,
-                "hyperparameters": configuration,
-            },
-        )
+        run.save(out)
         echo(f"saved {out}")
 
 

@@ -2,14 +2,11 @@
 
 import os
 import random
-import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
 
-import psycopg2
-import psycopg2.extensions
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
@@ -19,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import scoped_session, sessionmaker
 
 import histsearch
+from histsearch.database.connections import connect_arguments
 from histsearch.database.embedded_postgres import server
 from histsearch.database.faults import database_at, explain_errors, place, refusal, unusable
 from histsearch.database.foreign_tables import check_foreign_tables, has_optuna_tables
@@ -34,10 +32,6 @@ _LOCK_FAMILY = 0x48495354
 _SCHEMA_LOCK = 0
 
 MOST_CONNECTIONS = 3
-ANSWER_SECONDS = 30.0
-"""Longest wait for an answer; a server that gives none counts as gone."""
-
-HURRIED_ANSWER_SECONDS = 2.0
 LEAST_PAUSE_SECONDS = 15.0
 """A transaction may always pause for so long between two statements."""
 
@@ -51,17 +45,6 @@ _TRY_LOCK = sqlalchemy.text("SELECT pg_try_advisory_xact_lock(:family, :key)")
 _ALLOW_PAUSES = sqlalchemy.text(
     "SELECT set_config('idle_in_transaction_session_timeout', :milliseconds, true)"
 )
-_GLANCE_SECONDS = 0.25
-
-# A cut network is noticed within about a minute, also while nothing is being asked.
-_CONNECT_ARGUMENTS = {
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 60_000,
-    # Whatever PGCLIENTENCODING says. A database of no encoding (SQL_ASCII) takes it as well.
-    "client_encoding": "utf8",
-}
 
 
 def storage_url(option: str | None = None) -> URL:
@@ -123,41 +106,8 @@ def shown(url: URL) -> str:
     return url.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
-def wait_for_answers(should_hurry: Callable[[], bool]) -> None:
-    """Put a limit to every wait of this process for PostgreSQL, and let signals in meanwhile.
-
-    libpq alone would wait for ever for a server that holds its connections and says nothing. A
-    wait past the limit breaks the connection, which is then a `StorageError`.
-
-    Args:
-        should_hurry: Asked while waiting; from when it is true, a wait may take little longer.
-    """
-    global _should_hurry
-    _should_hurry = should_hurry
-    psycopg2.extensions.set_wait_callback(_wait)
-
-
 def _never() -> bool:
     return False
-
-
-_should_hurry: Callable[[], bool] = _never
-
-
-def _wait(connection: psycopg2.extensions.connection) -> None:
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while (state := connection.poll()) != psycopg2.extensions.POLL_OK:
-        if _should_hurry():
-            deadline = min(deadline, time.monotonic() + HURRIED_ANSWER_SECONDS)
-        if time.monotonic() > deadline:
-            raise psycopg2.OperationalError("it doesn't answer")
-        ready = select.poll()
-        reading = state == psycopg2.extensions.POLL_READ
-        ready.register(connection.fileno(), select.POLLIN if reading else select.POLLOUT)
-        ready.poll(_GLANCE_SECONDS * 1000)
-
-
-wait_for_answers(_never)
 
 
 class Purpose(Enum):
@@ -184,6 +134,8 @@ class Storage:
     Args:
         url: Where it is.
         purpose: What may be done to it.
+        should_hurry: Asked while PostgreSQL is waited for; from when it is true, a wait may take
+            little longer.
 
     Raises:
         StorageError: PostgreSQL doesn't let its tables be used, or they are those of a newer
@@ -194,11 +146,18 @@ class Storage:
             connection breaks.
     """
 
-    def __init__(self, url: URL, purpose: Purpose = Purpose.CREATE) -> None:
+    def __init__(
+        self,
+        url: URL,
+        purpose: Purpose = Purpose.CREATE,
+        should_hurry: Callable[[], bool] = _never,
+    ) -> None:
         self.url = url
+        self._should_hurry = should_hurry
+        self._connect_arguments = connect_arguments(should_hurry)
         self._pause_seconds = _USUAL_PAUSE_SECONDS
         opening = sqlalchemy.create_engine(
-            url, poolclass=sqlalchemy.NullPool, connect_args=_CONNECT_ARGUMENTS
+            url, poolclass=sqlalchemy.NullPool, connect_args=self._connect_arguments
         )
         explain_errors(opening)
         _end_when_suspended(opening, lambda: LONGEST_PAUSE_SECONDS)
@@ -218,7 +177,7 @@ class Storage:
 
     def _make_tables(self, opening: Engine, purpose: Purpose) -> None:
         # Processes that start together must not create the tables twice.
-        with _lock(opening, _SCHEMA_LOCK) as connection:
+        with _lock(opening, _SCHEMA_LOCK, self._should_hurry) as connection:
             if own_tables(connection) == Tables.NONE:
                 check_foreign_tables(connection)
             self.optuna = self._optuna(purpose, has_tables=has_optuna_tables(connection))
@@ -233,7 +192,7 @@ class Storage:
                 "pool_size": MOST_CONNECTIONS,
                 "max_overflow": 0,
                 "pool_pre_ping": True,
-                "connect_args": _CONNECT_ARGUMENTS,
+                "connect_args": self._connect_arguments,
                 "execution_options": options,
             },
             # It would add what a later Optuna has to tables of an earlier one.
@@ -306,7 +265,7 @@ class Storage:
             key: Whose lock.
             pause_seconds: How long that transaction may pause; as usual when left out.
         """
-        with _lock(self.optuna.engine, key) as connection:
+        with _lock(self.optuna.engine, key, self._should_hurry) as connection:
             if pause_seconds is not None:
                 _allow_pauses(connection, pause_seconds)
             yield connection
@@ -344,7 +303,7 @@ def _allow_pauses(connection: Connection, seconds: float) -> None:
 
 
 @contextmanager
-def _lock(engine: Engine, key: int) -> Iterator[Connection]:
+def _lock(engine: Engine, key: int, should_hurry: Callable[[], bool]) -> Iterator[Connection]:
     """Hold an advisory lock within a transaction.
 
     Whoever waits for it holds no connection meanwhile: the waiting ones could have all those of a
@@ -356,7 +315,7 @@ def _lock(engine: Engine, key: int) -> Iterator[Connection]:
             if connection.scalar(_TRY_LOCK, {"family": _LOCK_FAMILY, "key": key}):
                 yield connection
                 return
-        if time.monotonic() > deadline or _should_hurry():
+        if time.monotonic() > deadline or should_hurry():
             break
         time.sleep(random.uniform(0, _LOCK_RETRY_SECONDS))  # noqa: S311 - spreads those who wait
     raise DatabaseAwayError(

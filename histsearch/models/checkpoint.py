@@ -3,8 +3,9 @@
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -34,6 +35,7 @@ from histsearch.models.weights import (
 )
 
 DESCRIPTION_KEY = "histsearch"
+LOSS_KEY = "loss_state_dict"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Checkpoint:
         preprocessing: The input images it was trained on.
         metadata: What was saved with it besides; empty for a published HIST checkpoint.
         has_digest: Whether its file carries a digest, so that damage to it would have been noticed.
+        loss_state: The state dict of the loss that it was trained with, such as class means; empty
+            for a published checkpoint and an exported file.
     """
 
     network: EmbeddingNetwork
@@ -55,6 +59,7 @@ class Checkpoint:
     preprocessing: Preprocessing
     metadata: Mapping[str, Any]
     has_digest: bool = False
+    loss_state: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def dump_checkpoint(
@@ -63,18 +68,20 @@ def dump_checkpoint(
     backbone: Backbone,
     embedding_size: int,
     extra: Mapping[str, Any],
+    loss_state: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> bytes:
     """A trained network as the content of a file that `load_checkpoint` reads.
 
     Like the published HIST checkpoints it holds a "model_state_dict", and besides it a dict
-    "histsearch" with backbone, embedding size, preprocessing and metadata. It ends in a digest, and
-    `torch.load(path, weights_only=True)` reads it too.
+    "histsearch" with backbone, embedding size, preprocessing and metadata, and a "loss_state_dict".
+    It ends in a digest, and `torch.load(path, weights_only=True)` reads it too.
 
     Args:
         network: The network to save.
         backbone: Its backbone.
         embedding_size: D.
         extra: Metadata: numbers, strings, booleans, None, and lists and dicts of them.
+        loss_state: The state dict of the loss that it was trained with.
 
     Raises:
         ValueError: `extra` holds something else.
@@ -90,10 +97,18 @@ def dump_checkpoint(
         "embedding_size": embedding_size,
         "preprocessing": asdict(backbone.preprocessing),
     }
-    state = {key: tensor.cpu() for key, tensor in network.state_dict().items()}
+    parts = {
+        "model_state_dict": _on_cpu(network.state_dict()),
+        LOSS_KEY: _on_cpu(loss_state),
+        DESCRIPTION_KEY: description,
+    }
     content = io.BytesIO()
-    torch.save({"model_state_dict": state, DESCRIPTION_KEY: description}, content)
+    torch.save(parts, content)
     return with_digest(content.getvalue())
+
+
+def _on_cpu(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: tensor.cpu() for key, tensor in state.items()}
 
 
 def save_checkpoint(
@@ -103,6 +118,7 @@ def save_checkpoint(
     backbone: Backbone,
     embedding_size: int,
     extra: Mapping[str, Any],
+    loss_state: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> None:
     """Save a trained network to a file, as `dump_checkpoint` describes it.
 
@@ -114,13 +130,18 @@ def save_checkpoint(
         backbone: Its backbone.
         embedding_size: D.
         extra: Metadata.
+        loss_state: The state dict of the loss that it was trained with.
 
     Raises:
         WeightsError: The file can't be written.
         ValueError: `extra` can't be saved.
     """
     content = dump_checkpoint(
-        network, backbone=backbone, embedding_size=embedding_size, extra=extra
+        network,
+        backbone=backbone,
+        embedding_size=embedding_size,
+        extra=extra,
+        loss_state=loss_state,
     )
     try:
         write_whole(path, content)
@@ -157,7 +178,8 @@ def load_checkpoint(
     if backbone not in (None, description.backbone):
         raise WeightsError(f"'{name}' has the backbone {description.backbone}, not {backbone}")
     metadata = description.model_extra or {}
-    return restore_network(description, state, metadata, name, has_digest=has_digest)
+    checkpoint = restore_network(description, state, metadata, name, has_digest=has_digest)
+    return replace(checkpoint, loss_state=_loss_state(content))
 
 
 def restore_network(
@@ -192,6 +214,13 @@ def restore_network(
         metadata=metadata,
         has_digest=has_digest,
     )
+
+
+def _loss_state(content: object) -> Mapping[str, Tensor]:
+    state = content.get(LOSS_KEY) if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping):
+        return {}
+    return {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
 
 
 def _check_embedding_layer(state: Mapping[str, Tensor], name: str) -> None:

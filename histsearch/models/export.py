@@ -53,7 +53,7 @@ def export_network(
     file_format: str,
     *,
     samples_N3HW: Tensor | None = None,
-) -> tuple[Path, Path]:
+) -> tuple[Path, ...]:
     """Write a trained network, and beside it a JSON file that says how to use it.
 
     The formats:
@@ -68,6 +68,9 @@ def export_network(
     preprocessing, the checkpoint's metadata and the SHA-256 of the model's file. An ONNX or
     TorchScript file is run on sample images and written if its embeddings are the network's.
 
+    What the loss learned, such as class means or proxies, lies beside in NAME.loss.safetensors,
+    where the checkpoint has it.
+
     Args:
         checkpoint: The trained network, on the CPU.
         path: A file name with the format's suffix (.safetensors, .onnx or .pt), or a folder, in
@@ -76,7 +79,7 @@ def export_network(
         samples_N3HW: Preprocessed images to check the file on; one blank image if left out.
 
     Returns:
-        The paths of the model's file and of the JSON file.
+        The paths of the model's file, of the JSON file, and of the loss's weights if there are any.
 
     Raises:
         ExportError: The format or the file's suffix isn't known, a file of that name exists, the
@@ -90,7 +93,9 @@ def export_network(
     try:
         model_path = _model_path(path, SUFFIXES[file_format])
         beside = description_path(model_path)
-        existing = [name for name in (model_path, beside) if name.exists()]
+        loss_path = model_path.with_name(f"{model_path.stem}.loss.safetensors")
+        files = (model_path, beside, *([loss_path] if checkpoint.loss_state else ()))
+        existing = [name for name in files if name.exists()]
     except OSError as error:
         raise ExportError(
             f"found '{shortened(path)}', which can't be reached ({error.strerror}), allowed: a "
@@ -105,14 +110,17 @@ def export_network(
         make_folder(model_path.parent)
         write_whole(model_path, model)
         write_whole(beside, _describe(checkpoint, file_format, model))
+        if checkpoint.loss_state:
+            write_whole(loss_path, safetensors.torch.save(dict(checkpoint.loss_state)))
     except OSError as error:
-        with suppress(OSError):
-            model_path.unlink()
+        for written in files:
+            with suppress(OSError):
+                written.unlink()
         raise ExportError(
             f"'{model_path}' can't be written: {error}; give another name, or a folder that has "
             "room"
         ) from error
-    return model_path, beside
+    return files
 
 
 def _model_path(path: Path, suffix: str) -> Path:

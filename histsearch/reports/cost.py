@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.studies import trial_record
+from histsearch.studies.hours import hours_taken, in_hours
 from histsearch.wording import counted
 
-_SECONDS_PER_HOUR = 3600
 _THREE_DIGITS = 999.5
 
 
@@ -41,22 +41,14 @@ class Cost:
 def cost(trials: Sequence[FrozenTrial], epochs: int) -> Cost:
     """Add up the trials of a study whose full length is ``epochs``."""
     return Cost(
-        hours_spent=sum(_spent(trial) for trial in trials) / _SECONDS_PER_HOUR,
-        hours_saved=sum(_saved(trial, epochs) for trial in trials) / _SECONDS_PER_HOUR,
+        hours_spent=hours_taken(trials),
+        hours_saved=in_hours(sum(_saved(trial, epochs) for trial in trials)),
         accelerated=any(trial.user_attrs.get(trial_record.ACCELERATED, False) for trial in trials),
     )
 
 
-def _epoch_seconds(trial: FrozenTrial) -> list[float]:
-    return list(trial.user_attrs.get(trial_record.EPOCH_SECONDS, []))
-
-
-def _spent(trial: FrozenTrial) -> float:
-    return float(trial.user_attrs.get(trial_record.SECONDS, sum(_epoch_seconds(trial))))
-
-
 def _saved(trial: FrozenTrial, epochs: int) -> float:
-    seconds = _epoch_seconds(trial)
+    seconds: list[float] = trial.user_attrs.get(trial_record.EPOCH_SECONDS, [])
     if trial.state != TrialState.PRUNED or not seconds:
         return 0.0
     return max(epochs - len(seconds), 0) * statistics.fmean(seconds)

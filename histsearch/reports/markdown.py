@@ -72,7 +72,8 @@ def _heading(report: Report) -> str:
         )
     return (
         f"# {escape(report.study)}\n\n"
-        f"Space `{report.space}`: {escape(report.dataset)} on {escape(report.backbone)}. "
+        f"Space `{report.space}`: {escape(report.dataset)} on {escape(report.backbone)}, loss "
+        f"{escape(report.loss)}. "
         f"Trials: {counts}. "
         f"Selection on: {report.selection}.{warning}"
     )
@@ -170,7 +171,7 @@ def _published(report: Report) -> str:
         [row, *(f"{figures[column]:.1f}" for column in columns)]
         for row, figures in report.published.items()
     ]
-    return f"## Published\n\n{report.published_source}, in percent.\n\n" + _table(
+    return f"## Published results of HIST\n\n{report.published_source}, in percent.\n\n" + _table(
         ["row", *columns], rows
     )
 

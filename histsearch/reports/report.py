@@ -89,6 +89,7 @@ class Report:
     space: str
     dataset: str
     backbone: str
+    loss: str
     selection: str
     on_test_classes: bool
     trials: dict[str, int]

@@ -3,8 +3,8 @@
 import statistics
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -13,6 +13,7 @@ from histsearch.reports.cost import cost
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import list_studies, unreadable_studies
 from histsearch.studies.half_created import HalfCreated, half_created_studies
+from histsearch.studies.hours import seconds_taken
 from histsearch.studies.study import Study
 from histsearch.workers.registry import RegisteredWorker, list_workers
 
@@ -67,6 +68,25 @@ class Status:
     half_created: list[HalfCreated]
     unreadable: dict[str, str]
     workers: list[RegisteredWorker]
+
+    def to_json(self) -> dict[str, Any]:
+        """The contents of ``histsearch status --json``."""
+        return {
+            "studies": [asdict(study) for study in self.studies],
+            "half_created": [half.name for half in self.half_created],
+            "unreadable": list(self.unreadable),
+            "workers": [
+                {
+                    **asdict(worker.identity),
+                    "version": worker.version,
+                    "serves": list(worker.serves),
+                    "state": "gone" if worker.gone else worker.activity.word,
+                    **{k: v for k, v in asdict(worker.activity).items() if k != "word"},
+                    "silent_seconds": worker.silent_seconds,
+                }
+                for worker in self.workers
+            ],
+        }
 
 
 def take_status(storage: Storage) -> Status:
@@ -133,11 +153,7 @@ def _progress(study: str, workers: Sequence[RegisteredWorker]) -> list[float]:
 
 
 def _eta(budget: int, finished: Sequence[FrozenTrial], progress: Sequence[float]) -> float | None:
-    seconds = [
-        trial.user_attrs[trial_record.SECONDS]
-        for trial in finished
-        if trial_record.SECONDS in trial.user_attrs
-    ]
+    seconds = seconds_taken(finished)
     remaining = budget - len(finished) - sum(progress)
     if not (seconds and progress):
         return None

@@ -4,19 +4,15 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
 from histsearch.exceptions import SpaceError
-from histsearch.space.configuration import (
-    PARAMETER_NAMES,
-    Value,
-    allowed_values,
-    is_valid_value,
-)
+from histsearch.space.configuration import Value
+from histsearch.space.known_parameters import KnownParameters
 from histsearch.space.parameters import Parameter, Range
 from histsearch.space.refusals import RefusedError, refuse_all, refused, show
 
 _LONGEST_LIST = 2_000
 
 
-def check_values(table: str, values: Mapping[str, object]) -> None:
+def check_values(table: str, values: Mapping[str, object], known: KnownParameters) -> None:
     """Check names and values of parameters that stand under ``table``.
 
     Raises:
@@ -24,30 +20,37 @@ def check_values(table: str, values: Mapping[str, object]) -> None:
     """
     try:
         refuse_all(
-            fault for name, value in values.items() if (fault := value_fault(table, name, value))
+            fault
+            for name, value in values.items()
+            if (fault := value_fault(table, name, value, known))
         )
     except RefusedError as fault:
         raise SpaceError(*fault.lines) from None
 
 
-def value_fault(table: str, name: str, value: object) -> RefusedError | None:
+def value_fault(
+    table: str, name: str, value: object, known: KnownParameters
+) -> RefusedError | None:
     """Why a value under ``table`` can't be used; None if it can."""
-    if name not in PARAMETER_NAMES:
-        return unknown_name(table, name)
-    if not is_valid_value(name, value):
-        return refused(f"{table}.{name}", show(value), allowed_values(name))
+    if name not in known.names:
+        return unknown_name(table, name, known)
+    if not known.is_valid_value(name, value):
+        return refused(f"{table}.{name}", show(value), known.allowed_values(name))
     return None
 
 
-def unknown_name(table: str, name: str) -> RefusedError:
+def unknown_name(table: str, name: str, known: KnownParameters) -> RefusedError:
     """What to say of a name that no parameter has."""
-    near = get_close_matches(name, PARAMETER_NAMES, n=1)
+    near = get_close_matches(name, known.names, n=1)
     hint = f'did you mean "{near[0]}"? ' if near else ""
-    return refused(table, show(name), f"{hint}one of {', '.join(PARAMETER_NAMES)}")
+    return refused(table, show(name), f"{hint}one of {', '.join(known.names)}")
 
 
 def configuration_faults(
-    key: str, search: Mapping[str, Parameter], configuration: Mapping[str, Value]
+    key: str,
+    search: Mapping[str, Parameter],
+    configuration: Mapping[str, Value],
+    known: KnownParameters,
 ) -> Iterator[RefusedError]:
     """What of a configuration ``search`` doesn't hold."""
     if not configuration:
@@ -56,7 +59,7 @@ def configuration_faults(
         parameter = search.get(name)
         if parameter is None:
             yield refused(key, show(name), f"searched parameters: {', '.join(search)}")
-        elif not _holds(parameter, name, value):
+        elif not (_holds(parameter, value) and known.is_valid_value(name, value)):
             one_of = (
                 str(parameter)
                 if isinstance(parameter, Range)
@@ -65,6 +68,5 @@ def configuration_faults(
             yield refused(f"{key}.{name}", show(value), one_of)
 
 
-def _holds(parameter: Parameter, name: str, value: object) -> bool:
-    inside = parameter.holds(value) if isinstance(parameter, Range) else value in parameter
-    return inside and is_valid_value(name, value)
+def _holds(parameter: Parameter, value: object) -> bool:
+    return parameter.holds(value) if isinstance(parameter, Range) else value in parameter

@@ -1,9 +1,10 @@
-"""The parameters of one training run: names, types, bounds and the paper's defaults."""
+"""A configuration: a value for every parameter of one training run."""
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Value = int | float | str | bool
 
@@ -13,29 +14,18 @@ _WIDEST = 65_536
 _LARGEST_BATCH = 65_536
 
 
-class Configuration(BaseModel):
-    """Everything a trial may vary; a space lists each name under ``[search]`` or ``[fixed]``.
+class TrainingParameters(BaseModel):
+    """The parameters that every run has, whatever its loss.
 
-    Defaults are those of CARS196 on ResNet-50 (Yuan & Le-Phuoc 2023, Tables 2 and 9). Each
-    description is what an error message prints as "allowed".
+    Defaults are those of CARS196 on ResNet-50 (Yuan & Le-Phuoc 2023, Table 9). Each description is
+    what an error message prints as "allowed".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    lambda_s: float = Field(1.0, ge=0, allow_inf_nan=False, description="a number >= 0")
-    alpha: float = Field(0.9, ge=0, allow_inf_nan=False, description="a number >= 0")
-    tau: float = Field(32.0, gt=0, allow_inf_nan=False, description="a number > 0")
-    distance: Literal["mahalanobis", "euclidean", "cosine", "manhattan"] = Field(
-        "mahalanobis", description='"mahalanobis", "euclidean", "cosine" or "manhattan"'
-    )
-    hgnn_layers: int = Field(2, ge=1, le=100, description="a whole number from 1 to 100")
-    hgnn_hidden: int = Field(
-        512, ge=1, le=_WIDEST, description=f"a whole number from 1 to {_WIDEST}"
-    )
     embedding_size: int = Field(
         512, ge=2, le=_WIDEST, description=f"a whole number from 2 to {_WIDEST}"
     )
-
     batch_size: int = Field(
         32, ge=2, le=_LARGEST_BATCH, description=f"a whole number from 2 to {_LARGEST_BATCH}"
     )
@@ -47,8 +37,6 @@ class Configuration(BaseModel):
     )
     optimizer: Literal["adam", "adamw"] = Field("adam", description='"adam" or "adamw"')
     lr: float = Field(1e-4, ge=0, allow_inf_nan=False, description="a number >= 0")
-    lr_distributions: float = Field(0.1, ge=0, allow_inf_nan=False, description="a number >= 0")
-    lr_hgnn: float = Field(1e-3, ge=0, allow_inf_nan=False, description="a number >= 0")
     weight_decay: float = Field(1e-4, ge=0, allow_inf_nan=False, description="a number >= 0")
     warmup_epochs: int = Field(
         1, ge=0, le=MOST_EPOCHS, description=f"a whole number from 0 to {MOST_EPOCHS}"
@@ -69,38 +57,18 @@ class Configuration(BaseModel):
         return self
 
 
-PARAMETER_NAMES = tuple(Configuration.model_fields)
+@dataclass(frozen=True)
+class Configuration:
+    """A value for every parameter of one training run.
 
+    Attributes:
+        loss: Of the loss's own parameters.
+        training: Of those that every run has.
+    """
 
-def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
-    annotated: Any = Annotated[field.annotation, field]
-    return TypeAdapter(annotated, config=ConfigDict(strict=True))
+    loss: Mapping[str, Value]
+    training: TrainingParameters
 
-
-_ADAPTERS = {name: _adapter(field) for name, field in Configuration.model_fields.items()}
-
-
-def allowed_values(name: str) -> str:
-    """What parameter ``name`` may be, in words."""
-    description = Configuration.model_fields[name].description
-    assert description is not None
-    return description
-
-
-def is_valid_value(name: str, value: object) -> bool:
-    """Whether parameter ``name`` may take ``value``."""
-    try:
-        _ADAPTERS[name].validate_python(value)
-    except ValidationError:
-        return False
-    return True
-
-
-def is_numeric(name: str) -> bool:
-    """Whether parameter ``name`` is a number, so that a range of it makes sense."""
-    return Configuration.model_fields[name].annotation in (int, float)
-
-
-def is_whole(name: str) -> bool:
-    """Whether parameter ``name`` takes whole numbers only."""
-    return Configuration.model_fields[name].annotation is int
+    def values(self) -> dict[str, Value]:
+        """All values by name: the loss's, then the others."""
+        return {**self.loss, **self.training.model_dump()}

@@ -7,11 +7,7 @@ from typing import Any
 from histsearch.models.initial_weights import PRETRAINED_WEIGHTS
 from histsearch.models.known_backbones import starts_pretrained
 from histsearch.space.checks import configuration_faults, unknown_name
-from histsearch.space.configuration import (
-    PARAMETER_NAMES,
-    Configuration,
-    allowed_values,
-)
+from histsearch.space.known_parameters import KnownParameters
 from histsearch.space.parameters import Parameter, Range
 from histsearch.space.refusals import RefusedError, refused, show
 from histsearch.space.strategies import SAMPLERS
@@ -33,6 +29,12 @@ class Draft:
     def knows(self, *keys: str) -> bool:
         """Whether these parts are valid."""
         return all(key in self.parts for key in keys)
+
+    @property
+    def known(self) -> KnownParameters:
+        """The parameters of its loss, which is valid."""
+        known: KnownParameters = self.parts["loss"].parameters
+        return known
 
     def is_whole(self, table: str) -> bool:
         """Whether every entry of a table is valid."""
@@ -129,27 +131,29 @@ def grid_faults(search: Mapping[str, Parameter], trials: int | None) -> Iterator
 
 
 def _enqueue_faults(draft: Draft) -> Iterator[RefusedError]:
+    if not draft.knows("loss"):
+        return
     search = draft.parts.get("search", {})
     for number, configuration in enumerate(draft.parts.get("enqueue", ())):
         key = f"enqueue[{number}]"
         if configuration is None:
             continue
         if draft.knows("search") and draft.is_whole("search"):
-            yield from configuration_faults(key, search, configuration)
+            yield from configuration_faults(key, search, configuration, draft.known)
             continue
         # A name that isn't searched may be one that [search] misspells.
         for name, value in configuration.items():
             if name in search:
-                yield from configuration_faults(key, search, {name: value})
-            elif name not in PARAMETER_NAMES:
-                yield unknown_name(key, name)
+                yield from configuration_faults(key, search, {name: value}, draft.known)
+            elif name not in draft.known.names:
+                yield unknown_name(key, name, draft.known)
 
 
 def _part_classes(draft: Draft) -> Iterator[RefusedError]:
     """Numbers of images a class that fill no batch with whole classes."""
-    if not (
-        draft.knows("search", "fixed") and draft.is_whole("search") and draft.is_whole("fixed")
-    ):
+    if not draft.knows("loss", "search", "fixed"):
+        return
+    if not (draft.is_whole("search") and draft.is_whole("fixed")):
         return
     parameter = draft.parts["search"].get("batch_size")
     for images_per_class in _possible(draft, "images_per_class"):
@@ -162,7 +166,7 @@ def _part_classes(draft: Draft) -> Iterator[RefusedError]:
                 yield refused(
                     "images_per_class",
                     f"{images_per_class} with batch_size {batch_size}",
-                    allowed_values("images_per_class"),
+                    draft.known.allowed_values("images_per_class"),
                 )
                 return
 
@@ -174,4 +178,4 @@ def _possible(draft: Draft, name: str) -> Iterator[int]:
     elif parameter is not None:
         yield from (int(value) for value in parameter)
     else:
-        yield int(draft.parts["fixed"].get(name, Configuration.model_fields[name].default))
+        yield int(draft.parts["fixed"].get(name, draft.known.defaults[name]))

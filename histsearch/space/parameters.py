@@ -6,13 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from histsearch.space.configuration import (
-    Value,
-    allowed_values,
-    is_numeric,
-    is_valid_value,
-    is_whole,
-)
+from histsearch.space.configuration import Value
+from histsearch.space.known_parameters import KnownParameters
 from histsearch.space.refusals import refuse_all, refused, show
 
 _MOST_VALUES = 1_000
@@ -52,8 +47,8 @@ def _on_grid(low: float, step: float, value: float) -> bool:
 Parameter = tuple[Value, ...] | Range
 
 
-def parse_parameter(name: str, entry: object) -> Parameter:
-    """The parameter of parameter ``name`` as a space gives it.
+def parse_parameter(name: str, entry: object, known: KnownParameters) -> Parameter:
+    """The values or the range of parameter ``name``, as a space gives them.
 
     Raises:
         RefusedError: It isn't one, or holds values that the parameter can't take.
@@ -62,44 +57,46 @@ def parse_parameter(name: str, entry: object) -> Parameter:
     if isinstance(entry, Range):
         return entry
     if isinstance(entry, list | tuple):
-        return _parse_choices(key, name, list(entry))
-    if isinstance(entry, dict) and is_numeric(name):
-        return _parse_range(key, name, entry)
-    forms = f"a list of values, each {allowed_values(name)}"
-    if is_numeric(name):
+        return _parse_choices(key, name, list(entry), known)
+    if isinstance(entry, dict) and known.is_numeric(name):
+        return _parse_range(key, name, entry, known)
+    forms = f"a list of values, each {known.allowed_values(name)}"
+    if known.is_numeric(name):
         forms += ", or a table {low, high, log, step}"
     raise refused(key, show(entry), forms)
 
 
-def _parse_choices(key: str, name: str, values: list[Any]) -> tuple[Value, ...]:
+def _parse_choices(
+    key: str, name: str, values: list[Any], known: KnownParameters
+) -> tuple[Value, ...]:
     if not values:
         raise refused(key, show(values), "a list of at least one value")
     if len(values) > _MOST_VALUES:
         raise refused(key, f"{len(values):,} values", f"a list of up to {_MOST_VALUES:,} values")
-    _refuse_invalid(key, name, values)
+    _refuse_invalid(key, name, values, known)
     if len(set(values)) < len(values):
         raise refused(key, show(values), "every value once")
     return tuple(values)
 
 
-def _parse_range(key: str, name: str, entry: dict[str, Any]) -> Range:
+def _parse_range(key: str, name: str, entry: dict[str, Any], known: KnownParameters) -> Range:
     form = "a table {low, high, log, step} with low and high numbers, log true or false"
     try:
         parameter = Range.model_validate(entry)
     except ValidationError as error:
         raise refused(key, show(entry), form) from error
-    _refuse_invalid(key, name, (parameter.low, parameter.high))
-    _check_range(key, name, parameter)
+    _refuse_invalid(key, name, (parameter.low, parameter.high), known)
+    _check_range(key, parameter, whole=known.is_whole(name))
     return parameter
 
 
-def _refuse_invalid(key: str, name: str, values: Iterable[object]) -> None:
-    allowed = allowed_values(name)
-    invalid = (value for value in values if not is_valid_value(name, value))
+def _refuse_invalid(key: str, name: str, values: Iterable[object], known: KnownParameters) -> None:
+    allowed = known.allowed_values(name)
+    invalid = (value for value in values if not known.is_valid_value(name, value))
     refuse_all(refused(key, show(value), allowed) for value in invalid)
 
 
-def _check_range(key: str, name: str, parameter: Range) -> None:
+def _check_range(key: str, parameter: Range, *, whole: bool) -> None:
     low, high, step = parameter.low, parameter.high, parameter.step
     if low >= high:
         raise refused(key, f"low {low}, high {high}", "low below high")
@@ -110,7 +107,7 @@ def _check_range(key: str, name: str, parameter: Range) -> None:
     found = f"step {show(step)}"
     if parameter.log:
         raise refused(key, f"{found} with log", "either step or log, not both")
-    if not 0 < step < math.inf or (is_whole(name) and not isinstance(step, int)):
+    if not 0 < step < math.inf or (whole and not isinstance(step, int)):
         raise refused(key, found, "a step > 0, whole for whole numbers")
     if step > high - low or not _on_grid(low, step, high):
         raise refused(

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from histsearch.exceptions import SpaceError
 from histsearch.models.known_backbones import look_up_backbone
 from histsearch.space.contradictions import Draft, contradictions
+from histsearch.space.loss_choice import LossChoice
 from histsearch.space.refusals import RefusedError, show
 from histsearch.space.space import Decided, Protocol, Space
 from histsearch.space.toml_text import read_toml
@@ -113,7 +114,11 @@ def _explain(problem: dict[str, Any]) -> tuple[str, ...]:
     if cause is not None:
         return (f"{key}: {cause}",)
     owner, _, field = key.rpartition(".")
-    tables: dict[str, type[BaseModel]] = {"protocol": Protocol, "decided": Decided}
+    tables: dict[str, type[BaseModel]] = {
+        "protocol": Protocol,
+        "decided": Decided,
+        "loss": LossChoice,
+    }
     fields = tables.get(owner, Space).model_fields
     if problem["type"] == "extra_forbidden":
         return (f"{key}: found an unknown key, allowed: {', '.join(fields)}",)

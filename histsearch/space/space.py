@@ -20,13 +20,10 @@ from histsearch.models.initial_weights import PRETRAINED_WEIGHTS, RANDOM_WEIGHTS
 from histsearch.models.known_backbones import check_backbone_name, starts_pretrained
 from histsearch.plain_text import is_plain
 from histsearch.space.checks import configuration_faults, unknown_name, value_fault
-from histsearch.space.configuration import (
-    MOST_EPOCHS,
-    PARAMETER_NAMES,
-    Configuration,
-    Value,
-)
+from histsearch.space.configuration import MOST_EPOCHS, Configuration, Value
 from histsearch.space.contradictions import Draft, contradictions, grid_faults
+from histsearch.space.known_parameters import KnownParameters
+from histsearch.space.loss_choice import LossChoice
 from histsearch.space.parameters import Parameter, parse_parameter
 from histsearch.space.refusals import RefusedError, joined, refuse_all, refused, show
 from histsearch.space.strategies import (
@@ -152,6 +149,7 @@ class Space(BaseModel):
         min_length=1,
         description='"pretrained", "none" (random initialisation) or a weights file',
     )
+    loss: LossChoice = Field(LossChoice(), description="a table {name}")
     epochs: int = Field(ge=1, le=MOST_EPOCHS, description=f"a whole number from 1 to {MOST_EPOCHS}")
     trials: int = Field(ge=1, le=MOST_TRIALS, description=f"a whole number from 1 to {MOST_TRIALS}")
     sampler: SamplerSettings = Field(
@@ -207,11 +205,14 @@ class Space(BaseModel):
     def _parse_search(cls, entries: object, info: ValidationInfo) -> dict[str, Parameter]:
         if not isinstance(entries, dict) or not entries:
             raise refused("search", show(entries), "a table of at least one parameter")
+        loss: LossChoice | None = info.data.get("loss")
+        if loss is None:  # refused itself
+            return {}
         parameters: dict[str, Parameter] = {}
         faults = []
         for name, entry in entries.items():
             try:
-                parameters[name] = _parse_entry(name, entry)
+                parameters[name] = _parse_entry(name, entry, loss.parameters)
             except RefusedError as fault:
                 faults.append(fault)
         _note_part(info, parameters)
@@ -223,7 +224,13 @@ class Space(BaseModel):
     def _check_fixed(cls, entries: object, info: ValidationInfo) -> dict[str, Value]:
         if not isinstance(entries, dict):
             raise refused("fixed", show(entries), "a table of parameters")
-        faults = {name: value_fault("fixed", name, value) for name, value in entries.items()}
+        loss: LossChoice | None = info.data.get("loss")
+        if loss is None:  # refused itself
+            return {}
+        faults = {
+            name: value_fault("fixed", name, value, loss.parameters)
+            for name, value in entries.items()
+        }
         _note_part(info, {name: entries[name] for name, fault in faults.items() if fault is None})
         refuse_all(fault for fault in faults.values() if fault is not None)
         return entries
@@ -260,13 +267,18 @@ class Space(BaseModel):
             raise fault
 
     @property
+    def parameters(self) -> KnownParameters:
+        """The parameters that its runs have."""
+        return self.loss.parameters
+
+    @property
     def min_epochs(self) -> int | None:
         """How long a trial runs at least before it is paused; None for the pruner's usual."""
         return self.pruner.fewest_epochs
 
     def complete(self, configuration: Mapping[str, Value]) -> Configuration:
         """The complete parameters of a trial: ``configuration`` over ``[fixed]``."""
-        return Configuration(**{**self.fixed, **configuration})  # type: ignore[arg-type]
+        return self.parameters.complete({**self.fixed, **configuration})
 
     def check_configuration(self, configuration: Mapping[str, Value]) -> None:
         """Check values for searched parameters, for instance before enqueueing them.
@@ -275,15 +287,17 @@ class Space(BaseModel):
             SpaceError: A name isn't searched, or a value isn't in its list or range.
         """
         try:
-            refuse_all(configuration_faults("configuration", self.search, configuration))
+            refuse_all(
+                configuration_faults("configuration", self.search, configuration, self.parameters)
+            )
         except RefusedError as error:
             raise SpaceError(*error.lines) from None
 
 
-def _parse_entry(name: str, entry: object) -> Parameter:
-    if name not in PARAMETER_NAMES:
-        raise unknown_name("search", name)
-    return parse_parameter(name, entry)
+def _parse_entry(name: str, entry: object, known: KnownParameters) -> Parameter:
+    if name not in known.names:
+        raise unknown_name("search", name, known)
+    return parse_parameter(name, entry, known)
 
 
 def _note_part(info: ValidationInfo, part: object) -> None:

@@ -4,6 +4,8 @@ import typing
 from collections.abc import Mapping
 
 from histsearch.space.configuration import Configuration, Value
+from histsearch.space.known_parameters import KnownParameters
+from histsearch.space.loss_choice import LossChoice
 from histsearch.space.parameters import Parameter
 from histsearch.space.space import Protocol
 
@@ -26,6 +28,14 @@ class TrainedSpace(typing.Protocol):
     @property
     def weights(self) -> str:
         """A weights file, "pretrained" or "none"."""
+
+    @property
+    def loss(self) -> LossChoice:
+        """The loss."""
+
+    @property
+    def parameters(self) -> KnownParameters:
+        """The parameters that its runs have."""
 
     @property
     def epochs(self) -> int:

@@ -17,6 +17,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.engine import Connection
 
 from histsearch.database.tables import attempts, optuna_intermediate_values
+from histsearch.space.configuration import Value
 from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.stages import NoSuchMoveError, TrialMove, move_trial
 from histsearch.studies.study import Study
@@ -58,6 +59,11 @@ class Claim:
     def seed(self) -> int:
         """The seed of everything random in the trial, fixed by the study."""
         return self.study.definition.seed_of(self.trial)
+
+    @property
+    def configuration(self) -> dict[str, Value]:
+        """The trial's searched parameters; a retraining's seed is none."""
+        return {name: self.trial.params[name] for name in self.study.definition.space.search}
 
     @contextmanager
     def _holding(self) -> Iterator[Connection]:

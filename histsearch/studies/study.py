@@ -10,8 +10,8 @@ from histsearch.exceptions import DataError, StudyError
 from histsearch.search.study_posterior import StudyPosterior
 from histsearch.search.warm_start import read_earlier_studies
 from histsearch.space.configuration import Value
-from histsearch.studies import trial_record
 from histsearch.studies.definition import Limits, StudyDefinition
+from histsearch.studies.hours import hours_taken
 from histsearch.studies.stages import ENDED, PAUSED, StudyMove, move_study
 
 DEFINITION = "histsearch.definition"
@@ -21,8 +21,6 @@ SELECTION = "histsearch.selection"
 CHANCE_OF_BETTER = "histsearch.chance_of_better"
 LIMITS = "histsearch.limits"
 LEFT_BY = "histsearch.left_by."
-
-_SECONDS_PER_HOUR = 3600.0
 
 
 class Study:
@@ -164,8 +162,7 @@ class Study:
     @property
     def hours(self) -> float:
         """What its trials have taken so far, all workers together."""
-        seconds = [trial.user_attrs.get(trial_record.SECONDS, 0.0) for trial in self.trials()]
-        return float(sum(seconds)) / _SECONDS_PER_HOUR
+        return hours_taken(self.trials())
 
     @property
     def is_due(self) -> bool:

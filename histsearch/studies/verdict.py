@@ -25,7 +25,7 @@ _MOST_EARLY_DEATHS = 9
 # A configuration that needs no more than another that was trained on the worker gets so many tries.
 _MOST_TRIES = 3
 
-_SIZES = ("batch_size", "embedding_size", "hgnn_hidden", "hgnn_layers")
+_SIZES = ("batch_size", "embedding_size")
 """Parameters that memory grows with."""
 
 
@@ -192,5 +192,6 @@ class _Judgement:
 
     def _sizes(self, trial: FrozenTrial) -> list[float]:
         space = self.study.definition.space
-        values = space.complete({name: trial.params[name] for name in space.search})
-        return [getattr(values, name) for name in _SIZES]
+        values = space.complete({name: trial.params[name] for name in space.search}).values()
+        names = (*_SIZES, *space.loss.sizes)
+        return [float(values[name]) for name in names]

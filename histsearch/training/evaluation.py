@@ -110,6 +110,12 @@ def embed_images(
     return EmbeddedImages(*embed(queries), *embed(gallery))
 
 
+def first_images(images: ImageSet, preprocessing: Preprocessing, number: int) -> Tensor:
+    """(N, 3, H, W) at most ``number`` images, as a network is shown them to embed."""
+    transform = test_transform(preprocessing)
+    return torch.stack([transform(images.image(i)) for i in range(min(number, len(images)))])
+
+
 @torch.no_grad()
 def _embed(
     network: nn.Module,

@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_set import ImageSet
 from histsearch.data.readable_images import without_unreadable
+from histsearch.losses.known_losses import find_loss
+from histsearch.losses.loss_record import LossRecord
 from histsearch.models.backbone import Backbone
 from histsearch.models.initial_weights import check_weights, locate_weights
 from histsearch.models.known_backbones import find_backbone
@@ -21,26 +23,28 @@ log = logging.getLogger(__name__)
 
 
 class RunParts(NamedTuple):
-    """What the network of a run is made of, as `build_network` takes it.
+    """What the network and the loss of a space's runs are made of.
 
     Attributes:
-        backbone: Its backbone.
+        backbone: The network's backbone.
         weights: Its weights before the first batch, a file's path completed.
+        loss: The loss.
     """
 
     backbone: Backbone
     weights: str
+    loss: LossRecord[Any, Any]
 
 
 class RunInputs(NamedTuple):
     """What all runs of a space have in common on one machine."""
 
     dataset: Dataset
-    network: RunParts
+    parts: RunParts
 
 
 def find_run_parts(space: TrainedSpace, data_dir: Path) -> RunParts:
-    """Find the backbone and the weights of a space on this machine.
+    """Find the backbone, the weights and the loss of a space on this machine.
 
     Raises:
         SpaceError: timm is needed and missing, or can't give the model.
@@ -49,7 +53,7 @@ def find_run_parts(space: TrainedSpace, data_dir: Path) -> RunParts:
     backbone = find_backbone(space.backbone)
     weights = locate_weights(space.weights, data_dir)
     check_weights(backbone, weights)
-    return RunParts(backbone, weights)
+    return RunParts(backbone, weights, find_loss(space.loss.name))
 
 
 def _do_nothing() -> None:
@@ -102,15 +106,16 @@ def split_images(
 def run_settings(
     space: TrainedSpace,
     configuration: Mapping[str, Value],
-    network: RunParts,
+    parts: RunParts,
     *,
     seed: int,
     epochs: int | None = None,
 ) -> RunSettings:
     """The settings of one run: a configuration of a space, for its full length if not told."""
     return RunSettings(
-        backbone=network.backbone,
-        weights=network.weights,
+        backbone=parts.backbone,
+        weights=parts.weights,
+        loss=parts.loss,
         epochs=epochs or space.epochs,
         configuration=space.complete(configuration),
         seed=seed,

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from histsearch.data.census import take_census
 from histsearch.exceptions import SpaceError
+from histsearch.models.checkpoint import save_checkpoint
 from histsearch.space.checks import check_values
 from histsearch.space.configuration import Value
 from histsearch.space.space import Space
@@ -32,7 +33,7 @@ def configuration(space: Space, values: Mapping[str, Value]) -> dict[str, Value]
     Raises:
         SpaceError: There is no such parameter, or it can't take the value.
     """
-    check_values("KEY=VALUE", values)
+    check_values("KEY=VALUE", values, space.parameters)
     merged = {**(space.enqueue[0] if space.enqueue else {}), **values}
     try:
         space.complete(merged)
@@ -69,6 +70,7 @@ class SingleRun:
         seed: int,
     ) -> None:
         torch.set_num_threads(threads)
+        self._space = space
         chosen = configuration(space, values)
         parts = find_run_parts(space, data_dir)
         settings = run_settings(space, chosen, parts, seed=seed)
@@ -83,3 +85,25 @@ class SingleRun:
     def epochs(self) -> Iterator[Epoch]:
         """Train, yielding each epoch with its validation R@1."""
         return self.trainer.epochs(self._validation, self._gallery)
+
+    def save(self, file: Path) -> None:
+        """Save the trained model.
+
+        Raises:
+            WeightsError: It can't be written there.
+        """
+        settings = self.trainer.settings
+        save_checkpoint(
+            file,
+            self.trainer.network,
+            backbone=settings.backbone,
+            embedding_size=settings.configuration.training.embedding_size,
+            loss_state=self.trainer.loss.state_dict(),
+            extra={
+                "dataset": self._space.dataset,
+                "epochs": settings.epochs,
+                "seed": settings.seed,
+                "loss": settings.loss.name,
+                "hyperparameters": settings.configuration.values(),
+            },
+        )

@@ -1,4 +1,4 @@
-"""One training run of the HIST loss: warm-up, epochs, validation.
+"""One training run: warm-up, epochs, validation.
 
 Follows the public reference implementations of HIST (Lim et al., CVPR 2022), with the values of
 Yuan & Le-Phuoc 2023, Tables 8 and 9, as defaults.
@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from histsearch.data.batches import EpochBatches, TrainingImages
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import HistsearchError
-from histsearch.hist import HISTLoss
+from histsearch.losses.loss_record import LossRecord
 from histsearch.models.backbone import Backbone
 from histsearch.models.network import build_network
 from histsearch.models.transforms import train_transform
@@ -48,6 +48,7 @@ class RunSettings:
 
     backbone: Backbone
     weights: str
+    loss: LossRecord[Any, Any]
     epochs: int
     configuration: Configuration
     seed: int
@@ -111,7 +112,7 @@ class Trainer:
         on_progress: Callable[[], object] = _do_nothing,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        values = settings.configuration
+        values = settings.configuration.training
         torch.manual_seed(settings.seed)
         torch.backends.cudnn.deterministic = True
         # Benchmarking chooses among cuDNN's algorithms by their speed at the moment, so that two
@@ -125,15 +126,9 @@ class Trainer:
             settings.backbone, values.embedding_size, weights=settings.weights
         ).to(device)
         self.network.bn_freeze = values.bn_freeze
-        self.loss = HISTLoss(
-            images.num_classes,
-            values.embedding_size,
-            tau=values.tau,
-            alpha=values.alpha,
-            lambda_s=values.lambda_s,
-            distance=values.distance,
-            layers=values.hgnn_layers,
-            hidden=values.hgnn_hidden,
+        self._loss_parameters = settings.loss.parameters(**settings.configuration.loss)
+        self.loss = settings.loss.build(
+            self._loss_parameters, images.num_classes, values.embedding_size
         ).to(device)
         self.optimizer = self._build_optimizer()
         self.schedule = StepLR(self.optimizer, values.lr_step, values.lr_gamma)
@@ -164,12 +159,12 @@ class Trainer:
         )
 
     def _build_optimizer(self) -> Optimizer:
-        values = self.settings.configuration
+        values = self.settings.configuration.training
+        own = self.settings.loss.groups(self.loss, self._loss_parameters, values.lr)
         groups = [
             {"params": list(self.network.backbone_parameters()), "lr": values.lr},
             {"params": list(self.network.embedding_parameters()), "lr": values.lr},
-            {"params": self.loss.distribution_parameters(), "lr": values.lr_distributions},
-            {"params": list(self.loss.hgnn.parameters()), "lr": values.lr_hgnn},
+            *({"params": list(one.weights), "lr": one.lr} for one in own),
         ]
         optimizers: dict[str, type[Adam] | type[AdamW]] = {"adam": Adam, "adamw": AdamW}
         return optimizers[values.optimizer](groups, weight_decay=values.weight_decay)
@@ -245,7 +240,7 @@ class Trainer:
         check_form(rest, expected, "the state")
         check_optimizer(state["optimizer"], self.optimizer, "the state.optimizer")
         limits = {
-            "finished_warmup_epochs": self.settings.configuration.warmup_epochs,
+            "finished_warmup_epochs": self.settings.configuration.training.warmup_epochs,
             "finished_epochs": self.settings.epochs,
             "finished_batches": len(self._batches),
         }
@@ -301,7 +296,7 @@ class Trainer:
 
     @property
     def _images_per_epoch(self) -> int:
-        return len(self._batches) * self.settings.configuration.batch_size
+        return len(self._batches) * self.settings.configuration.training.batch_size
 
     @property
     def _on_gpu(self) -> bool:
@@ -310,7 +305,7 @@ class Trainer:
     def _warm_up(self) -> None:
         """Train everything but the backbone; the learning-rate schedule stands still."""
         self.network.set_backbone_trainable(False)
-        while self.finished_warmup_epochs < self.settings.configuration.warmup_epochs:
+        while self.finished_warmup_epochs < self.settings.configuration.training.warmup_epochs:
             self._train_epoch()
             self.finished_warmup_epochs += 1
             self.warmup_seconds += self._train_seconds

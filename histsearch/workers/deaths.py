@@ -51,7 +51,7 @@ class Deaths:
         """
         self._note(configuration)
         self._tries[number] += 1
-        batch_size = self._space.complete(configuration).batch_size
+        batch_size = self._space.complete(configuration).training.batch_size
         if self._has_trained or batch_size <= _smallest_batch_size(self._space, batch_size):
             self._one_ought_to_run = True
 

@@ -96,6 +96,16 @@ def find_lack(error: BaseException) -> Lack | None:
     return Lack.MEMORY if is_out_of_memory(error) else None
 
 
+def short_of(lack: Lack, found: str) -> LackError:
+    """What tells that this machine is short of something, and what to do.
+
+    Args:
+        lack: What it is.
+        found: What it led to.
+    """
+    return LackError(f"{found}: this machine is short of {lack.value}; {lack.advice()}")
+
+
 def _shared_memory_mib() -> int:
     try:
         return shutil.disk_usage(_SHARED_MEMORY_FOLDER).total // _MIB

@@ -2,8 +2,9 @@
 
 The values of a parameter are given as a categorical distribution, as its users give a finite list.
 GPSampler, which takes such values for words without an order, gets their places as integers: it is
-stronger with them. TPE isn't (README, failings). Samplers and pruners are as Optuna's defaults have
-them, but for ``tpe-multivariate``, which has the settings of a space's ``sampler = "tpe"`` here.
+stronger with them. TPE isn't (methods.md). What a method's name leaves open is as Optuna's defaults
+have it. ``tpe-multivariate-median`` is Optuna 5 left alone; ``tpe-multivariate-median-warmup`` has
+the settings of a space's ``sampler = "tpe"`` here.
 """
 
 from typing import Any
@@ -31,8 +32,9 @@ def build(method: str, problem: Problem, seed: int) -> Search:
         sampler=_sampler(method, seed),
         pruner=_pruner(method, problem.epochs),
         direction="maximize",
-        # HyperbandPruner draws a trial's bracket from the name, which is random by default.
-        study_name=f"{method}-{seed}",
+        # HyperbandPruner draws a trial's bracket from the name, which is random by default; another
+        # name than this one gives other repeats than those that are kept.
+        study_name=f"tpe-hyperband-{seed}",
     )
     return OptunaSearch(study, problem, by_place=method == "gp-halving")
 
@@ -42,8 +44,9 @@ def _sampler(method: str, seed: int) -> BaseSampler:
         return RandomSampler(seed)
     if method == "gp-halving":
         return GPSampler(seed=seed, deterministic_objective=False)
-    # Since 5.0, constant_liar, which is advised for several workers, is on by default.
-    return TPESampler(seed=seed, multivariate=method == "tpe-multivariate")
+    # Since 5.0, constant_liar, which is advised for several workers, is on by default; so is
+    # multivariate.
+    return TPESampler(seed=seed, multivariate=method != "tpe-univariate-median")
 
 
 def _pruner(method: str, epochs: int) -> BasePruner:
@@ -51,9 +54,9 @@ def _pruner(method: str, epochs: int) -> BasePruner:
         return NopPruner()
     if method == "gp-halving":
         return SuccessiveHalvingPruner()
-    if method == "tpe-hyperband":
+    if method == "tpe-multivariate-hyperband":
         return HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
-    if method == "tpe-multivariate":
+    if method == "tpe-multivariate-median-warmup":
         return MedianPruner(n_warmup_steps=max(1, epochs // 5))
     return MedianPruner()
 

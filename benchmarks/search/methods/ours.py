@@ -29,7 +29,7 @@ class FreezeThaw(Search):
         self._rng = np.random.default_rng(seed)
         self._first = self._search.ask_for_new([self._rng])
         self._trials: list[Trial] = []
-        self._winner: Configuration | None = None
+        self._stands: Configuration | None = None
         self._most = problem.trials
         self._is_over = False
         self._doubts = np.random.default_rng(seed)
@@ -70,8 +70,8 @@ class FreezeThaw(Search):
         return self._is_over
 
     def _standing(self) -> Configuration:
-        self._winner = self._search.winner(self._winner if self._may_start else None)
-        return self._winner
+        self._stands = self._search.winner(self._stands if self._may_start else None)
+        return self._stands
 
     def _winner(self) -> int:
         """The furthest trial of the winner."""
@@ -119,7 +119,7 @@ class FreezeThaw(Search):
     def chance_of_better(self, delta: float, epsilon: float, rng: np.random.Generator) -> float:
         """The probability that one is better than the winner by more than ``delta``."""
         self._observe()
-        return self._search.chance_of_better(self._search.winner(self._winner), delta, epsilon, rng)
+        return self._search.chance_of_better(self._search.winner(self._stands), delta, epsilon, rng)
 
     def taught(self, name: str) -> EarlierStudy:
         """What this search teaches a later one."""
@@ -157,12 +157,12 @@ class RandomTrials(FreezeThaw):
     def recommend(self) -> Params:
         """Looked at anew when a trial has ended."""
         ended = sum(not trial.running for trial in self._trials)
-        if ended > self._ended or self._winner is None:
+        if ended > self._ended or self._stands is None:
             self._ended = ended
             self._observe()
             self._search.refit()
             return self._standing()
-        return self._winner
+        return self._stands
 
 
 def _search_before(table: Table, seed: int) -> EarlierStudy:
@@ -172,13 +172,13 @@ def _search_before(table: Table, seed: int) -> EarlierStudy:
 
 
 def build(method: str, problem: Problem, seed: int) -> Search:
-    """The method "freeze-thaw", or "random-freeze-thaw" for `RandomTrials`.
+    """The method "freeze-thaw", or "random-model-answer" for `RandomTrials`.
 
     "freeze-thaw-warm" is freeze-thaw after a search of another table, and so is
     "freeze-thaw-misled", which takes that table's good configurations for bad, and the bad for
     good.
     """
-    if method == "random-freeze-thaw":
+    if method == "random-model-answer":
         return RandomTrials(problem, seed)
     if problem.earlier is None or method == "freeze-thaw":
         return FreezeThaw(problem, seed)

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.search.courses import Course, Task, simulate
 from benchmarks.search.methods import ours
+from benchmarks.search.report import HERE
 from benchmarks.search.simulator import Problem
 from benchmarks.search.summary import summarize
 from benchmarks.search.table import Table
@@ -54,7 +56,7 @@ def test_the_projects_own_method_is_repeatable_and_finds_the_best(path: Path, wo
 
 def test_random_trials_with_our_answer_run_to_their_ends_and_never_again(path: Path) -> None:
     table = Table(path)
-    search = ours.build("random-freeze-thaw", Problem(table.values, table.epochs, 1), 0)
+    search = ours.build("random-model-answer", Problem(table.values, table.epochs, 1), 0)
     begun = []
     while (job := search.next()) is not None:
         begun.append(job.params)
@@ -92,7 +94,7 @@ def test_a_search_begins_with_what_it_learned_on_another_table(path: Path) -> No
     assert misled.steps[-1].regret < 1.0
 
 
-@pytest.mark.parametrize("method", ["freeze-thaw", "tpe-median"])
+@pytest.mark.parametrize("method", ["freeze-thaw", "tpe-multivariate-median"])
 def test_a_search_with_few_trials_stops_by_itself(path: Path, method: str) -> None:
     course = simulate(Task(path, method, 2, math.inf, 0, trials=3))
     assert course.steps[-1].epochs <= 3 * EPOCHS
@@ -104,3 +106,23 @@ def _written(folder: Path, course: Course) -> Path:
     path = folder / "courses.jsonl"
     path.write_text(course.line() + "\n")
     return path
+
+
+@pytest.mark.parametrize(
+    ("method", "workers"),
+    [
+        ("random", 1),
+        ("tpe-multivariate-median", 1),
+        ("tpe-multivariate-median", 8),
+        ("tpe-multivariate-median-warmup", 1),
+        ("tpe-multivariate-hyperband", 1),
+    ],
+)
+def test_a_method_of_optuna_does_again_what_was_kept_of_it(
+    method: str, workers: int, tmp_path: Path
+) -> None:
+    table = HERE / "tables" / "held-omniglot.jsonl"
+    task = Task(table, method, workers, 0.2, 3)
+    kept = Course.read(HERE / "results" / table.name)[task.key]
+    again = Course.read(_written(tmp_path, simulate(task)))[task.key]
+    assert np.array(again.steps) == pytest.approx(np.array(kept.steps), abs=0.01)

@@ -19,13 +19,13 @@ from histsearch.database.storage import Storage
 from histsearch.exceptions import DataError, ExportError, StudyError, WeightsError
 from histsearch.models.checkpoint import load_checkpoint
 from histsearch.models.transforms import test_transform as transform_for_test
+from histsearch.reports import evaluation
 from histsearch.space.reading import load_space, parse_space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.study import Study
 from histsearch.studies.trial_models import trial_model
-from histsearch.training import evaluation
 from tests.integration.claims import claim_next, claimed
 from tests.miniatures import WRITERS
 from tests.unit.data.drawn_classes import draw_classes

@@ -100,7 +100,7 @@ def test_a_configuration_is_shown_with_few_digits_and_counts_with_their_nouns(
     long = {"lr": 0.00046066102129245354}
     space = small_space(search={"lr": lr}, epochs=1, trials=1, enqueue=[long])
     study = create_search(storage, space)
-    assert "on conv4, 1 epoch\n" in shown(storage)
+    assert "on conv4, loss hist, 1 epoch\n" in shown(storage)
     complete_next(study, 0.5)
     assert "trial 0, R@1 50.0% at epoch 1: lr = 0.0004607\n" in shown(storage)
     assert invoke(storage, "best").endswith(": lr = 0.0004607\n")

@@ -1,5 +1,8 @@
 import os
 import socket
+import subprocess
+import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +13,7 @@ import sqlalchemy
 from optuna.study import StudyDirection
 from sqlalchemy.engine import URL
 
+from histsearch.database import connections
 from histsearch.database import storage as storage_module
 from histsearch.database.storage import Storage, parse_storage_url, storage_url
 from histsearch.exceptions import DatabaseAwayError, StorageError
@@ -97,7 +101,7 @@ def test_unreachable_port_is_named_without_the_password(closed_port: int) -> Non
 
 
 def test_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage_module, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(connections, "ANSWER_SECONDS", 1.0)
     # Closing the silent server ends an attempt that goes on for ever.
     with ThreadPoolExecutor() as pool, socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
@@ -210,11 +214,34 @@ def _lock_once(storage: Storage) -> None:
 def test_an_answer_that_takes_too_long_breaks_the_connection_and_the_next_works(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage_module, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "ANSWER_SECONDS", 0.3)
     with pytest.raises(DatabaseAwayError, match="doesn't answer"), storage.begin() as connection:
         connection.execute(sqlalchemy.text("SELECT pg_sleep(30)"))
     with storage.begin() as connection:
         assert connection.scalar(sqlalchemy.text("SELECT 1")) == 1
+
+
+def test_a_storage_hurries_its_own_waits_alone(
+    database: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HURRIED_ANSWER_SECONDS", 0.5)
+    is_stopping = threading.Event()
+    patient = Storage(database)
+    stopping = Storage(database, should_hurry=is_stopping.is_set)
+    is_stopping.set()
+    with pytest.raises(DatabaseAwayError, match="doesn't answer"), stopping.begin() as connection:
+        connection.execute(sqlalchemy.text("SELECT pg_sleep(30)"))
+    with patient.begin() as connection:
+        connection.execute(sqlalchemy.text("SELECT pg_sleep(1)"))
+
+
+def test_reading_the_module_leaves_others_connections_alone() -> None:
+    program = (
+        "import psycopg2.extensions\n"
+        "import histsearch.database.storage\n"
+        "assert psycopg2.extensions.get_wait_callback() is None\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_broken_connection_is_replaced(storage: Storage, database: URL) -> None:

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.search.warm_start import read_earlier_studies
-from histsearch.space.configuration import Configuration
+from histsearch.space.configuration import TrainingParameters
 from histsearch.space.space import Space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, delete_study, find_study
@@ -93,7 +93,7 @@ def test_what_is_neither_searched_nor_fixed_is_asked_for_as_it_will_be_trained(
         storage, freeze_thaw_space("cub", {"tau": LATER["tau"]}), warm_start=["cars"]
     )
     (earlier,) = read_earlier_studies(study.optuna_study)
-    assert earlier.usual == {"tau": 32, "batch_size": Configuration().batch_size}
+    assert earlier.usual == {"tau": 32, "batch_size": TrainingParameters().batch_size}
 
 
 def test_refusals_create_nothing(storage: Storage) -> None:

@@ -6,9 +6,8 @@ import torch
 
 from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.hold_out import hold_out_classes
-from histsearch.models.known_backbones import find_backbone
-from histsearch.space.configuration import Configuration
-from histsearch.training.trainer import RunSettings, Trainer
+from histsearch.training.trainer import Trainer
+from tests.conv4_runs import conv4_run
 
 ARCHIVE = Path(__file__).parents[4] / "shared" / "data" / "omniglot_small1.zip"
 
@@ -36,11 +35,18 @@ def test_handwritten_characters_are_halved_by_class(omniglot: Dataset) -> None:
 
 def test_a_small_network_learns_to_tell_unseen_characters_apart(omniglot: Dataset) -> None:
     train, validation = hold_out_classes(omniglot.train, 0.25, 0)
-    values = Configuration(
-        embedding_size=64, hgnn_hidden=64, lr=0.001, lr_hgnn=0.003, bn_freeze=False
+    settings = conv4_run(
+        3,
+        {
+            "embedding_size": 64,
+            "hgnn_hidden": 64,
+            "lr": 0.001,
+            "lr_hgnn": 0.003,
+            "bn_freeze": False,
+        },
     )
     trainer = Trainer(
-        RunSettings(find_backbone("conv4"), "none", 3, values, seed=0),
+        settings,
         train,
         device=torch.device("cpu"),
     )

@@ -9,17 +9,18 @@ import sys
 from pathlib import Path
 import torch
 from histsearch.data.dataset import load_dataset
-from histsearch.models.known_backbones import find_backbone
-from histsearch.space.configuration import Configuration
-from histsearch.training.trainer import InterruptedRunError, RunSettings, Trainer
+from histsearch.training.trainer import InterruptedRunError, Trainer
 from histsearch.workers.stop_request import StopRequest
+from tests.conv4_runs import conv4_run
 
 torch.set_num_threads(1)
 stop = StopRequest()
 stop.listen()
-values = Configuration(batch_size=8, embedding_size=16, hgnn_hidden=16, bn_freeze=False)
 trainer = Trainer(
-    RunSettings(find_backbone("conv4"), "none", 100000, values, seed=0),
+    conv4_run(
+        10000,
+        {"batch_size": 8, "embedding_size": 16, "hgnn_hidden": 16, "bn_freeze": False},
+    ),
     load_dataset("folder:stripes", Path(sys.argv[1])).train,
     device=torch.device("cpu"),
     loader_processes=1,

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -6,17 +7,24 @@ import torch
 from histsearch.data.dataset import load_dataset
 from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.readable_images import without_unreadable
-from histsearch.models.known_backbones import find_backbone
 from histsearch.retrieval import similarity
-from histsearch.space.configuration import Configuration
+from histsearch.space.configuration import Value
 from histsearch.training.trainer import NonFiniteLossError, RunSettings, Trainer
+from tests.conv4_runs import conv4_run
 
 torch.set_num_threads(1)
 
 
-def values(**changes: float) -> Configuration:
-    small = {"batch_size": 8, "embedding_size": 16, "hgnn_hidden": 16, "bn_freeze": False}
-    return Configuration.model_validate(small | changes)
+SMALL: dict[str, Value] = {
+    "batch_size": 8,
+    "embedding_size": 16,
+    "hgnn_hidden": 16,
+    "bn_freeze": False,
+}
+
+
+def one_epoch(changes: Mapping[str, Value]) -> RunSettings:
+    return conv4_run(1, {**SMALL, **changes})
 
 
 def test_every_batch_and_every_part_of_a_ranking_is_progress(
@@ -27,7 +35,7 @@ def test_every_batch_and_every_part_of_a_ranking_is_progress(
     monkeypatch.setattr(similarity, "CHUNK_SIMILARITIES", 4 * len(validation))
     steps: list[tuple[int, int]] = []
     trainer = Trainer(
-        RunSettings(find_backbone("conv4"), "none", 1, values(warmup_epochs=1), seed=0),
+        one_epoch({"warmup_epochs": 1}),
         train,
         device=torch.device("cpu"),
         on_progress=lambda: steps.append((trainer.finished_warmup_epochs, trainer.finished_epochs)),
@@ -60,9 +68,8 @@ def test_what_no_float32_can_hold_diverges_and_does_not_crash(
     data_dir: Path, optimizer: str, name: str, value: float
 ) -> None:
     train = load_dataset("folder:stripes", data_dir).train
-    hyperparameters = values().model_copy(update={"optimizer": optimizer, name: value})
     trainer = Trainer(
-        RunSettings(find_backbone("conv4"), "none", 1, hyperparameters, seed=0),
+        one_epoch({"optimizer": optimizer, name: value}),
         train,
         device=torch.device("cpu"),
     )
@@ -75,13 +82,7 @@ def test_a_weight_that_the_last_batch_sent_out_of_range_ends_the_run(
 ) -> None:
     train = load_dataset("folder:stripes", data_dir).train
     trainer = Trainer(
-        RunSettings(
-            find_backbone("conv4"),
-            "none",
-            1,
-            values(warmup_epochs=0, batch_size=len(train)),
-            seed=0,
-        ),
+        one_epoch({"warmup_epochs": 0, "batch_size": len(train)}),
         train,
         device=torch.device("cpu"),
     )

@@ -13,11 +13,10 @@ from histsearch.data.dataset import load_dataset
 from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import CheckpointError, StoreFullError
-from histsearch.models.known_backbones import find_backbone
-from histsearch.space.configuration import Configuration
 from histsearch.training.checkpoint_store import CheckpointStore, open_checkpoint_store
 from histsearch.training.run_states import RunStates
 from histsearch.training.trainer import Epoch, InterruptedRunError, RunSettings, Trainer
+from tests.conv4_runs import conv4_run
 
 torch.set_num_threads(1)
 
@@ -59,6 +58,12 @@ class Runs:
     validation: ImageSet
     clock: Clock
 
+    def settings(self, loss: str = "hist", **changes: Any) -> RunSettings:
+        values = VALUES | changes
+        if loss != "hist":
+            del values["hgnn_hidden"]
+        return conv4_run(EPOCHS, values, seed=7, loss=loss)
+
     def train(
         self,
         state: Mapping[str, Any] | None = None,
@@ -81,9 +86,7 @@ class Runs:
             return left < 0
 
         trainer = Trainer(
-            RunSettings(
-                find_backbone("conv4"), "none", EPOCHS, Configuration(**(VALUES | changes)), seed=7
-            ),
+            self.settings(**changes),
             self.train_images,
             device=torch.device("cpu"),
             loader_processes=loader_processes,
@@ -181,8 +184,13 @@ def test_a_run_interrupted_twice_goes_on_bit_for_bit(
 
 @pytest.mark.parametrize(
     "changes",
-    [{"optimizer": "adamw"}, {"images_per_class": 2}, {"warmup_epochs": 0}],
-    ids=["adamw", "balanced", "no warm-up"],
+    [
+        {"optimizer": "adamw"},
+        {"images_per_class": 2},
+        {"warmup_epochs": 0},
+        {"loss": "proxy-anchor"},
+    ],
+    ids=["adamw", "balanced", "no warm-up", "another loss"],
 )
 def test_other_settings_go_on_bit_for_bit_too(
     runs: Runs, store: CheckpointStore, changes: dict[str, Any]

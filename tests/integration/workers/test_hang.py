@@ -20,11 +20,11 @@ from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.claim import Claim
 from histsearch.studies.queue import claim
 from histsearch.training.trainer import Trainer
-from histsearch.workers import exit_codes, worker
+from histsearch.workers import exit_codes, study_inputs, teller
 from histsearch.workers.progress_watch import ProgressWatch, WatchTimes
 from histsearch.workers.registry import list_workers
 from histsearch.workers.stop_request import StopRequest
-from histsearch.workers.worker import Worker
+from histsearch.workers.worker import run_worker
 from tests.integration.claims import signed_on
 from tests.integration.workers.test_worker import create, settings, wait_until
 
@@ -52,7 +52,7 @@ def hang_in_the_second_epoch(url: URL, data_dir: Path, checkpoints: Path, pipe: 
         loader_processes=1,
         watch_times=WatchTimes(glance=0.1),
     )
-    Worker(Storage(url), hurried, StopRequest()).run()
+    run_worker(Storage(url), hurried, StopRequest())
 
 
 def test_a_run_that_hangs_is_noticed_goes_back_and_ends_its_process(
@@ -117,10 +117,10 @@ def test_images_that_do_not_come_are_a_hang_too(
         ends.append((code, list_workers(storage)[0].activity.word))
         disk_answers.set()
 
-    monkeypatch.setattr(worker, "load_images", read_from_a_disk_that_hangs)
-    monkeypatch.setattr(worker, "end_at_once", note_end)
+    monkeypatch.setattr(study_inputs, "load_images", read_from_a_disk_that_hangs)
+    monkeypatch.setattr(teller, "end_at_once", note_end)
     hurried = replace(settings(data_dir), watch_times=WatchTimes(long_step=0.2, glance=0.05))
     with pytest.raises(SystemExit):
-        Worker(storage, hurried, StopRequest()).run()
+        run_worker(storage, hurried, StopRequest())
     assert ends == [(exit_codes.STALLED, "stalled")]
     assert [trial.state for trial in study.trials()] in ([], [TrialState.WAITING])

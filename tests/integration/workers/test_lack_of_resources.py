@@ -21,11 +21,12 @@ from histsearch.database.storage import Storage
 from histsearch.studies.claim import Claim
 from histsearch.training.run_inputs import RunInputs
 from histsearch.training.trainer import Trainer
-from histsearch.workers import exit_codes, worker
+from histsearch.workers import exit_codes, study_inputs
 from histsearch.workers.missing_resources import LackError
+from histsearch.workers.outcome import Outcome
 from histsearch.workers.stop_request import StopRequest
-from histsearch.workers.trial_run import Outcome, TrialRunner
-from histsearch.workers.worker import Worker
+from histsearch.workers.trial_runner import TrialRunner
+from histsearch.workers.worker import Worker, run_worker
 from tests.integration.workers.test_worker import create, settings
 
 LIMIT_SECONDS = 120.0
@@ -75,7 +76,7 @@ def test_a_worker_short_of_memory_leaves_what_a_healthy_one_trains(
     assert "this machine is short of memory; this process may use" in left
     assert "MiB (ulimit -v); raise that limit" in left
 
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    run_worker(storage, settings(data_dir), StopRequest())
     assert study.trials()[0].state == TrialState.COMPLETE
     assert study.left_by == {}
 
@@ -88,8 +89,8 @@ def die_of(
     failed: list[weakref.ref[Trainer]] = []
 
     def raise_or_train(trainer: Trainer, images: Any, labels: Any) -> Any:
-        values = trainer.settings.configuration
-        if all(getattr(values, name) == size for name, size in sizes.items()):
+        values = trainer.settings.configuration.values()
+        if all(values[name] == size for name, size in sizes.items()):
             failed.append(weakref.ref(trainer))
             raise type(error)(*error.args)
         return train_batch(trainer, images, labels)
@@ -113,7 +114,7 @@ def test_a_worker_on_which_three_configurations_die_leaves_the_study_to_others(
     short = create(storage, stripes, name="short", trials=4, enqueue=taus)
     fine = create(storage, stripes, name="well", trials=1, enqueue=[{"batch_size": 16}])
     with pytest.raises(LackError, match="3 configurations died here in a row") as left:
-        Worker(storage, settings(data_dir, drain=False), StopRequest()).run()
+        run_worker(storage, settings(data_dir, drain=False), StopRequest())
     assert "short of shared memory; " in str(left.value)
     (reason,) = short.left_by.values()
     assert str(left.value) == f"study short was left to other workers: {reason}"
@@ -127,7 +128,7 @@ def test_configurations_that_crash_one_after_the_other_are_the_machines_fault(
     die_of(ImportError("libcudnn is broken"), monkeypatch)
     study = create(storage, stripes, trials=9, enqueue=[{"tau": tau} for tau in (8, 16, 32)])
     with pytest.raises(LackError, match=r"3 configurations .* \(ImportError: libcudnn is broken\)"):
-        Worker(storage, settings(data_dir), StopRequest()).run()
+        run_worker(storage, settings(data_dir), StopRequest())
     assert study.count(TrialState.WAITING) == study.count() == 3
 
 
@@ -145,7 +146,7 @@ def test_what_is_too_large_for_the_only_worker_fails_however_many_they_are(
     monkeypatch.setattr(TrialRunner, "run", look_and_run)
     large = [{"batch_size": 16, "tau": tau} for tau in (8, 16, 32)]
     study = create(storage, stripes, trials=4, epochs=1, enqueue=[*large, {"batch_size": 8}])
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    run_worker(storage, settings(data_dir), StopRequest())
     assert [trial.state.name for trial in study.trials()] == ["FAIL", "FAIL", "FAIL", "COMPLETE"]
     reasons = {trial.user_attrs.get("reason", "")[:30] for trial in study.trials()}
     assert reasons == {"out of memory at batch size 16", ""}
@@ -171,8 +172,8 @@ def test_a_lack_while_images_are_read_costs_no_trial(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(worker, "load_images", fail)
+    monkeypatch.setattr(study_inputs, "load_images", fail)
     study = create(storage, stripes)
     with pytest.raises(LackError, match=words):
-        Worker(storage, replace(settings(data_dir), drain=False), StopRequest()).run()
+        run_worker(storage, replace(settings(data_dir), drain=False), StopRequest())
     assert study.count() == 0

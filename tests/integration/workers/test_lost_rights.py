@@ -15,8 +15,9 @@ from sqlalchemy.engine import URL
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts
 from histsearch.exceptions import DatabaseAwayError, StorageError
+from histsearch.workers.settings import WorkerSettings
 from histsearch.workers.stop_request import StopRequest
-from histsearch.workers.worker import Worker, WorkerSettings
+from histsearch.workers.worker import run_worker
 from tests.acceptance.processes import wait_until
 from tests.integration.database.roles import WRITE, execute, role
 from tests.integration.workers.test_worker import create, settings
@@ -33,7 +34,7 @@ def working(storage: Storage, how: WorkerSettings) -> Iterator[Future[None]]:
     stop = Stop()
     with ThreadPoolExecutor() as pool:
         try:
-            yield pool.submit(Worker(storage, how, stop).run)
+            yield pool.submit(run_worker, storage, how, stop)
         finally:
             stop.request()
 
@@ -69,7 +70,7 @@ def test_a_worker_that_loses_its_rights_saves_its_trial_and_ends(
     assert not [record for record in caplog.records if record.exc_info]
 
     told = max(study.trials()[0].intermediate_values)
-    Worker(storage, patient, StopRequest()).run()
+    run_worker(storage, patient, StopRequest())
     with storage.begin() as connection:
         resumed = connection.scalars(select(attempts.c.resumed_after).order_by(attempts.c.id)).all()
     assert resumed[1] >= told

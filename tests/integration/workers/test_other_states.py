@@ -12,15 +12,19 @@ import torch
 
 from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.database.storage import Storage
-from histsearch.models.known_backbones import find_backbone
-from histsearch.space.configuration import Configuration
 from histsearch.space.reading import parse_space
 from histsearch.studies.catalog import create_search
 from histsearch.training.checkpoint_store import open_checkpoint_store
 from histsearch.training.run_states import RunStates
 from histsearch.training.state_check import UnfitStateError
-from histsearch.training.trainer import RunSettings, Trainer
-from tests.integration.workers.test_trial_run import run_next, run_until_stopped, stored, study_of
+from histsearch.training.trainer import Trainer
+from tests.conv4_runs import conv4_run
+from tests.integration.workers.test_trial_runner import (
+    run_next,
+    run_until_stopped,
+    stored,
+    study_of,
+)
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -32,9 +36,7 @@ def dataset(data_dir: Path) -> Dataset:
 
 def a_trainer(dataset: Dataset, **changes: int) -> Trainer:
     values = {"batch_size": 16, "embedding_size": 16, "hgnn_hidden": 16, **changes}
-    settings = RunSettings(
-        find_backbone("conv4"), "none", 3, Configuration.model_validate(values), seed=0
-    )
+    settings = conv4_run(3, values)
     return Trainer(settings, dataset.train, device=torch.device("cpu"))
 
 

@@ -11,7 +11,12 @@ from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.database.storage import Storage
 from histsearch.studies import trial_record
 from tests.integration.database.relay import relayed
-from tests.integration.workers.test_trial_run import run_next, run_until_stopped, stored, study_of
+from tests.integration.workers.test_trial_runner import (
+    run_next,
+    run_until_stopped,
+    stored,
+    study_of,
+)
 from tests.privileges import (
     ALICE,
     BOB,

@@ -11,7 +11,7 @@ from histsearch.studies.claim import Claim
 from histsearch.studies.study import Study
 from histsearch.workers import worker
 from histsearch.workers.stop_request import StopRequest
-from histsearch.workers.worker import Worker
+from histsearch.workers.worker import run_worker
 from tests.integration.workers.test_worker import create, settings
 
 # Longer than the 255 bytes that a file system takes, in as few characters as may be.
@@ -44,7 +44,7 @@ def test_whatever_a_study_asks_for_a_worker_serves_the_rest(
 
     monkeypatch.setattr(worker, "claim", claim)
     with pytest.raises(HistsearchError, match="can't be re"):
-        Worker(storage, settings(data_dir), StopRequest()).run()
+        run_worker(storage, settings(data_dir), StopRequest())
     assert served.count(TrialState.COMPLETE) == 1
     for study, words in left.items():
         assert study.count() == 0

@@ -36,10 +36,11 @@ from histsearch.studies.queue import claim
 from histsearch.studies.study import DEFINITION, LEFT_BY, Study
 from histsearch.training import checkpoint_store
 from histsearch.training.trainer import Trainer
-from histsearch.workers import exit_codes, worker
+from histsearch.workers import exit_codes, study_inputs, worker
 from histsearch.workers.registry import Identity
+from histsearch.workers.settings import WorkerSettings
 from histsearch.workers.stop_request import StopRequest
-from histsearch.workers.worker import DeviceFaultError, Worker, WorkerSettings
+from histsearch.workers.worker import DeviceFaultError, run_worker
 from tests.integration.claims import Judge, signed_on
 from tests.integration.studies.half_studies import half_search
 from tests.unit.data.drawn_classes import draw_classes
@@ -71,7 +72,7 @@ def test_a_draining_worker_uses_up_every_budget_and_ends(
     storage: Storage, stripes: dict[str, Any], data_dir: Path
 ) -> None:
     studies = [create(storage, stripes, name=name, trials=2) for name in ("a", "b")]
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    run_worker(storage, settings(data_dir), StopRequest())
     assert [study.count(TrialState.COMPLETE) for study in studies] == [2, 2]
 
 
@@ -82,7 +83,7 @@ def test_a_worker_that_leaves_a_trial_takes_another_one(
     changes = {"sampler": "freeze-thaw", "epochs": 6, "trials": 5}
     study = create(storage, stripes, **changes)
     with caplog.at_level("INFO"):
-        Worker(storage, settings(data_dir), StopRequest()).run()
+        run_worker(storage, settings(data_dir), StopRequest())
     with storage.begin() as connection:
         query = select(attempts.c.trial_id, attempts.c.ending).order_by(attempts.c.id)
         rows = connection.execute(query).all()
@@ -106,11 +107,11 @@ def test_a_search_learns_from_one_that_is_gone_by_now(
     stripes_file.write_text(text.replace('sampler = "tpe"', 'sampler = "freeze-thaw"'))
     create = ("create", str(stripes_file), "--trials", "1")
     study(*create, "--name", "earlier")
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    run_worker(storage, settings(data_dir), StopRequest())
     told = study(*create, "--name", "later", "--warm-start", "earlier")
     assert "it has learned from earlier" in told
     study("delete", "earlier", "--yes")
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    run_worker(storage, settings(data_dir), StopRequest())
     assert re.search(r"learned: +from earlier", study("show", "later"))
     (first,) = find_study(storage, "later").trials()
     assert first.state == TrialState.COMPLETE
@@ -120,7 +121,7 @@ def test_a_worker_serves_its_studies_in_turn(
     storage: Storage, stripes: dict[str, Any], data_dir: Path
 ) -> None:
     studies = [create(storage, stripes, name=name, trials=2) for name in ("a", "b", "c")]
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    run_worker(storage, settings(data_dir), StopRequest())
     starts = sorted(
         (trial.datetime_start, study.name) for study in studies for trial in study.trials()
     )
@@ -133,7 +134,7 @@ def test_a_worker_serves_only_the_studies_it_was_named(
     storage: Storage, stripes: dict[str, Any], data_dir: Path
 ) -> None:
     named, other = (create(storage, stripes, name=name, trials=1) for name in ("a", "b"))
-    Worker(storage, settings(data_dir, "a"), StopRequest()).run()
+    run_worker(storage, settings(data_dir, "a"), StopRequest())
     assert (named.count(), other.count()) == (1, 0)
 
 
@@ -142,7 +143,7 @@ def test_a_paused_study_is_left_alone(
 ) -> None:
     study = create(storage, stripes)
     study.pause()
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    run_worker(storage, settings(data_dir), StopRequest())
     assert study.count() == 0
 
 
@@ -152,16 +153,16 @@ def test_a_half_created_study_is_named_and_not_served(
     space = parse_space({**stripes, "enqueue": [{"tau": 8}, {"tau": 16}]}, source="test")
     half = half_search(storage, space, name="half", enqueued=[{"tau": 8}])
     sentence = '"half" is half created: histsearch study delete half, then create it again'
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    run_worker(storage, settings(data_dir), StopRequest())
     assert sentence in caplog.text
     with pytest.raises(StudyError, match=sentence):
-        Worker(storage, settings(data_dir, "half"), StopRequest()).run()
+        run_worker(storage, settings(data_dir, "half"), StopRequest())
     assert [trial.state for trial in half.trials] == [TrialState.WAITING]
 
 
 def test_an_unknown_study_is_refused(storage: Storage, data_dir: Path) -> None:
     with pytest.raises(StudyError, match='no study "nope"'):
-        Worker(storage, settings(data_dir, "nope"), StopRequest()).run()
+        run_worker(storage, settings(data_dir, "nope"), StopRequest())
 
 
 def test_missing_data_costs_no_trial(
@@ -169,7 +170,7 @@ def test_missing_data_costs_no_trial(
 ) -> None:
     study = create(storage, stripes)
     with pytest.raises(DataError, match="stripes"):
-        Worker(storage, settings(tmp_path), StopRequest()).run()
+        run_worker(storage, settings(tmp_path), StopRequest())
     assert study.count() == 0
 
 
@@ -179,7 +180,7 @@ def test_missing_data_of_one_study_leaves_the_others_running(
     create(storage, stripes, name="a", dataset="folder:nowhere")
     served = create(storage, stripes, name="b", trials=1)
     with pytest.raises(DataError, match=r"study a was left to other workers: .*nowhere"):
-        Worker(storage, settings(data_dir), StopRequest()).run()
+        run_worker(storage, settings(data_dir), StopRequest())
     assert served.count(TrialState.COMPLETE) == 1
 
 
@@ -198,7 +199,7 @@ def test_out_of_memory_fails_the_trial_and_the_worker_goes_on(
 
     monkeypatch.setattr(Trainer, "_train_batch", no_memory_for_large_batches)
     study = create(storage, stripes, trials=2, enqueue=[{"batch_size": 16}, {"batch_size": 8}])
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    run_worker(storage, settings(data_dir), StopRequest())
     assert [trial.state for trial in study.trials()] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
@@ -223,7 +224,7 @@ def test_a_configuration_that_always_crashes_fails_alone_after_its_retries(
         max_retries=2,
         enqueue=[{"batch_size": 16}, {"batch_size": 8}],
     )
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    run_worker(storage, settings(data_dir), StopRequest())
     failed, complete = study.trials()
     assert (failed.state, complete.state) == (TrialState.FAIL, TrialState.COMPLETE)
     assert failed.user_attrs["reason"] == (
@@ -249,7 +250,7 @@ def test_a_run_that_crashes_once_goes_on_from_its_last_epoch(
 
     monkeypatch.setattr(Trainer, "_train_batch", crash_once_in_epoch_2)
     study = create(storage, stripes, trials=1, search={"lambda_s": [0.1 + 0.2]})
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    run_worker(storage, settings(data_dir), StopRequest())
     (trial,) = study.trials()
     assert trial.state == TrialState.COMPLETE
     assert "#0  started: lambda_s=0.3\n" in caplog.text
@@ -269,11 +270,11 @@ def test_a_device_fault_gives_the_trial_back_and_ends_the_process(
     study = create(storage, stripes, trials=1, max_retries=1)
     monkeypatch.setattr(Trainer, "_train_batch", fault)
     with pytest.raises(DeviceFaultError, match="illegal memory access"):
-        Worker(storage, settings(data_dir), StopRequest()).run()
+        run_worker(storage, settings(data_dir), StopRequest())
     assert study.trials()[0].state == TrialState.WAITING
     # A configuration that always brings it about must not take down one GPU after the other.
     with pytest.raises(DeviceFaultError):
-        Worker(storage, settings(data_dir), StopRequest()).run()
+        run_worker(storage, settings(data_dir), StopRequest())
     assert study.trials()[0].state == TrialState.FAIL
 
 
@@ -291,7 +292,7 @@ def test_a_full_disk_gives_the_trial_back_and_ends_the_worker_with_a_message(
     monkeypatch.setattr(checkpoint_store, "write_whole", nearly_full)
     study = create(storage, stripes, trials=1)
     with pytest.raises(StoreFullError, match=r"No space left on device.*free space"):
-        Worker(storage, settings(data_dir), StopRequest()).run()
+        run_worker(storage, settings(data_dir), StopRequest())
     assert study.trials()[0].state == TrialState.WAITING
 
 
@@ -303,7 +304,7 @@ def test_a_worker_that_could_keep_no_state_begins_nothing(
     study = create(storage, stripes, trials=1)
     elsewhere = replace(settings(data_dir), checkpoints=str(in_the_way))
     with pytest.raises(CheckpointError, match=r"file/check-.* can't be written .*--checkpoints"):
-        Worker(storage, elsewhere, StopRequest()).run()
+        run_worker(storage, elsewhere, StopRequest())
     assert study.count(TrialState.WAITING) == study.count()
 
 
@@ -314,7 +315,7 @@ def test_a_draining_worker_waits_for_a_sign_of_life_and_takes_over_without_one(
     dead = signed_on(storage, heartbeat_seconds=0.2)
     assert claim(study, dead) is not None
     quick = replace(settings(data_dir), heartbeat_seconds=0.1)
-    Worker(storage, quick, StopRequest()).run()
+    run_worker(storage, quick, StopRequest())
     (trial,) = study.trials()
     assert trial.state == TrialState.COMPLETE
     assert len(trial.user_attrs["retries"]) == 1
@@ -339,7 +340,7 @@ def test_a_trial_that_was_taken_over_is_dropped_without_a_crash(
 
     monkeypatch.setattr(Trainer, "_train_batch", take_over_then_train)
     with ThreadPoolExecutor() as pool:
-        run = pool.submit(Worker(storage, settings(data_dir), StopRequest()).run)
+        run = pool.submit(run_worker, storage, settings(data_dir), StopRequest())
         wait_until(lambda: "this copy is dropped" in caplog.text)
         assert study.trials()[0].state == TrialState.RUNNING
         successors[0].tell(TrialState.COMPLETE, 0.125)
@@ -378,9 +379,9 @@ def test_a_study_of_another_release_line_is_refused_with_a_sentence(
         r'"stripes", a study of histsearch 0\.0\.9, .* run its workers with histsearch 0\.0\.x'
     )
     with pytest.raises(StudyError, match=sentence):
-        Worker(storage, settings(data_dir, "stripes"), StopRequest()).run()
+        run_worker(storage, settings(data_dir, "stripes"), StopRequest())
     with pytest.raises(StudyError, match=sentence):
-        Worker(storage, settings(data_dir), StopRequest()).run()
+        run_worker(storage, settings(data_dir), StopRequest())
     assert study.count() == 0
 
 
@@ -390,7 +391,7 @@ def test_another_patch_of_the_same_release_line_is_served(
     study = create(storage, stripes, trials=1)
     patched = study.definition.model_dump(mode="json") | {"version": "0.1.99"}
     study.optuna_study.set_user_attr(DEFINITION, patched)
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    run_worker(storage, settings(data_dir), StopRequest())
     assert study.count(TrialState.COMPLETE) == 1
 
 
@@ -405,7 +406,7 @@ def test_unreadable_images_are_left_out_where_the_space_says_so(
     broken = tmp_path / "stripes" / "class00" / "0.png"
     broken.write_bytes(b"no image")
     study = create(storage, stripes, trials=1, on_bad_image="skip")
-    Worker(storage, settings(tmp_path), StopRequest()).run()
+    run_worker(storage, settings(tmp_path), StopRequest())
     assert study.count(TrialState.COMPLETE) == 1
     assert f"left out the image {broken}" in caplog.text
 
@@ -428,7 +429,7 @@ def test_a_deleted_study_drops_its_trial_and_states_without_a_crash(
 
     monkeypatch.setattr(Trainer, "_train_batch", delete_then_train)
     create(storage, stripes)
-    Worker(storage, replace(settings(data_dir), checkpoints=str(tmp_path)), StopRequest()).run()
+    run_worker(storage, replace(settings(data_dir), checkpoints=str(tmp_path)), StopRequest())
     assert saved
     assert list(tmp_path.iterdir()) == []
 
@@ -449,7 +450,7 @@ def test_an_idle_worker_picks_up_new_work_until_stopped(
             create(storage, stripes, trials=1)
 
     monkeypatch.setattr(stop, "wait", create_work_then_stop)
-    Worker(storage, settings(data_dir, drain=False), stop).run()
+    run_worker(storage, settings(data_dir, drain=False), stop)
     assert storage.optuna.get_n_trials(1, TrialState.COMPLETE) == 1
     assert stop.exit_code == 0
 
@@ -457,7 +458,7 @@ def test_an_idle_worker_picks_up_new_work_until_stopped(
 @pytest.mark.parametrize(
     ("step", "trials", "left", "code"),
     [
-        ((worker, "load_images"), 1, [TrialState.WAITING], exit_codes.WORK_LEFT),
+        ((study_inputs, "load_images"), 1, [TrialState.WAITING], exit_codes.WORK_LEFT),
         ((worker, "claim"), 1, [TrialState.WAITING], exit_codes.WORK_LEFT),
         ((Claim, "tell"), 1, [TrialState.COMPLETE], 0),
         ((Claim, "tell"), 2, [TrialState.COMPLETE, TrialState.WAITING], exit_codes.WORK_LEFT),
@@ -484,7 +485,7 @@ def test_a_stop_leaves_work_where_a_trial_was_running_or_about_to(
         return do(*arguments, **options)
 
     monkeypatch.setattr(*step, stop_then_do)
-    Worker(storage, settings(data_dir), stop).run()
+    run_worker(storage, settings(data_dir), stop)
     assert [trial.state for trial in study.trials()] == left
     assert stop.exit_code == code
 
@@ -494,7 +495,7 @@ def test_a_worker_that_has_drained_leaves_no_work_whatever_signal_comes_then(
 ) -> None:
     create(storage, stripes, trials=1, epochs=1)
     stop = StopRequest()
-    Worker(storage, settings(data_dir), stop).run()
+    run_worker(storage, settings(data_dir), stop)
     stop._requested = True
     assert stop.exit_code == 0
 
@@ -504,10 +505,10 @@ def test_a_study_says_which_worker_left_it_and_why_until_that_one_serves_it(
 ) -> None:
     study = create(storage, stripes, trials=1)
     with pytest.raises(DataError) as refused:
-        Worker(storage, settings(tmp_path), StopRequest()).run()
-    assert study.left_by == {"localhost": str(refused.value.__cause__)}
+        run_worker(storage, settings(tmp_path), StopRequest())
+    assert study.left_by == {"localhost": str(refused.value).partition("workers: ")[2]}
     assert take_status(storage).studies[0].left_by == study.left_by
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    run_worker(storage, settings(data_dir), StopRequest())
     assert study.optuna_study.user_attrs[f"{LEFT_BY}localhost"] is None
 
 
@@ -516,7 +517,7 @@ def test_a_missing_weights_file_costs_no_trial(
 ) -> None:
     study = create(storage, stripes, weights="nowhere.pth")
     with pytest.raises(WeightsError, match=str(data_dir / "nowhere.pth")):
-        Worker(storage, settings(data_dir), StopRequest()).run()
+        run_worker(storage, settings(data_dir), StopRequest())
     assert study.count() == 0
 
 
@@ -528,7 +529,7 @@ def test_an_unreadable_image_costs_no_trial_and_is_named(
     broken.write_bytes(b"no image")
     study = create(storage, stripes)
     with pytest.raises(DataError, match=str(broken)):
-        Worker(storage, settings(tmp_path), StopRequest()).run()
+        run_worker(storage, settings(tmp_path), StopRequest())
     assert [trial.state for trial in study.trials()] == [TrialState.WAITING]
 
 
@@ -536,12 +537,12 @@ def test_other_images_than_the_study_began_with_are_refused(
     storage: Storage, stripes: dict[str, Any], data_dir: Path, tmp_path: Path
 ) -> None:
     study = create(storage, stripes, trials=1)
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    run_worker(storage, settings(data_dir), StopRequest())
     study.enqueue({"tau": 8})
     shutil.copytree(data_dir / "stripes", tmp_path / "stripes")
     shutil.copytree(data_dir / "stripes" / "class00", tmp_path / "stripes" / "another")
     with pytest.raises(DataError, match="aren't those"):
-        Worker(storage, settings(tmp_path), StopRequest()).run()
+        run_worker(storage, settings(tmp_path), StopRequest())
     assert study.count(TrialState.WAITING) == 1
 
 
@@ -550,7 +551,7 @@ def test_too_few_classes_to_hold_out_cost_no_trial(
 ) -> None:
     study = create(storage, stripes, protocol={"validation_fraction": 0.05})
     with pytest.raises(DataError, match="class"):
-        Worker(storage, settings(data_dir), StopRequest()).run()
+        run_worker(storage, settings(data_dir), StopRequest())
     assert study.count() == 0
 
 
@@ -563,7 +564,7 @@ def test_the_images_of_a_study_are_told_once_and_shown_with_it(
 ) -> None:
     caplog.set_level("INFO", "histsearch")
     study = create(storage, stripes, trials=2, epochs=1)
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    run_worker(storage, settings(data_dir), StopRequest())
     images = (
         "training 32 images in 4 classes; validation 16 images in 2 classes; test 48 images in 6 "
         "classes; one validation image is worth 6.25 points of R@1, one test image 2.08"
@@ -593,6 +594,6 @@ def test_images_by_which_nothing_can_be_chosen_cost_no_trial(
     draw_classes(tmp_path / "stripes", [1] * 6 + [2] * 6)
     study = create(storage, stripes)
     with pytest.raises(DataError, match="Each of the 2 validation classes has one image"):
-        Worker(storage, settings(tmp_path), StopRequest()).run()
+        run_worker(storage, settings(tmp_path), StopRequest())
     assert study.count() == 0
     assert "has one image" in study.left_by["localhost"]

@@ -15,14 +15,14 @@ from histsearch.studies.catalog import delete_study
 from histsearch.studies.study import Study
 from histsearch.training.trainer import Trainer
 from histsearch.workers.stop_request import StopRequest
-from histsearch.workers.worker import Worker
+from histsearch.workers.worker import run_worker
 from tests.integration.workers.test_worker import create, settings
 
 
 def test_a_suspended_write_of_a_worker_ends_after_half_its_grace(
     storage: Storage, data_dir: Path
 ) -> None:
-    Worker(storage, replace(settings(data_dir), heartbeat_seconds=14), StopRequest()).run()
+    run_worker(storage, replace(settings(data_dir), heartbeat_seconds=14), StopRequest())
     with storage.begin() as connection:
         limit = connection.scalar(text("SHOW idle_in_transaction_session_timeout"))
     assert limit == "42s"
@@ -37,12 +37,12 @@ def test_a_worker_says_at_its_end_what_paused_studies_have_left(
     caplog.set_level("INFO", "histsearch")
     create(storage, stripes, name="a", enqueue=[{"tau": 8}, {"tau": 16}], trials=2).pause()
     create(storage, stripes, name="b", enqueue=[{"tau": 8}], trials=4).pause()
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    run_worker(storage, settings(data_dir), StopRequest())
     last = "a is paused, 2 trials wait; b is paused, 1 trial waits, 3 trials are yet to begin"
     assert caplog.messages[-1] == last
     delete_study(storage, "a")
     delete_study(storage, "b")
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    run_worker(storage, settings(data_dir), StopRequest())
     assert caplog.messages[-1] == "nothing left to do"
 
 
@@ -64,7 +64,7 @@ def test_a_worker_does_not_end_over_a_study_that_was_deleted_since(
     monkeypatch.setattr(Trainer, "_train_batch", delete_then_train)
     create(storage, stripes, name="a", dataset="folder:nowhere")
     served = create(storage, stripes, name="b", trials=1, epochs=1)
-    Worker(storage, settings(data_dir, *names), StopRequest()).run()
+    run_worker(storage, settings(data_dir, *names), StopRequest())
     assert served.count(TrialState.COMPLETE) == 1
 
 
@@ -86,5 +86,5 @@ def test_a_study_of_the_name_of_one_that_was_left_is_served(
     monkeypatch.setattr(Trainer, "_train_batch", replace_then_train)
     create(storage, stripes, name="a", dataset="folder:nowhere")
     create(storage, stripes, name="b", trials=1, epochs=1)
-    Worker(storage, settings(data_dir), StopRequest()).run()
+    run_worker(storage, settings(data_dir), StopRequest())
     assert again[0].count(TrialState.COMPLETE) == 1

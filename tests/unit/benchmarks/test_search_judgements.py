@@ -69,7 +69,7 @@ def test_random_search_that_never_arrives_bounds_the_ratio(table: Table) -> None
 
 def test_the_cheapest_peer_counts_and_not_random_trials_with_our_answer(table: Table) -> None:
     ours = several("freeze-thaw", until=6, right_after=1)
-    others = several("random-freeze-thaw", until=6, right_after=0.5)
+    others = several("random-model-answer", until=6, right_after=0.5)
     others += several("freeze-thaw-warm", until=6, right_after=0.5)
     others += several("asha", until=6, right_after=4) + several("bohb", until=6, right_after=5)
     assert judged(1, table, ours + others) == ["0.25 of asha's", "0.25 of asha's"]

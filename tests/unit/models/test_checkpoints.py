@@ -41,6 +41,20 @@ def saved(conv4: EmbeddingNetwork, tmp_path_factory: pytest.TempPathFactory) -> 
     return path
 
 
+def test_what_the_loss_learned_comes_back_too(conv4: EmbeddingNetwork, tmp_path: Path) -> None:
+    path = tmp_path / "7.pt"
+    loss_state = {"proxies": torch.randn(3, 4)}
+    save_checkpoint(
+        path,
+        conv4,
+        backbone=find_backbone("conv4"),
+        embedding_size=4,
+        extra={},
+        loss_state=loss_state,
+    )
+    assert torch.equal(load_checkpoint(path).loss_state["proxies"], loss_state["proxies"])
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +46,19 @@ def test_a_safetensors_file_is_the_networks_state_dict(conv4: Checkpoint, tmp_pa
     assert loaded.keys() == state.keys()
     assert all(torch.equal(loaded[key], state[key]) for key in state)
     assert json.loads(description.read_text())["normalised"] is False
+
+
+def test_what_the_loss_learned_lies_beside(conv4: Checkpoint, tmp_path: Path) -> None:
+    trained = replace(conv4, loss_state={"proxies": torch.randn(3, 8)})
+    *_, beside = export_network(trained, tmp_path / "birds.safetensors", "safetensors")
+    assert beside == tmp_path / "birds.loss.safetensors"
+    assert torch.equal(
+        safetensors.torch.load_file(beside)["proxies"], trained.loss_state["proxies"]
+    )
+    (tmp_path / "birds.safetensors").unlink()
+    (tmp_path / "birds.safetensors.json").unlink()
+    with pytest.raises(ExportError, match=r"birds\.loss\.safetensors' already"):
+        export_network(trained, tmp_path / "birds.safetensors", "safetensors")
 
 
 def test_the_json_file_tells_how_to_use_the_model(conv4: Checkpoint, tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ def test_finished_trials_cost_the_time_from_claim_to_outcome() -> None:
     assert cost(trials, EPOCHS).hours_spent == pytest.approx(1.75)
 
 
-def test_running_trial_costs_the_epochs_it_has_finished() -> None:
-    running = trial(TrialState.RUNNING, epochs=[0.5 * HOUR, 0.25 * HOUR])
+def test_running_trial_costs_what_it_has_taken_so_far() -> None:
+    running = trial(TrialState.RUNNING, epochs=[0.5 * HOUR], seconds=0.75 * HOUR)
     assert cost([running], EPOCHS).hours_spent == pytest.approx(0.75)
 
 

@@ -12,6 +12,7 @@ SEARCH_ONLY = Report(
     study="birds",
     space="cub200-resnet50",
     dataset="cub200",
+    loss="hist",
     backbone="resnet50",
     selection="classes held out of the training half",
     on_test_classes=False,
@@ -65,8 +66,8 @@ RETRAINED = replace(
 
 def test_report_names_study_space_trials_and_selection() -> None:
     assert render(SEARCH_ONLY).startswith(
-        "# birds\n\nSpace `cub200-resnet50`: cub200 on resnet50. Trials: 9 complete, 3 pruned. "
-        "Selection on: classes held out of the training half.\n"
+        "# birds\n\nSpace `cub200-resnet50`: cub200 on resnet50, loss hist. "
+        "Trials: 9 complete, 3 pruned. Selection on: classes held out of the training half.\n"
     )
 
 
@@ -166,7 +167,7 @@ def test_doubtful_lengths_are_warned_of() -> None:
 def test_published_rows_stand_under_their_source() -> None:
     rows = {"reproduced": {"R@1": 70.1, "NMI": 72.9}, "tuned": {"R@1": 72.0, "NMI": 75.6}}
     assert (
-        "## Published\n\nA paper, Table 3, in percent.\n\n"
+        "## Published results of HIST\n\nA paper, Table 3, in percent.\n\n"
         "| row | R@1 | NMI |\n"
         "| --- | --- | --- |\n"
         "| reproduced | 70.1 | 72.9 |\n"
@@ -212,7 +213,7 @@ def test_foreign_text_is_no_markup() -> None:
             provenance={"device": [hostile], "versions": [{"torch": hostile}]},
         )
     )
-    assert f"Space `cub200-resnet50`: folder:{shown} on resnet50." in text
+    assert f"Space `cub200-resnet50`: folder:{shown} on resnet50, loss hist." in text
     assert f"Trial 7: lambda_s = {shown}. R@1" in text
     assert f"- {shown}: lambda_s = {shown}\n" in text
     assert f"\n| {shown} | 18 | 3 | 63.1 ± 0.8 | 73.1 ± 1.0 |\n" in text

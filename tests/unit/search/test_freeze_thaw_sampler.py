@@ -35,15 +35,15 @@ def test_the_answer_is_kept_with_the_study_and_stands() -> None:
     assert ahead is not None
     assert standing > ahead, "although less is expected of it:"
     assert standing[1] < ahead[1]
-    assert posterior.winner([0, 2]) == 0
+    assert posterior.winners_trial([0, 2]) == 0
     final = StudyPosterior.of(study, TWO, EPOCHS, final=True)
-    assert final.winner([0, 2]) == 2, "what is expected to be best, once all trials have begun"
+    assert final.winners_trial([0, 2]) == 2, "the best expectation, once all trials have begun"
     for _ in range(6):
         told(study, 32, 0.60, 0.70)
         told(study, 4, 0.70, 0.80)
     study.ask(TWO)
     assert study.user_attrs["histsearch.winner"] == {"tau": 4}
-    assert StudyPosterior.of(study, TWO, EPOCHS).winner([0, 2]) == 2
+    assert StudyPosterior.of(study, TWO, EPOCHS).winners_trial([0, 2]) == 2
 
 
 def test_an_answer_of_fewer_parameters_is_passed_over() -> None:

@@ -19,8 +19,18 @@ def paper(golden: Path) -> dict[str, Any]:
 
 def test_spaces_of_the_paper_and_the_demo_are_built_in() -> None:
     papers = {f"{dataset}-{backbone}" for dataset in DATASETS for backbone in BACKBONES}
-    others = {name for name in builtin_spaces() if not name.startswith("claims/")}
+    others = {name for name in builtin_spaces() if "/" not in name}
     assert others == papers | {"demo", "omniglot-conv4"}
+
+
+def test_spaces_of_proxy_anchor_begin_with_its_authors_settings() -> None:
+    names = {name for name in builtin_spaces() if name.startswith("proxy-anchor/")}
+    assert {load_space(name).dataset for name in names} == {"cars196", "cub200", "sop", "glyphs"}
+    for name in names:
+        space = load_space(name)
+        begun = space.complete(space.enqueue[0])
+        assert space.loss.name == "proxy-anchor"
+        assert (begun.loss["alpha"], begun.loss["delta"]) == (32, 0.1)
 
 
 @pytest.mark.parametrize("name", builtin_spaces())

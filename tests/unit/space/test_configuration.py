@@ -5,14 +5,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from histsearch.space.configuration import (
-    PARAMETER_NAMES,
-    Configuration,
-    allowed_values,
-    is_numeric,
-    is_valid_value,
-    is_whole,
-)
+from histsearch.losses.hist_record import HISTParameters
+from histsearch.space.known_parameters import known_parameters
+
+HIST = known_parameters(HISTParameters)
 
 WORDS = {"distance", "optimizer"}
 SWITCHES = {"bn_freeze"}
@@ -35,21 +31,21 @@ def test_defaults_are_those_of_cars196_on_resnet50(golden: Path) -> None:
     published["lambda_s"] = 1.0
     del published["epochs"]
     own = {"distance": "mahalanobis", "images_per_class": 0}
-    assert Configuration().model_dump() == published | own
+    assert HIST.complete({}).values() == HIST.defaults == published | own
 
 
-@pytest.mark.parametrize("name", PARAMETER_NAMES)
+@pytest.mark.parametrize("name", HIST.names)
 def test_default_is_valid_and_what_is_allowed_has_words(name: str) -> None:
-    assert is_valid_value(name, getattr(Configuration(), name))
-    assert allowed_values(name)
+    assert HIST.is_valid_value(name, HIST.defaults[name])
+    assert HIST.allowed_values(name)
 
 
 def test_ranges_make_sense_for_numbers_only() -> None:
-    assert {name for name in PARAMETER_NAMES if not is_numeric(name)} == WORDS | SWITCHES
+    assert {name for name in HIST.names if not HIST.is_numeric(name)} == WORDS | SWITCHES
 
 
 def test_whole_numbers_are_told_from_other_numbers() -> None:
-    assert {name for name in PARAMETER_NAMES if is_whole(name)} == WHOLE
+    assert {name for name in HIST.names if HIST.is_whole(name)} == WHOLE
 
 
 @pytest.mark.parametrize(
@@ -72,7 +68,7 @@ def test_whole_numbers_are_told_from_other_numbers() -> None:
     ],
 )
 def test_value_on_the_edge_of_its_bounds_is_valid(name: str, value: object) -> None:
-    assert is_valid_value(name, value)
+    assert HIST.is_valid_value(name, value)
 
 
 @pytest.mark.parametrize(
@@ -98,18 +94,18 @@ def test_value_on_the_edge_of_its_bounds_is_valid(name: str, value: object) -> N
     ],
 )
 def test_value_of_another_type_or_out_of_bounds_is_not_valid(name: str, value: object) -> None:
-    assert not is_valid_value(name, value)
+    assert not HIST.is_valid_value(name, value)
 
 
 def test_images_per_class_may_divide_batch_size() -> None:
-    assert Configuration(batch_size=32, images_per_class=4).images_per_class == 4
+    assert HIST.complete({"batch_size": 32, "images_per_class": 4}).training.images_per_class == 4
 
 
 def test_images_per_class_must_divide_batch_size() -> None:
     with pytest.raises(ValidationError, match="images_per_class 5 does not divide batch_size 32"):
-        Configuration(batch_size=32, images_per_class=5)
+        HIST.complete({"batch_size": 32, "images_per_class": 5})
 
 
 def test_unknown_parameter_is_refused() -> None:
     with pytest.raises(ValidationError, match="temperature"):
-        Configuration.model_validate({"temperature": 16})
+        HIST.complete({"temperature": 16})

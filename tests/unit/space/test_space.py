@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from histsearch.exceptions import SpaceError
-from histsearch.space.configuration import PARAMETER_NAMES
+from histsearch.losses.hist_record import HISTParameters
+from histsearch.space.known_parameters import known_parameters
 from histsearch.space.parameters import Range
 from histsearch.space.reading import builtin_spaces, load_space, parse_space
 from histsearch.space.space import NAME_ALLOWED, Protocol, Space
@@ -61,11 +62,11 @@ LIST_OR_TABLE = "a list of values, each a number > 0, or a table {low, high, log
 TABLE = "a table {low, high, log, step} with low and high numbers, log true or false"
 BATCH_SIZE = "a whole number from 2 to 65536"
 WHOLE_STEP = "a step > 0, whole for whole numbers"
-ANY_NAME = "one of " + ", ".join(PARAMETER_NAMES)
+ANY_NAME = "one of " + ", ".join(known_parameters(HISTParameters).names)
 FAIL_OR_SKIP = '"fail" or "skip" (leave out images that can\'t be read)'
 DIVIDES = "0 (no class balancing) or a whole number that divides batch_size"
 TOP_LEVEL = (
-    "name, dataset, backbone, weights, epochs, trials, sampler, pruner, gpu_hours, decided, "
+    "name, dataset, backbone, weights, loss, epochs, trials, sampler, pruner, gpu_hours, decided, "
     "max_retries, on_bad_image, search, fixed, protocol, enqueue"
 )
 
@@ -477,7 +478,7 @@ def test_no_fault_hides_another() -> None:
         "fixed": {"batch_sise": 30, "lr_gamma": 2, "bn_freeze": False, "tau": 4},
         "enqueue": [3, {"lamda_s": 1.0}, {"lambda_s": 1.0, "bn_freeze": 7}],
     }
-    names = "one of " + ", ".join(PARAMETER_NAMES)
+    names = "one of " + ", ".join(known_parameters(HISTParameters).names)
     assert set(refusal(table).splitlines()) == {
         f"own.toml: {line}"
         for line in (
@@ -688,9 +689,9 @@ def test_missing_file_is_refused_with_the_names_of_the_built_in_spaces(tmp_path:
 
 def test_configuration_of_a_trial_goes_over_the_fixed_parameters(full: Space) -> None:
     complete = full.complete({"tau": 24.5, "batch_size": 48})
-    assert (complete.tau, complete.batch_size) == (24.5, 48)
-    assert (complete.optimizer, complete.images_per_class) == ("adamw", 4)
-    assert complete.hgnn_layers == 2
+    assert (complete.loss["tau"], complete.training.batch_size) == (24.5, 48)
+    assert (complete.training.optimizer, complete.training.images_per_class) == ("adamw", 4)
+    assert complete.loss["hgnn_layers"] == 2
 
 
 @pytest.mark.parametrize(

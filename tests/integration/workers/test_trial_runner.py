@@ -27,10 +27,14 @@ from histsearch.training.checkpoint_store import open_checkpoint_store
 from histsearch.training.run_inputs import RunInputs, find_run_parts
 from histsearch.training.run_states import RunStates
 from histsearch.training.trainer import InterruptedRunError, Trainer
-from histsearch.workers import trial_run
+from histsearch.workers import run
 from histsearch.workers.missing_resources import Lack
+from histsearch.workers.outcome import Outcome
+from histsearch.workers.registry import Identity
 from histsearch.workers.reporter import Reporter
-from histsearch.workers.trial_run import Outcome, RunShortOfError, TrialRunner
+from histsearch.workers.run_context import RunContext
+from histsearch.workers.settings import WorkerSettings
+from histsearch.workers.trial_runner import RunShortOfError, TrialRunner
 from tests.integration.claims import claimed, signed_on
 
 torch.set_num_threads(1)
@@ -63,15 +67,21 @@ def runner(
     folder: Path = Path(),
     every: int = 1,
 ) -> TrialRunner:
-    return TrialRunner(
-        worker="tester",
-        reporter=reporter,
-        checkpoints=open_checkpoint_store(str(folder)),
+    settings = WorkerSettings(
+        identity=Identity("tester", "localhost", 1, "a processor", None),
+        study_names=(),
+        drain=True,
+        data_dir=folder,
+        checkpoints=str(folder),
         checkpoint_every=every,
-        device=torch.device("cpu"),
+        heartbeat_seconds=10,
+        patience_seconds=60,
+        device="cpu",
+        threads=1,
         loader_processes=0,
-        should_stop=should_stop,
     )
+    store = open_checkpoint_store(settings.checkpoints)
+    return TrialRunner(RunContext(settings, reporter, store, should_stop))
 
 
 def study_of(storage: Storage, table: dict[str, Any]) -> Study:
@@ -392,7 +402,7 @@ def test_states_that_cannot_be_reached_are_waited_for_and_not_given_up(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(trial_run, "_STORE_PAUSES", (0.01, 0.02))
+    monkeypatch.setattr(run, "_STORE_PAUSES", (0.01, 0.02))
     study = study_of(storage, stripes)
     claimed(study).give_back()  # a first attempt has no states to go on from
     (tmp_path / "file").touch()

@@ -1,0 +1,72 @@
+"""The figures of a trained model on the test classes of a data set."""
+
+import torch
+
+from histsearch.data.dataset import Dataset
+from histsearch.exceptions import WeightsError
+from histsearch.models.checkpoint import Checkpoint
+from histsearch.models.loading import ExportedModel
+from histsearch.training.evaluation import EmbeddedImages, embed_images
+from histsearch.workers.device_fault import is_out_of_memory
+
+_NMI_SEED = 0
+
+
+def evaluate_model(
+    model: Checkpoint | ExportedModel,
+    dataset: Dataset,
+    name: str,
+    *,
+    device: str,
+    loader_processes: int,
+) -> dict[str, float]:
+    """The columns of Table 3 (Yuan & Le-Phuoc 2023), R-Precision and MAP@R, in percent.
+
+    Args:
+        model: The model.
+        dataset: Its test classes are used.
+        name: What to call the model in messages.
+        device: "cpu" or "cuda".
+        loader_processes: Processes that decode images.
+
+    Raises:
+        WeightsError: Its embeddings aren't finite, or its images take more memory than there is.
+        DataError: An image can't be read.
+    """
+    embedded = _embed(model, dataset, name, torch.device(device), loader_processes)
+    if not torch.isfinite(embedded.query_ND).all():
+        raise WeightsError(f"the embeddings of {name} are NaN or infinite; it is no use")
+    record, ranking = dataset.record, embedded.ranking()
+    fractions = {
+        **{f"R@{k}": value for k, value in embedded.recall(record.recall_ks).items()},
+        "NMI": embedded.nmi(record.nmi_repeats, _NMI_SEED),
+        "RP": ranking.r_precision,
+        "MAP@R": ranking.map_at_r,
+    }
+    return {column: 100 * value for column, value in fractions.items()}
+
+
+def _embed(
+    model: Checkpoint | ExportedModel,
+    dataset: Dataset,
+    name: str,
+    device: torch.device,
+    loader_processes: int,
+) -> EmbeddedImages:
+    try:
+        return embed_images(
+            model.network.to(device),
+            dataset.test,
+            dataset.gallery,
+            model.preprocessing,
+            device=device,
+            loader_processes=loader_processes,
+        )
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        side = model.preprocessing.crop
+        raise WeightsError(
+            f"out of memory with the images of {side}×{side} pixels that {name} takes; evaluate it "
+            "where there is more"
+        ) from error

@@ -1,0 +1,55 @@
+"""One study as data: its space, its progress and its result."""
+
+from dataclasses import asdict
+from typing import Any
+
+from optuna.trial import TrialState
+
+from histsearch.reports.images import study_warnings
+from histsearch.reports.report import WinningTrial
+from histsearch.reports.status import study_state
+from histsearch.studies.images import known_census
+from histsearch.studies.study import Study
+from histsearch.studies.trial_models import retrained_models
+
+
+def study_summary(study: Study, best: WinningTrial | None) -> dict[str, Any]:
+    """The contents of ``histsearch study show --json``.
+
+    Args:
+        study: A search or a retraining.
+        best: Its winner so far, as `winning_trial` finds it.
+    """
+    census = known_census(study)
+    counts = {state.name: study.count(state) for state in TrialState}
+    return {
+        "study": study.name,
+        "kind": study.definition.kind,
+        "source": study.definition.source,
+        "dataset": study.definition.space.dataset,
+        "backbone": study.definition.space.backbone,
+        "loss": study.definition.space.loss.name,
+        "selection": study.definition.selection,
+        "state": study_state(study),
+        "warm_start": study.warm_start,
+        "ended": study.ended,
+        "chance_of_better": study.chance_of_better,
+        "limits": study.limits.to_json(),
+        "left_by": study.left_by,
+        "images": None if census is None else census.to_json(),
+        "warnings": study_warnings(study),
+        "budget": study.budget,
+        "finished": sum(counts[state.name] for state in TrialState if state.is_finished()),
+        "trials": {state: count for state, count in counts.items() if count},
+        "best": best
+        and {
+            "number": best.number,
+            "value": best.recall_at_1,
+            "epoch": best.epoch,
+            "params": best.parameters,
+            "trials": best.trials,
+            "mean": best.mean_recall_at_1,
+        },
+        "models": [asdict(model) for model in retrained_models(study)],
+        "space": study.definition.model_dump(mode="json")["space"],
+    }

@@ -1,0 +1,28 @@
+"""The time that trials have taken: what a limit counts, a status shows and a report adds up."""
+
+from collections.abc import Iterable
+
+from optuna.trial import FrozenTrial
+
+from histsearch.studies import trial_record
+
+_SECONDS_PER_HOUR = 3600.0
+
+
+def seconds_taken(trials: Iterable[FrozenTrial]) -> list[float]:
+    """Seconds of each trial so far, all its attempts together; one that never ran is left out."""
+    return [
+        float(trial.user_attrs[trial_record.SECONDS])
+        for trial in trials
+        if trial_record.SECONDS in trial.user_attrs
+    ]
+
+
+def hours_taken(trials: Iterable[FrozenTrial]) -> float:
+    """Hours of one device, summed over trials."""
+    return in_hours(sum(seconds_taken(trials)))
+
+
+def in_hours(seconds: float) -> float:
+    """Seconds as hours."""
+    return seconds / _SECONDS_PER_HOUR

@@ -1,0 +1,29 @@
+"""How a trial ended."""
+
+from dataclasses import dataclass
+
+from optuna.trial import TrialState
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended: its state, its value when complete, its reason when not.
+
+    A trial that is paused is back in the queue (`TrialState.WAITING`).
+    """
+
+    state: TrialState
+    value: float | None = None
+    reason: str | None = None
+
+    @property
+    def paused(self) -> bool:
+        """Whether the trial may go on later."""
+        return self.state == TrialState.WAITING
+
+    def __str__(self) -> str:
+        if self.paused:
+            return f"paused: {self.reason}"
+        if self.value is not None:
+            return f"complete: R@1 {self.value:.2%}"
+        return f"{self.state.name.lower()}: {self.reason}"

@@ -1,0 +1,68 @@
+"""The run of a retraining's trial."""
+
+import logging
+
+from optuna.trial import TrialState
+
+from histsearch.data.image_set import ImageSet
+from histsearch.exceptions import CheckpointError, StoreFullError
+from histsearch.models.checkpoint import dump_checkpoint
+from histsearch.studies import trial_record
+from histsearch.studies.store_keys import model_key
+from histsearch.training.trainer import InterruptedRunError, Trainer
+from histsearch.workers.outcome import Outcome
+from histsearch.workers.run import VERDICT_SECONDS, Run
+
+log = logging.getLogger(__name__)
+
+
+class RetrainingRun(Run):
+    """Trains on the full training half and touches the test classes once, at the end."""
+
+    def training_images(self) -> ImageSet:
+        """The full training half."""
+        return self.dataset.train
+
+    def outcome(self, trainer: Trainer) -> Outcome:
+        """Train to the end; R@1 on the test classes is the trial's value."""
+        for epoch in trainer.epochs():
+            self.note(trainer, epoch)
+        recall = trainer.recall(
+            self.dataset.test, self.dataset.record.recall_ks, self.dataset.gallery
+        )
+        self.record({trial_record.RECALL: {str(k): value for k, value in recall.items()}})
+        self._keep(trainer)
+        return Outcome(TrialState.COMPLETE, value=recall[1])
+
+    def _keep(self, trainer: Trainer) -> None:
+        """Save the trained model, for evaluation and export."""
+        # A copy that woke up too late mustn't replace its successor's model.
+        self.context.reporter.settle(VERDICT_SECONDS)
+        if self.context.reporter.lost:
+            raise InterruptedRunError
+        key = model_key(self.study, self.claim.trial.number)
+        content = dump_checkpoint(
+            trainer.network,
+            backbone=self.settings.backbone,
+            embedding_size=self.settings.configuration.training.embedding_size,
+            loss_state=trainer.loss.state_dict(),
+            extra={
+                "study": self.study.name,
+                "trial": self.claim.trial.number,
+                "dataset": self.study.definition.space.dataset,
+                "epochs": self.settings.epochs,
+                "seed": self.settings.seed,
+                "loss": self.settings.loss.name,
+                "hyperparameters": self.settings.configuration.values(),
+            },
+        )
+        try:
+            with self.context.watch.long_step("saving its model"):
+                self.context.checkpoints.write(key, content)
+        except StoreFullError:
+            raise
+        except CheckpointError as error:
+            # The figures are in the database; the model is all that is lost.
+            log.warning("the model can't be kept: %s", error)
+            return
+        self.record({trial_record.CHECKPOINT: self.context.checkpoints.place(key)})

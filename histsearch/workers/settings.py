@@ -1,0 +1,41 @@
+"""What a worker is started with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from histsearch.workers.progress_watch import WatchTimes
+from histsearch.workers.registry import Identity
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings:
+    """What a worker is started with; handed on whole to whatever reads a part of it.
+
+    Attributes:
+        identity: Who it is.
+        study_names: Studies to serve; every study when empty.
+        drain: End when nothing is left to do, instead of waiting for new work.
+        data_dir: Folder of the data sets, and of weights files that a space names.
+        checkpoints: Folder or s3:// address of runs' states and retrained models.
+        checkpoint_every: Epochs from one saved state to the next.
+        heartbeat_seconds: Time between two signs of life.
+        patience_seconds: How long the database may be away.
+        device: "cpu" or "cuda".
+        threads: CPU threads of torch.
+        loader_processes: Processes that decode images; 0 decodes in the worker's own.
+        watch_times: How long its work may be without progress.
+    """
+
+    identity: Identity
+    study_names: Sequence[str]
+    drain: bool
+    data_dir: Path
+    checkpoints: str
+    checkpoint_every: int
+    heartbeat_seconds: float
+    patience_seconds: float
+    device: str
+    threads: int
+    loader_processes: int
+    watch_times: WatchTimes = field(default_factory=WatchTimes)
