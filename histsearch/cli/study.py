@@ -26,6 +26,7 @@ from histsearch.wording import counted, list_text, value_text
 
 if TYPE_CHECKING:
     from histsearch.database.storage import Storage
+    from histsearch.reports.fold_comparison import FoldComparison
     from histsearch.reports.report import WinningTrial
     from histsearch.studies.study import Study
     from histsearch.studies.trial_models import RetrainedModel
@@ -144,12 +145,13 @@ def show(
     storage: StorageOption = None,
 ) -> None:
     """Show one study: its space, its progress, its best trial or its models."""
+    from histsearch.reports.fold_comparison import compare_folds
     from histsearch.studies.catalog import find_study
     from histsearch.studies.images import known_census
 
     study = find_study(open_to_read(storage), name)
-    winner = _winner(study)
-    summary = _summary(study, winner)
+    winner, folds = _winner(study), compare_folds(study)
+    summary = _summary(study, winner) | {"folds": folds and asdict(folds)}
     if as_json:
         echo_data(json.dumps(summary, indent=2))
         return
@@ -171,6 +173,7 @@ def show(
         **({"left by": left} if (left := _left_line(study)) else {}),
         **({"ended": summary["ended"]} if summary["ended"] else {}),
         **({"in doubt": chance} if (chance := _chance_line(study)) else {}),
+        **({} if folds is None else _fold_lines(folds)),
         "best": "see histsearch report" if study.definition.source else _best_line(winner),
     }
     for label, text in lines.items():
@@ -179,6 +182,22 @@ def show(
         echo(f"{'model:':<11}{model}")
     for warning in summary["warnings"]:
         echo(f"{'warning:':<11}{warning}")
+
+
+def _fold_lines(found: "FoldComparison") -> dict[str, str]:
+    """How much the folds of a search differ, and how well they agree."""
+    spread, agreement = "not enough yet: trials have run on one fold at most", "not enough yet: "
+    if found.effects is not None:
+        each = ", ".join(f"{effect:+.1f}" for effect in found.effects)
+        spread = f"standard deviation {found.spread:.1f} points ({each})"
+    if found.agreement is None:
+        agreement += "three configurations must have run on the same two folds"
+    else:
+        agreement = (
+            f"Kendall's tau {found.agreement:.2f} between folds, over "
+            f"{counted(found.ranked, 'configuration')}"
+        )
+    return {"folds": f"{found.folds}, {spread}", "agreement": agreement}
 
 
 def _models(study: "Study") -> "list[RetrainedModel]":
@@ -299,6 +318,7 @@ def _summary(study: "Study", best: "WinningTrial | None") -> dict[str, Any]:
             "params": best.parameters,
             "trials": best.trials,
             "mean": best.mean_recall_at_1,
+            "fold": best.fold,
         },
         "models": [asdict(model) for model in _models(study)],
         "space": study.definition.model_dump(mode="json")["space"],

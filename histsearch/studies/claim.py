@@ -20,6 +20,7 @@ from histsearch.database.tables import attempts, optuna_intermediate_values
 from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.stages import NoSuchMoveError, TrialMove, move_trial
 from histsearch.studies.study import Study
+from histsearch.studies.trial_record import FOLD
 from histsearch.studies.verdict import requeue
 
 _RESULTS = {
@@ -58,6 +59,11 @@ class Claim:
     def seed(self) -> int:
         """The seed of everything random in the trial, fixed by the study."""
         return self.study.definition.seed_of(self.trial)
+
+    @property
+    def fold(self) -> int:
+        """The fold that the trial validates on, from 0 on; 0 where its study has one."""
+        return int(self.trial.user_attrs.get(FOLD, 0))
 
     @contextmanager
     def _holding(self) -> Iterator[Connection]:

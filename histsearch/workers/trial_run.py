@@ -311,6 +311,7 @@ class _Run(ABC):
                     self.settings,
                     definition.kind,
                     definition.space.protocol,
+                    self.claim.fold,
                     self.dataset.fingerprint(),
                     made_with[trial_record.DEVICE],
                     made_with[trial_record.VERSIONS],
@@ -466,7 +467,7 @@ class _SearchRun(_Run):
 
     @cached_property
     def split(self) -> tuple[ImageSet, ImageSet, ImageSet | None]:
-        return split_images(self.dataset, self.space.protocol)
+        return split_images(self.dataset, self.space.protocol, self.claim.fold)
 
     def training_images(self) -> ImageSet:
         return self.split[0]
