@@ -24,18 +24,22 @@ def assign_fold(study: optuna.Study, definition: StudyDefinition, trial_id: int)
         return
     others = [one for one in study.get_trials(deepcopy=False) if FOLD in one.user_attrs]
     its_own = [one.user_attrs[FOLD] for one in others if one.params == trial.params]
+    # The points of a round of a grid share their fold, to differ in what the grid varies alone.
+    of_all = [] if definition.enumerates else [one.user_attrs[FOLD] for one in others]
+    study._storage.set_trial_user_attr(trial_id, FOLD, next_fold(its_own, of_all, definition.folds))
+
+
+def next_fold(its_own: Sequence[int], of_all: Sequence[int], folds: int) -> int:
+    """The fold of the next trial of a configuration.
+
+    Args:
+        its_own: The folds of the trials that the configuration has, in order.
+        of_all: Those of all trials, which a new configuration keeps in balance.
+        folds: How many there are.
+    """
     if its_own:
-        fold = _next(its_own, definition.folds)
-    elif definition.enumerates:
-        fold = 0  # the points of a round of the grid differ in what it varies alone
-    else:
-        fold = _rarest([one.user_attrs[FOLD] for one in others], range(definition.folds))
-    study._storage.set_trial_user_attr(trial_id, FOLD, fold)
-
-
-def _next(used: Sequence[int], folds: int) -> int:
-    """The fold after those that a configuration has used."""
-    return _rarest(used, [(used[0] + step) % folds for step in range(folds)])
+        return _rarest(its_own, [(its_own[0] + step) % folds for step in range(folds)])
+    return _rarest(of_all, range(folds))
 
 
 def _rarest(used: Sequence[int], folds: Sequence[int]) -> int:
