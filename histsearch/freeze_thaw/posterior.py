@@ -29,8 +29,8 @@ class Posterior:
 
     The means take all uncertainty into account. The variances are those that would be left if the
     shared curve were known: it is what a trial's late epochs are measured against, and whoever
-    counted it as unknown would never want to see the first of them. The folds' effects count as
-    unknown: trials of different folds differ by them.
+    counted it as unknown would never want to see the first of them. So is the mean of the folds'
+    effects, but not how these differ: trials of different folds do by as much.
 
     Attributes:
         mean_G: Expected R@1 at the last epoch, in percent, the mean over folds.

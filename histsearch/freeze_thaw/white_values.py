@@ -84,12 +84,17 @@ class WhiteValues(NamedTuple):
         return precision_WW
 
     def precision_of_own(self, data: Information) -> Array:
-        """(W, W) of the white values, by prior and data, if m were known and no fold's effect."""
+        """(W, W) of the white values, by prior and data, if what all trials share were known.
+
+        That is m and the mean of the folds' effects, but not how these differ.
+        """
         precision_WW = self.precision(data.own_BBU)
         epochs = len(self.average_TZ)
         if len(self.factor_ZZ) == epochs:
             return precision_WW
-        factor_EE = self.factor_ZZ[epochs:, epochs:]
+        folds = (len(self.factor_ZZ) - epochs) // EFFECTS
+        less_mean_EE = np.kron(np.eye(folds) - 1.0 / folds, np.eye(EFFECTS))
+        factor_EE = less_mean_EE @ self.factor_ZZ[epochs:, epochs:]
         between_BVE = self._between(data.shared_BUZ[:, :, epochs:]) @ factor_EE
         between_WE = between_BVE.reshape(len(precision_WW), -1)
         inner_EE = factor_EE.T @ data.shared_ZZ[epochs:, epochs:] @ factor_EE

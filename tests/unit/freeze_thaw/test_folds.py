@@ -83,3 +83,9 @@ def test_an_earlier_study_teaches_without_what_its_folds_add() -> None:
     expected = learned.expects(CANDIDATES.configurations)[:, 0]
     assert np.argsort(expected).tolist() == [0, 1, 2, 3, 4]
     assert not learned.settings.has_folds
+
+
+def test_the_level_that_folds_share_leaves_no_configuration_in_doubt() -> None:
+    seen = [curve(1, number % 2) for number in range(40)]
+    doubts = [Posterior(model(folds), seen, []).own_GBB[1, 0, 0] for folds in (1, 2)]
+    assert doubts[1] == pytest.approx(doubts[0], rel=0.2)
