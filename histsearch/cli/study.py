@@ -25,6 +25,7 @@ from histsearch.wording import counted, list_text, value_text
 
 if TYPE_CHECKING:
     from histsearch.database.storage import Storage
+    from histsearch.reports.fold_comparison import FoldComparison
     from histsearch.reports.report import WinningTrial
     from histsearch.studies.study import Study
 
@@ -125,7 +126,7 @@ def _row(study: "Study") -> tuple[str, ...]:
     from histsearch.reports.study_summary import study_summary
 
     winner = winning_trial(study)
-    summary = study_summary(study, winner)
+    summary = study_summary(study, winner, None)
     return (
         study.name,
         summary["kind"],
@@ -147,14 +148,15 @@ def show(
     """Show one study: its space, its progress, its best trial or its models."""
     from histsearch.reports.chance import chance_sentence
     from histsearch.reports.collect import winning_trial
+    from histsearch.reports.fold_comparison import compare_folds
     from histsearch.reports.study_summary import study_summary
     from histsearch.studies.catalog import find_study
     from histsearch.studies.images import known_census
     from histsearch.studies.trial_models import retrained_models
 
     study = find_study(open_to_read(storage), name)
-    winner = winning_trial(study)
-    summary = study_summary(study, winner)
+    winner, folds = winning_trial(study), compare_folds(study)
+    summary = study_summary(study, winner, folds)
     if as_json:
         echo_data(json.dumps(summary, indent=2))
         return
@@ -176,6 +178,7 @@ def show(
         **({"left by": left} if (left := _left_line(study)) else {}),
         **({"ended": summary["ended"]} if summary["ended"] else {}),
         **({"in doubt": chance} if (chance := chance_sentence(study)) else {}),
+        **({} if folds is None else _fold_lines(folds)),
         "best": "see histsearch report" if study.definition.source else _best_line(winner),
     }
     for label, text in lines.items():
@@ -184,6 +187,22 @@ def show(
         echo(f"{'model:':<11}{model}")
     for warning in summary["warnings"]:
         echo(f"{'warning:':<11}{warning}")
+
+
+def _fold_lines(found: "FoldComparison") -> dict[str, str]:
+    """How much the folds of a search differ, and how well they agree."""
+    spread, agreement = "not enough yet: trials have run on one fold at most", "not enough yet: "
+    if found.effects is not None:
+        each = ", ".join(f"{effect:+.1f}" for effect in found.effects)
+        spread = f"standard deviation {found.spread:.1f} points ({each})"
+    if found.agreement is None:
+        agreement += "three configurations must have run on the same two folds"
+    else:
+        agreement = (
+            f"Kendall's tau {found.agreement:.2f} between folds, over "
+            f"{counted(found.ranked, 'configuration')}"
+        )
+    return {"folds": f"{found.folds}, {spread}", "agreement": agreement}
 
 
 def _left_line(study: "Study") -> str:

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from statistics import fmean
 from typing import Any, Self
 
 import numpy as np
 
 from histsearch.data.dataset import Dataset
-from histsearch.data.hold_out import HoldOut, hold_out_classes
+from histsearch.data.hold_out import HoldOut
 from histsearch.data.image_set import ImageSet
 from histsearch.data.queries import check_queries, lone_queries
 from histsearch.wording import counted
@@ -91,13 +92,16 @@ class Census:
 
     Attributes:
         training: What is trained on.
-        validation: What is held out of the training half; None where nothing is.
+        validation: What is held out of the training half; None where nothing is. Of several folds
+            the one with the fewest images; ``training`` then is what runs on it train on.
         test: The test half.
+        folds: What each fold holds out, where there are several.
     """
 
     training: Part
     validation: Part | None
     test: Part
+    folds: tuple[Part, ...] = ()
 
     @property
     def parts(self) -> list[Part]:
@@ -110,23 +114,46 @@ class Census:
         """The part whose R@1 configurations are chosen by."""
         return self.validation or self.test
 
+    def judge_of(self, fold: int) -> Part:
+        """The part whose R@1 a run on a fold is judged by."""
+        return self.folds[fold] if self.folds else self.judge
+
+    @property
+    def highest_recall(self) -> float:
+        """The highest R@1 of a configuration that there can be, in [0, 1], the mean over folds."""
+        return fmean(part.highest_recall for part in self.folds or (self.judge,))
+
     def warnings(self, delta: float | None = None) -> list[str]:
         """What R@1 on these images can't tell, a sentence each.
 
         Args:
             delta: The difference, in points of R@1, that a search is to decide; None for none.
         """
-        judged = self.parts[1:]
-        found = [sentence for part in judged for sentence in (cap_warning(part), _too_few(part))]
+        found = []
+        for part in self.parts[1:]:
+            lowest = self._lowest_fold if self.folds and part == self.validation else part
+            found += [cap_warning(lowest), _too_few(part)]
         if delta is not None:
             found.append(_too_fine(delta, self.judge))
         return [sentence for sentence in found if sentence is not None]
+
+    @property
+    def _lowest_fold(self) -> Part:
+        """The fold on which R@1 is capped most."""
+        number = min(range(len(self.folds)), key=lambda fold: self.folds[fold].highest_recall)
+        return replace(self.folds[number], name=f"fold-{number} validation")
 
     def __str__(self) -> str:
         _, first, *others = self.parts
         worth = [f"one {first.name} image is worth {first.image_points:.3g} points of R@1"]
         worth += [f"one {part.name} image {part.image_points:.3g}" for part in others]
-        return f"{'; '.join(map(str, self.parts))}; {', '.join(worth)}"
+        counts = [f"{part}{self.remark_on(part)}" for part in self.parts]
+        return f"{'; '.join(counts)}; {', '.join(worth)}"
+
+    def remark_on(self, part: Part) -> str:
+        """What is to be said beside a part's counts; empty for nothing."""
+        smallest = self.folds and part == self.validation
+        return f" (the smallest of {len(self.folds)} folds)" if smallest else ""
 
     def to_json(self) -> dict[str, Any]:
         """Each part by its name."""
@@ -135,6 +162,7 @@ class Census:
             "training": self.training.to_json(),
             "validation": validation,
             "test": self.test.to_json(),
+            "folds": [part.to_json() for part in self.folds],
         }
 
     @classmethod
@@ -145,6 +173,7 @@ class Census:
             Part.from_json(kept["training"]),
             None if validation is None else Part.from_json(validation),
             Part.from_json(kept["test"]),
+            tuple(Part.from_json(part) for part in kept.get("folds", ())),
         )
 
 
@@ -164,8 +193,15 @@ def take_census(dataset: Dataset, hold_out: HoldOut | None) -> Census:
     test = Part.of("test", dataset.test, dataset.gallery)
     if hold_out is None:
         return Census(Part.of("training", dataset.train), None, test)
-    train, validation = hold_out_classes(dataset.train, *hold_out)
-    return Census(Part.of("training", train), Part.of("validation", validation), test)
+    splits = [hold_out.split(dataset.train, fold) for fold in range(hold_out.folds)]
+    folds = tuple(Part.of("validation", validation) for _, validation in splits)
+    smallest = min(range(hold_out.folds), key=lambda fold: folds[fold].images)
+    return Census(
+        Part.of("training", splits[smallest][0]),
+        folds[smallest],
+        test,
+        folds if hold_out.folds > 1 else (),
+    )
 
 
 def cap_warning(part: Part) -> str | None:

@@ -85,7 +85,7 @@ def chance_of_overtaking(
         barred: Candidates that don't count.
     """
     pending = [
-        Pending(trial.configuration, len(trial.recalls), model.epochs)
+        Pending(trial.configuration, len(trial.recalls), model.epochs, trial.fold)
         for trial in trials
         if (trial.running or trial.resumable) and trial.configuration not in barred
     ]

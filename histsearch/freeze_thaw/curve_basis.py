@@ -1,6 +1,6 @@
 """What a configuration adds to the shared curve: f + d·h(t) + b·sin(πh(t)) + c·sin(2πh(t))."""
 
-# T = epochs of a full run, B = parts: f, d, b, c
+# T = epochs of a full run, B = parts: f, d, b, c; E = effects of a fold: q, r
 
 from functools import lru_cache
 
@@ -11,6 +11,9 @@ from histsearch.freeze_thaw.settings import Settings
 
 PARTS = 4
 """B: f, d, b and c, what a configuration adds to the shared curve."""
+
+EFFECTS = 2
+"""E: q and r, what a fold adds by the first of these parts' curves."""
 
 _TINY = 1e-8
 

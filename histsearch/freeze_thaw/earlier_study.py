@@ -80,7 +80,11 @@ def expected_by_all(
 
 
 def learn_from(
-    study: str, candidates: Candidates, views: Sequence[TrialView], epochs: int
+    study: str,
+    candidates: Candidates,
+    views: Sequence[TrialView],
+    epochs: int,
+    folds: int = 1,
 ) -> EarlierStudy:
     """What the trials of a study teach later ones.
 
@@ -89,8 +93,9 @@ def learn_from(
         candidates: What it chose from.
         views: Its trials that count, one with an epoch at least.
         epochs: Epochs of a full run.
+        folds: Folds that its trials validate on.
     """
-    planner = Planner(candidates.places_GD, candidates.distances_D, epochs)
+    planner = Planner(candidates.places_GD, candidates.distances_D, epochs, folds=folds)
     for _ in range(_FITS):
         planner.fit_to(views)
     posterior = planner.posterior(views)
@@ -99,7 +104,7 @@ def learn_from(
         study,
         candidates.space,
         candidates.configurations[best],
-        planner.model.settings,
+        planner.model.settings.without_folds(),
         [candidates.configurations[row] for row in posterior.pivots],
         posterior.weights_BV,
     )

@@ -11,7 +11,6 @@ from scipy.optimize import minimize
 from histsearch.freeze_thaw.arrays import Array
 from histsearch.freeze_thaw.curve_model import CurveModel
 from histsearch.freeze_thaw.likelihood import MarginalLikelihood
-from histsearch.freeze_thaw.settings import Settings
 from histsearch.freeze_thaw.trials import Curve
 
 _MOST_TO_FIT = 200
@@ -40,7 +39,7 @@ def fit_settings(model: CurveModel, curves: Sequence[Curve], iterations: int) ->
         bounds=bounds,
         options={"maxiter": iterations, "maxfun": 2 * iterations},
     )
-    model.settings = Settings(found.x, model.settings.earlier)
+    model.settings = model.settings.at(found.x)
 
 
 def draw_settings(
@@ -74,7 +73,7 @@ def draw_settings(
     weights_X /= weights_X.sum()
     models = [copy(model) for _ in drawn_XS]
     for drawn, drawn_S in zip(models, drawn_XS, strict=True):
-        drawn.settings = Settings(drawn_S, model.settings.earlier)
+        drawn.settings = model.settings.at(drawn_S)
     return list(zip(weights_X.tolist(), models, strict=True))
 
 
@@ -83,10 +82,10 @@ def _objective(
 ) -> Callable[[Array], tuple[float, Array]]:
     """The negative logarithm of the settings' posterior, and its gradient (S,)."""
     likelihood = MarginalLikelihood(model, _longest(curves))
-    earlier = model.settings.earlier
+    settings = model.settings
 
     def negative(values_S: Array) -> tuple[float, Array]:
-        value, gradient_S = likelihood.log_likelihood(Settings(values_S, earlier))
+        value, gradient_S = likelihood.log_likelihood(settings.at(values_S))
         standard_S = (values_S - model.prior_means_S) / model.prior_deviations_S
         value -= 0.5 * float(standard_S @ standard_S)
         return -value, standard_S / model.prior_deviations_S - gradient_S

@@ -1,7 +1,8 @@
 """The marginal likelihood of the model's settings, and its gradient."""
 
 # D = parameters, T = epochs of a full run, U = configurations with data,
-# B = parts of what a configuration adds: f, d, b, c; L = latent values: B of U, m of T;
+# B = parts of what a configuration adds: f, d, b, c; E = effects of a fold, F = folds;
+# L = latent values: B of U, m of T, E of F;
 # S = hyperparameters of the model; K = earlier studies
 
 from collections.abc import Sequence
@@ -11,7 +12,13 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from histsearch.freeze_thaw.arrays import Array
-from histsearch.freeze_thaw.curve_basis import PARTS, basis, coupling, coupling_factor
+from histsearch.freeze_thaw.curve_basis import (
+    EFFECTS,
+    PARTS,
+    basis,
+    coupling,
+    coupling_factor,
+)
 from histsearch.freeze_thaw.curve_model import CurveModel, prior_factor
 from histsearch.freeze_thaw.information import Information, by_length, inform
 from histsearch.freeze_thaw.seed_effects import seed_noise
@@ -44,14 +51,14 @@ class MarginalLikelihood:
     def information(self, settings: Settings) -> Information:
         """What the data say of the latent values."""
         noise = seed_noise(settings, self.model.epochs, self.most)
-        return inform(self.groups, len(self.tried), self.model.epochs, noise)
+        return inform(self.groups, len(self.tried), self.model.epochs, noise, self.model.folds)
 
     def log_likelihood(self, settings: Settings) -> tuple[float, Array]:
         """The logarithm of the marginal likelihood, and its gradient (S,)."""
         model = self.model
         kernels = self._kernels(settings)
         basis_TB = basis(model.epochs, settings.bend)
-        factor_LL = prior_factor(kernels.all_UU, settings, basis_TB)
+        factor_LL = prior_factor(kernels.all_UU, settings, basis_TB, model.folds)
         data = self.information(settings)
         precision_LL = data.precision()
         inner_LL = factor_LL.T @ (precision_LL @ factor_LL)
@@ -75,7 +82,8 @@ class MarginalLikelihood:
         for name in ("seed", "early_seed", "drift", "noise", "bend"):
             shared[name] = self._over_data(settings, name, data, mean_L, weight_LL)
         shared["bend"] += self._over_shared_curve(settings, basis_TB, slope_LL)
-        return value, np.append(over_each_S, [shared[name] for name in NAMES])
+        over_folds_E = self._over_folds(settings, slope_LL)
+        return value, np.concatenate([over_folds_E, over_each_S, [shared[name] for name in NAMES]])
 
     def _kernels(self, settings: Settings) -> _Kernels:
         main_DUU, pairs_UU = self.model.kernel.parts(settings, self.tried, self.tried)
@@ -114,10 +122,18 @@ class MarginalLikelihood:
         }
 
     def _over_shared_curve(self, settings: Settings, basis_TB: Array, slope_LL: Array) -> float:
-        step, size = 1e-5, PARTS * len(self.tried)
+        step, begin = 1e-5, PARTS * len(self.tried)
+        end = begin + self.model.epochs
         bent_TB = basis(self.model.epochs, settings.bend + step)
         before_TT, after_TT = (shared_curve_covariance(one) for one in (basis_TB, bent_TB))
-        return float((slope_LL[size:, size:] * (after_TT - before_TT)).sum()) / step
+        slope_TT = slope_LL[begin:end, begin:end]
+        return float((slope_TT * (after_TT - before_TT)).sum()) / step
+
+    def _over_folds(self, settings: Settings, slope_LL: Array) -> Array:
+        begin = PARTS * len(self.tried) + self.model.epochs
+        slopes_FE = np.diag(slope_LL)[begin:].reshape(-1, EFFECTS)
+        slopes_E: Array = 2.0 * settings.folds_E**2 * slopes_FE.sum(axis=0)[: len(settings.folds_E)]
+        return slopes_E
 
     def _over_length(self, settings: Settings, kernel_UU: Array, slope_UU: Array) -> float:
         step = 1e-5

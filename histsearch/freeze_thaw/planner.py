@@ -74,6 +74,7 @@ class Planner:
         earlier_KGB: What each earlier study expects of each candidate's curve.
         min_epochs: How long a trial runs at least before it is left. When left out, the square root
             of ``epochs``: half of a run, as the logarithm of its epochs goes.
+        folds: Folds that trials validate on.
     """
 
     def __init__(
@@ -84,8 +85,9 @@ class Planner:
         fit: Fit | None = None,
         earlier_KGB: Array | None = None,
         min_epochs: int | None = None,
+        folds: int = 1,
     ) -> None:
-        self.model = CurveModel(places_GD, distances_D, epochs, earlier_KGB)
+        self.model = CurveModel(places_GD, distances_D, epochs, earlier_KGB, folds)
         usual = max(1, round(math.sqrt(epochs)))
         fewest = min(epochs, usual if min_epochs is None else min_epochs)
         self._schedule = Schedule(epochs, fewest)
@@ -122,7 +124,10 @@ class Planner:
     def posterior(self, trials: Sequence[TrialView]) -> Posterior:
         """What the trials say of every candidate; the doubt is what running ones will leave."""
         pending = [
-            Pending(one.configuration, len(one.recalls), self._schedule.next_stop(len(one.recalls)))
+            Pending(
+                *(one.configuration, len(one.recalls)),
+                *(self._schedule.next_stop(len(one.recalls)), one.fold),
+            )
             for one in trials
             if one.running
         ]

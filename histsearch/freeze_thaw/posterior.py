@@ -2,7 +2,8 @@
 
 # G = configurations, T = epochs of a full run, V = configurations that span all others,
 # B = parts of what a configuration adds: f, d, b, c; W = white values of these: B of V;
-# L = white values and those of m; R = some configurations; X = samples
+# E = effects of a fold, F = folds; Z = values that trials share: m of T, E of F;
+# L = white values of B of V, and of Z; R = some configurations; X = samples
 
 from collections.abc import Sequence
 from itertools import combinations_with_replacement
@@ -12,9 +13,9 @@ from scipy.linalg import solve_triangular
 from scipy.special import ndtr
 
 from histsearch.freeze_thaw.arrays import JITTER, Array, Integers
-from histsearch.freeze_thaw.curve_basis import PARTS, coupling
+from histsearch.freeze_thaw.curve_basis import EFFECTS, PARTS, coupling
 from histsearch.freeze_thaw.curve_model import CurveModel
-from histsearch.freeze_thaw.information import by_length, inform
+from histsearch.freeze_thaw.information import Foreseen, by_length, inform
 from histsearch.freeze_thaw.trials import Curve, Pending
 from histsearch.freeze_thaw.white_values import WhiteValues
 
@@ -28,10 +29,11 @@ class Posterior:
 
     The means take all uncertainty into account. The variances are those that would be left if the
     shared curve were known: it is what a trial's late epochs are measured against, and whoever
-    counted it as unknown would never want to see the first of them.
+    counted it as unknown would never want to see the first of them. So is the mean of the folds'
+    effects, but not how these differ: trials of different folds do by as much.
 
     Attributes:
-        mean_G: Expected R@1 at the last epoch, in percent.
+        mean_G: Expected R@1 at the last epoch, in percent, the mean over folds.
         pivots: V tried configurations that the model knows all others by.
         weights_BV: Of each of these in f, d, b and c of any configuration, by the kernel between.
         own_GBB: Covariance of f, d, b and c of each configuration.
@@ -51,23 +53,25 @@ class Posterior:
         self._seed_effects = model.seed_effects()
         noise = self._seed_effects.noise
         groups = by_length(curves, row_of, model.means_GB)
-        data = inform(groups, len(tried), model.epochs, noise)
+        data = inform(groups, len(tried), model.epochs, noise, model.folds)
 
         white = WhiteValues.of(model, tried, noise.basis_TB)
         self.pivots: Integers = tried[white.pivots_V]
         self._white, self._given = white, white.given(data)
-        white_BV, white_T = np.split(self._given.mean_L, [PARTS * len(white.pivots_V)])
+        white_BV, white_Z = np.split(self._given.mean_L, [PARTS * len(white.pivots_V)])
         white_BV = white.factor_BB @ white_BV.reshape(PARTS, -1)
         self.weights_BV = solve_triangular(white.factor_VV, white_BV.T, lower=True, trans="T").T
-        last = float(white.factor_TT[-1] @ white_T)
+        last = float(white.average_TZ[-1] @ white_Z)
         self.mean_G: Array = model.means_GB[:, 0] + white_BV[0] @ white.spans_VG + last
 
-        own_BBU = data.own_BBU.copy()
-        for trial in pending:
-            own_BBU[:, :, row_of[trial.configuration]] += self.foresee(trial.before, trial.after)
+        foreseen = [
+            Foreseen(row_of[one.configuration], one.fold, self.foresee(one.before, one.after))
+            for one in pending
+        ]
+        known = data.with_foreseen(foreseen, model.epochs)
         # Posterior = prior − white'·white + left'·left, white being the prior covariance with the
         # latent values divided by the prior's factor, and left that divided by the inner factor.
-        self._lefts = white.divided_by(np.linalg.cholesky(white.precision(own_BBU)))
+        self._lefts = white.divided_by(np.linalg.cholesky(white.precision_of_own(known)))
         self._rest_G = model.kernel.variance(settings) - (white.spans_VG**2).sum(axis=0)
         self.own_GBB: Array = self._rest_G[:, None, None] * coupling(settings)
         for one, two in combinations_with_replacement(range(PARTS), 2):
@@ -77,7 +81,7 @@ class Posterior:
             self.own_GBB[:, two, one] = self.own_GBB[:, one, two]
 
     def curve(self, row: int) -> tuple[Array, Array]:
-        """A configuration's R@1 after each epoch, in percent, without the luck of a seed.
+        """A configuration's R@1 after each epoch, in percent, the mean over seeds and folds.
 
         Returns:
             Its mean (T,) and covariance (T, T); here the shared curve counts as unknown.
@@ -88,6 +92,16 @@ class Posterior:
         left_LT = solve_triangular(self._given.factor_LL, white_TL.T, lower=True)
         rest_BB = self._rest_G[row] * coupling(self._settings)
         return mean_T, left_LT.T @ left_LT + basis_TB @ rest_BB @ basis_TB.T
+
+    def fold_effects(self) -> Array:
+        """(F,) points that each fold adds at the last epoch, less their mean."""
+        epochs, factor_ZZ = self._model.epochs, self._white.factor_ZZ
+        white_Z = self._given.mean_L[-len(factor_ZZ) :]
+        effects_FE = (factor_ZZ @ white_Z)[epochs:].reshape(-1, EFFECTS)
+        if len(effects_FE) == 0:
+            return np.zeros(1)
+        last_F: Array = effects_FE[:, 0] - effects_FE[:, 0].mean()
+        return last_F
 
     def best_but(self, barred: Sequence[int]) -> int:
         """The configuration with the highest mean of those that aren't barred."""

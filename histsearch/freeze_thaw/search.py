@@ -44,6 +44,7 @@ class FreezeThawSearch:
         min_epochs: How long a trial runs at least before it is left; as in `Planner`.
         earlier: The studies it began with.
         fit: An earlier fit of the model's settings to start from.
+        folds: Folds that trials validate on.
 
     Attributes:
         candidates: What to choose from, the trials' own configurations included.
@@ -65,11 +66,13 @@ class FreezeThawSearch:
         min_epochs: int | None = None,
         earlier: Sequence[EarlierStudy] = (),
         fit: Fit | None = None,
+        folds: int = 1,
     ) -> None:
         self._space = space
         self._epochs = epochs
         self._min_epochs = min_epochs
         self._earlier = earlier
+        self._folds = folds
         favourites = [
             {name: one.usual[name] for name in space.names if name in one.usual} for one in earlier
         ]
@@ -109,6 +112,7 @@ class FreezeThawSearch:
             fit,
             expected_by_all(self._earlier, self.candidates.configurations),
             self._min_epochs,
+            self._folds,
         )
 
     def _look_at(self, trials: Sequence[Trial]) -> None:
@@ -120,7 +124,10 @@ class FreezeThawSearch:
             if trial.failed:
                 failed.append(row)
             self.views.append(
-                TrialView(row, trial.recalls, trial.seconds, trial.running, trial.resumable)
+                TrialView(
+                    *(row, trial.recalls, trial.seconds),
+                    *(trial.running, trial.resumable, trial.fold),
+                )
             )
         whole = {view.configuration for view in self.views if len(view.recalls) == self._epochs}
         self.ruled_out = [row for row in failed if row not in whole]

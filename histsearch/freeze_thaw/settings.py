@@ -1,6 +1,7 @@
 """The model's hyperparameters, and their priors."""
 
-# D = searched parameters, K = earlier studies, S = hyperparameters of the model
+# D = searched parameters, K = earlier studies, S = hyperparameters of the model,
+# E = effects of a fold
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -23,6 +24,10 @@ _SHARED_PRIORS = {
     "noise": (np.log(1.0), 0.8),
     "bend": (0.0, 0.7),  # of h: -1 a straight line, 0 logarithmic, 1 like 1/t
 }
+_FOLD_PRIORS = {
+    "fold": (np.log(3.0), 0.7),  # classes differ in difficulty by several points
+    "early_fold": (np.log(1.0), 0.7),
+}
 _MAIN_PRIOR = (np.log(1.0), 1.2)
 _EARLIER_PRIOR = (np.log(0.5), 0.7)  # of what an earlier study expects, beyond what is trusted
 NAMES = tuple(_SHARED_PRIORS)
@@ -34,24 +39,37 @@ class Settings:
     """The model's hyperparameters, on the scale of their priors.
 
     Attributes:
-        values_S: One an earlier study (the weight of what it expects), one a searched
-            parameter (its main effect), then the shared ones.
+        values_S: Two of the folds where there are several, one an earlier study (the weight of
+            what it expects), one a searched parameter (its main effect), then the shared ones.
         earlier: How many earlier studies there are.
+        has_folds: Whether trials are of several folds.
     """
 
     values_S: Array
     earlier: int = 0
+    has_folds: bool = False
 
     @property
     def main_D(self) -> Array:
         """Logarithms of the main effects' standard deviations."""
-        return self.values_S[self.earlier : -len(NAMES)]
+        return self.values_S[self._of_folds + self.earlier : -len(NAMES)]
 
     @property
     def weights_K(self) -> Array:
         """Standard deviations of the earlier studies' weights."""
-        weights_K: Array = np.exp(self.values_S[: self.earlier])
+        begin = self._of_folds
+        weights_K: Array = np.exp(self.values_S[begin : begin + self.earlier])
         return weights_K
+
+    @property
+    def folds_E(self) -> Array:
+        """Standard deviations of a fold's effects: on all epochs, and further on the first one."""
+        folds_E: Array = np.exp(self.values_S[: self._of_folds])
+        return folds_E
+
+    @property
+    def _of_folds(self) -> int:
+        return len(_FOLD_PRIORS) if self.has_folds else 0
 
     @property
     def interaction(self) -> float:
@@ -106,15 +124,25 @@ class Settings:
     def _shared(self, name: str) -> float:
         return float(self.values_S[NAMES.index(name) - len(NAMES)])
 
+    def at(self, values_S: Array) -> Self:
+        """Others of the same kind."""
+        return replace(self, values_S=values_S)
+
+    def without_folds(self) -> Self:
+        """The same but for those of folds."""
+        return replace(self, values_S=self.values_S[self._of_folds :], has_folds=False)
+
     def moved(self, name: str, step: float) -> Self:
         """The same, with one shared setting so much larger."""
         values_S = self.values_S.copy()
         values_S[NAMES.index(name) - len(NAMES)] += step
-        return replace(self, values_S=values_S)
+        return self.at(values_S)
 
 
-def prior(dimensions: int, earlier: int = 0) -> tuple[Array, Array]:
+def prior(dimensions: int, earlier: int = 0, *, has_folds: bool = False) -> tuple[Array, Array]:
     """Mean and standard deviation of each hyperparameter of the model."""
     pairs = [_EARLIER_PRIOR] * earlier + [_MAIN_PRIOR] * dimensions + list(_SHARED_PRIORS.values())
+    if has_folds:
+        pairs = [*_FOLD_PRIORS.values(), *pairs]
     means_S, deviations_S = np.array(pairs).T
     return means_S, deviations_S

@@ -17,6 +17,7 @@ class Trial(NamedTuple):
         running: Whether a worker trains it now; its next epoch is then expected.
         resumable: Whether it waits for going on.
         failed: Whether it failed or diverged.
+        fold: The fold it validates on, from 0 on.
     """
 
     configuration: Configuration
@@ -25,6 +26,7 @@ class Trial(NamedTuple):
     running: bool = False
     resumable: bool = False
     failed: bool = False
+    fold: int = 0
 
 
 class TrialView(NamedTuple):
@@ -36,6 +38,7 @@ class TrialView(NamedTuple):
         seconds: Of each of these epochs, where they are known.
         running: Whether a worker trains it now; its next epoch is then expected.
         resumable: Whether it waits for going on.
+        fold: The fold it validates on, from 0 on.
     """
 
     configuration: int
@@ -43,6 +46,7 @@ class TrialView(NamedTuple):
     seconds: tuple[float, ...] = ()
     running: bool = False
     resumable: bool = False
+    fold: int = 0
 
 
 class Curve(NamedTuple):
@@ -51,10 +55,12 @@ class Curve(NamedTuple):
     Attributes:
         configuration: Its row among the candidates.
         recalls: R@1 in percent after each epoch so far, from the first one on.
+        fold: The fold it validates on, from 0 on.
     """
 
     configuration: int
     recalls: tuple[float, ...]
+    fold: int = 0
 
 
 class Pending(NamedTuple):
@@ -64,13 +70,15 @@ class Pending(NamedTuple):
         configuration: Its row among the candidates.
         before: Epochs it has run for.
         after: The epoch that it is trained to.
+        fold: The fold it validates on, from 0 on.
     """
 
     configuration: int
     before: int
     after: int
+    fold: int = 0
 
 
 def curves_of(trials: Sequence[TrialView]) -> list[Curve]:
     """The curves of some trials."""
-    return [Curve(trial.configuration, trial.recalls) for trial in trials]
+    return [Curve(trial.configuration, trial.recalls, trial.fold) for trial in trials]

@@ -2,7 +2,8 @@
 
 # G = configurations, T = epochs of a full run, U = configurations with data,
 # V = those of U that span all others, B = parts of what a configuration adds: f, d, b, c;
-# W = white values of these: B of V; L = latent values: B of U or V, m of T
+# W = white values of these: B of V; E = effects of all folds; Z = values that trials share: m of T,
+# and E; L = latent values: B of U or V, and Z
 
 from typing import NamedTuple, Self
 
@@ -11,10 +12,9 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.linalg.lapack import dpstrf
 
 from histsearch.freeze_thaw.arrays import JITTER, Array, Integers
-from histsearch.freeze_thaw.curve_basis import PARTS, coupling_factor
-from histsearch.freeze_thaw.curve_model import CurveModel
+from histsearch.freeze_thaw.curve_basis import EFFECTS, PARTS, coupling_factor
+from histsearch.freeze_thaw.curve_model import CurveModel, shared_factor
 from histsearch.freeze_thaw.information import Information
-from histsearch.freeze_thaw.shared_curve import shared_curve_covariance
 
 _MOST_SPANNING = 160
 
@@ -34,7 +34,7 @@ def _span(kernel_UU: Array) -> tuple[Integers, Array]:
 
 
 class GivenData(NamedTuple):
-    """Posterior mean of the white values, those of m the last, and a factor of their precision."""
+    """Posterior mean of the white values, those of Z the last, and a factor of their precision."""
 
     mean_L: Array
     factor_LL: Array
@@ -43,14 +43,16 @@ class GivenData(NamedTuple):
 class WhiteValues(NamedTuple):
     """The latent values as white ones times factors.
 
-    f, d, b and c of U are by factor_BB and spans_VU', and m is by factor_TT. V of the tried
-    configurations span all others.
+    f, d, b and c of U are by factor_BB and spans_VU', and Z are by factor_ZZ. V of the tried
+    configurations span all others. average_TZ is what the white values of Z do to the mean of
+    the folds' curves.
     """
 
     pivots_V: Integers
     factor_VV: Array
     factor_BB: Array
-    factor_TT: Array
+    factor_ZZ: Array
+    average_TZ: Array
     spans_VG: Array
     spans_VU: Array
 
@@ -62,12 +64,13 @@ class WhiteValues(NamedTuple):
         every = np.arange(len(model.means_GB))
         kernel_VG = model.kernel.covariance(settings, tried[pivots_V], every)
         spans_VG = solve_triangular(factor_VV, kernel_VG, lower=True)
-        curve_TT = shared_curve_covariance(basis_TB) + JITTER * np.eye(model.epochs)
+        factor_ZZ = shared_factor(settings, basis_TB, model.folds)
         return cls(
             pivots_V,
             factor_VV,
             coupling_factor(settings)[:, ::-1],
-            np.linalg.cholesky(curve_TT),
+            factor_ZZ,
+            _average(factor_ZZ, basis_TB, model.folds),
             spans_VG,
             spans_VG[:, tried],
         )
@@ -79,6 +82,30 @@ class WhiteValues(NamedTuple):
         precision_WW: Array = np.block(blocks)
         precision_WW[np.diag_indices_from(precision_WW)] += 1.0
         return precision_WW
+
+    def precision_of_own(self, data: Information) -> Array:
+        """(W, W) of the white values, by prior and data, if what all trials share were known.
+
+        That is m and the mean of the folds' effects, but not how these differ.
+        """
+        precision_WW = self.precision(data.own_BBU)
+        epochs = len(self.average_TZ)
+        if len(self.factor_ZZ) == epochs:
+            return precision_WW
+        folds = (len(self.factor_ZZ) - epochs) // EFFECTS
+        less_mean_EE = np.kron(np.eye(folds) - 1.0 / folds, np.eye(EFFECTS))
+        factor_EE = less_mean_EE @ self.factor_ZZ[epochs:, epochs:]
+        between_BVE = self._between(data.shared_BUZ[:, :, epochs:]) @ factor_EE
+        between_WE = between_BVE.reshape(len(precision_WW), -1)
+        inner_EE = factor_EE.T @ data.shared_ZZ[epochs:, epochs:] @ factor_EE
+        inner_EE[np.diag_indices_from(inner_EE)] += 1.0
+        precision_WW -= between_WE @ np.linalg.solve(inner_EE, between_WE.T)
+        return precision_WW
+
+    def _between(self, shared_BUZ: Array) -> Array:
+        """(B, V, Z) precision between the white values and shared ones."""
+        between_BVZ: Array = self.spans_VU @ np.einsum("ab,aut->but", self.factor_BB, shared_BUZ)
+        return between_BVZ
 
     def divided_by(self, factor_WW: Array) -> list[Array]:
         """Of f, d, ... the covariance with the white values, divided by a lower factor of W.
@@ -96,25 +123,33 @@ class WhiteValues(NamedTuple):
 
     def given(self, data: Information) -> GivenData:
         """The white values by prior and data."""
-        size, epochs = PARTS * len(self.pivots_V), len(self.factor_TT)
+        size, shared = PARTS * len(self.pivots_V), len(self.factor_ZZ)
         tried = self.spans_VU.shape[1]
-        shared_BUT = np.einsum("ab,aut->but", self.factor_BB, data.shared_BUT)
-        shared_BVT = self.spans_VU @ shared_BUT @ self.factor_TT
-        inner_LL = np.eye(size + epochs)
+        between_BVZ = self._between(data.shared_BUZ) @ self.factor_ZZ
+        inner_LL = np.eye(size + shared)
         inner_LL[:size, :size] = self.precision(data.own_BBU)
-        inner_LL[:size, size:] = shared_BVT.reshape(size, epochs)
+        inner_LL[:size, size:] = between_BVZ.reshape(size, shared)
         inner_LL[size:, :size] = inner_LL[:size, size:].T
-        inner_LL[size:, size:] += self.factor_TT.T @ data.curve_TT @ self.factor_TT
+        inner_LL[size:, size:] += self.factor_ZZ.T @ data.shared_ZZ @ self.factor_ZZ
         shift_BU = data.shift_L[: PARTS * tried].reshape(PARTS, tried)
         shift_BV = self.factor_BB.T @ shift_BU @ self.spans_VU.T
-        shift_T = self.factor_TT.T @ data.shift_L[PARTS * tried :]
-        shift_L = np.concatenate([shift_BV.ravel(), shift_T])
+        shift_Z = self.factor_ZZ.T @ data.shift_L[PARTS * tried :]
+        shift_L = np.concatenate([shift_BV.ravel(), shift_Z])
         factor_LL, _ = cho_factor(inner_LL, lower=True)
         return GivenData(cho_solve((factor_LL, True), shift_L), factor_LL)
 
     def of_curve(self, row: int, basis_TB: Array) -> Array:
-        """(T, L) what each white value does to a configuration's curve."""
+        """(T, L) what each white value does to a configuration's curve, the mean over folds."""
         parts_TB = basis_TB @ self.factor_BB
         added_TBV = parts_TB[:, :, None] * self.spans_VG[:, row]
-        result: Array = np.hstack([added_TBV.reshape(len(basis_TB), -1), self.factor_TT])
+        result: Array = np.hstack([added_TBV.reshape(len(basis_TB), -1), self.average_TZ])
         return result
+
+
+def _average(factor_ZZ: Array, basis_TB: Array, folds: int) -> Array:
+    """(T, Z) what the white values of Z do to the mean of the folds' curves."""
+    if folds == 1:
+        return factor_ZZ
+    of_folds_TE = np.tile(basis_TB[:, :EFFECTS] / folds, folds)
+    average_TZ: Array = np.hstack([np.eye(len(basis_TB)), of_folds_TE]) @ factor_ZZ
+    return average_TZ

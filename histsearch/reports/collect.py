@@ -102,15 +102,23 @@ def winning_trial(study: Study) -> WinningTrial | None:
     best = next(iter(study.best()), None)
     if best is None:
         return None
-    values = [trial.value or 0.0 for trial in study.complete_like(best)]
+    complete = study.complete_like(best)
+    values: dict[int | None, list[float]] = {}
+    for trial in complete:
+        values.setdefault(trial.user_attrs.get(trial_record.FOLD), []).append(trial.value or 0.0)
     return WinningTrial(
         best.number,
         best.params,
         best.value or 0.0,
         best.user_attrs.get(trial_record.BEST_EPOCH),
-        len(values),
-        sum(values) / len(values),
+        len(complete),
+        _mean([_mean(of_fold) for of_fold in values.values()]),
+        best.user_attrs.get(trial_record.FOLD),
     )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _failures(retraining: Study) -> list[str]:

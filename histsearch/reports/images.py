@@ -5,6 +5,7 @@ from optuna.trial import FrozenTrial
 from histsearch.data.census import Census
 from histsearch.studies.images import image_warnings, known_census
 from histsearch.studies.study import Study
+from histsearch.studies.trial_record import FOLD
 
 _ALL = 1.0
 
@@ -20,12 +21,13 @@ def study_warnings(study: Study) -> list[str]:
 
 def _saturated(study: Study, census: Census | None) -> str | None:
     """That configurations stand at the highest R@1 there can be, which can't rank them."""
-    highest, percent, which = _ALL, "100%", "validation"
+    percent, which = ("100%", "validation")
     if census is not None:
-        judge = census.judge
-        highest, percent, which = judge.highest_recall, judge.highest_percent, judge.name
+        percent, which = census.judge.highest_percent, census.judge.name
     reached = {
-        repr(sorted(trial.params.items())) for trial in study.trials() if _reached(trial, highest)
+        repr(sorted(trial.params.items()))
+        for trial in study.trials()
+        if _reached(trial, _highest(trial, census))
     }
     if not reached:
         return None
@@ -36,6 +38,13 @@ def _saturated(study: Study, census: Census | None) -> str | None:
         f"{configurations} {percent}, the highest R@1 there can be, so the {which} images can't "
         "show which is best; use more classes, or harder ones"
     )
+
+
+def _highest(trial: FrozenTrial, census: Census | None) -> float:
+    """The highest R@1 there can be for a trial, in [0, 1]."""
+    if census is None:
+        return _ALL
+    return census.judge_of(trial.user_attrs.get(FOLD, 0)).highest_recall
 
 
 def _reached(trial: FrozenTrial, recall: float) -> bool:

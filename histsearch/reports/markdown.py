@@ -96,14 +96,14 @@ def _images(report: Report) -> str:
         return warnings
     table = _table(
         ["part", "classes", "images", "points of R@1 that one is worth", "highest R@1"],
-        [_images_row(part) for part in report.images.parts],
+        [_images_row(part, report.images.remark_on(part)) for part in report.images.parts],
     )
     return "\n\n".join(section for section in ("## Images", table, warnings) if section)
 
 
-def _images_row(part: Part) -> list[str]:
+def _images_row(part: Part, remark: str) -> list[str]:
     gallery = "" if part.gallery is None else f" queries, {part.gallery:,} in the gallery"
-    counts = [part.name, f"{part.classes:,}", f"{part.images:,}{gallery}"]
+    counts = [f"{part.name}{remark}", f"{part.classes:,}", f"{part.images:,}{gallery}"]
     if part.name == "training":
         return [*counts, "", ""]
     return [*counts, f"{part.image_points:.3g}", part.highest_percent]

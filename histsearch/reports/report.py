@@ -20,7 +20,9 @@ class WinningTrial:
         recall_at_1: The trial's best R@1, in [0, 1].
         epoch: When that was; None if it reported no epoch.
         trials: How many trials of the configuration are complete.
-        mean_recall_at_1: The mean of what `recall_at_1` is, over these.
+        mean_recall_at_1: The mean of what `recall_at_1` is, over these; over folds, where these
+            are of several.
+        fold: The fold it was validated on, from 0 on; None where there is one.
     """
 
     number: int
@@ -29,11 +31,13 @@ class WinningTrial:
     epoch: int | None
     trials: int
     mean_recall_at_1: float
+    fold: int | None = None
 
     def __str__(self) -> str:
         """Its R@1 in words; where there are several, that of one trial is luck in part."""
         epoch = "" if self.epoch is None else f" at epoch {self.epoch}"
-        text = f"R@1 {self.recall_at_1:.1%}{epoch}"
+        fold = "" if self.fold is None else f" on fold {self.fold}"
+        text = f"R@1 {self.recall_at_1:.1%}{epoch}{fold}"
         if self.trials == 1:
             return text
         return f"{text} (mean of its {self.trials} completed trials {self.mean_recall_at_1:.1%})"

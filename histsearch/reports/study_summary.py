@@ -5,6 +5,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from histsearch.reports.fold_comparison import FoldComparison
 from histsearch.reports.images import study_warnings
 from histsearch.reports.report import WinningTrial
 from histsearch.reports.status import study_state
@@ -13,12 +14,15 @@ from histsearch.studies.study import Study
 from histsearch.studies.trial_models import retrained_models
 
 
-def study_summary(study: Study, best: WinningTrial | None) -> dict[str, Any]:
+def study_summary(
+    study: Study, best: WinningTrial | None, folds: FoldComparison | None
+) -> dict[str, Any]:
     """The contents of ``histsearch study show --json``.
 
     Args:
         study: A search or a retraining.
         best: Its winner so far, as `winning_trial` finds it.
+        folds: How much its folds differ, as `compare_folds` finds it.
     """
     census = known_census(study)
     counts = {state.name: study.count(state) for state in TrialState}
@@ -49,7 +53,9 @@ def study_summary(study: Study, best: WinningTrial | None) -> dict[str, Any]:
             "params": best.parameters,
             "trials": best.trials,
             "mean": best.mean_recall_at_1,
+            "fold": best.fold,
         },
+        "folds": folds and asdict(folds),
         "models": [asdict(model) for model in retrained_models(study)],
         "space": study.definition.model_dump(mode="json")["space"],
     }

@@ -22,6 +22,7 @@ class FreezeThawPruner(BasePruner):
         search_space: The parameters that are searched.
         epochs: Epochs of a full run.
         min_epochs: How long a trial runs at least; the square root of ``epochs`` when left out.
+        folds: Folds that trials validate on, each with the attribute `freeze_thaw_trials.FOLD`.
         may_start: Whether a new trial could be started instead.
     """
 
@@ -31,11 +32,13 @@ class FreezeThawPruner(BasePruner):
         epochs: int,
         *,
         min_epochs: int | None = None,
+        folds: int = 1,
         may_start: Callable[[], bool] = lambda: True,
     ) -> None:
         self._search_space = dict(search_space)
         self._epochs = epochs
         self._min_epochs = min_epochs
+        self._folds = folds
         self._may_start = may_start
 
     @override
@@ -55,6 +58,7 @@ class FreezeThawPruner(BasePruner):
             self._epochs,
             draw=draw_of(trial.number, trials),
             min_epochs=self._min_epochs,
+            folds=self._folds,
         )
         at_hand = read.index(trial.number)
         if at_hand is None:

@@ -35,6 +35,7 @@ class FreezeThawSampler(BaseSampler):
         epochs: Epochs of a full run.
         seed: Fixes the choices.
         min_epochs: How long a trial runs at least; as in the `FreezeThawPruner` that goes with it.
+        folds: Folds that trials validate on, each with the attribute `freeze_thaw_trials.FOLD`.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class FreezeThawSampler(BaseSampler):
         *,
         seed: int = 0,
         min_epochs: int | None = None,
+        folds: int = 1,
     ) -> None:
         self._search_space = dict(search_space)
         self._epochs = epochs
         self._seed = seed
         self._min_epochs = min_epochs
+        self._folds = folds
         self._independent = RandomSampler(seed=seed)
 
     @override
@@ -145,6 +148,7 @@ class FreezeThawSampler(BaseSampler):
             self._epochs,
             draw=draw_of(self._seed, trials),
             min_epochs=self._min_epochs,
+            folds=self._folds,
         )
         if not read.search.has_epochs:
             _warn_of_silence(trials)

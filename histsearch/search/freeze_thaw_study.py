@@ -53,6 +53,7 @@ class FreezeThawStudy:
         *,
         draw: DrawSeed,
         min_epochs: int | None = None,
+        folds: int = 1,
     ) -> Self:
         """Read a study.
 
@@ -63,6 +64,7 @@ class FreezeThawStudy:
             epochs: Epochs of a full run.
             draw: Seed of the draw of candidates, in a large space.
             min_epochs: How long a trial runs at least before it is left.
+            folds: Folds that trials validate on.
         """
         space = space_of(distributions)
         usable = [trial for trial in trials if space.holds(trial.params)]
@@ -70,7 +72,7 @@ class FreezeThawStudy:
         stored = study.user_attrs.get(FIT)
         fit = None
         if stored is not None:
-            settings = Settings(np.array(stored["settings"]), len(earlier))
+            settings = Settings(np.array(stored["settings"]), len(earlier), folds > 1)
             fit = Fit(settings, int(stored["epochs"]))
         search = FreezeThawSearch(
             space,
@@ -80,6 +82,7 @@ class FreezeThawStudy:
             min_epochs=min_epochs,
             earlier=earlier,
             fit=fit,
+            folds=folds,
         )
         return cls(study, search, [trial.number for trial in usable])
 

@@ -16,6 +16,7 @@ EPOCH_SECONDS = "epoch_seconds"
 DIVERGED = "diverged"
 PAUSED = "paused"
 TO_THE_END = "to_the_end"
+FOLD = "fold"
 
 
 def read_trial(trial: FrozenTrial, space: SearchSpace, epochs: int) -> Trial:
@@ -42,6 +43,7 @@ def read_trial(trial: FrozenTrial, space: SearchSpace, epochs: int) -> Trial:
         running=trial.state == TrialState.RUNNING or (waits and not paused),
         resumable=waits and paused,
         failed=trial.state == TrialState.FAIL or bool(trial.user_attrs.get(DIVERGED)),
+        fold=int(trial.user_attrs.get(FOLD, 0)),
     )
 
 

@@ -1,5 +1,6 @@
-"""Every configuration of a finite space once, in order."""
+"""Every configuration of a finite space once, or once a fold, in order."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -12,7 +13,7 @@ from typing_extensions import override
 
 
 class GridSampler(BaseSampler):
-    """Takes the first configuration of the grid that no trial of the study has taken yet.
+    """Takes the first configuration of the grid that the fewest trials of the study have taken.
 
     Optuna's own keeps its grid in the process that runs it and ends that process's optimisation;
     this one looks at the study alone, so it serves any number of workers that claim in turn, and
@@ -20,9 +21,11 @@ class GridSampler(BaseSampler):
 
     Args:
         search_space: The values of each parameter; the last one varies fastest.
+        rounds: How often each configuration is taken.
     """
 
-    def __init__(self, search_space: Mapping[str, Sequence[Any]]) -> None:
+    def __init__(self, search_space: Mapping[str, Sequence[Any]], rounds: int = 1) -> None:
+        self._rounds = rounds
         self._values = {name: tuple(dict.fromkeys(values)) for name, values in search_space.items()}
 
     @override
@@ -45,8 +48,10 @@ class GridSampler(BaseSampler):
             [value for value in values if value == enqueued.get(name, value)]
             for name, values in self._values.items()
         ]
-        taken = {self._key(other) for other in study.get_trials(deepcopy=False)}
-        free = (one for one in product(*possible) if one not in taken)
+        taken = Counter(self._key(other) for other in study.get_trials(deepcopy=False))
+        free = (
+            one for done in range(self._rounds) for one in product(*possible) if taken[one] <= done
+        )
         first = tuple(values[0] for values in possible)
         return dict(zip(self._values, next(free, first), strict=True))
 

@@ -37,6 +37,7 @@ def build_pruner(space: Space, may_start: Callable[[], bool]) -> BasePruner:
                 optuna_distributions(space),
                 space.epochs,
                 min_epochs=settings.min_epochs,
+                folds=space.protocol.folds,
                 may_start=may_start,
             )
         case MedianSettings():

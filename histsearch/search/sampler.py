@@ -33,7 +33,11 @@ def build_sampler(space: Space, seed: int) -> BaseSampler:
     match settings:
         case FreezeThawSamplerSettings():
             return FreezeThawSampler(
-                optuna_distributions(space), space.epochs, seed=seed, min_epochs=space.min_epochs
+                optuna_distributions(space),
+                space.epochs,
+                seed=seed,
+                min_epochs=space.min_epochs,
+                folds=space.protocol.folds,
             )
         case TPESettings():
             return TPESampler(
@@ -56,7 +60,8 @@ def build_sampler(space: Space, seed: int) -> BaseSampler:
                     name: parameter
                     for name, parameter in space.search.items()
                     if not isinstance(parameter, Range)  # a space with the grid sampler has none
-                }
+                },
+                rounds=space.protocol.folds,
             )
         case RandomSettings():
             return RandomSampler(seed=seed)

@@ -39,6 +39,7 @@ class StudyPosterior:
         epochs: int,
         min_epochs: int | None = None,
         *,
+        folds: int = 1,
         final: bool = False,
     ) -> Self:
         """Read a study as it stands.
@@ -48,11 +49,12 @@ class StudyPosterior:
             search_space: The searched parameters.
             epochs: Epochs of a full run.
             min_epochs: How long a trial runs at least; as in the study's sampler.
+            folds: Folds that trials validate on; as in the study's sampler.
             final: Whether all its trials have begun; as in `FreezeThawStudy.winner`.
         """
         trials = study.get_trials(deepcopy=False)
         read = FreezeThawStudy.read(
-            study, trials, search_space, epochs, draw=_SEED, min_epochs=min_epochs
+            study, trials, search_space, epochs, draw=_SEED, min_epochs=min_epochs, folds=folds
         )
         read.search.refit()
         return cls(read, read.winner(final=final))
@@ -70,7 +72,8 @@ class StudyPosterior:
     def training_length(self, trial: FrozenTrial) -> int | None:
         """For how many epochs a trial's configuration is best trained, from 1 on.
 
-        The last epoch whose expected R@1 is on the plateau of the configuration's mean curve.
+        The last epoch whose expected R@1 is on the plateau of the configuration's mean curve, the
+        mean over seeds and folds.
         None where no trial has reported an epoch, or the space doesn't hold this one.
         """
         index = self._study.index(trial.number)
@@ -78,6 +81,11 @@ class StudyPosterior:
             return None
         posterior = self.search.planner.posterior(self.search.views)
         return plateau_end(*posterior.curve(self.search.views[index].configuration))
+
+    def fold_effects(self) -> list[float]:
+        """What each fold adds to R@1 at the last epoch, in points, less the mean of all folds."""
+        effects_F = self.search.planner.posterior(self.search.views).fold_effects()
+        return [float(effect) for effect in effects_F]
 
     def winners_trial(self, numbers: Collection[int], *, any_will_do: bool = False) -> int | None:
         """Number of the trial that is furthest of those of the best configuration.

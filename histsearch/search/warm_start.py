@@ -62,7 +62,11 @@ def _rounded(values: Array) -> list[float]:
 
 
 def learn(
-    name: str, study: optuna.Study, distributions: Mapping[str, BaseDistribution], epochs: int
+    name: str,
+    study: optuna.Study,
+    distributions: Mapping[str, BaseDistribution],
+    epochs: int,
+    folds: int = 1,
 ) -> EarlierStudy | None:
     """What a study teaches later ones; None if it has no epoch yet.
 
@@ -74,6 +78,7 @@ def learn(
         study: The study.
         distributions: Its searched parameters.
         epochs: Epochs of a full run.
+        folds: Folds that its trials validate on.
     """
     space = space_of(distributions)
     trials = [
@@ -87,4 +92,4 @@ def learn(
         for view in search.views
         if view.recalls and view.configuration not in search.barred
     ]
-    return learn_from(name, search.candidates, views, epochs) if views else None
+    return learn_from(name, search.candidates, views, epochs, folds) if views else None

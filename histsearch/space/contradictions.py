@@ -10,7 +10,9 @@ from histsearch.space.checks import configuration_faults, unknown_name
 from histsearch.space.known_parameters import KnownParameters
 from histsearch.space.parameters import Parameter, Range
 from histsearch.space.refusals import RefusedError, refused, show
-from histsearch.space.strategies import SAMPLERS
+from histsearch.space.strategies import PRUNERS, SAMPLERS
+
+_SAME_FRACTION = 0.005  # 0.33 is meant as a third
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ def contradictions(draft: Draft) -> Iterator[RefusedError]:
     yield from _pruner_faults(draft)
     if draft.knows("sampler", "search") and draft.parts["sampler"].enumerates:
         trials = draft.parts.get("trials") if draft.is_whole("search") else None
-        yield from grid_faults(draft.parts["search"], trials)
+        folds = draft.parts["protocol"].folds if draft.knows("protocol") else None
+        yield from grid_faults(draft.parts["search"], trials if folds else None, folds or 1)
+    yield from _fold_faults(draft)
     yield from _enqueue_faults(draft)
     yield from _part_classes(draft)
 
@@ -116,9 +120,39 @@ def _pruner_faults(draft: Draft) -> Iterator[RefusedError]:
         )
 
 
-def grid_faults(search: Mapping[str, Parameter], trials: int | None) -> Iterator[RefusedError]:
-    """Why a space can't be sampled as a grid by so many trials (None: unknown)."""
-    points = 1
+def _fold_faults(draft: Draft) -> Iterator[RefusedError]:
+    """What doesn't go with several folds."""
+    if not draft.knows("protocol") or draft.parts["protocol"].folds == 1:
+        return
+    protocol = draft.parts["protocol"]
+    folds = protocol.folds
+    if protocol.validation == "test":
+        yield refused("protocol.folds", show(folds), "1, as the test classes validate")
+        return
+    fraction = protocol.validation_fraction
+    if abs(fraction - 1 / folds) > _SAME_FRACTION:
+        yield refused(
+            "protocol.validation_fraction",
+            show(fraction),
+            f"{1 / folds:.2g} with {folds} folds, or left out",
+        )
+    for kind, known in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
+        if draft.knows(kind) and not draft.parts[kind].heeds_folds:
+            able = " or ".join(f'"{name}"' for name, one in known.items() if one.heeds_folds)
+            name = draft.parts[kind].name
+            yield refused(
+                "protocol.folds",
+                show(folds),
+                f'1 with the {kind} "{name}", which compares trials of different folds; or {able}',
+            )
+            return
+
+
+def grid_faults(
+    search: Mapping[str, Parameter], trials: int | None, folds: int
+) -> Iterator[RefusedError]:
+    """Why a space can't be sampled as a grid by so many trials (None: unknown), on each fold."""
+    points = folds
     ranges = False
     for name, parameter in search.items():
         if isinstance(parameter, Range):
@@ -127,7 +161,8 @@ def grid_faults(search: Mapping[str, Parameter], trials: int | None) -> Iterator
         else:
             points *= len(parameter)
     if not ranges and trials is not None and trials > points:
-        yield refused("trials", str(trials), f"at most {points}, the points of the grid")
+        each = "the points of the grid" + ("" if folds == 1 else f" on each of {folds} folds")
+        yield refused("trials", str(trials), f"at most {points}, {each}")
 
 
 def _enqueue_faults(draft: Draft) -> Iterator[RefusedError]:

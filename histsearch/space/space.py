@@ -44,6 +44,7 @@ NAME_ALLOWED = "up to 100 letters, digits, dots, dashes and underscores, first a
 _LONGEST_TEXT = 1_000
 _MOST_RETRIES = 1_000
 _MOST_ENQUEUED = 1_000
+_MOST_FOLDS = 20
 
 
 def _usual_weights(space: dict[str, Any]) -> str:
@@ -81,6 +82,11 @@ def _translated(check: Any, name: str) -> str:
 _Text = Annotated[str, AfterValidator(_checked_text)]
 
 
+def _usual_fraction(protocol: dict[str, Any]) -> float:
+    folds = protocol.get("folds", 1)  # missing where it is refused itself
+    return USUAL_HOLD_OUT.fraction if folds == 1 else 1 / folds
+
+
 class Protocol(BaseModel):
     """How trials are judged."""
 
@@ -90,8 +96,14 @@ class Protocol(BaseModel):
         "held-out",
         description='"held-out" (classes held out of the training half) or "test" (the paper\'s)',
     )
+    folds: int = Field(
+        USUAL_HOLD_OUT.folds,
+        ge=1,
+        le=_MOST_FOLDS,
+        description=f"a whole number from 1 to {_MOST_FOLDS}",
+    )
     validation_fraction: float = Field(
-        USUAL_HOLD_OUT.fraction,
+        default_factory=_usual_fraction,
         gt=0,
         lt=1,
         description="a number between 0 and 1 (part of the training classes)",
@@ -105,7 +117,7 @@ class Protocol(BaseModel):
         """The classes that validate; None where those of the test half do."""
         if self.validation == "test":
             return None
-        return HoldOut(self.validation_fraction, self.seed)
+        return HoldOut(self.validation_fraction, self.seed, self.folds)
 
 
 class Decided(BaseModel):
@@ -257,12 +269,12 @@ class Space(BaseModel):
         return self
 
     def check_budget(self, trials: int) -> None:
-        """Check that the space has a configuration for each of ``trials`` trials.
+        """Check that the space has a configuration and a fold for each of ``trials`` trials.
 
         Raises:
             ValueError: The space is sampled as a grid, and that has fewer points or a range.
         """
-        fault = next(grid_faults(self.search, trials), None)
+        fault = next(grid_faults(self.search, trials, self.protocol.folds), None)
         if self.sampler.enumerates and fault is not None:
             raise fault
 

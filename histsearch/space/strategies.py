@@ -31,7 +31,10 @@ class _Sampler(_Strategy):
     """Whether it learns from earlier studies."""
 
     enumerates: ClassVar[bool] = False
-    """Whether it runs each configuration of a finite space once, all with the same seed."""
+    """Whether it runs each configuration of a finite space once a fold, all with the same seed."""
+
+    heeds_folds: ClassVar[bool] = False
+    """Whether it isn't misled by trials whose folds differ in difficulty."""
 
 
 class _Pruner(_Strategy):
@@ -42,6 +45,9 @@ class _Pruner(_Strategy):
 
     stops_trials: ClassVar[bool] = True
     """Whether a trial may stop before its last epoch."""
+
+    heeds_folds: ClassVar[bool] = False
+    """Whether it isn't misled by trials whose folds differ in difficulty."""
 
     @property
     def fewest_epochs(self) -> int | None:
@@ -60,6 +66,7 @@ class FreezeThawSamplerSettings(_Sampler):
     decides = True
     resumes = True
     warm_starts = True
+    heeds_folds = True
 
     name: Literal["freeze-thaw"] = "freeze-thaw"
 
@@ -80,15 +87,18 @@ class GPSettings(_Sampler):
 
 
 class GridSettings(_Sampler):
-    """Every configuration once, all with the same seed."""
+    """Every configuration once a fold, all with the same seed."""
 
     enumerates = True
+    heeds_folds = True
 
     name: Literal["grid"] = "grid"
 
 
 class RandomSettings(_Sampler):
     """Configurations at random."""
+
+    heeds_folds = True
 
     name: Literal["random"] = "random"
 
@@ -104,6 +114,7 @@ class FreezeThawPrunerSettings(_Pruner):
     min_epochs: int | None = Field(None, ge=1, le=MOST_EPOCHS, description=_EPOCHS)
 
     pauses = True
+    heeds_folds = True
 
     @property
     @override
@@ -150,6 +161,7 @@ class NoPrunerSettings(_Pruner):
     """No trial ends early."""
 
     stops_trials = False
+    heeds_folds = True
 
     name: Literal["none"] = "none"
 

@@ -120,7 +120,13 @@ def _learn(storage: Storage, space: Space, earlier: str) -> EarlierStudy:
             f"that searched one of {', '.join(space.search)}"
         )
     try:
-        learned = learn(earlier, study.optuna_study, search_space, study.definition.space.epochs)
+        learned = learn(
+            earlier,
+            study.optuna_study,
+            search_space,
+            study.definition.space.epochs,
+            study.definition.folds,
+        )
     except KeyError:  # it was deleted a moment ago
         raise StudyError(_no_such_study(storage, earlier)) from None
     if learned is None:

@@ -21,6 +21,7 @@ from histsearch.space.configuration import Value
 from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.stages import NoSuchMoveError, TrialMove, move_trial
 from histsearch.studies.study import Study
+from histsearch.studies.trial_record import FOLD
 from histsearch.studies.verdict import requeue
 
 _RESULTS = {
@@ -64,6 +65,11 @@ class Claim:
     def configuration(self) -> dict[str, Value]:
         """The trial's searched parameters; a retraining's seed is none."""
         return {name: self.trial.params[name] for name in self.study.definition.space.search}
+
+    @property
+    def fold(self) -> int:
+        """The fold that the trial validates on, from 0 on; 0 where its study has one."""
+        return int(self.trial.user_attrs.get(FOLD, 0))
 
     @contextmanager
     def _holding(self) -> Iterator[Connection]:

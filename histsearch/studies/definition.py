@@ -23,7 +23,7 @@ from histsearch.space.configuration import Value
 from histsearch.space.space import Decided, Space
 from histsearch.space.strategies import NoPrunerSettings, RandomSettings
 from histsearch.space.trained_space import TrainedSpace
-from histsearch.studies.trial_record import EPOCHS, ROLE, SEED, SOURCE_TRIAL
+from histsearch.studies.trial_record import EPOCHS, FOLD, ROLE, SEED, SOURCE_TRIAL
 
 HELD_OUT_SELECTION = "validation classes held out of the training half"
 TEST_SELECTION = "TEST CLASSES (the paper's protocol): its scores are not a fair estimate"
@@ -153,6 +153,17 @@ class _Definition(BaseModel, ABC):
         return None
 
     @property
+    def enumerates(self) -> bool:
+        """Whether its trials go through a grid."""
+        return False
+
+    @property
+    def folds(self) -> int:
+        """How many folds its trials validate on, one each."""
+        hold_out = self.hold_out
+        return 1 if hold_out is None else hold_out.folds
+
+    @property
     def limits(self) -> Limits:
         """What ends it beside its budget, unless that was changed since."""
         return Limits(gpu_hours=None, decided=None)
@@ -206,11 +217,14 @@ class SearchDefinition(_Definition):
     @override
     def seed_of(self, trial: FrozenTrial) -> int:
         """One for each trial; those of a grid share one, so that its parameters alone vary."""
-        return self.space.protocol.seed + (0 if self.space.sampler.enumerates else trial.number)
+        return self.space.protocol.seed + (0 if self.enumerates else trial.number)
 
     @override
     def misfit(self, trial: FrozenTrial) -> str | None:
         """Which of its values the space doesn't allow; names it doesn't search are passed over."""
+        fold = trial.user_attrs.get(FOLD)
+        if self.folds > 1 and fold is not None and fold not in range(self.folds):
+            return f"queued from outside: found the fold {fold}, allowed: 0 to {self.folds - 1}"
         given = trial.system_attrs.get("fixed_params", {})
         to_be_set = self.space.search.keys() - trial.params.keys()
         values = {name: value for name, value in given.items() if name in to_be_set}
@@ -238,6 +252,12 @@ class SearchDefinition(_Definition):
     def hold_out(self) -> HoldOut | None:
         """Its protocol's."""
         return self.space.protocol.hold_out
+
+    @property
+    @override
+    def enumerates(self) -> bool:
+        """Whether its sampler does."""
+        return self.space.sampler.enumerates
 
     @property
     @override

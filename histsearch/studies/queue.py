@@ -21,6 +21,7 @@ from histsearch.studies.catalog import list_studies
 from histsearch.studies.claim import Claim, end_attempt
 from histsearch.studies.deferral import failed_here, is_at_work_elsewhere
 from histsearch.studies.definition import StudyDefinition
+from histsearch.studies.folds import assign_fold
 from histsearch.studies.foreign_trials import fail_foreign
 from histsearch.studies.liveness import RUNNING, Silence, Watch
 from histsearch.studies.stages import TrialMove, move_trial
@@ -138,7 +139,7 @@ def _worth_resuming(
 
 
 def _start(study: optuna.Study, definition: StudyDefinition, trial_id: int) -> int:
-    """Set a trial running, and those of its parameters that are missing.
+    """Set a trial running, and what is missing of its parameters and its fold.
 
     It is what `optuna.Study.ask` does, but for a trial of our choice.
     """
@@ -148,6 +149,7 @@ def _start(study: optuna.Study, definition: StudyDefinition, trial_id: int) -> i
     trial = optuna.Trial(study, trial_id)
     for name, distribution in definition.distributions().items():
         trial._suggest(name, distribution)
+    assign_fold(study, definition, trial_id)
     return trial_id
 
 

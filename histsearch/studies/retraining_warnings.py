@@ -28,7 +28,7 @@ def _faults(search: Study, chosen: Chosen) -> Iterator[str]:
         )
     highest = _highest_recall(search, chosen)
     census = known_census(search)
-    if highest >= _CEILING * (1.0 if census is None else census.judge.highest_recall):
+    if highest >= _CEILING * (1.0 if census is None else census.highest_recall):
         yield (
             f"reached R@1 {highest:.1%} in the search, where epochs and configurations can't be "
             "told apart; validate on more classes"

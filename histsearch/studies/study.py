@@ -200,9 +200,9 @@ class Study:
     def best(self, number: int = 1, posterior: StudyPosterior | None = None) -> list[FrozenTrial]:
         """The best completed trials, one for each configuration, best first; none of a retraining.
 
-        With the freeze-thaw sampler first comes the configuration that stands as the winner, once a
-        trial of it is complete, then those with the highest expected R@1; else those with the
-        highest value.
+        With the freeze-thaw sampler, and where values are of several folds, first comes the
+        configuration that stands as the winner, once a trial of it is complete, then those with the
+        highest expected R@1; else those with the highest value.
 
         Args:
             number: How many.
@@ -210,7 +210,7 @@ class Study:
         """
         complete = self.trials(TrialState.COMPLETE) if self.definition.selects else []
         merits = {trial.number: (False, trial.value or 0.0) for trial in complete}
-        if complete and self.definition.decides:
+        if complete and (self.definition.decides or self.definition.folds > 1):
             merits |= _merits(posterior or self.posterior(), complete)
         # The sort is stable, also in reverse: of equals the earlier one is first.
         ranked = sorted(complete, key=lambda trial: merits[trial.number], reverse=True)
@@ -231,6 +231,7 @@ class Study:
             definition.distributions(),
             definition.space.epochs,
             definition.min_epochs,
+            folds=definition.folds,
             final=self.count() >= self.budget,
         )
 

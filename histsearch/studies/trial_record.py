@@ -5,6 +5,9 @@ from histsearch.search import freeze_thaw_trials
 SEED = "seed"
 """Seed of everything random in the run. In a retraining it is a parameter of that name."""
 
+FOLD = freeze_thaw_trials.FOLD
+"""Fold that the trial validates on, from 0 on, where its search has several."""
+
 BEST_EPOCH = "best_epoch"
 """Epoch (from 1) with the highest validation R@1, which is the trial's value."""
 

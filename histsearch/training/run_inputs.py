@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from histsearch.data.dataset import Dataset, load_dataset
-from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_set import ImageSet
 from histsearch.data.readable_images import without_unreadable
 from histsearch.losses.known_losses import find_loss
@@ -88,9 +87,14 @@ def load_images(
 
 
 def split_images(
-    dataset: Dataset, protocol: Protocol
+    dataset: Dataset, protocol: Protocol, fold: int = 0
 ) -> tuple[ImageSet, ImageSet, ImageSet | None]:
     """The training images of a search, its validation images, and their gallery if they have one.
+
+    Args:
+        dataset: The data set.
+        protocol: How the search divides it.
+        fold: The fold that validates, from 0 on.
 
     Raises:
         DataError: There are too few training classes to hold any out, or no validation image has
@@ -99,7 +103,7 @@ def split_images(
     hold_out = protocol.hold_out
     if hold_out is None:
         return dataset.train, dataset.test, dataset.gallery
-    train, validation = hold_out_classes(dataset.train, *hold_out)
+    train, validation = hold_out.split(dataset.train, fold)
     return train, validation, None
 
 

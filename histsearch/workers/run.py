@@ -139,6 +139,7 @@ class Run(ABC):
                     self.settings,
                     definition.kind,
                     definition.space.protocol,
+                    self.claim.fold,
                     self.dataset.fingerprint(),
                     made_with[trial_record.DEVICE],
                     made_with[trial_record.VERSIONS],

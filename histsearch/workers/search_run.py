@@ -50,7 +50,7 @@ class SearchRun(Run):
     @cached_property
     def split(self) -> tuple[ImageSet, ImageSet, ImageSet | None]:
         """The training images, the validation images, and their gallery if they have one."""
-        return split_images(self.dataset, self.space.protocol)
+        return split_images(self.dataset, self.space.protocol, self.claim.fold)
 
     def training_images(self) -> ImageSet:
         """Those of the classes that aren't held out."""

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from histsearch.cli.main import app
 from histsearch.database.storage import Storage
 from histsearch.studies import trial_record
-from histsearch.studies.catalog import create_search
+from histsearch.studies.catalog import create_search, delete_study, find_study
 from histsearch.studies.stages import ENDED
 from histsearch.studies.study_end import end_if_due
 from tests.integration.claims import claimed
@@ -53,6 +53,40 @@ def test_a_search_tells_how_far_it_is_from_being_decided(storage: Storage) -> No
     assert json.loads(shown(storage, "--json"))["chance_of_better"] == 1.0
     study.optuna_study.set_user_attr(ENDED, "for a reason")
     assert "in doubt" not in shown(storage)
+
+
+def test_a_search_of_several_folds_tells_how_they_differ_and_agree(storage: Storage) -> None:
+    assert "folds:" not in shown_new(storage, folds=1)
+    delete_study(storage, "small")
+    told = shown_new(storage, folds=2)
+    assert "folds:     2, not enough yet: trials have run on one fold at most\n" in told
+    assert "agreement: not enough yet: three configurations must have run on the same two" in told
+    study = find_study(storage, "small")
+    for fold in (0, 1):
+        for value in (0.5, 0.6, 0.7):
+            complete_next(study, value + 0.1 * fold)
+    told = shown(storage)
+    assert re.search(
+        r"folds:     2, standard deviation \d\.\d points \(-\d\.\d, \+\d\.\d\)\n", told
+    )
+    assert "agreement: Kendall's tau 1.00 between folds, over 3 configurations\n" in told
+    assert re.search(r"best: +trial 2, R@1 70\.0% at epoch 1 on fold 0 \(mean of its 2 ", told)
+    assert json.loads(shown(storage, "--json"))["folds"]["agreement"] == 1.0
+
+
+def shown_new(storage: Storage, folds: int) -> str:
+    create_search(
+        storage,
+        small_space(
+            sampler="grid",
+            pruner="none",
+            search={"tau": [4, 8, 16]},
+            enqueue=[],
+            protocol={"folds": folds},
+        ),
+        trials=3 * folds,
+    )
+    return shown(storage)
 
 
 def test_a_search_whose_trials_have_begun_tells_what_may_still_happen(storage: Storage) -> None:

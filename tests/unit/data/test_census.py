@@ -7,7 +7,7 @@ import torch
 from histsearch.data.census import Census, Part, take_census
 from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.folder import OWN_IMAGES
-from histsearch.data.hold_out import USUAL_HOLD_OUT, hold_out_classes
+from histsearch.data.hold_out import USUAL_HOLD_OUT, HoldOut, hold_out_classes
 from histsearch.data.image_set import ImageArrays, ImageSet
 from histsearch.exceptions import DataError
 from histsearch.retrieval.recall import recall_at_k
@@ -101,3 +101,24 @@ def test_validation_of_which_no_query_can_hit_is_refused() -> None:
 def test_images_left_out_since_the_data_set_was_loaded_count() -> None:
     with pytest.raises(DataError, match="Each of the 3 test classes has one image"):
         take_census(Dataset(OWN_IMAGES, images_of(*[9] * 8), images_of(1, 1, 1)), USUAL_HOLD_OUT)
+
+
+def test_of_several_folds_the_smallest_is_told_and_the_lowest_cap() -> None:
+    sizes = [10, 11, 12, 13, 14, 15, 16, 17]
+    folds = HoldOut(0.25, seed=0, folds=4)
+    census = take_census(Dataset(OWN_IMAGES, images_of(*sizes), images_of(*[20] * 10)), folds)
+    assert sum(part.images for part in census.folds) == sum(sizes)
+    assert census.validation is not None
+    assert census.validation.images == min(part.images for part in census.folds)
+    assert census.training.images == sum(sizes) - census.validation.images
+    counts = f"validation {census.validation.images} images in 2 classes"
+    assert f"{counts} (the smallest of 4 folds); test" in str(census)
+    assert Census.from_json(census.to_json()) == census
+
+    lone = take_census(Dataset(OWN_IMAGES, images_of(1, *[30] * 7), images_of(*[20] * 10)), folds)
+    capped = next(number for number, part in enumerate(lone.folds) if part.lone)
+    assert [text for text in lone.warnings() if "miss" in text] == [
+        f"1 of 31 fold-{capped} validation images have no other image of their class and always "
+        "miss, so R@1 can't exceed 96.77%; add images, or leave such classes out"
+    ]
+    assert lone.judge_of(capped).highest_recall < lone.highest_recall < 1.0

@@ -5,7 +5,6 @@ import pytest
 from scipy.optimize import approx_fprime
 
 from histsearch.freeze_thaw.likelihood import MarginalLikelihood
-from histsearch.freeze_thaw.settings import Settings
 from tests.unit.freeze_thaw.small_model import (
     above_prior,
     model,
@@ -14,10 +13,16 @@ from tests.unit.freeze_thaw.small_model import (
     whole_prior,
 )
 
+CASES = [(0, 0, 1), (1, 0, 3), (2, 1, 2), (3, 2, 1)]
+"""Of seed, earlier studies and folds."""
 
-@pytest.mark.parametrize(("seed", "earlier"), [(0, 0), (1, 0), (2, 1), (3, 2)])
-def test_likelihood_is_that_of_all_observations_at_once(seed: int, earlier: int) -> None:
-    one, settings, curves = model(earlier), some_settings(seed, earlier), some_curves(seed)
+
+@pytest.mark.parametrize(("seed", "earlier", "folds"), CASES)
+def test_likelihood_is_that_of_all_observations_at_once(
+    seed: int, earlier: int, folds: int
+) -> None:
+    one, curves = model(earlier, folds), some_curves(seed, folds=folds)
+    settings = some_settings(seed, earlier, folds)
     y = above_prior(one, settings, curves)
     covariance, _ = whole_prior(one, settings, curves)
     _, log_determinant = np.linalg.slogdet(covariance)
@@ -26,14 +31,14 @@ def test_likelihood_is_that_of_all_observations_at_once(seed: int, earlier: int)
     assert value == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize(("seed", "earlier"), [(0, 0), (1, 0), (2, 1), (3, 2)])
-def test_gradient_of_the_likelihood(seed: int, earlier: int) -> None:
-    likelihood = MarginalLikelihood(model(earlier), some_curves(seed))
-    settings = some_settings(seed, earlier)
+@pytest.mark.parametrize(("seed", "earlier", "folds"), CASES)
+def test_gradient_of_the_likelihood(seed: int, earlier: int, folds: int) -> None:
+    likelihood = MarginalLikelihood(model(earlier, folds), some_curves(seed, folds=folds))
+    settings = some_settings(seed, earlier, folds)
     _, gradient = likelihood.log_likelihood(settings)
 
     def value(values_S: np.ndarray) -> float:
-        return likelihood.log_likelihood(Settings(values_S, earlier))[0]
+        return likelihood.log_likelihood(settings.at(values_S))[0]
 
     by_differences = approx_fprime(settings.values_S, value, 1e-6)
     np.testing.assert_allclose(gradient, by_differences, rtol=1e-3, atol=1e-2)

@@ -15,6 +15,7 @@ from tests.unit.freeze_thaw.small_model import (
     EPOCHS,
     PLACES,
     above_prior,
+    fold_covariance,
     model,
     some_curves,
     some_settings,
@@ -22,24 +23,27 @@ from tests.unit.freeze_thaw.small_model import (
 )
 
 
-@pytest.mark.parametrize(("seed", "earlier"), [(0, 0), (1, 0), (2, 1), (3, 2)])
-def test_posterior_mean_is_that_of_all_observations_at_once(seed: int, earlier: int) -> None:
-    one, curves = model(earlier), some_curves(seed)
-    one.settings = some_settings(seed, earlier)
+@pytest.mark.parametrize(("seed", "earlier", "folds"), [(0, 0, 1), (1, 0, 3), (2, 1, 2), (3, 2, 1)])
+def test_posterior_mean_is_that_of_all_observations_at_once(
+    seed: int, earlier: int, folds: int
+) -> None:
+    one, curves = model(earlier, folds), some_curves(seed, folds=folds)
+    one.settings = some_settings(seed, earlier, folds)
     y = above_prior(one, one.settings, curves)
     covariance, to_last = whole_prior(one, one.settings, curves)
     expected = one.means_GB[:, 0] + to_last @ np.linalg.solve(covariance, y)
     np.testing.assert_allclose(Posterior(one, curves, []).mean_G, expected, rtol=1e-3)
 
 
-@pytest.mark.parametrize(("seed", "earlier"), [(0, 0), (2, 1)])
+@pytest.mark.parametrize(("seed", "earlier", "folds"), [(0, 0, 1), (2, 1, 1), (3, 1, 3)])
 def test_a_configurations_curve_is_that_of_all_observations_at_once(
-    seed: int, earlier: int
+    seed: int, earlier: int, folds: int
 ) -> None:
-    one, curves = model(earlier), some_curves(seed)
-    one.settings = settings = some_settings(seed, earlier)
+    one, curves = model(earlier, folds), some_curves(seed, folds=folds)
+    one.settings = settings = some_settings(seed, earlier, folds)
     basis_TB, coupling_BB = basis(EPOCHS, settings.bend), coupling(settings)
-    shared, every = shared_curve_covariance(basis_TB), np.arange(len(PLACES))
+    every = np.arange(len(PLACES))
+    shared = shared_curve_covariance(basis_TB) + fold_covariance(one, settings) / folds
     kernel = one.kernel.covariance(settings, every, every)
     points = [(c.configuration, t) for c in curves for t in range(len(c.recalls))]
     posterior, (covariance, _) = Posterior(one, curves, []), whole_prior(one, settings, curves)

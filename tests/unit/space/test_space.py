@@ -325,8 +325,8 @@ def test_fixed_parameter_that_cannot_be_used_is_refused(fixed: Any, expected: st
         (3, "protocol: found 3, allowed: a table {validation, ...}"),
         (
             {"fraction": 0.2},
-            "protocol.fraction: found an unknown key, allowed: validation, validation_fraction, "
-            "seed",
+            "protocol.fraction: found an unknown key, allowed: validation, folds, "
+            "validation_fraction, seed",
         ),
         (
             {"validation": "train"},
@@ -658,6 +658,45 @@ def test_a_file_in_utf_16_is_refused(tmp_path: Path) -> None:
 def test_a_path_that_cannot_be_one_is_refused() -> None:
     with pytest.raises(SpaceError, match=r"^can't read a+ \(File name too long\); give another"):
         load_space("a" * 5000)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"protocol": {"folds": 4, "validation": "test"}},
+            "protocol.folds: found 4, allowed: 1, as the test classes validate",
+        ),
+        (
+            {"protocol": {"folds": 4, "validation_fraction": 0.2}},
+            "protocol.validation_fraction: found 0.2, allowed: 0.25 with 4 folds, or left out",
+        ),
+        (
+            {"protocol": {"folds": 4}, "sampler": "tpe"},
+            'protocol.folds: found 4, allowed: 1 with the sampler "tpe", which compares trials of '
+            'different folds; or "freeze-thaw" or "grid" or "random"',
+        ),
+        (
+            {"protocol": {"folds": 4}, "pruner": "median"},
+            'protocol.folds: found 4, allowed: 1 with the pruner "median", which compares trials '
+            'of different folds; or "freeze-thaw" or "none"',
+        ),
+        (
+            {"protocol": {"folds": 21}},
+            "protocol.folds: found 21, allowed: a whole number from 1 to 20",
+        ),
+    ],
+)
+def test_folds_that_cannot_be_used_are_refused(changes: dict[str, Any], expected: str) -> None:
+    assert refusal(SMALL | changes) == f"own.toml: {expected}"
+
+
+@pytest.mark.parametrize("fraction", [{}, {"validation_fraction": 0.33}])
+def test_folds_say_which_part_validates(fraction: dict[str, float]) -> None:
+    space = parse_space({**SMALL, "protocol": {"folds": 3, **fraction}}, source="birds.toml")
+    assert space.protocol.folds == 3
+    assert space.protocol.validation_fraction == pytest.approx(1 / 3, abs=0.004)
+    assert Space.model_validate(space.model_dump(mode="json")) == space
 
 
 def test_problem_in_a_file_is_told_with_its_path(tmp_path: Path) -> None:
