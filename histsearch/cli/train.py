@@ -74,7 +74,7 @@ def train(
         loader_processes=usual_loader_processes(pinned),
         seed=seed,
     )
-    configuration = run.trainer.settings.configuration.values()
+    configuration = run.trainer.settings.hyperparameters
     echo(" ".join(f"{name}={value}" for name, value in configuration.items()))
     for epoch in run.epochs():
         echo(
@@ -86,6 +86,7 @@ def train(
             out,
             run.trainer.network,
             backbone=run.trainer.settings.backbone,
+            preprocessing=run.trainer.preprocessing,
             embedding_size=run.trainer.settings.configuration.training.embedding_size,
             loss_state=run.trainer.loss.state_dict(),
             extra={

@@ -180,13 +180,15 @@ class TrialRunner:
 
     def _out_of(self, lack: Lack, claim: Claim) -> str:
         space = claim.study.definition.space
-        batch_size = space.complete(_configuration(claim)).training.batch_size
+        values = space.complete(_configuration(claim)).training
+        pixels = "" if values.image_size is None else f" and {values.image_size} pixels"
         used = peak_memory_mib(self.device)
         total = ""
         if self.device.type == "cuda":
             total = f" of {torch.cuda.get_device_properties(self.device).total_memory // 2**20}"
-        return f"out of {_PLAIN_WORDS.get(lack, lack.value)} at batch size {batch_size}: " + (
-            f"{used}{total} MiB were in use"
+        return (
+            f"out of {_PLAIN_WORDS.get(lack, lack.value)} at batch size "
+            f"{values.batch_size}{pixels}: {used}{total} MiB were in use"
         )
 
 
@@ -572,6 +574,7 @@ class _RetrainRun(_Run):
         content = dump_checkpoint(
             trainer.network,
             backbone=self.settings.backbone,
+            preprocessing=trainer.preprocessing,
             embedding_size=self.settings.configuration.training.embedding_size,
             loss_state=trainer.loss.state_dict(),
             extra={
@@ -581,7 +584,7 @@ class _RetrainRun(_Run):
                 "epochs": self.settings.epochs,
                 "seed": self.settings.seed,
                 "loss": self.settings.loss.name,
-                "hyperparameters": self.settings.configuration.values(),
+                "hyperparameters": self.settings.hyperparameters,
             },
         )
         try:

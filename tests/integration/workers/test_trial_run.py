@@ -243,8 +243,10 @@ def test_out_of_memory_ends_a_run_naming_batch_size_and_memory(
 
     monkeypatch.setattr(Trainer, "_train_batch", out_of_memory)
     stripes["enqueue"] = [{"batch_size": 16}]
+    stripes["fixed"] |= {"image_size": 48}
     study = study_of(storage, stripes)
-    with pytest.raises(RunShortOfError, match=r"out of memory at batch size 16: \d+ MiB") as ended:
+    words = r"out of memory at batch size 16 and 48 pixels: \d+ MiB"
+    with pytest.raises(RunShortOfError, match=words) as ended:
         run_next(study, dataset)
     assert ended.value.lack is Lack.GPU_MEMORY
     assert stored(study).state == TrialState.RUNNING  # how it goes on is not the run's to say

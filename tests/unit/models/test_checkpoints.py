@@ -28,7 +28,15 @@ def conv4() -> EmbeddingNetwork:
 
 
 def save_conv4(path: Path, network: EmbeddingNetwork, **extra: Any) -> None:
-    save_checkpoint(path, network, backbone=find_backbone("conv4"), embedding_size=4, extra=extra)
+    backbone = find_backbone("conv4")
+    save_checkpoint(
+        path,
+        network,
+        backbone=backbone,
+        preprocessing=backbone.preprocessing,
+        embedding_size=4,
+        extra=extra,
+    )
 
 
 def test_what_the_loss_learned_comes_back_too(conv4: EmbeddingNetwork, tmp_path: Path) -> None:
@@ -38,6 +46,7 @@ def test_what_the_loss_learned_comes_back_too(conv4: EmbeddingNetwork, tmp_path:
         path,
         conv4,
         backbone=find_backbone("conv4"),
+        preprocessing=find_backbone("conv4").preprocessing,
         embedding_size=4,
         extra={},
         loss_state=loss_state,

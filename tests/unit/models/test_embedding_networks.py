@@ -237,3 +237,24 @@ def test_an_unknown_backbone_is_refused_with_the_known_ones() -> None:
 def test_the_known_backbones_import_no_torch() -> None:
     code = "import sys, histsearch.models.known_backbones; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "sides", "too_few"),
+    [
+        ("resnet50", (1, 32, 33), ()),
+        ("bn_inception", (32, 64), (16, 48)),
+        ("conv4", (16, 17), (15,)),
+    ],
+)
+def test_a_backbone_trains_with_the_sizes_that_it_says_it_takes(
+    name: str, sides: tuple[int, ...], too_few: tuple[int, ...]
+) -> None:
+    backbone = find_backbone(name)
+    network = build_network(backbone, 4, weights="none").train()
+    assert [side for side in (*sides, *too_few) if backbone.image_sizes.hold(side)] == list(sides)
+    for side in sides:
+        network(torch.rand(2, 3, side, side)).sum().backward()
+    for side in too_few:
+        with pytest.raises(RuntimeError):
+            network(torch.rand(2, 3, side, side))
