@@ -58,7 +58,8 @@ BACKBONES: dict[str, Backbone] = {
             preprocessing=Preprocessing(
                 resize=256, crop=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
             ),
-            image_sizes=_at_least(1),  # its convolutions pad what they halve
+            # Its convolutions pad what they halve.
+            image_sizes=_at_least(1),
             pretrained=Download(_fetch_resnet50),
             classifiers=("fc",),
             published_key="model.layer4.0.conv1.weight",
@@ -75,9 +76,8 @@ BACKBONES: dict[str, Backbone] = {
                 channel_order="bgr",
                 value_range=255.0,
             ),
-            image_sizes=_multiples_of(
-                32
-            ),  # the branches of a block that halves an odd map don't fit
+            # Where a block halves an odd map, its branches don't fit.
+            image_sizes=_multiples_of(32),
             pretrained=PublishedFile("bn_inception-52deb4733.pth"),
             classifiers=("last_linear",),
             published_key="model.conv1_7x7_s2.weight",
@@ -94,7 +94,8 @@ BACKBONES: dict[str, Backbone] = {
                 # A small drawing loses what tells it from others in a smaller crop.
                 min_crop_area=0.5,
             ),
-            image_sizes=_at_least(16),  # four times halved
+            # It halves a map four times.
+            image_sizes=_at_least(16),
             pretrained=None,
         ),
     )

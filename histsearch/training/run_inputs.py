@@ -17,6 +17,7 @@ from histsearch.models.initial_weights import check_weights, locate_weights
 from histsearch.models.known_backbones import find_backbone
 from histsearch.space.configuration import Value
 from histsearch.space.image_sizes import image_size_fault, image_size_faults
+from histsearch.space.refusals import joined
 from histsearch.space.space import Protocol
 from histsearch.space.trained_space import TrainedSpace
 from histsearch.training.trainer import RunSettings
@@ -54,10 +55,9 @@ def find_run_parts(space: TrainedSpace, data_dir: Path) -> RunParts:
         WeightsError: The weights can't be loaded.
     """
     backbone = find_backbone(space.backbone)
-    faults = image_size_faults(space.search, space.fixed, backbone)
-    lines = [line for fault in faults for line in fault.lines]
-    if lines:
-        raise SpaceError(*lines)
+    faults = joined(image_size_faults(space.search, space.fixed, backbone))
+    if faults.lines:
+        raise SpaceError(*faults.lines)
     weights = locate_weights(space.weights, data_dir)
     check_weights(backbone, weights)
     return RunParts(backbone, weights, find_loss(space.loss.name))
