@@ -9,10 +9,7 @@ counts.
 
 import argparse
 import json
-import platform
-import shlex
 import statistics
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -92,8 +89,8 @@ def main() -> None:
             done.append(train(space, one, options.data_dir.expanduser(), seed))
             print(done[-1], flush=True)
     result = {
-        "command": shlex.join(["python", "-m", "benchmarks.input.compare", *sys.argv[1:]]),
-        "machine": f"{platform.processor() or platform.machine()}, 1 thread",
+        "space": space.name,
+        "parameter": options.parameter,
         "torch": torch.__version__,
         "second_against_first": compared(*runs),
         "runs": [*runs[0], *runs[1]],

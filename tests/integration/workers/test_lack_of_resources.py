@@ -88,8 +88,8 @@ def die_of(
     failed: list[weakref.ref[Trainer]] = []
 
     def raise_or_train(trainer: Trainer, images: Any, labels: Any) -> Any:
-        values = trainer.settings.configuration.training
-        if all(getattr(values, name) == size for name, size in sizes.items()):
+        values = trainer.settings.configuration.values()
+        if all(values[name] == size for name, size in sizes.items()):
             failed.append(weakref.ref(trainer))
             raise type(error)(*error.args)
         return train_batch(trainer, images, labels)
