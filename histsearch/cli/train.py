@@ -73,7 +73,7 @@ def train(
         loader_processes=usual_loader_processes(pinned),
         seed=seed,
     )
-    configuration = run.trainer.settings.configuration.values()
+    configuration = run.trainer.settings.hyperparameters
     echo(" ".join(f"{name}={value}" for name, value in configuration.items()))
     for epoch in run.epochs():
         echo(

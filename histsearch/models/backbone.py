@@ -37,6 +37,19 @@ class PublishedFile:
     name: str
 
 
+@dataclass(frozen=True)
+class ImageSizes:
+    """Which square images a network takes.
+
+    Attributes:
+        hold: Tells whether it takes images of so many pixels a side.
+        words: Which it takes, in words.
+    """
+
+    hold: Callable[[int], bool]
+    words: str
+
+
 @dataclass(frozen=True, repr=False)
 class Backbone:
     """A network that maps images to a feature map.
@@ -46,7 +59,8 @@ class Backbone:
         build: Returns the module with random weights. It maps images (N, 3, H, W) to a feature
             map (N, features, P, Q).
         features: Channels of the feature map.
-        preprocessing: The input images it expects.
+        preprocessing: The input images that it was made for.
+        image_sizes: Which others it takes.
         pretrained: How its pretrained weights are had; None where there are none.
         classifiers: Names of the layers that its weights files have and the module leaves out.
         weights_prefix: What the module's keys have before those of its weights files.
@@ -58,6 +72,7 @@ class Backbone:
     build: Callable[[], "nn.Module"]
     features: int
     preprocessing: Preprocessing
+    image_sizes: ImageSizes
     pretrained: Download | PublishedFile | None
     classifiers: tuple[str, ...] = ()
     weights_prefix: str = ""

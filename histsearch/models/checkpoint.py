@@ -66,6 +66,7 @@ def dump_checkpoint(
     network: EmbeddingNetwork,
     *,
     backbone: Backbone,
+    preprocessing: Preprocessing,
     embedding_size: int,
     extra: Mapping[str, Any],
     loss_state: Mapping[str, Tensor] = MappingProxyType({}),
@@ -79,6 +80,7 @@ def dump_checkpoint(
     Args:
         network: The network to save.
         backbone: Its backbone.
+        preprocessing: The input images it was trained on.
         embedding_size: D.
         extra: Metadata: numbers, strings, booleans, None, and lists and dicts of them.
         loss_state: The state dict of the loss that it was trained with.
@@ -95,7 +97,7 @@ def dump_checkpoint(
         **metadata,
         "backbone": backbone.name,
         "embedding_size": embedding_size,
-        "preprocessing": asdict(backbone.preprocessing),
+        "preprocessing": asdict(preprocessing),
     }
     parts = {
         "model_state_dict": _on_cpu(network.state_dict()),
@@ -116,6 +118,7 @@ def save_checkpoint(
     network: EmbeddingNetwork,
     *,
     backbone: Backbone,
+    preprocessing: Preprocessing,
     embedding_size: int,
     extra: Mapping[str, Any],
     loss_state: Mapping[str, Tensor] = MappingProxyType({}),
@@ -128,6 +131,7 @@ def save_checkpoint(
         path: The file, in a folder that exists.
         network: The network to save.
         backbone: Its backbone.
+        preprocessing: The input images it was trained on.
         embedding_size: D.
         extra: Metadata.
         loss_state: The state dict of the loss that it was trained with.
@@ -139,6 +143,7 @@ def save_checkpoint(
     content = dump_checkpoint(
         network,
         backbone=backbone,
+        preprocessing=preprocessing,
         embedding_size=embedding_size,
         extra=extra,
         loss_state=loss_state,

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from histsearch.exceptions import SpaceError
-from histsearch.models.backbone import Backbone, Download, PublishedFile
+from histsearch.models.backbone import Backbone, Download, ImageSizes, PublishedFile
 from histsearch.models.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -40,6 +40,14 @@ def _build_conv4() -> "nn.Module":
     return Conv4()
 
 
+def _at_least(pixels: int) -> ImageSizes:
+    return ImageSizes(lambda side: side >= pixels, f"{pixels} or more")
+
+
+def _multiples_of(pixels: int) -> ImageSizes:
+    return ImageSizes(lambda side: side % pixels == 0, f"a multiple of {pixels}")
+
+
 BACKBONES: dict[str, Backbone] = {
     backbone.name: backbone
     for backbone in (
@@ -50,6 +58,8 @@ BACKBONES: dict[str, Backbone] = {
             preprocessing=Preprocessing(
                 resize=256, crop=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
             ),
+            # Its convolutions pad what they halve.
+            image_sizes=_at_least(1),
             pretrained=Download(_fetch_resnet50),
             classifiers=("fc",),
             published_key="model.layer4.0.conv1.weight",
@@ -66,6 +76,8 @@ BACKBONES: dict[str, Backbone] = {
                 channel_order="bgr",
                 value_range=255.0,
             ),
+            # Where a block halves an odd map, its branches don't fit.
+            image_sizes=_multiples_of(32),
             pretrained=PublishedFile("bn_inception-52deb4733.pth"),
             classifiers=("last_linear",),
             published_key="model.conv1_7x7_s2.weight",
@@ -82,6 +94,8 @@ BACKBONES: dict[str, Backbone] = {
                 # A small drawing loses what tells it from others in a smaller crop.
                 min_crop_area=0.5,
             ),
+            # It halves a map four times.
+            image_sizes=_at_least(16),
             pretrained=None,
         ),
     )
@@ -129,11 +143,13 @@ def find_backbone(name: str) -> Backbone:
     return timm_backbone(name)
 
 
-def look_up_backbone(name: str) -> None:
-    """Refuse a model that the timm of this machine can't give; without timm, or for others, none.
+def look_up_backbone(name: str) -> Backbone | None:
+    """Return the backbone called `name`; None where it is timm's and timm isn't installed.
 
     Raises:
-        SpaceError: timm has no such model, or it gives no feature map.
+        SpaceError: No backbone has that name, or timm's model gives no feature map.
     """
-    if _TIMM_NAME.fullmatch(name) and find_spec("timm") is not None:
-        find_backbone(name)
+    check_backbone_name(name)
+    if name in BACKBONES or find_spec("timm") is not None:
+        return find_backbone(name)
+    return None

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from histsearch.exceptions import SpaceError
-from histsearch.models.backbone import Backbone, Download
+from histsearch.models.backbone import Backbone, Download, ImageSizes
 from histsearch.models.preprocessing import Preprocessing
 
 _PREFIX = "timm:"
@@ -51,11 +51,12 @@ class TimmBackbone(nn.Module):
     def gives_map(self, output: object) -> bool:
         """Whether `forward` can read this output of the model as a map of all its features."""
         features: int = self.trunk.num_features
-        if not isinstance(output, Tensor):
+        if not isinstance(output, Tensor) or not output.numel():
             return False
         if output.ndim == 3:
             tokens = output.shape[1] - self._prefix_tokens
-            return output.shape[2] == features and math.isqrt(tokens) ** 2 == tokens
+            is_square = tokens > 0 and math.isqrt(tokens) ** 2 == tokens
+            return output.shape[2] == features and is_square
         return output.ndim == 4 and output.shape[3 if self._channels_last else 1] == features
 
 
@@ -76,15 +77,14 @@ def timm_backbone(backbone: str) -> Backbone:
     name = _known_name(backbone)
     with torch.device("meta"), torch.inference_mode():
         module = TimmBackbone(name).eval()
-        data = _import_timm().data.resolve_model_data_config(module.trunk)
-        output = module.trunk.forward_features(torch.empty(1, *data["input_size"]))
+    data = _import_timm().data.resolve_model_data_config(module.trunk)
     _, height, width = data["input_size"]
     if height != width:
         raise SpaceError(
             f"backbone '{backbone}' takes images of {height}×{width} pixels; "
             "choose a model for square images"
         )
-    if not module.gives_map(output):
+    if not module.gives_map(_output(module, height)):
         raise SpaceError(
             f"backbone '{backbone}' doesn't end in one square feature map; "
             "choose another model of timm"
@@ -100,10 +100,33 @@ def timm_backbone(backbone: str) -> Backbone:
             std=data["std"],
             interpolation=data["interpolation"],
         ),
+        image_sizes=_image_sizes(module, height),
         pretrained=_download(name),
         classifiers=_classifiers(module.trunk),
         weights_prefix="trunk.",
     )
+
+
+def _output(module: TimmBackbone, side: int) -> object:
+    """What a model on the meta device makes of an image; nothing is computed."""
+    with torch.device("meta"), torch.inference_mode():
+        return module.trunk.forward_features(torch.empty(1, 3, side, side))
+
+
+def _image_sizes(module: TimmBackbone, own: int) -> ImageSizes:
+    """Which images a model on the meta device takes, besides those of its own size."""
+    if module.trunk.pretrained_cfg.get("fixed_input_size"):
+        # Some take a few others too, and spread the position of one patch over all.
+        return ImageSizes(lambda side: side == own, f"its own {own} alone")
+
+    @cache
+    def gives_map(side: int) -> bool:
+        try:
+            return module.gives_map(_output(module, side))
+        except (AssertionError, RuntimeError):  # all that timm's models and torch raise
+            return False
+
+    return ImageSizes(gives_map, f"a size that leaves it a feature map, such as its own {own}")
 
 
 def _download(name: str) -> Download | None:

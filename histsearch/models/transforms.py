@@ -15,7 +15,7 @@ FULL_BRIGHTNESS = 255.0
 
 
 def train_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
-    """Return the transform of training images: random crop, random flip, normalisation.
+    """Return the transform of training images: random crop, flip where asked for, normalisation.
 
     Its randomness comes from torch's global generator alone, so the caller makes a sample
     repeatable by seeding that.
@@ -31,7 +31,7 @@ def train_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Ten
                 scale=(preprocessing.min_crop_area, 1.0),
                 interpolation=v2.InterpolationMode(preprocessing.interpolation),
             ),
-            v2.RandomHorizontalFlip(),
+            *([v2.RandomHorizontalFlip()] if preprocessing.flip else []),
             *_normalisation(preprocessing),
         ]
     )

@@ -6,6 +6,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from histsearch.models.preprocessing import MOST_CROP, Preprocessing
+
 Value = int | float | str | bool
 
 MOST_EPOCHS = 10_000
@@ -17,8 +19,8 @@ _LARGEST_BATCH = 65_536
 class TrainingParameters(BaseModel):
     """The parameters that every run has, whatever its loss.
 
-    Defaults are those of CARS196 on ResNet-50 (Yuan & Le-Phuoc 2023, Table 9). Each description is
-    what an error message prints as "allowed".
+    Defaults are those of CARS196 on ResNet-50 (Yuan & Le-Phuoc 2023, Table 9); one that is None is
+    the backbone's, and no value. Each description is what an error message prints as "allowed".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -46,6 +48,13 @@ class TrainingParameters(BaseModel):
     )
     lr_gamma: float = Field(0.5, gt=0, le=1, description="a number in (0, 1]")
     bn_freeze: bool = Field(True, description="true or false")
+    image_size: int | None = Field(
+        None, ge=1, le=MOST_CROP, description=f"a whole number from 1 to {MOST_CROP} (pixels)"
+    )
+    min_crop_area: float | None = Field(
+        None, gt=0, le=1, description="a number in (0, 1] (part of an image's area)"
+    )
+    flip: bool = Field(True, description="true or false")
 
     @model_validator(mode="after")
     def _batches_hold_whole_classes(self) -> Self:
@@ -70,5 +79,13 @@ class Configuration:
     training: TrainingParameters
 
     def values(self) -> dict[str, Value]:
-        """All values by name: the loss's, then the others."""
-        return {**self.loss, **self.training.model_dump()}
+        """All values by name, but those that are the backbone's: the loss's, then the others."""
+        return {**self.loss, **self.training.model_dump(exclude_none=True)}
+
+    def preprocessing(self, of_backbone: Preprocessing) -> Preprocessing:
+        """The input images of the run, whose backbone was made for such ones."""
+        return of_backbone.changed(
+            image_size=self.training.image_size,
+            min_crop_area=self.training.min_crop_area,
+            flip=self.training.flip,
+        )

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from histsearch.models.initial_weights import PRETRAINED_WEIGHTS
-from histsearch.models.known_backbones import starts_pretrained
+from histsearch.models.known_backbones import BACKBONES, starts_pretrained
 from histsearch.space.checks import configuration_faults, unknown_name
+from histsearch.space.image_sizes import image_size_faults
 from histsearch.space.known_parameters import KnownParameters
 from histsearch.space.parameters import Parameter, Range
 from histsearch.space.refusals import RefusedError, refused, show
@@ -52,6 +53,7 @@ def contradictions(draft: Draft) -> Iterator[RefusedError]:
     """Each fault between the valid parts of a space; none that only follows from another fault."""
     yield from _named_twice(draft)
     yield from _missing_weights(draft)
+    yield from _image_size_faults(draft)
     yield from _sampler_faults(draft)
     yield from _pruner_faults(draft)
     if draft.knows("sampler", "search") and draft.parts["sampler"].enumerates:
@@ -82,6 +84,15 @@ def _missing_weights(draft: Draft) -> Iterator[RefusedError]:
             "weights",
             '"pretrained"',
             f'"none" or a weights file, as there are none for {backbone}',
+        )
+
+
+def _image_size_faults(draft: Draft) -> Iterator[RefusedError]:
+    """Sizes that a backbone can't take, if it isn't timm's, which may be missing here."""
+    backbone = BACKBONES.get(draft.parts.get("backbone", ""))
+    if backbone is not None:
+        yield from image_size_faults(
+            draft.parts.get("search", {}), draft.parts.get("fixed", {}), backbone
         )
 
 

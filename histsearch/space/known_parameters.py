@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from functools import cache, cached_property
-from typing import Annotated, Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -39,9 +40,11 @@ class KnownParameters:
 
     @property
     def defaults(self) -> dict[str, Value]:
-        """The values that they have where a space gives none."""
+        """The values that they have where a space gives none, but for those of the backbone."""
         return {
-            name: field.default for name, field in self._fields.items() if not field.is_required()
+            name: field.default
+            for name, field in self._fields.items()
+            if not field.is_required() and field.default is not None
         }
 
     def allowed_values(self, name: str) -> str:
@@ -60,11 +63,11 @@ class KnownParameters:
 
     def is_numeric(self, name: str) -> bool:
         """Whether parameter ``name`` is a number, so that a range of it makes sense."""
-        return self._fields[name].annotation in (int, float)
+        return _kind(self._fields[name]) in (int, float)
 
     def is_whole(self, name: str) -> bool:
         """Whether parameter ``name`` takes whole numbers only."""
-        return self._fields[name].annotation is int
+        return _kind(self._fields[name]) is int
 
     def complete(self, values: Mapping[str, Value]) -> Configuration:
         """A configuration of these values, and of defaults where there are none.
@@ -87,6 +90,14 @@ def known_parameters(own: type[LossParameters]) -> KnownParameters:
     return KnownParameters(own)
 
 
+def _kind(field: FieldInfo) -> Any:
+    """The type of a parameter's values; None stands for a default of the backbone's."""
+    if get_origin(field.annotation) not in (Union, UnionType):
+        return field.annotation
+    (kind,) = (one for one in get_args(field.annotation) if one is not NoneType)
+    return kind
+
+
 def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
-    annotated: Any = Annotated[field.annotation, field]
+    annotated: Any = Annotated[_kind(field), field]
     return TypeAdapter(annotated, config=ConfigDict(strict=True))

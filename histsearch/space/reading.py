@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from histsearch.exceptions import SpaceError
 from histsearch.models.known_backbones import look_up_backbone
 from histsearch.space.contradictions import Draft, contradictions
+from histsearch.space.image_sizes import image_size_faults
 from histsearch.space.loss_choice import LossChoice
 from histsearch.space.refusals import RefusedError, show
 from histsearch.space.space import Decided, Protocol, Space
@@ -34,14 +35,15 @@ def builtin_spaces() -> dict[str, Path]:
 def load_space(name_or_path: str) -> Space:
     """Read the space that comes with histsearch under that name, or a TOML file.
 
-    Where timm is installed, its models are looked up.
+    Where timm is installed, its models are looked up, and whether they take images of the sizes
+    that the space names.
 
     Raises:
         SpaceError: There is no such space or file, or it can't be used.
     """
     path = _find(name_or_path)
     table = read_toml(path)
-    return _parse(table, str(path), [*_backbone_lines(table)])
+    return _parse(table, str(path), looks_up=True)
 
 
 def _find(name_or_path: str) -> Path:
@@ -59,14 +61,19 @@ def _find(name_or_path: str) -> Path:
     return path
 
 
-def _backbone_lines(table: Mapping[str, Any]) -> Iterator[str]:
-    """What the timm of this machine says of a backbone."""
-    backbone = table.get("backbone")
+def _backbone_lines(draft: Draft) -> Iterator[str]:
+    """What the timm of this machine says of a backbone and its images."""
+    if not draft.knows("backbone"):
+        return
     try:
-        if isinstance(backbone, str):
-            look_up_backbone(backbone)
+        backbone = look_up_backbone(draft.parts["backbone"])
     except SpaceError as error:
         yield f"backbone: {error}"
+        return
+    if backbone is not None:
+        search, fixed = draft.parts.get("search", {}), draft.parts.get("fixed", {})
+        for fault in image_size_faults(search, fixed, backbone):
+            yield from fault.lines
 
 
 def parse_space(table: Mapping[str, Any], *, source: str) -> Space:
@@ -75,10 +82,10 @@ def parse_space(table: Mapping[str, Any], *, source: str) -> Space:
     Raises:
         SpaceError: One line for each key that can't be used.
     """
-    return _parse(table, source, [])
+    return _parse(table, source, looks_up=False)
 
 
-def _parse(table: Mapping[str, Any], source: str, known_faults: list[str]) -> Space:
+def _parse(table: Mapping[str, Any], source: str, *, looks_up: bool) -> Space:
     draft = Draft(given=table)
     faults: list[str] = []
     try:
@@ -87,7 +94,9 @@ def _parse(table: Mapping[str, Any], source: str, known_faults: list[str]) -> Sp
         faults = [line for problem in error.errors() for line in _explain(dict(problem))]
         _fill_in(draft)
         faults += [line for fault in contradictions(draft) for line in fault.lines]
-    faults = list(dict.fromkeys([*faults, *known_faults]))
+    if looks_up:
+        faults += _backbone_lines(draft)
+    faults = list(dict.fromkeys(faults))
     if not faults:
         return space
     shown = [f"{source}: {line}" for line in faults[:_MOST_FAULTS]]

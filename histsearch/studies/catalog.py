@@ -21,9 +21,11 @@ from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts, optuna_trials
 from histsearch.exceptions import StudyError
 from histsearch.freeze_thaw.earlier_study import EarlierStudy
+from histsearch.models.known_backbones import look_up_backbone
 from histsearch.search.distributions import optuna_distributions
 from histsearch.search.freeze_thaw_parameters import space_of
 from histsearch.search.warm_start import EARLIER_STUDIES, learn, to_json
+from histsearch.space.configuration import Value
 from histsearch.space.space import NAME_ALLOWED, NAME_PATTERN, Space
 from histsearch.space.strategies import MOST_TRIALS, SAMPLERS
 from histsearch.studies.definition import (
@@ -66,6 +68,7 @@ def create_search(
     Raises:
         StudyError: A study of that name exists, the budget is below 1 or above the size of a grid,
             or an earlier study doesn't exist or has nothing to teach this one.
+        SpaceError: With a warm start, timm has no such model.
     """
     budget = space.trials if trials is None else trials
     if not 1 <= budget <= MOST_TRIALS:
@@ -134,7 +137,7 @@ def _learn(storage: Storage, space: Space, earlier: str) -> EarlierStudy:
             f'found no epoch to learn from in "{earlier}" (trials that failed teach nothing); wait '
             "for one, or leave it out"
         )
-    trained_with = {**space.parameters.defaults, **space.fixed}
+    trained_with = {**_usual_values(space), **space.fixed}
     learned = learned.with_usual(
         {name: value for name, value in trained_with.items() if name not in space.search}
     )
@@ -145,6 +148,13 @@ def _learn(storage: Storage, space: Space, earlier: str) -> EarlierStudy:
             "share no value of a word, or one value alone; leave it out"
         )
     return learned
+
+
+def _usual_values(space: Space) -> dict[str, Value]:
+    """The values of what a space doesn't name; those of a backbone only where it is known."""
+    backbone = look_up_backbone(space.backbone)
+    own = {} if backbone is None else backbone.preprocessing.hyperparameters
+    return {**own, **space.parameters.defaults}
 
 
 def create_study(

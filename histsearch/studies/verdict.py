@@ -25,7 +25,7 @@ _MOST_EARLY_DEATHS = 9
 # A configuration that needs no more than another that was trained on the worker gets so many tries.
 _MOST_TRIES = 3
 
-_SIZES = ("batch_size", "embedding_size")
+_SIZES = ("batch_size", "embedding_size", "image_size")
 """Parameters that memory grows with."""
 
 
@@ -194,4 +194,5 @@ class _Judgement:
         space = self.study.definition.space
         values = space.complete({name: trial.params[name] for name in space.search}).values()
         names = (*_SIZES, *space.loss.sizes)
-        return [float(values[name]) for name in names]
+        # The backbone's own size of images is that of all trials.
+        return [float(values.get(name, 0)) for name in names]

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.image_set import ImageSet
 from histsearch.data.readable_images import without_unreadable
+from histsearch.exceptions import SpaceError
 from histsearch.losses.known_losses import find_loss
 from histsearch.losses.loss_record import LossRecord
 from histsearch.models.backbone import Backbone
 from histsearch.models.initial_weights import check_weights, locate_weights
 from histsearch.models.known_backbones import find_backbone
 from histsearch.space.configuration import Value
+from histsearch.space.image_sizes import image_size_fault, image_size_faults
+from histsearch.space.refusals import joined
 from histsearch.space.space import Protocol
 from histsearch.space.trained_space import TrainedSpace
 from histsearch.training.trainer import RunSettings
@@ -46,10 +49,14 @@ def find_run_parts(space: TrainedSpace, data_dir: Path) -> RunParts:
     """Find the backbone, the weights and the loss of a space on this machine.
 
     Raises:
-        SpaceError: timm is needed and missing, or can't give the model.
+        SpaceError: timm is needed and missing, or can't give the model, or the model can't take
+            images of a size that the space names.
         WeightsError: The weights can't be loaded.
     """
     backbone = find_backbone(space.backbone)
+    faults = joined(image_size_faults(space.search, space.fixed, backbone))
+    if faults.lines:
+        raise SpaceError(*faults.lines)
     weights = locate_weights(space.weights, data_dir)
     check_weights(backbone, weights)
     return RunParts(backbone, weights, find_loss(space.loss.name))
@@ -115,12 +122,20 @@ def run_settings(
     seed: int,
     epochs: int | None = None,
 ) -> RunSettings:
-    """The settings of one run: a configuration of a space, for its full length if not told."""
+    """The settings of one run: a configuration of a space, for its full length if not told.
+
+    Raises:
+        SpaceError: The backbone can't take images of that size.
+    """
+    completed = space.complete(configuration)
+    fault = image_size_fault(completed.training.image_size, parts.backbone)
+    if fault is not None:
+        raise SpaceError(*fault.lines)
     return RunSettings(
         backbone=parts.backbone,
         weights=parts.weights,
         loss=parts.loss,
         epochs=epochs or space.epochs,
-        configuration=space.complete(configuration),
+        configuration=completed,
         seed=seed,
     )

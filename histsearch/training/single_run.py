@@ -97,6 +97,7 @@ class SingleRun:
             file,
             self.trainer.network,
             backbone=settings.backbone,
+            preprocessing=self.trainer.preprocessing,
             embedding_size=settings.configuration.training.embedding_size,
             loss_state=self.trainer.loss.state_dict(),
             extra={
@@ -104,6 +105,6 @@ class SingleRun:
                 "epochs": settings.epochs,
                 "seed": settings.seed,
                 "loss": settings.loss.name,
-                "hyperparameters": settings.configuration.values(),
+                "hyperparameters": settings.hyperparameters,
             },
         )

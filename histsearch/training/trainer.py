@@ -24,9 +24,10 @@ from histsearch.exceptions import HistsearchError
 from histsearch.losses.loss_record import LossRecord
 from histsearch.models.backbone import Backbone
 from histsearch.models.network import build_network
+from histsearch.models.preprocessing import Preprocessing
 from histsearch.models.transforms import train_transform
 from histsearch.processes import ends_with_this_process
-from histsearch.space.configuration import Configuration
+from histsearch.space.configuration import Configuration, Value
 from histsearch.training.evaluation import embed_images
 from histsearch.training.state_check import UnfitStateError, check_form, check_optimizer
 
@@ -52,6 +53,16 @@ class RunSettings:
     epochs: int
     configuration: Configuration
     seed: int
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The input images: the backbone's, but for what the configuration says."""
+        return self.configuration.preprocessing(self.backbone.preprocessing)
+
+    @property
+    def hyperparameters(self) -> dict[str, Value]:
+        """The value of every parameter by name, those that are the backbone's included."""
+        return {**self.configuration.values(), **self.preprocessing.hyperparameters}
 
 
 @dataclass(frozen=True)
@@ -121,7 +132,7 @@ class Trainer:
         self.settings = settings
         self.device = device
         self.loader_processes = loader_processes
-        self.preprocessing = settings.backbone.preprocessing
+        self.preprocessing = settings.preprocessing
         self.network = build_network(
             settings.backbone, values.embedding_size, weights=settings.weights
         ).to(device)

@@ -4,14 +4,17 @@ from collections import Counter
 from collections.abc import Mapping
 
 from histsearch.space.configuration import Value
-from histsearch.space.parameters import Range
+from histsearch.space.parameters import Parameter, Range
 from histsearch.space.trained_space import TrainedSpace
 
 MOST_CONFIGURATIONS = 3
 """So many configurations that die in a row are the machine's fault, if one of them ought to run."""
 
-_MOST_LARGE_ONES = 10  # of which none has the smallest batch size of the study
+_MOST_LARGE_ONES = 10  # of which none has the smallest sizes of the study
 _MOST_TRIES = 3  # of one trial, which is tried again when nothing else is left
+
+_SIZES = ("batch_size", "image_size")
+"""Parameters that nearly all of a run's memory grows with."""
 
 
 class Deaths:
@@ -51,9 +54,16 @@ class Deaths:
         """
         self._note(configuration)
         self._tries[number] += 1
-        batch_size = self._space.complete(configuration).training.batch_size
-        if self._has_trained or batch_size <= _smallest_batch_size(self._space, batch_size):
+        if self._has_trained or self._is_smallest(configuration):
             self._one_ought_to_run = True
+
+    def _is_smallest(self, configuration: Mapping[str, Value]) -> bool:
+        searched = self._space.search
+        return all(
+            float(configuration[name]) <= _smallest(searched[name])
+            for name in _SIZES
+            if name in searched
+        )
 
     def _note(self, configuration: Mapping[str, Value]) -> None:
         self._configurations.add(repr(sorted(configuration.items())))
@@ -72,10 +82,7 @@ class Deaths:
         return f"the same configuration died here {max(self._tries.values())} times in a row"
 
 
-def _smallest_batch_size(space: TrainedSpace, fixed: float) -> float:
-    parameter = space.search.get("batch_size")
-    if parameter is None:
-        return fixed
-    return (
-        parameter.low if isinstance(parameter, Range) else min(float(value) for value in parameter)
-    )
+def _smallest(parameter: Parameter) -> float:
+    if isinstance(parameter, Range):
+        return parameter.low
+    return min(float(value) for value in parameter)

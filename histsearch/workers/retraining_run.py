@@ -44,6 +44,7 @@ class RetrainingRun(Run):
         content = dump_checkpoint(
             trainer.network,
             backbone=self.settings.backbone,
+            preprocessing=trainer.preprocessing,
             embedding_size=self.settings.configuration.training.embedding_size,
             loss_state=trainer.loss.state_dict(),
             extra={
@@ -53,7 +54,7 @@ class RetrainingRun(Run):
                 "epochs": self.settings.epochs,
                 "seed": self.settings.seed,
                 "loss": self.settings.loss.name,
-                "hyperparameters": self.settings.configuration.values(),
+                "hyperparameters": self.settings.hyperparameters,
             },
         )
         try:

@@ -103,11 +103,13 @@ class TrialRunner:
 
     def _out_of(self, lack: Lack, claim: Claim) -> str:
         device = self._context.device
-        batch_size = claim.study.definition.space.complete(claim.configuration).training.batch_size
+        values = claim.study.definition.space.complete(claim.configuration).training
+        pixels = "" if values.image_size is None else f" and {values.image_size} pixels"
         used = peak_memory_mib(device)
         total = ""
         if device.type == "cuda":
             total = f" of {torch.cuda.get_device_properties(device).total_memory // 2**20}"
-        return f"out of {_PLAIN_WORDS.get(lack, lack.value)} at batch size {batch_size}: " + (
-            f"{used}{total} MiB were in use"
+        return (
+            f"out of {_PLAIN_WORDS.get(lack, lack.value)} at batch size "
+            f"{values.batch_size}{pixels}: {used}{total} MiB were in use"
         )

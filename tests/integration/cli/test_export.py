@@ -18,6 +18,7 @@ from histsearch.data.dataset import load_dataset
 from histsearch.database.storage import Storage
 from histsearch.exceptions import DataError, ExportError, StudyError, WeightsError
 from histsearch.models.checkpoint import load_checkpoint
+from histsearch.models.export import SUFFIXES
 from histsearch.models.transforms import test_transform as transform_for_test
 from histsearch.reports import evaluation
 from histsearch.space.reading import load_space, parse_space
@@ -148,7 +149,7 @@ def test_an_exported_model_has_the_figures_of_the_model_it_came_from(
             ).exit_code
             == 0
         )
-        file = next(path for path in tmp_path.iterdir() if path.stem == "model")
+        file = tmp_path / f"model{SUFFIXES[file_format]}"
     done = evaluated(str(file), data_dir)  # on the data set that the JSON file names
     expected = figures(evaluated(str(trained), data_dir, "--dataset", "folder:stripes"))
     # Embeddings differ in their last bits, which may swap two neighbours.

@@ -5,6 +5,7 @@ import torch
 from typer.testing import CliRunner
 
 from histsearch.cli.main import app
+from histsearch.models.checkpoint import load_checkpoint
 from histsearch.space.reading import builtin_spaces
 from tests.miniatures import WRITERS
 
@@ -59,3 +60,36 @@ def test_values_come_from_the_command_then_the_queue_then_the_space(tmp_path: Pa
     printed = CliRunner().invoke(app, [*arguments, "tau=3", "lr_gamma=0.9"]).output
     for expected in ("tau=3.0", "alpha=0.5", "lr_step=7", "lr_gamma=0.9", "lambda_s=1.0"):
         assert expected in printed
+
+
+def test_a_model_carries_the_input_that_it_was_trained_on(
+    tmp_path: Path, data_dir: Path, stripes_file: Path
+) -> None:
+    model = tmp_path / "model.pt"
+    arguments = ["train", "--space", str(stripes_file), "--data", str(data_dir), *QUICK]
+    arguments += ["--out", str(model), "image_size=24", "flip=false"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    for text in ("image_size=24", "min_crop_area=0.5", "flip=False"):
+        assert text in done.output
+    checkpoint = load_checkpoint(model)
+    assert (checkpoint.preprocessing.crop, checkpoint.preprocessing.resize) == (24, 27)
+    assert (
+        checkpoint.metadata["hyperparameters"].items()
+        >= {
+            "image_size": 24,
+            "min_crop_area": 0.5,
+            "flip": False,
+        }.items()
+    )
+
+
+def test_an_image_size_that_the_network_cannot_take_is_refused(
+    tmp_path: Path, data_dir: Path, stripes_file: Path
+) -> None:
+    model = tmp_path / "model.pt"
+    arguments = ["train", "--space", str(stripes_file), "--data", str(data_dir), *QUICK]
+    done = CliRunner().invoke(app, [*arguments, "--out", str(model), "image_size=8"])
+    assert done.exit_code == 1
+    assert str(done.exception) == "image_size: found 8, allowed: for conv4 16 or more"
+    assert not model.exists()

@@ -189,7 +189,15 @@ def test_images_that_the_network_cannot_take_are_refused(
 def test_a_checkpoint_whose_images_its_network_cannot_take_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "7.pt"
     network = build_network(find_backbone("conv4"), 8, weights="none")
-    save_checkpoint(path, network, backbone=find_backbone("conv4"), embedding_size=8, extra={})
+    backbone = find_backbone("conv4")
+    save_checkpoint(
+        path,
+        network,
+        backbone=backbone,
+        preprocessing=backbone.preprocessing,
+        embedding_size=8,
+        extra={},
+    )
     content = torch.load(path, weights_only=True)
     content["histsearch"]["preprocessing"]["crop"] = 3
     torch.save(content, path)

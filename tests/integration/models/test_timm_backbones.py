@@ -1,6 +1,7 @@
 # N = batch, H, W = height and width in pixels, T = tokens, F = features, P, Q = height and width of
 # the feature map
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +17,11 @@ from histsearch.models import known_backbones
 from histsearch.models.checkpoint import load_checkpoint, save_checkpoint
 from histsearch.models.initial_weights import check_weights
 from histsearch.models.known_backbones import find_backbone
-from histsearch.models.network import build_network
+from histsearch.models.network import EmbeddingNetwork, build_network
 from histsearch.models.preprocessing import Preprocessing
 from histsearch.models.timm_backbones import TimmBackbone
 from histsearch.space.reading import load_space
+from histsearch.training.run_inputs import find_run_parts
 
 timm: Any = pytest.importorskip("timm", reason="its models need the extra histsearch[timm]")
 
@@ -47,6 +49,19 @@ def state_of(name: str, seed: int) -> dict[str, Tensor]:
 def images(name: str) -> Tensor:
     side = find_backbone(f"timm:{name}").preprocessing.crop
     return torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def saved(network: EmbeddingNetwork, name: str, path: Path) -> Path:
+    backbone = find_backbone(f"timm:{name}")
+    save_checkpoint(
+        path,
+        network,
+        backbone=backbone,
+        preprocessing=backbone.preprocessing,
+        embedding_size=8,
+        extra={},
+    )
+    return path
 
 
 @pytest.mark.parametrize("name", ["timm:", "timm:../resnet", "timm:hf-hub:x/y", "timm", "timm:a b"])
@@ -188,16 +203,71 @@ def test_a_model_without_pretrained_weights_is_refused_before_a_download() -> No
 
 def test_a_checkpoint_of_a_timm_network_comes_back(tmp_path: Path) -> None:
     network = build_network(find_backbone("timm:test_vit"), 8, weights="none").eval()
-    path = tmp_path / "vit.pt"
-    save_checkpoint(
-        path, network, backbone=find_backbone("timm:test_vit"), embedding_size=8, extra={}
-    )
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_checkpoint(saved(network, "test_vit", tmp_path / "vit.pt"))
     assert checkpoint.preprocessing == find_backbone("timm:test_vit").preprocessing
     with torch.inference_mode():
         torch.testing.assert_close(
             checkpoint.network(images("test_vit")), network(images("test_vit")), rtol=0, atol=0
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "refused", "words"),
+    [
+        ("test_vit", (160,), (96, 224), "its own 160 alone"),
+        # It would spread the position of its one patch over all.
+        ("vit_base_mci_224", (224,), (16,), "its own 224 alone"),
+        ("test_resnet", (1, 33, 96, 160), (), "a size that leaves .* such as its own 160"),
+        ("densenet121", (32, 33), (8, 16), "a size that leaves .* such as its own 224"),
+        ("tresnet_m", (32, 224), (16, 33, 225), "a size that leaves .* such as its own 224"),
+    ],
+)
+def test_sizes_of_images_that_a_model_takes(
+    name: str, taken: tuple[int, ...], refused: tuple[int, ...], words: str
+) -> None:
+    sizes = find_backbone(f"timm:{name}").image_sizes
+    assert [side for side in (*taken, *refused) if sizes.hold(side)] == list(taken)
+    assert re.fullmatch(words, sizes.words)
+
+
+def test_an_empty_map_is_none() -> None:
+    module = TimmBackbone("test_vit")
+    features = module.trunk.num_features
+    assert module.gives_map(torch.zeros(1, 2, features))
+    assert not module.gives_map(torch.zeros(1, 1, features))  # the class token alone
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        ("fixed = {image_size = 96}", "fixed.image_size: found 96"),
+        ("search = {image_size = [160, 192]}", "search.image_size: found 192"),
+        (
+            "search = {image_size = {low = 96, high = 160}}",
+            "search.image_size: found 96 of 96 to 160",
+        ),
+    ],
+)
+def test_a_size_that_a_model_cannot_take_is_refused_where_timm_is_installed(
+    table: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "birds.toml"
+    search = "" if table.startswith("search") else "search = {tau = [16, 24]}\n"
+    path.write_text(
+        'name = "birds"\ndataset = "folder:birds"\nbackbone = "timm:test_vit"\nepochs = 1\n'
+        f'weights = "none"\ntrials = 1\n{search}{table}\n'
+    )
+    words = f"{line}, allowed: for timm:test_vit its own 160 alone"
+    with pytest.raises(SpaceError) as error:
+        load_space(str(path))
+    assert str(error.value) == f"{path}: {words}"
+    # Without timm here, the machine that trains refuses it.
+    with monkeypatch.context() as here:
+        here.setattr(known_backbones, "find_spec", lambda _name: None)
+        space = load_space(str(path))
+    with pytest.raises(SpaceError) as error:
+        find_run_parts(space, tmp_path)
+    assert str(error.value) == words
 
 
 def test_a_space_with_a_model_that_timm_lacks_is_refused_where_timm_is_installed(

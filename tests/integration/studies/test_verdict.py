@@ -137,6 +137,16 @@ def test_what_needs_no_more_than_what_ran_here_is_tried_three_times(
     assert states == [TrialState.WAITING, TrialState.WAITING, TrialState.FAIL]
 
 
+def test_the_same_batch_of_larger_images_needs_more(create: Create, storage: Storage) -> None:
+    sizes = {"image_size": [32, 64], "batch_size": [8]}
+    study = create(
+        {"image_size": 32, "batch_size": 8}, {"image_size": 64, "batch_size": 8}, search=sizes
+    )
+    alone = signed_on(storage)
+    complete(take(study, alone))
+    assert lack(take(study, alone)) == TrialState.FAIL
+
+
 def test_a_crashed_trial_lets_the_others_of_its_worker_go_first(
     create: Create, storage: Storage
 ) -> None:

@@ -96,6 +96,20 @@ def test_what_is_neither_searched_nor_fixed_is_asked_for_as_it_will_be_trained(
     assert earlier.usual == {"tau": 32, "batch_size": TrainingParameters().batch_size}
 
 
+@pytest.mark.parametrize(("backbone", "pixels"), [("conv4", 32), ("resnet50", 224)])
+def test_images_of_the_backbones_own_size_are_asked_for_at_it(
+    storage: Storage, backbone: str, pixels: int
+) -> None:
+    search = {"tau": [8, 16], "image_size": [32, 64, 224]}
+    study = create_search(storage, freeze_thaw_space("cars", search))
+    claimed(study).record({trial_record.BEST_EPOCH: 1}, {1: 0.5})
+    later = freeze_thaw_space("cub", {"tau": [8, 16]}, backbone=backbone)
+    (earlier,) = read_earlier_studies(
+        create_search(storage, later, warm_start=["cars"]).optuna_study
+    )
+    assert earlier.usual["image_size"] == pixels
+
+
 def test_refusals_create_nothing(storage: Storage) -> None:
     earlier = earlier_study(storage)
     create_retraining(earlier, top=1, seeds=1)

@@ -13,6 +13,7 @@ from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.image_set import ImageSet
 from histsearch.database.storage import Storage
 from histsearch.exceptions import CheckpointError, StoreFullError
+from histsearch.models.checkpoint import load_checkpoint
 from histsearch.search.freeze_thaw_pruner import FreezeThawPruner
 from histsearch.space.reading import parse_space
 from histsearch.studies import trial_record
@@ -253,8 +254,10 @@ def test_out_of_memory_ends_a_run_naming_batch_size_and_memory(
 
     monkeypatch.setattr(Trainer, "_train_batch", out_of_memory)
     stripes["enqueue"] = [{"batch_size": 16}]
+    stripes["fixed"] |= {"image_size": 48}
     study = study_of(storage, stripes)
-    with pytest.raises(RunShortOfError, match=r"out of memory at batch size 16: \d+ MiB") as ended:
+    words = r"out of memory at batch size 16 and 48 pixels: \d+ MiB"
+    with pytest.raises(RunShortOfError, match=words) as ended:
         run_next(study, dataset)
     assert ended.value.lack is Lack.GPU_MEMORY
     assert stored(study).state == TrialState.RUNNING  # how it goes on is not the run's to say
@@ -322,6 +325,7 @@ def test_retraining_tests_once_on_the_full_training_half(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
+    stripes["search"] |= {"image_size": [24]}
     study = study_of(storage, stripes)
     run_next(study, dataset)
     retraining = create_retraining(study, seeds=2)
@@ -336,7 +340,10 @@ def test_retraining_tests_once_on_the_full_training_half(
     assert sorted(evaluated) == list(range(len(dataset.test)))
     kept = tmp_path / model_key(retraining, 0)
     assert trial.user_attrs[trial_record.CHECKPOINT] == str(kept)
-    assert kept.is_file()
+    model = load_checkpoint(kept)
+    assert model.preprocessing.crop == 24
+    input_ = {"image_size": 24, "min_crop_area": 0.5, "flip": True}
+    assert model.metadata["hyperparameters"].items() >= input_.items()
 
 
 def test_embeddings_that_became_nan_prune_the_trial(

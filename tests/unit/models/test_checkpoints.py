@@ -30,7 +30,15 @@ def conv4() -> EmbeddingNetwork:
 
 
 def save_conv4(path: Path, network: EmbeddingNetwork, **extra: Any) -> None:
-    save_checkpoint(path, network, backbone=find_backbone("conv4"), embedding_size=4, extra=extra)
+    backbone = find_backbone("conv4")
+    save_checkpoint(
+        path,
+        network,
+        backbone=backbone,
+        preprocessing=backbone.preprocessing,
+        embedding_size=4,
+        extra=extra,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +56,7 @@ def test_what_the_loss_learned_comes_back_too(conv4: EmbeddingNetwork, tmp_path:
         path,
         conv4,
         backbone=find_backbone("conv4"),
+        preprocessing=find_backbone("conv4").preprocessing,
         embedding_size=4,
         extra={},
         loss_state=loss_state,

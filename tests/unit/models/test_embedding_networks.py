@@ -151,3 +151,24 @@ def test_an_embedding_size_of_one_is_refused() -> None:
 def test_an_unknown_backbone_is_refused_with_the_known_ones() -> None:
     with pytest.raises(SpaceError, match=r"'vgg' isn't known; known are resnet50, bn_inc.*conv4"):
         find_backbone("vgg")
+
+
+@pytest.mark.parametrize(
+    ("name", "sides", "too_few"),
+    [
+        ("resnet50", (1, 32, 33), ()),
+        ("bn_inception", (32, 64), (16, 48)),
+        ("conv4", (16, 17), (15,)),
+    ],
+)
+def test_a_backbone_trains_with_the_sizes_that_it_says_it_takes(
+    name: str, sides: tuple[int, ...], too_few: tuple[int, ...]
+) -> None:
+    backbone = find_backbone(name)
+    network = build_network(backbone, 4, weights="none").train()
+    assert [side for side in (*sides, *too_few) if backbone.image_sizes.hold(side)] == list(sides)
+    for side in sides:
+        network(torch.rand(2, 3, side, side)).sum().backward()
+    for side in too_few:
+        with pytest.raises(RuntimeError):
+            network(torch.rand(2, 3, side, side))

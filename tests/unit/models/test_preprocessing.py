@@ -77,6 +77,20 @@ def test_training_images_are_flipped_half_of_the_time() -> None:
     assert 70 < sum(flips) < 130
 
 
+def test_without_flips_crops_are_the_same_and_none_is_mirrored() -> None:
+    image = gradient()
+    mirrored = 0
+    for seed in range(20):
+        torch.manual_seed(seed)
+        maybe_flipped = transforms.train_transform(PLAIN)(image)
+        torch.manual_seed(seed)
+        crop = transforms.train_transform(replace(PLAIN, flip=False))(image)
+        assert crop[0, 0, 0] < crop[0, 0, -1]
+        mirrored += not torch.equal(crop, maybe_flipped)
+        assert torch.equal(crop, maybe_flipped) or torch.equal(crop, maybe_flipped.flip(2))
+    assert 0 < mirrored < 20
+
+
 def test_training_crops_keep_the_smallest_area() -> None:
     torch.manual_seed(0)
     image = gradient()

@@ -1,17 +1,21 @@
 import json
 import math
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from histsearch.losses.hist_record import HISTParameters
+from histsearch.models.known_backbones import BACKBONES, find_backbone
+from histsearch.models.preprocessing import Preprocessing
 from histsearch.space.known_parameters import known_parameters
 
 HIST = known_parameters(HISTParameters)
 
 WORDS = {"distance", "optimizer"}
-SWITCHES = {"bn_freeze"}
+SWITCHES = {"bn_freeze", "flip"}
+OF_THE_BACKBONE = {"image_size", "min_crop_area"}
 WHOLE = {
     "hgnn_layers",
     "hgnn_hidden",
@@ -20,6 +24,7 @@ WHOLE = {
     "images_per_class",
     "warmup_epochs",
     "lr_step",
+    "image_size",
 }
 
 
@@ -30,13 +35,16 @@ def test_defaults_are_those_of_cars196_on_resnet50(golden: Path) -> None:
     # Table 9 gives the searched lambda_s, Table 2 the method's own, which is the default.
     published["lambda_s"] = 1.0
     del published["epochs"]
-    own = {"distance": "mahalanobis", "images_per_class": 0}
+    own = {"distance": "mahalanobis", "images_per_class": 0, "flip": True}
     assert HIST.complete({}).values() == HIST.defaults == published | own
 
 
 @pytest.mark.parametrize("name", HIST.names)
 def test_default_is_valid_and_what_is_allowed_has_words(name: str) -> None:
-    assert HIST.is_valid_value(name, HIST.defaults[name])
+    if name in OF_THE_BACKBONE:
+        assert name not in HIST.defaults
+    else:
+        assert HIST.is_valid_value(name, HIST.defaults[name])
     assert HIST.allowed_values(name)
 
 
@@ -65,6 +73,10 @@ def test_whole_numbers_are_told_from_other_numbers() -> None:
         ("distance", "manhattan"),
         ("optimizer", "adamw"),
         ("bn_freeze", False),
+        ("image_size", 1),
+        ("image_size", 1024),
+        ("min_crop_area", 1),
+        ("flip", False),
     ],
 )
 def test_value_on_the_edge_of_its_bounds_is_valid(name: str, value: object) -> None:
@@ -91,6 +103,14 @@ def test_value_on_the_edge_of_its_bounds_is_valid(name: str, value: object) -> N
         ("optimizer", "Adam"),
         ("bn_freeze", 1),
         ("bn_freeze", None),
+        ("image_size", 0),
+        ("image_size", 1025),
+        ("image_size", 32.0),
+        ("image_size", None),
+        ("min_crop_area", 0),
+        ("min_crop_area", 1.1),
+        ("min_crop_area", None),
+        ("flip", 0),
     ],
 )
 def test_value_of_another_type_or_out_of_bounds_is_not_valid(name: str, value: object) -> None:
@@ -109,3 +129,20 @@ def test_images_per_class_must_divide_batch_size() -> None:
 def test_unknown_parameter_is_refused() -> None:
     with pytest.raises(ValidationError, match="temperature"):
         HIST.complete({"temperature": 16})
+
+
+def test_input_images_are_the_backbones_but_for_what_is_named() -> None:
+    own = find_backbone("resnet50").preprocessing
+    assert HIST.complete({}).preprocessing(own) == own
+    changed = HIST.complete({"image_size": 96, "min_crop_area": 0.5, "flip": False})
+    # 96 · 256 / 224 = 109.7
+    assert changed.preprocessing(own) == replace(
+        own, resize=110, crop=96, min_crop_area=0.5, flip=False
+    )
+
+
+def test_the_largest_images_can_be_read_back_from_a_checkpoint() -> None:
+    for backbone in BACKBONES.values():
+        largest = HIST.complete({"image_size": 1024}).preprocessing(backbone.preprocessing)
+        assert TypeAdapter(Preprocessing).validate_python(largest) == largest
+        assert TypeAdapter(Preprocessing).validate_python(asdict(largest)) == largest

@@ -764,3 +764,60 @@ def test_configuration_outside_the_space_is_refused(
     with pytest.raises(SpaceError) as error:
         full.check_configuration(tomllib.loads(assignment))
     assert str(error.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("backbone", "tables", "lines"),
+    [
+        (
+            "conv4",
+            {"search": {"image_size": [32, 15, 8]}},
+            ["search.image_size: found 15, allowed: for conv4 16 or more"],
+        ),
+        (
+            "conv4",
+            {"search": {"image_size": {"low": 8, "high": 32, "step": 8}}},
+            ["search.image_size: found 8 of 8 to 32 in steps of 8, allowed: for conv4 16 or more"],
+        ),
+        (
+            "bn_inception",
+            {"search": {"image_size": {"low": 64, "high": 224, "log": True}}},
+            [
+                "search.image_size: found 65 of 64 to 224, log scale, "
+                "allowed: for bn_inception a multiple of 32"
+            ],
+        ),
+        (
+            "bn_inception",
+            {"fixed": {"image_size": 100}, "epochs": 0},
+            [
+                "epochs: found 0, allowed: a whole number from 1 to 10000",
+                "fixed.image_size: found 100, allowed: for bn_inception a multiple of 32",
+            ],
+        ),
+        (
+            "resnet50",
+            {"fixed": {"image_size": 2048}},
+            [
+                "fixed.image_size: found 2048, allowed: a whole number from 1 to 1024 (pixels)",
+            ],
+        ),
+    ],
+)
+def test_images_that_a_backbone_cannot_take_are_refused_by_name(
+    backbone: str, tables: dict[str, Any], lines: list[str]
+) -> None:
+    with pytest.raises(SpaceError) as error:
+        parse_space({**SMALL, "backbone": backbone, **tables}, source="own.toml")
+    assert str(error.value).splitlines() == [f"own.toml: {line}" for line in lines]
+
+
+def test_the_input_is_searched_like_anything_else() -> None:
+    search = {
+        "image_size": {"low": 64, "high": 224, "step": 32},
+        "min_crop_area": {"low": 0.08, "high": 1.0},
+        "flip": [True, False],
+    }
+    space = parse_space({**SMALL, "backbone": "bn_inception", "search": search}, source="own.toml")
+    complete = space.complete({"image_size": 96, "min_crop_area": 0.5, "flip": False})
+    assert (complete.training.image_size, complete.training.flip) == (96, False)

@@ -81,3 +81,12 @@ def test_crashes_tell_of_the_machine_only_before_it_has_trained() -> None:
         deaths.note_crash(configuration)
     enough.append(deaths.are_too_many)
     assert enough == [True, False]
+
+
+@pytest.mark.parametrize(("image_size", "too_many"), [(64, False), (32, True)])
+def test_the_smallest_batch_of_larger_images_need_not_run(image_size: int, too_many: bool) -> None:
+    search = {"tau": [8, 16, 32], "batch_size": [8, 16], "image_size": [32, 64]}
+    deaths = Deaths(space(search=search))
+    for number, configuration in enumerate(configurations(8, 8, 8)):
+        deaths.note_lack(number, configuration | {"image_size": image_size})
+    assert deaths.are_too_many is too_many
