@@ -92,7 +92,7 @@ def train(
                 "dataset": chosen.dataset,
                 "epochs": chosen.epochs,
                 "seed": seed,
-                "loss": chosen.loss.name,
+                "loss": str(chosen.loss),
                 "hyperparameters": configuration,
             },
         )

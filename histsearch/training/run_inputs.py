@@ -9,12 +9,15 @@ from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_set import ImageSet
 from histsearch.data.readable_images import without_unreadable
+from histsearch.exceptions import SpaceError
 from histsearch.losses.known_losses import find_loss
 from histsearch.losses.loss_record import LossRecord
 from histsearch.models.backbone import Backbone
 from histsearch.models.initial_weights import check_weights, locate_weights
 from histsearch.models.known_backbones import find_backbone
+from histsearch.space.checks import check_values
 from histsearch.space.configuration import Value
+from histsearch.space.known_parameters import known_parameters
 from histsearch.space.space import Protocol
 from histsearch.space.trained_space import TrainedSpace
 from histsearch.training.trainer import RunSettings
@@ -47,13 +50,28 @@ def find_run_parts(space: TrainedSpace, data_dir: Path) -> RunParts:
     """Find the backbone, the weights and the loss of a space on this machine.
 
     Raises:
-        SpaceError: timm is needed and missing, or can't give the model.
+        SpaceError: A package that the backbone or the loss comes from is missing, or hasn't them
+            with the space's parameters.
         WeightsError: The weights can't be loaded.
     """
     backbone = find_backbone(space.backbone)
     weights = locate_weights(space.weights, data_dir)
     check_weights(backbone, weights)
-    return RunParts(backbone, weights, find_loss(space.loss.name))
+    loss = find_loss(space.loss.name, space.loss.miner)
+    _check_parameters(space, loss)
+    return RunParts(backbone, weights, loss)
+
+
+def _check_parameters(space: TrainedSpace, loss: LossRecord[Any, Any]) -> None:
+    """Check that the loss of this machine has the parameters of a space made on another."""
+    known = known_parameters(loss.parameters)
+    check_values("fixed", space.fixed, known)
+    missing = [name for name in space.search if not known.has(name)]
+    if missing:
+        raise SpaceError(
+            f'found the loss "{loss.name}" without the parameters {", ".join(missing)}; install '
+            "the version of its package that the study was created with"
+        )
 
 
 def _do_nothing() -> None:

@@ -249,9 +249,7 @@ class _Run(ABC):
         self.started = runner.clock()
         # Of the attempts before this one.
         self.seconds_before = float(claim.trial.user_attrs.get(trial_record.SECONDS, 0))
-        self.record(
-            {trial_record.WORKER: runner.worker, **provenance(runner.device), **self.facts()}
-        )
+        self.record({trial_record.WORKER: runner.worker, **self.made_with(), **self.facts()})
         self.show(None)
 
     @abstractmethod
@@ -265,6 +263,10 @@ class _Run(ABC):
     def facts(self) -> dict[str, Any]:
         """What is known of the trial before it runs, besides its parameters."""
         return {}
+
+    def made_with(self) -> dict[str, Any]:
+        """The device and the software of this attempt."""
+        return provenance(self.runner.device, self.study.definition.packages)
 
     def to_its_end(self) -> Outcome:
         """Run until there is an outcome; an interrupted run is saved where it stands."""
@@ -302,7 +304,7 @@ class _Run(ABC):
     def checkpoints(self) -> RunStates:
         """The run's saved states, which belong to these settings, images and software."""
         definition = self.study.definition
-        made_with = provenance(self.runner.device)
+        made_with = self.made_with()
         return _run_states(
             self.runner,
             self.claim,
