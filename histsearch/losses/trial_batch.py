@@ -31,12 +31,12 @@ def reason_of(error: BaseException) -> str:
 
 
 def try_loss(record: LossRecord[Any, Any], parameters: LossParameters) -> None:
-    """Build a loss and train two batches with it; torch's generators are left as they are.
+    """Build a loss and train two batches with it; torch's generator on the CPU is left as it is.
 
     Raises:
         SpaceError: It can't be built or trained.
     """
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         labels_N = torch.arange(_CLASSES * _IMAGES_PER_CLASS) % _CLASSES
         try:

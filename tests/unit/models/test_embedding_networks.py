@@ -237,3 +237,9 @@ def test_an_unknown_backbone_is_refused_with_the_known_ones() -> None:
 def test_the_known_backbones_import_no_torch() -> None:
     code = "import sys, histsearch.models.known_backbones; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_backbone_that_would_call_the_embedding_layer_is_refused() -> None:
+    backbone = nn.Sequential(nn.Conv2d(3, 8, kernel_size=3))
+    with pytest.raises(ValueError, match="a module with a forward of its own"):
+        EmbeddingNetwork(backbone, features=8, embedding_size=4)
