@@ -130,11 +130,12 @@ def run_settings(
     epochs: int | None = None,
 ) -> RunSettings:
     """The settings of one run: a configuration of a space, for its full length if not told."""
+    known = known_parameters(parts.loss.parameters)
     return RunSettings(
         backbone=parts.backbone,
         weights=parts.weights,
         loss=parts.loss,
         epochs=epochs or space.epochs,
-        configuration=space.complete(configuration),
+        configuration=known.complete({**space.fixed, **configuration}),
         seed=seed,
     )
