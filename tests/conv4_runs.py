@@ -11,10 +11,15 @@ from histsearch.training.trainer import RunSettings
 
 
 def conv4_run(
-    epochs: int, values: Mapping[str, Value], *, seed: int = 0, loss: str = "hist"
+    epochs: int,
+    values: Mapping[str, Value],
+    *,
+    seed: int = 0,
+    loss: str = "hist",
+    miner: str | None = None,
 ) -> RunSettings:
     """A run from random weights; values over the defaults of its loss."""
-    record = find_loss(loss)
+    record = find_loss(loss, miner)
     own: type[LossParameters] = record.parameters
     configuration = known_parameters(own).complete(values)
     return RunSettings(find_backbone("conv4"), "none", record, epochs, configuration, seed)

@@ -53,12 +53,14 @@ def evaluate(
     published rows stand below where there are any. An ONNX file is run on the CPU; a TorchScript
     file is a program, so evaluate one only from somebody you trust.
     """
+    # Torch, which a package that adds the data set may need, has to find the GPU pinned.
+    pinned = named_gpu(gpu, device)
+    torch_device = pin(pinned)
+
     from histsearch.data.known_datasets import find_dataset
 
     if dataset is not None:
         find_dataset(dataset)
-    pinned = named_gpu(gpu, device)
-    torch_device = pin(pinned)
 
     import torch
 

@@ -48,6 +48,10 @@ def train(
     Parameters that neither KEY=VALUE nor [fixed] names have the values of the space's first
     [[enqueue]], else their defaults.
     """
+    # Torch, which a space's loss or backbone may need, has to find the GPU pinned.
+    pinned = named_gpu(gpu, device)
+    torch_device = pin(pinned)
+
     from histsearch.space.reading import load_space, parse_space
 
     loaded = load_space(space)
@@ -59,8 +63,6 @@ def train(
     chosen = parse_space({**loaded.model_dump(), **changes}, source=space)
     if out is not None:
         _make_folder_of(out)
-    pinned = named_gpu(gpu, device)
-    torch_device = pin(pinned)
 
     from histsearch.training.single_run import SingleRun
 

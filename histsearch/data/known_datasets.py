@@ -11,13 +11,16 @@ from histsearch.data.glyphs import GLYPHS
 from histsearch.data.inshop import INSHOP
 from histsearch.data.sop import SOP
 from histsearch.exceptions import DataError, SpaceError
+from histsearch.extensions import ExtensionPoint, Provider
 
 _SUBFOLDER_PREFIX = f"{OWN_IMAGES.name}:"
 
 DATASETS: dict[str, DatasetRecord] = {
     record.name: record for record in (GLYPHS, OWN_IMAGES, CUB200, CARS196, SOP, INSHOP)
 }
-"""Every data set but the subfolders of one's own images, by name."""
+"""Every data set of histsearch's own but the subfolders of one's own images, by name."""
+
+_EXTENSIONS = ExtensionPoint("histsearch.datasets", "data set", DatasetRecord, DATASETS)
 
 
 def find_dataset(name: str) -> DatasetRecord:
@@ -25,19 +28,34 @@ def find_dataset(name: str) -> DatasetRecord:
 
     Args:
         name: That of one of `DATASETS`, or ``folder:SUBFOLDER`` for own images below the folder of
-            the data sets.
+            the data sets, or one that another package adds.
 
     Raises:
         SpaceError: If the name is unknown, or the SUBFOLDER of ``folder:SUBFOLDER`` is empty,
-            absolute or leads out of the data directory.
+            absolute or leads out of the data directory, or if the package that adds it can't be
+            used.
     """
     if name in DATASETS:
         return DATASETS[name]
     if name.startswith(_SUBFOLDER_PREFIX):
         return own_images_below(name.removeprefix(_SUBFOLDER_PREFIX))
-    glyphs, folder, *official, last = DATASETS
+    added = _EXTENSIONS.load(name)
+    if added is not None:
+        return added
+    glyphs, folder, *official, last = (*DATASETS, *_EXTENSIONS.names())
     known = ", ".join((glyphs, folder, f"{_SUBFOLDER_PREFIX}SUBFOLDER", *official))
     raise SpaceError(f"There is no data set {name!r}: choose one of {known} and {last}.")
+
+
+def dataset_provider(name: str) -> Provider | None:
+    """The package that adds a data set; None for histsearch's own, and where it is missing.
+
+    Raises:
+        SpaceError: The package can't be used.
+    """
+    if name in DATASETS or name.startswith(_SUBFOLDER_PREFIX):
+        return None
+    return _EXTENSIONS.provider(name)
 
 
 def official_datasets() -> list[DatasetRecord]:

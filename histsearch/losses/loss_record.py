@@ -2,21 +2,38 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+_EXACT_IN_FLOATS = 2**53
+
+Number = (
+    Annotated[int, Field(ge=-_EXACT_IN_FLOATS, le=_EXACT_IN_FLOATS)]
+    | Annotated[float, Field(allow_inf_nan=False)]
+)
+"""A number that is whole or not, as its user writes it."""
+
+NumberOrNone = Number | None
+"""The same, or None where it is left out."""
 
 
 class LossParameters(BaseModel):
     """The parameters of a loss: names, types, bounds and defaults.
 
     Each field's description is what an error message prints as "allowed".
+
+    Attributes:
+        objects: Names of what else the loss can be given, which no space can write.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    objects: ClassVar[frozenset[str]] = frozenset()
 
 
 class ParameterGroup(NamedTuple):
@@ -49,6 +66,7 @@ class LossRecord(Generic[Parameters, Module]):
         groups: The groups of the module's own weights, for its parameters and the learning rate of
             the network. Every weight is in one group.
         sizes: Its parameters that take the more memory, the larger their value.
+        needs_positives: Whether it compares images of one class, so that a batch needs several.
     """
 
     name: str
@@ -56,6 +74,7 @@ class LossRecord(Generic[Parameters, Module]):
     build: Callable[[Parameters, int, int], Module]
     groups: Callable[[Module, Parameters, float], Sequence[ParameterGroup]]
     sizes: tuple[str, ...] = ()
+    needs_positives: bool = False
 
     def __repr__(self) -> str:
         # Settings written out tell one run from another, in every process.

@@ -57,7 +57,8 @@ class Backbone:
     Attributes:
         name: Name used in search spaces and on the command line.
         build: Returns the module with random weights. It maps images (N, 3, H, W) to a feature
-            map (N, features, P, Q).
+            map (N, features, P, Q), and isn't an `nn.Sequential`: the embedding layer becomes a
+            submodule of it.
         features: Channels of the feature map.
         preprocessing: The input images that it was made for.
         image_sizes: Which others it takes.

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from histsearch.exceptions import SpaceError
+from histsearch.extensions import ExtensionPoint, Provider, installed_version
 from histsearch.models.backbone import Backbone, Download, ImageSizes, PublishedFile
 from histsearch.models.preprocessing import Preprocessing
 
@@ -100,18 +101,20 @@ BACKBONES: dict[str, Backbone] = {
         ),
     )
 }
-"""Every backbone but timm's models, by name."""
+"""Every backbone of histsearch's own, by name."""
+
+_EXTENSIONS = ExtensionPoint("histsearch.backbones", "backbone", Backbone, BACKBONES)
 
 
 def check_backbone_name(name: str) -> None:
     """Check that a backbone may have that name; of a timm model's the form alone is checked.
 
     Raises:
-        SpaceError: None can.
+        SpaceError: None can, or the package that adds it can't be used.
     """
-    if _TIMM_NAME.fullmatch(name) or name in BACKBONES:
+    if _TIMM_NAME.fullmatch(name) or name in BACKBONES or _EXTENSIONS.load(name) is not None:
         return
-    known = ", ".join(BACKBONES)
+    known = ", ".join((*BACKBONES, *_EXTENSIONS.names()))
     raise SpaceError(
         f"backbone '{name}' isn't known; known are {known}, "
         "and timm:NAME for a model of timm such as timm:resnet18"
@@ -122,10 +125,9 @@ def starts_pretrained(name: str) -> bool:
     """Whether training is meant to start from pretrained weights; timm isn't asked for its own.
 
     Raises:
-        SpaceError: No backbone can have that name.
+        SpaceError: No backbone can have that name, or the package that adds it can't be used.
     """
-    check_backbone_name(name)
-    return name not in BACKBONES or BACKBONES[name].pretrained is not None
+    return _TIMM_NAME.fullmatch(name) is not None or find_backbone(name).pretrained is not None
 
 
 def find_backbone(name: str) -> Backbone:
@@ -133,14 +135,34 @@ def find_backbone(name: str) -> Backbone:
 
     Raises:
         SpaceError: No backbone has that name, or timm is needed and missing, or its model gives no
-            feature map.
+            feature map, or the package that adds it can't be used.
     """
     check_backbone_name(name)
     if name in BACKBONES:
         return BACKBONES[name]
+    if not _TIMM_NAME.fullmatch(name):
+        added = _EXTENSIONS.load(name)
+        assert added is not None
+        return added
     from histsearch.models.timm_backbones import timm_backbone
 
     return timm_backbone(name)
+
+
+def backbone_provider(name: str) -> Provider | None:
+    """The package that a backbone comes from; None for histsearch's own, and where it is missing.
+
+    Raises:
+        SpaceError: The package that adds it can't be used.
+    """
+    if name in BACKBONES:
+        return None
+    if not _TIMM_NAME.fullmatch(name):
+        return _EXTENSIONS.provider(name)
+    version = installed_version("timm")
+    if version is None:
+        return None
+    return Provider(f'the backbone "{name}"', "timm", version, "'histsearch[timm]'")
 
 
 def look_up_backbone(name: str) -> Backbone | None:
@@ -150,6 +172,6 @@ def look_up_backbone(name: str) -> Backbone | None:
         SpaceError: No backbone has that name, or timm's model gives no feature map.
     """
     check_backbone_name(name)
-    if name in BACKBONES or find_spec("timm") is not None:
-        return find_backbone(name)
-    return None
+    if _TIMM_NAME.fullmatch(name) and find_spec("timm") is None:
+        return None
+    return find_backbone(name)

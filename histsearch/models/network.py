@@ -29,14 +29,20 @@ class EmbeddingNetwork(nn.Module):
         """Join a backbone and a new embedding layer.
 
         Args:
-            backbone: Maps images (N, 3, H, W) to a feature map (N, features, P, Q).
+            backbone: Maps images (N, 3, H, W) to a feature map (N, features, P, Q); no
+                `nn.Sequential`, as the embedding layer becomes a submodule of it.
             features: Channels of the feature map.
             embedding_size: D, at least 2.
 
         Raises:
-            ValueError: The embedding size is below 2.
+            ValueError: The embedding size is below 2, or the backbone is an `nn.Sequential`.
         """
         super().__init__()
+        if isinstance(backbone, nn.Sequential):
+            raise ValueError(
+                "the backbone is an nn.Sequential, which would call the embedding layer as its "
+                "last; make it a module with a forward of its own"
+            )
         if embedding_size < 2:
             raise ValueError(
                 f"embedding_size is {embedding_size}; layer normalisation needs at least 2"

@@ -55,7 +55,7 @@ def build_report(storage: Storage, name: str) -> Report:
         space=space.name,
         dataset=space.dataset,
         backbone=space.backbone,
-        loss=space.loss.name,
+        loss=str(space.loss),
         selection=study.definition.selection,
         on_test_classes=study.definition.touches_test_classes,
         trials={state.name: study.count(state) for state in TrialState if study.count(state)},

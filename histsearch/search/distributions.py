@@ -7,6 +7,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from histsearch.space.known_parameters import KnownParameters
 from histsearch.space.parameters import Parameter, Range
 from histsearch.space.trained_space import TrainedSpace
 
@@ -14,15 +15,15 @@ from histsearch.space.trained_space import TrainedSpace
 def optuna_distributions(space: TrainedSpace) -> dict[str, BaseDistribution]:
     """One Optuna distribution for each searched parameter, in the space's order."""
     return {
-        name: _distribution(parameter, whole=space.parameters.is_whole(name))
+        name: _distribution(name, parameter, space.parameters)
         for name, parameter in space.search.items()
     }
 
 
-def _distribution(parameter: Parameter, *, whole: bool) -> BaseDistribution:
+def _distribution(name: str, parameter: Parameter, known: KnownParameters) -> BaseDistribution:
     if not isinstance(parameter, Range):
         return CategoricalDistribution(parameter)
-    if whole:
+    if known.is_whole(name, parameter.numbers):
         return IntDistribution(
             int(parameter.low),
             int(parameter.high),

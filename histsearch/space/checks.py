@@ -32,7 +32,7 @@ def value_fault(
     table: str, name: str, value: object, known: KnownParameters
 ) -> RefusedError | None:
     """Why a value under ``table`` can't be used; None if it can."""
-    if name not in known.names:
+    if not known.has(name):
         return unknown_name(table, name, known)
     if not known.is_valid_value(name, value):
         return refused(f"{table}.{name}", show(value), known.allowed_values(name))
@@ -41,8 +41,15 @@ def value_fault(
 
 def unknown_name(table: str, name: str, known: KnownParameters) -> RefusedError:
     """What to say of a name that no parameter has."""
+    if name in known.objects:
+        return refused(
+            table, show(name), "numbers, words and switches; it takes an object, so leave it out"
+        )
+    dotted = [one for one in known.names if one.startswith(f"{name}.")]
     near = get_close_matches(name, known.names, n=1)
     hint = f'did you mean "{near[0]}"? ' if near else ""
+    if dotted:  # TOML takes a bare miner.margin for a table
+        hint = f'names with a dot in quotes, as in "{dotted[0]}" = ...; '
     return refused(table, show(name), f"{hint}one of {', '.join(known.names)}")
 
 
@@ -59,7 +66,7 @@ def configuration_faults(
         parameter = search.get(name)
         if parameter is None:
             yield refused(key, show(name), f"searched parameters: {', '.join(search)}")
-        elif not (_holds(parameter, value) and known.is_valid_value(name, value)):
+        elif not (_holds(name, parameter, value, known) and known.is_valid_value(name, value)):
             one_of = (
                 str(parameter)
                 if isinstance(parameter, Range)
@@ -68,5 +75,9 @@ def configuration_faults(
             yield refused(f"{key}.{name}", show(value), one_of)
 
 
-def _holds(parameter: Parameter, value: object) -> bool:
-    return parameter.holds(value) if isinstance(parameter, Range) else value in parameter
+def _holds(name: str, parameter: Parameter, value: object, known: KnownParameters) -> bool:
+    if not isinstance(parameter, Range):
+        return value in parameter
+    if known.is_whole(name, parameter.numbers) and not isinstance(value, int):
+        return False
+    return parameter.holds(value)

@@ -66,12 +66,28 @@ class TrainingParameters(BaseModel):
         return self
 
 
+_LOSS_PREFIX = "loss."
+
+
+def written_name(name: str) -> str:
+    """How a space writes a loss's own parameter: ``loss.NAME`` where every run has a NAME."""
+    return f"{_LOSS_PREFIX}{name}" if name in TrainingParameters.model_fields else name
+
+
+def own_name(written: str) -> str | None:
+    """The loss's own parameter that a space writes so; None where it is one of every run."""
+    if written in TrainingParameters.model_fields:
+        return None
+    name = written.removeprefix(_LOSS_PREFIX)
+    return name if written_name(name) == written else written
+
+
 @dataclass(frozen=True)
 class Configuration:
     """A value for every parameter of one training run.
 
     Attributes:
-        loss: Of the loss's own parameters.
+        loss: Of the loss's own parameters, by the names that it has for them.
         training: Of those that every run has.
     """
 
@@ -79,8 +95,9 @@ class Configuration:
     training: TrainingParameters
 
     def values(self) -> dict[str, Value]:
-        """All values by name, but those that are the backbone's: the loss's, then the others."""
-        return {**self.loss, **self.training.model_dump(exclude_none=True)}
+        """All values by their names in a space, without those that are the backbone's."""
+        own = {written_name(name): value for name, value in self.loss.items()}
+        return {**own, **self.training.model_dump(exclude_none=True)}
 
     def preprocessing(self, of_backbone: Preprocessing) -> Preprocessing:
         """The input images of the run, whose backbone was made for such ones."""

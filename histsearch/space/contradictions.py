@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from histsearch.losses.loss_record import LossRecord
 from histsearch.models.initial_weights import PRETRAINED_WEIGHTS
 from histsearch.models.known_backbones import BACKBONES, starts_pretrained
 from histsearch.space.checks import configuration_faults, unknown_name
 from histsearch.space.image_sizes import image_size_faults
-from histsearch.space.known_parameters import KnownParameters
+from histsearch.space.known_parameters import KnownParameters, known_parameters
 from histsearch.space.parameters import Parameter, Range
 from histsearch.space.refusals import RefusedError, refused, show
 from histsearch.space.strategies import PRUNERS, SAMPLERS
@@ -24,10 +25,15 @@ class Draft:
         given: What the space says, key by key.
         parts: What is valid of it, key by key, or a default. Of [search] and [fixed] the entries
             that are valid; of [[enqueue]] each entry that is a table, None for another.
+        is_new: Whether its loss, data set and backbone have to be known here; those of a study may
+            be known to other machines.
+        loss: Its loss where that isn't histsearch's own and was looked up.
     """
 
     given: Mapping[str, Any]
     parts: dict[str, Any] = field(default_factory=dict)
+    is_new: bool = True
+    loss: LossRecord[Any, Any] | None = None
 
     def knows(self, *keys: str) -> bool:
         """Whether these parts are valid."""
@@ -36,6 +42,8 @@ class Draft:
     @property
     def known(self) -> KnownParameters:
         """The parameters of its loss, which is valid."""
+        if self.loss is not None:
+            return known_parameters(self.loss.parameters)
         known: KnownParameters = self.parts["loss"].parameters
         return known
 
@@ -63,6 +71,8 @@ def contradictions(draft: Draft) -> Iterator[RefusedError]:
     yield from _fold_faults(draft)
     yield from _enqueue_faults(draft)
     yield from _part_classes(draft)
+    yield from _missing_values(draft)
+    yield from _lone_images(draft)
 
 
 def _named_twice(draft: Draft) -> Iterator[RefusedError]:
@@ -76,7 +86,7 @@ def _named_twice(draft: Draft) -> Iterator[RefusedError]:
 
 
 def _missing_weights(draft: Draft) -> Iterator[RefusedError]:
-    if not draft.knows("backbone", "weights"):
+    if not draft.is_new or not draft.knows("backbone", "weights"):
         return
     backbone = draft.parts["backbone"]
     if draft.parts["weights"] == PRETRAINED_WEIGHTS and not starts_pretrained(backbone):
@@ -191,7 +201,7 @@ def _enqueue_faults(draft: Draft) -> Iterator[RefusedError]:
         for name, value in configuration.items():
             if name in search:
                 yield from configuration_faults(key, search, {name: value}, draft.known)
-            elif name not in draft.known.names:
+            elif not draft.known.has(name):
                 yield unknown_name(key, name, draft.known)
 
 
@@ -215,6 +225,31 @@ def _part_classes(draft: Draft) -> Iterator[RefusedError]:
                     draft.known.allowed_values("images_per_class"),
                 )
                 return
+
+
+def _missing_values(draft: Draft) -> Iterator[RefusedError]:
+    if not draft.knows("loss", "search", "fixed"):
+        return
+    for name in draft.known.required:
+        if name not in draft.names("search") | draft.names("fixed"):
+            yield refused(
+                f"fixed.{name}", "nothing", f"{draft.known.allowed_values(name)}; it has no default"
+            )
+
+
+def _lone_images(draft: Draft) -> Iterator[RefusedError]:
+    """Batches in which a loss that compares images of one class may find one of each."""
+    if draft.loss is None or not draft.loss.needs_positives:
+        return
+    if not draft.knows("search", "fixed"):
+        return
+    fewest = min(_possible(draft, "images_per_class"))
+    if fewest < 2:
+        yield refused(
+            "images_per_class",
+            str(fewest),
+            f'at least 2, as the loss "{draft.loss.name}" compares images of one class',
+        )
 
 
 def _possible(draft: Draft, name: str) -> Iterator[int]:

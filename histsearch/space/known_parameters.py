@@ -1,37 +1,41 @@
 """The parameters that runs with one loss have: names, types, bounds and defaults."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from histsearch.exceptions import SpaceError
-from histsearch.losses.loss_record import LossParameters
-from histsearch.space.configuration import Configuration, TrainingParameters, Value
+from histsearch.losses.loss_record import LossParameters, Number, NumberOrNone
+from histsearch.space.configuration import (
+    Configuration,
+    TrainingParameters,
+    Value,
+    own_name,
+    written_name,
+)
+
+_STRICT = ConfigDict(strict=True)
+_EITHER_NUMBER = (Number, NumberOrNone)
+
+
+_ANY: FieldInfo = Field(description="a number, a word or a switch")
 
 
 class KnownParameters:
     """The parameters that runs with one loss have: its own, then those of training.
 
     Args:
-        own: The loss's own.
-
-    Raises:
-        SpaceError: One of these has the name of a parameter of training.
+        own: The loss's own; None where they aren't known here, so that any further name may be one.
     """
 
-    def __init__(self, own: type[LossParameters]) -> None:
-        clashing = own.model_fields.keys() & TrainingParameters.model_fields.keys()
-        if clashing:
-            raise SpaceError(
-                f"{own.__name__}: found {', '.join(sorted(clashing))}, which every training has, "
-                "allowed: names of its own"
-            )
+    def __init__(self, own: type[LossParameters] | None) -> None:
         self._own = own
-        self._fields = {**own.model_fields, **TrainingParameters.model_fields}
+        fields = {} if own is None else own.model_fields
+        own_fields = {written_name(name): field for name, field in fields.items()}
+        self._fields = {**own_fields, **TrainingParameters.model_fields}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,27 +51,49 @@ class KnownParameters:
             if not field.is_required() and field.default is not None
         }
 
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The names of those that a space has to give."""
+        return tuple(name for name, field in self._fields.items() if field.is_required())
+
+    @property
+    def objects(self) -> frozenset[str]:
+        """The names of what the loss can be given besides, and no space can write."""
+        return frozenset() if self._own is None else self._own.objects
+
+    def has(self, name: str) -> bool:
+        """Whether there is a parameter of that name, as far as is known here."""
+        return name in self._fields or self._own is None
+
     def allowed_values(self, name: str) -> str:
         """What parameter ``name`` may be, in words."""
-        description = self._fields[name].description
+        description = self._fields.get(name, _ANY).description
         assert description is not None
         return description
 
     def is_valid_value(self, name: str, value: object) -> bool:
         """Whether parameter ``name`` may take ``value``."""
+        adapter = self._adapters.get(name, _any_value())
         try:
-            self._adapters[name].validate_python(value)
+            adapter.validate_python(value)
         except ValidationError:
             return False
         return True
 
     def is_numeric(self, name: str) -> bool:
         """Whether parameter ``name`` is a number, so that a range of it makes sense."""
-        return _kind(self._fields[name]) in (int, float)
+        return self._type(name) in (int, float, *_EITHER_NUMBER)
 
-    def is_whole(self, name: str) -> bool:
-        """Whether parameter ``name`` takes whole numbers only."""
-        return _kind(self._fields[name]) is int
+    def is_whole(self, name: str, numbers: Iterable[float | None]) -> bool:
+        """Whether a range of parameter ``name`` holds whole numbers only.
+
+        Args:
+            name: The parameter.
+            numbers: The range's ends, and its step if it has one.
+        """
+        if self._type(name) in _EITHER_NUMBER:
+            return all(isinstance(one, int) for one in numbers if one is not None)
+        return self._type(name) is int
 
     def complete(self, values: Mapping[str, Value]) -> Configuration:
         """A configuration of these values, and of defaults where there are none.
@@ -75,29 +101,42 @@ class KnownParameters:
         Raises:
             pydantic.ValidationError: A name or a value isn't allowed, or two values clash.
         """
-        own = {name: value for name, value in values.items() if name in self._own.model_fields}
-        rest = {name: value for name, value in values.items() if name not in own}
-        return Configuration(self._own(**own).model_dump(), TrainingParameters(**rest))  # type: ignore[arg-type]
+        named = {name: own_name(name) for name in values}
+        own = {own: values[name] for name, own in named.items() if own is not None}
+        rest = {name: value for name, value in values.items() if named[name] is None}
+        if self._own is not None:
+            own = self._own(**own).model_dump(exclude_none=True)
+        return Configuration(own, TrainingParameters(**rest))  # type: ignore[arg-type]
+
+    def _type(self, name: str) -> object:
+        return _kind(self._fields[name]) if name in self._fields else Number
 
     @cached_property
     def _adapters(self) -> dict[str, TypeAdapter[Any]]:
         return {name: _adapter(field) for name, field in self._fields.items()}
 
 
-@cache
-def known_parameters(own: type[LossParameters]) -> KnownParameters:
-    """The parameters of runs with a loss that has these."""
-    return KnownParameters(own)
+def known_parameters(own: type[LossParameters] | None) -> KnownParameters:
+    """The parameters of runs with a loss that has these, as in `KnownParameters`."""
+    return _known_parameters(own)
+
+
+_known_parameters = cache(KnownParameters)
 
 
 def _kind(field: FieldInfo) -> Any:
     """The type of a parameter's values; None stands for a default of the backbone's."""
     if get_origin(field.annotation) not in (Union, UnionType):
         return field.annotation
-    (kind,) = (one for one in get_args(field.annotation) if one is not NoneType)
-    return kind
+    kinds = [one for one in get_args(field.annotation) if one is not NoneType]
+    return kinds[0] if len(kinds) == 1 else field.annotation
 
 
 def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
     annotated: Any = Annotated[_kind(field), field]
-    return TypeAdapter(annotated, config=ConfigDict(strict=True))
+    return TypeAdapter(annotated, config=_STRICT)
+
+
+@cache
+def _any_value() -> TypeAdapter[Any]:
+    return TypeAdapter(Number | bool | str, config=_STRICT)

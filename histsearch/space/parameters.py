@@ -25,6 +25,11 @@ class Range(BaseModel):
     log: bool = False
     step: int | float | None = None
 
+    @property
+    def numbers(self) -> tuple[int | float | None, ...]:
+        """Its ends and its step, None where it has none."""
+        return self.low, self.high, self.step
+
     def holds(self, value: object) -> bool:
         """Whether ``value`` lies in the range and on its grid."""
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -86,7 +91,7 @@ def _parse_range(key: str, name: str, entry: dict[str, Any], known: KnownParamet
     except ValidationError as error:
         raise refused(key, show(entry), form) from error
     _refuse_invalid(key, name, (parameter.low, parameter.high), known)
-    _check_range(key, parameter, whole=known.is_whole(name))
+    _check_range(key, parameter, whole=known.is_whole(name, parameter.numbers))
     return parameter
 
 

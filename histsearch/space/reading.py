@@ -10,10 +10,13 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from histsearch.exceptions import SpaceError
+from histsearch.losses.known_losses import LOSSES, find_loss
+from histsearch.losses.loss_record import LossRecord
 from histsearch.models.known_backbones import look_up_backbone
 from histsearch.space.contradictions import Draft, contradictions
 from histsearch.space.image_sizes import image_size_faults
 from histsearch.space.loss_choice import LossChoice
+from histsearch.space.loss_trial import loss_faults, with_defaults
 from histsearch.space.refusals import RefusedError, show
 from histsearch.space.space import Decided, Protocol, Space
 from histsearch.space.toml_text import read_toml
@@ -36,14 +39,24 @@ def load_space(name_or_path: str) -> Space:
     """Read the space that comes with histsearch under that name, or a TOML file.
 
     Where timm is installed, its models are looked up, and whether they take images of the sizes
-    that the space names.
+    that the space names. A loss that isn't histsearch's own is looked up and tried; the values of
+    its parameters are then all in the space, whatever its defaults become.
 
     Raises:
         SpaceError: There is no such space or file, or it can't be used.
     """
     path = _find(name_or_path)
     table = read_toml(path)
-    return _parse(table, str(path), looks_up=True)
+    loss, faults = None, []
+    try:
+        loss = _foreign_loss(table)
+    except SpaceError as error:
+        faults = [f"loss.name: {error}"]
+    space = _parse(Draft(given=table, loss=loss), str(path), faults, looks_up=True)
+    if loss is None:
+        return space
+    _raise_all(str(path), [line for fault in loss_faults(space, loss) for line in fault.lines])
+    return with_defaults(space, loss)
 
 
 def _find(name_or_path: str) -> Path:
@@ -76,29 +89,50 @@ def _backbone_lines(draft: Draft) -> Iterator[str]:
             yield from fault.lines
 
 
-def parse_space(table: Mapping[str, Any], *, source: str) -> Space:
-    """Validate a space given as a table; ``source`` names it in errors.
+def _foreign_loss(table: Mapping[str, Any]) -> LossRecord[Any, Any] | None:
+    """The loss of a space where it isn't histsearch's own; None for what isn't a loss's name.
+
+    Raises:
+        SpaceError: There is no such loss, or it can't be used here.
+    """
+    try:
+        choice = LossChoice.model_validate(table.get("loss"))
+    except ValidationError:
+        return None
+    return None if choice.name in LOSSES else find_loss(choice.name, choice.miner)
+
+
+def parse_space(table: Mapping[str, Any], *, source: str, is_new: bool = True) -> Space:
+    """Validate a space given as a table.
+
+    Args:
+        table: The space.
+        source: What names it in errors.
+        is_new: Whether its loss, data set and backbone have to be known here.
 
     Raises:
         SpaceError: One line for each key that can't be used.
     """
-    return _parse(table, source, looks_up=False)
+    return _parse(Draft(given=table, is_new=is_new), source, [], looks_up=False)
 
 
-def _parse(table: Mapping[str, Any], source: str, *, looks_up: bool) -> Space:
-    draft = Draft(given=table)
+def _parse(draft: Draft, source: str, known_faults: list[str], *, looks_up: bool) -> Space:
     faults: list[str] = []
     try:
-        space = Space.model_validate(dict(table), context=draft)
+        space = Space.model_validate(dict(draft.given), context=draft)
     except ValidationError as error:
         faults = [line for problem in error.errors() for line in _explain(dict(problem))]
         _fill_in(draft)
         faults += [line for fault in contradictions(draft) for line in fault.lines]
     if looks_up:
         faults += _backbone_lines(draft)
-    faults = list(dict.fromkeys(faults))
+    _raise_all(source, list(dict.fromkeys([*faults, *known_faults])))
+    return space
+
+
+def _raise_all(source: str, faults: list[str]) -> None:
     if not faults:
-        return space
+        return
     shown = [f"{source}: {line}" for line in faults[:_MOST_FAULTS]]
     if len(faults) > _MOST_FAULTS:
         shown.append(f"{source}: {len(faults) - _MOST_FAULTS:,} more")

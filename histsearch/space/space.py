@@ -1,6 +1,7 @@
 """Search spaces: what a study searches, what it keeps fixed, and how it judges."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -22,7 +23,7 @@ from histsearch.plain_text import is_plain
 from histsearch.space.checks import configuration_faults, unknown_name, value_fault
 from histsearch.space.configuration import MOST_EPOCHS, Configuration, Value
 from histsearch.space.contradictions import Draft, contradictions, grid_faults
-from histsearch.space.known_parameters import KnownParameters
+from histsearch.space.known_parameters import KnownParameters, known_parameters
 from histsearch.space.loss_choice import LossChoice
 from histsearch.space.parameters import Parameter, parse_parameter
 from histsearch.space.refusals import RefusedError, joined, refuse_all, refused, show
@@ -63,20 +64,28 @@ def _checked_text(text: str, info: ValidationInfo) -> str:
     return text
 
 
-def _checked_dataset(name: str) -> str:
-    return _translated(find_dataset, name)
+def _checked_dataset(name: str, info: ValidationInfo) -> str:
+    return _translated(find_dataset, name, info)
 
 
-def _checked_backbone(name: str) -> str:
-    return _translated(check_backbone_name, name)
+def _checked_backbone(name: str, info: ValidationInfo) -> str:
+    return _translated(check_backbone_name, name, info)
 
 
-def _translated(check: Any, name: str) -> str:
+def _translated(check: Any, name: str, info: ValidationInfo) -> str:
     try:
-        check(name)
+        if isinstance(info.context, Draft) and info.context.is_new:
+            check(name)
     except SpaceError as error:
         raise ValueError(str(error)) from error
     return name
+
+
+def _known(loss: LossChoice, info: ValidationInfo) -> KnownParameters:
+    """The parameters of a loss, all of them where it was looked up."""
+    if isinstance(info.context, Draft) and info.context.loss is not None:
+        return known_parameters(info.context.loss.parameters)
+    return loss.parameters
 
 
 _Text = Annotated[str, AfterValidator(_checked_text)]
@@ -161,7 +170,7 @@ class Space(BaseModel):
         min_length=1,
         description='"pretrained", "none" (random initialisation) or a weights file',
     )
-    loss: LossChoice = Field(LossChoice(), description="a table {name}")
+    loss: LossChoice = Field(LossChoice(), description="a table {name, miner}")
     epochs: int = Field(ge=1, le=MOST_EPOCHS, description=f"a whole number from 1 to {MOST_EPOCHS}")
     trials: int = Field(ge=1, le=MOST_TRIALS, description=f"a whole number from 1 to {MOST_TRIALS}")
     sampler: SamplerSettings = Field(
@@ -224,7 +233,7 @@ class Space(BaseModel):
         faults = []
         for name, entry in entries.items():
             try:
-                parameters[name] = _parse_entry(name, entry, loss.parameters)
+                parameters[name] = _parse_entry(name, entry, _known(loss, info))
             except RefusedError as fault:
                 faults.append(fault)
         _note_part(info, parameters)
@@ -240,7 +249,7 @@ class Space(BaseModel):
         if loss is None:  # refused itself
             return {}
         faults = {
-            name: value_fault("fixed", name, value, loss.parameters)
+            name: value_fault("fixed", name, value, _known(loss, info))
             for name, value in entries.items()
         }
         _note_part(info, {name: entries[name] for name, fault in faults.items() if fault is None})
@@ -264,8 +273,11 @@ class Space(BaseModel):
         return entries
 
     @model_validator(mode="after")
-    def _check_together(self) -> Self:
-        refuse_all(contradictions(Draft(given=dict(self), parts=dict(self))))
+    def _check_together(self, info: ValidationInfo) -> Self:
+        whole = Draft(given=dict(self), parts=dict(self), is_new=False)
+        if isinstance(info.context, Draft):
+            whole = replace(info.context, given=whole.given, parts=whole.parts)
+        refuse_all(contradictions(whole))
         return self
 
     def check_budget(self, trials: int) -> None:
@@ -307,7 +319,7 @@ class Space(BaseModel):
 
 
 def _parse_entry(name: str, entry: object, known: KnownParameters) -> Parameter:
-    if name not in known.names:
+    if not known.has(name):
         raise unknown_name("search", name, known)
     return parse_parameter(name, entry, known)
 

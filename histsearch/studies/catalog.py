@@ -26,6 +26,7 @@ from histsearch.search.distributions import optuna_distributions
 from histsearch.search.freeze_thaw_parameters import space_of
 from histsearch.search.warm_start import EARLIER_STUDIES, learn, to_json
 from histsearch.space.configuration import Value
+from histsearch.space.providers import providers
 from histsearch.space.space import NAME_ALLOWED, NAME_PATTERN, Space
 from histsearch.space.strategies import MOST_TRIALS, SAMPLERS
 from histsearch.studies.definition import (
@@ -83,7 +84,9 @@ def create_search(
             f"{counted(budget, 'trial')}; "
             "raise the budget, or enqueue fewer"
         )
-    definition = SearchDefinition(version=histsearch.__version__, key=new_key(), space=space)
+    definition = SearchDefinition(
+        version=histsearch.__version__, key=new_key(), providers=providers(space), space=space
+    )
     queue = [QueuedTrial(configuration) for configuration in space.enqueue]
     earlier = [to_json(_learn(storage, space, one)) for one in dict.fromkeys(warm_start)]
     return create_study(
@@ -110,11 +113,11 @@ def _learn(storage: Storage, space: Space, earlier: str) -> EarlierStudy:
             f'found "{earlier}", a retraining of one configuration; warm-start from a search such '
             f'as "{study.definition.source}"'
         )
-    loss = study.definition.space.loss.name
-    if loss != space.loss.name:
+    loss = study.definition.space.loss
+    if loss != space.loss:
         raise StudyError(
             f'found "{earlier}", a study of the loss "{loss}"; warm-start from one of '
-            f'"{space.loss.name}"'
+            f'"{space.loss}"'
         )
     search_space = study.definition.distributions()
     if not search_space.keys() & space.search.keys():

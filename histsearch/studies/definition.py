@@ -15,6 +15,7 @@ from typing_extensions import override
 import histsearch
 from histsearch.data.hold_out import HoldOut
 from histsearch.exceptions import SpaceError, StudyError
+from histsearch.extensions import Provider
 from histsearch.search.distributions import optuna_distributions
 from histsearch.search.pruner import build_pruner
 from histsearch.search.queued_only import QueuedOnlySampler
@@ -75,6 +76,8 @@ class _Definition(BaseModel, ABC):
         kind: Which of the two it is.
         version: The histsearch that created the study.
         key: Tells it from every other study of that name, earlier ones and those elsewhere.
+        providers: The packages besides histsearch that its loss, data set and backbone come from,
+            as they were when it was created.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -88,6 +91,7 @@ class _Definition(BaseModel, ABC):
     kind: Literal["search", "retrain"]
     version: str
     key: str = ""
+    providers: tuple[Provider, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -116,6 +120,20 @@ class _Definition(BaseModel, ABC):
                 f"comparable with those of {histsearch.__version__}; run its workers with "
                 f"histsearch {theirs}.x, or create a study anew"
             )
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The names of the packages that it needs besides histsearch."""
+        return tuple(provider.package for provider in self.providers)
+
+    def check_providers(self) -> None:
+        """Make sure that the packages that it needs are installed here.
+
+        Raises:
+            SpaceError: One isn't.
+        """
+        for provider in self.providers:
+            provider.check()
 
     @abstractmethod
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -308,16 +326,23 @@ class RetrainDefinition(_Definition):
     source: str
 
     @classmethod
-    def of(cls, source: str, space: Space, chosen: Mapping[str, tuple[Value, ...]]) -> Self:
+    def of(
+        cls, source: str, search: SearchDefinition, chosen: Mapping[str, tuple[Value, ...]]
+    ) -> Self:
         """A new one.
 
         Args:
-            source: The search.
-            space: The search's space.
+            source: The search's name.
+            search: The search.
             chosen: The chosen values of each searched parameter.
         """
-        kept = space.model_copy(update={"search": dict(chosen), **_UNUSED})
-        return cls(version=histsearch.__version__, key=new_key(), space=kept, source=source)
+        return cls(
+            version=histsearch.__version__,
+            key=new_key(),
+            providers=search.providers,
+            space=search.space.model_copy(update={"search": dict(chosen), **_UNUSED}),
+            source=source,
+        )
 
     @override
     def distributions(self) -> dict[str, BaseDistribution]:

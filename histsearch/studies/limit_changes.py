@@ -48,7 +48,7 @@ def _change(study: Study, definition: SearchDefinition, changes: Mapping[str, An
     with study.storage.lock(study.id) as connection:
         begun = study.count()
         known = definition.space.model_dump() | study.limits._asdict()
-        space = parse_space({**known, **changes}, source=f'"{study.name}"')
+        space = parse_space({**known, **changes}, source=f'"{study.name}"', is_new=False)
         budget = changes.get("trials", study.budget)
         if budget < begun:
             raise StudyError(

@@ -52,7 +52,7 @@ def create_retraining(
         )
     chosen = _choose(study, search, top, baseline=baseline)
     values = _chosen_values(search.space, chosen)
-    definition = RetrainDefinition.of(study.name, search.space, values)
+    definition = RetrainDefinition.of(study.name, search, values)
     name = study.name + SUFFIX if name is None else name
     # Other retrainings of the search get their seeds before or after this one.
     with study.storage.lock(study.id):

@@ -14,8 +14,10 @@ from histsearch.losses.loss_record import LossRecord
 from histsearch.models.backbone import Backbone
 from histsearch.models.initial_weights import check_weights, locate_weights
 from histsearch.models.known_backbones import find_backbone
+from histsearch.space.checks import check_values
 from histsearch.space.configuration import Value
 from histsearch.space.image_sizes import image_size_fault, image_size_faults
+from histsearch.space.known_parameters import known_parameters
 from histsearch.space.refusals import joined
 from histsearch.space.space import Protocol
 from histsearch.space.trained_space import TrainedSpace
@@ -49,8 +51,8 @@ def find_run_parts(space: TrainedSpace, data_dir: Path) -> RunParts:
     """Find the backbone, the weights and the loss of a space on this machine.
 
     Raises:
-        SpaceError: timm is needed and missing, or can't give the model, or the model can't take
-            images of a size that the space names.
+        SpaceError: A package that the backbone or the loss comes from is missing, or hasn't them
+            with the space's parameters, or the backbone can't take images of a size that it names.
         WeightsError: The weights can't be loaded.
     """
     backbone = find_backbone(space.backbone)
@@ -59,7 +61,21 @@ def find_run_parts(space: TrainedSpace, data_dir: Path) -> RunParts:
         raise SpaceError(*faults.lines)
     weights = locate_weights(space.weights, data_dir)
     check_weights(backbone, weights)
-    return RunParts(backbone, weights, find_loss(space.loss.name))
+    loss = find_loss(space.loss.name, space.loss.miner)
+    _check_parameters(space, loss)
+    return RunParts(backbone, weights, loss)
+
+
+def _check_parameters(space: TrainedSpace, loss: LossRecord[Any, Any]) -> None:
+    """Check that the loss of this machine has the parameters of a space made on another."""
+    known = known_parameters(loss.parameters)
+    check_values("fixed", space.fixed, known)
+    missing = [name for name in space.search if not known.has(name)]
+    if missing:
+        raise SpaceError(
+            f'found the loss "{loss.name}" without the parameters {", ".join(missing)}; install '
+            "the version of its package that the study was created with"
+        )
 
 
 def _do_nothing() -> None:
@@ -127,7 +143,8 @@ def run_settings(
     Raises:
         SpaceError: The backbone can't take images of that size.
     """
-    completed = space.complete(configuration)
+    known = known_parameters(parts.loss.parameters)
+    completed = known.complete({**space.fixed, **configuration})
     fault = image_size_fault(completed.training.image_size, parts.backbone)
     if fault is not None:
         raise SpaceError(*fault.lines)

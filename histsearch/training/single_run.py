@@ -12,6 +12,7 @@ from histsearch.exceptions import SpaceError
 from histsearch.models.checkpoint import save_checkpoint
 from histsearch.space.checks import check_values
 from histsearch.space.configuration import Value
+from histsearch.space.known_parameters import KnownParameters, known_parameters
 from histsearch.space.space import Space
 from histsearch.training.run_inputs import (
     find_run_parts,
@@ -24,7 +25,9 @@ from histsearch.training.trainer import Epoch, Trainer
 log = logging.getLogger(__name__)
 
 
-def configuration(space: Space, values: Mapping[str, Value]) -> dict[str, Value]:
+def configuration(
+    space: Space, values: Mapping[str, Value], known: KnownParameters
+) -> dict[str, Value]:
     """A complete configuration: ``values`` over the first that the space enqueues.
 
     Unlike a study's, ``values`` may name any parameter, and leave its list or range. What is
@@ -33,10 +36,10 @@ def configuration(space: Space, values: Mapping[str, Value]) -> dict[str, Value]
     Raises:
         SpaceError: There is no such parameter, or it can't take the value.
     """
-    check_values("KEY=VALUE", values, space.parameters)
+    check_values("KEY=VALUE", values, known)
     merged = {**(space.enqueue[0] if space.enqueue else {}), **values}
     try:
-        space.complete(merged)
+        known.complete({**space.fixed, **merged})
     except ValidationError as error:
         raise SpaceError(str(error.errors()[0]["ctx"]["error"])) from None
     return merged
@@ -71,8 +74,8 @@ class SingleRun:
     ) -> None:
         torch.set_num_threads(threads)
         self._space = space
-        chosen = configuration(space, values)
         parts = find_run_parts(space, data_dir)
+        chosen = configuration(space, values, known_parameters(parts.loss.parameters))
         settings = run_settings(space, chosen, parts, seed=seed)
         dataset = load_images(space, data_dir, loader_processes)
         train, self._validation, self._gallery = split_images(dataset, space.protocol)
@@ -104,7 +107,7 @@ class SingleRun:
                 "dataset": self._space.dataset,
                 "epochs": settings.epochs,
                 "seed": settings.seed,
-                "loss": settings.loss.name,
+                "loss": str(self._space.loss),
                 "hyperparameters": settings.hyperparameters,
             },
         )

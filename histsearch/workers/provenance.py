@@ -20,15 +20,20 @@ _PACKAGES = ("torch", "torchvision", "optuna", "numpy")
 
 
 @cache
-def provenance(device: torch.device) -> dict[str, Any]:
-    """Attributes that every trial of this process carries."""
+def provenance(device: torch.device, packages: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Attributes that every trial of this process carries.
+
+    Args:
+        device: What it is trained on.
+        packages: Those whose versions count besides the ones that every trial needs.
+    """
     return {
         trial_record.DEVICE: device_name(device),
         trial_record.ACCELERATED: device.type == "cuda",
         trial_record.VERSIONS: {
             "histsearch": histsearch.__version__,
             "python": platform.python_version(),
-            **{package: version(package) for package in _PACKAGES},
+            **{package: version(package) for package in (*_PACKAGES, *packages)},
         },
         trial_record.COMMIT: _commit(),
     }

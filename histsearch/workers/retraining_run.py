@@ -53,7 +53,7 @@ class RetrainingRun(Run):
                 "dataset": self.study.definition.space.dataset,
                 "epochs": self.settings.epochs,
                 "seed": self.settings.seed,
-                "loss": self.settings.loss.name,
+                "loss": str(self.study.definition.space.loss),
                 "hyperparameters": self.settings.hyperparameters,
             },
         )

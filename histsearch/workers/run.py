@@ -84,8 +84,12 @@ class Run(ABC):
         """What is known of the trial before it runs, besides its parameters."""
         return {
             trial_record.WORKER: self.context.settings.identity.name,
-            **provenance(self.context.device),
+            **self.made_with(),
         }
+
+    def made_with(self) -> dict[str, Any]:
+        """The device and the software of this attempt."""
+        return provenance(self.context.device, self.study.definition.packages)
 
     def to_its_end(self) -> Outcome:
         """Run until there is an outcome; an interrupted run is saved where it stands."""
@@ -130,7 +134,7 @@ class Run(ABC):
     def checkpoints(self) -> RunStates:
         """The run's saved states, which belong to these settings, images and software."""
         definition = self.study.definition
-        made_with = provenance(self.context.device)
+        made_with = self.made_with()
         return run_checkpoints(
             self.context,
             self.claim,

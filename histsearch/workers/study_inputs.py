@@ -63,6 +63,7 @@ class StudyInputs:
         space = study.definition.space
         try:
             study.definition.check_version(study.name)
+            study.definition.check_providers()
             parts = find_run_parts(space, self._settings.data_dir)
             dataset = self._dataset(space)
             census = count_images(dataset, study.definition)

@@ -67,6 +67,7 @@ def test_image_installs_the_dependencies_of_the_project() -> None:
     assert result.stdout.splitlines() == [
         *project["dependencies"],
         *extras["timm"],
+        *extras["pml"],
         *extras["export"],
     ]
 

@@ -5,6 +5,7 @@ import torch
 from typer.testing import CliRunner
 
 from histsearch.cli.main import app
+from histsearch.exceptions import DeviceError, SpaceError
 from histsearch.models.checkpoint import load_checkpoint
 from histsearch.space.reading import builtin_spaces
 from tests.miniatures import WRITERS
@@ -93,3 +94,37 @@ def test_an_image_size_that_the_network_cannot_take_is_refused(
     assert done.exit_code == 1
     assert str(done.exception) == "image_size: found 8, allowed: for conv4 16 or more"
     assert not model.exists()
+
+
+def test_a_loss_of_the_library_takes_values_from_the_command(tmp_path: Path) -> None:
+    WRITERS["cars196"](tmp_path)
+    space = tmp_path / "space.toml"
+    space.write_text(
+        'name = "s"\ndataset = "cars196"\nbackbone = "conv4"\nepochs = 1\ntrials = 1\n'
+        'loss.name = "pml:SoftTripleLoss"\n[search]\nla = [10, 20]\n'
+        "[fixed]\nbatch_size = 12\nembedding_size = 8\nwarmup_epochs = 0\n"
+    )
+    arguments = ["train", "--space", str(space), "--data", str(tmp_path), "--device", "cpu"]
+    done = CliRunner().invoke(app, [*arguments, "la=12.5", "loss_lr_factor=1"])
+    assert done.exit_code == 0, done.output
+    for expected in ("la=12.5", "loss_lr_factor=1.0", "centers_per_class=10", "margin=0.01"):
+        assert expected in done.output
+    refused = CliRunner().invoke(app, [*arguments, "gama=0.2"])
+    assert isinstance(refused.exception, SpaceError)
+    assert 'found "gama", allowed: did you mean "gamma"?' in str(refused.exception)
+
+
+@pytest.mark.parametrize(("command", "option"), [("train", "--space"), ("evaluate", "--dataset")])
+def test_a_gpu_is_pinned_before_a_name_is_looked_up(
+    command: str, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package that a name comes from may import torch."""
+
+    def pin(_: object) -> str:
+        raise DeviceError("pinned")
+
+    monkeypatch.setattr(f"histsearch.cli.{command}.pin", pin)
+    arguments = [command, option, "nowhere", "--device", "cpu"]
+    model = ["--checkpoint", "nowhere"] if command == "evaluate" else []
+    done = CliRunner().invoke(app, [*arguments, *model])
+    assert str(done.exception) == "pinned"

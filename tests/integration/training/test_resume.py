@@ -58,11 +58,11 @@ class Runs:
     validation: ImageSet
     clock: Clock
 
-    def settings(self, loss: str = "hist", **changes: Any) -> RunSettings:
+    def settings(self, loss: str = "hist", miner: str | None = None, **changes: Any) -> RunSettings:
         values = VALUES | changes
         if loss != "hist":
             del values["hgnn_hidden"]
-        return conv4_run(EPOCHS, values, seed=7, loss=loss)
+        return conv4_run(EPOCHS, values, seed=7, loss=loss, miner=miner)
 
     def train(
         self,
@@ -189,8 +189,23 @@ def test_a_run_interrupted_twice_goes_on_bit_for_bit(
         {"images_per_class": 2},
         {"warmup_epochs": 0},
         {"loss": "proxy-anchor"},
+        {
+            "loss": "pml:TripletMarginLoss",
+            "miner": "pml:UniformHistogramMiner",
+            "images_per_class": 4,
+        },
+        {"loss": "pml:NPairsLoss", "images_per_class": 4},
+        {"loss": "pml:DynamicSoftMarginLoss", "images_per_class": 2},
     ],
-    ids=["adamw", "balanced", "no warm-up", "another loss"],
+    ids=[
+        "adamw",
+        "balanced",
+        "no warm-up",
+        "another loss",
+        "a miner that draws",
+        "a loss that draws",
+        "a loss that counts",
+    ],
 )
 def test_other_settings_go_on_bit_for_bit_too(
     runs: Runs, store: CheckpointStore, changes: dict[str, Any]

@@ -7,7 +7,7 @@ from pydantic import Field
 from histsearch.exceptions import SpaceError
 from histsearch.losses.known_losses import LOSSES, find_loss
 from histsearch.losses.loss_record import LossParameters, LossRecord
-from histsearch.space.known_parameters import KnownParameters
+from histsearch.space.known_parameters import KnownParameters, known_parameters
 
 N, C, D = 8, 5, 6
 
@@ -58,14 +58,20 @@ def test_proxies_learn_a_hundred_times_as_fast_as_the_network() -> None:
 
 def test_an_unknown_loss_is_refused() -> None:
     with pytest.raises(
-        SpaceError, match='found the loss "hits", allowed: "hist" or "proxy-anchor"'
+        SpaceError, match='found the loss "hits", allowed: "hist", "proxy-anchor", or "pml:NAME"'
     ):
         find_loss("hits")
 
 
-def test_a_loss_may_not_name_a_parameter_of_training() -> None:
+def test_a_parameter_that_training_has_too_is_written_with_the_word_loss() -> None:
     class Clashing(LossParameters):
         lr: float = Field(1.0, description="a number")
 
-    with pytest.raises(SpaceError, match="found lr, which every training has"):
-        KnownParameters(Clashing)
+    known = KnownParameters(Clashing)
+    assert {"lr", "loss.lr"} <= {*known.names}
+    configuration = known.complete({"lr": 0.5, "loss.lr": 2.0})
+    assert configuration.loss == {"lr": 2.0}
+    assert configuration.training.lr == 0.5
+    assert configuration.values() == known.defaults | {"lr": 0.5, "loss.lr": 2.0}
+    # A machine without the loss tells the two apart as well.
+    assert known_parameters(None).complete({"lr": 0.5, "loss.lr": 2.0}) == configuration

@@ -172,3 +172,9 @@ def test_a_backbone_trains_with_the_sizes_that_it_says_it_takes(
     for side in too_few:
         with pytest.raises(RuntimeError):
             network(torch.rand(2, 3, side, side))
+
+
+def test_a_backbone_that_would_call_the_embedding_layer_is_refused() -> None:
+    backbone = nn.Sequential(nn.Conv2d(3, 8, kernel_size=3))
+    with pytest.raises(ValueError, match="a module with a forward of its own"):
+        EmbeddingNetwork(backbone, features=8, embedding_size=4)

@@ -53,7 +53,7 @@ def test_ranges_make_sense_for_numbers_only() -> None:
 
 
 def test_whole_numbers_are_told_from_other_numbers() -> None:
-    assert {name for name in HIST.names if HIST.is_whole(name)} == WHOLE
+    assert {name for name in HIST.names if HIST.is_whole(name, (1, 2))} == WHOLE
 
 
 @pytest.mark.parametrize(
