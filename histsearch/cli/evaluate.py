@@ -151,14 +151,16 @@ def _warn_if_incomplete(dataset: "DatasetRecord", folder: Path) -> None:
 
 
 def _figures(embedded: "EmbeddedImages", dataset: "DatasetRecord") -> dict[str, float]:
-    ranking = embedded.ranking()
+    from histsearch.retrieval.known_metrics import MAP_AT_R, R_PRECISION, recall_at
+
+    recalls = [recall_at(k) for k in dataset.recall_ks]
+    measured = embedded.measure([*recalls, R_PRECISION, MAP_AT_R])
     fractions = {
-        **{f"R@{k}": value for k, value in embedded.recall(dataset.recall_ks).items()},
+        **{metric.label: measured[metric.name] for metric in recalls},
         "NMI": embedded.nmi(dataset.nmi_repeats, _NMI_SEED),
-        "RP": ranking.r_precision,
-        "MAP@R": ranking.map_at_r,
+        **{metric.label: measured[metric.name] for metric in (R_PRECISION, MAP_AT_R)},
     }
-    return {name: 100 * value for name, value in fractions.items()}
+    return {label: 100 * value for label, value in fractions.items()}
 
 
 def _print_rows(rows: dict[str, dict[str, float]]) -> None:

@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from histsearch.studies.study import Study
     from histsearch.studies.trial_models import RetrainedModel
 
-_COLUMNS = (
-    *("study", "kind", "data set", "backbone", "trials", "running", "winner's R@1", "state"),
-)
+_COLUMNS = ("study", "kind", "data set", "backbone", "trials", "running", "winner", "state")
 
 app = typer.Typer(help="Create studies and look after them.", no_args_is_help=True)
 
@@ -132,7 +130,7 @@ def _row(study: "Study") -> tuple[str, ...]:
         summary["backbone"],
         f"{summary['finished']}/{summary['budget']}",
         str(summary["trials"].get("RUNNING", 0)),
-        "" if winner is None else f"{winner.recall_at_1:.1%}",
+        "" if winner is None else f"{winner.objective} {winner.score:.1%}",
         summary["state"],
     )
 
@@ -159,6 +157,7 @@ def show(
         "study": f"{study.name} ({summary['kind']}, {summary['state']})",
         "space": f"{space.name}: {space.dataset} on {space.backbone}, "
         f"{counted(space.epochs, 'epoch')}",
+        "objective": summary["objective"],
         "selection": summary["selection"],
         "searched": "; ".join(
             f"{key} in {_parameter_text(value)}" for key, value in space.search.items()
@@ -234,7 +233,7 @@ def _parameter_text(parameter: object) -> str:
 def best(name: StudyArgument, storage: StorageOption = None) -> None:
     """Print the best configuration and a completed trial of it.
 
-    With the freeze-thaw sampler that is the configuration with the highest expected R@1, not that
+    With the freeze-thaw sampler that is the configuration with the highest expected score, not that
     of the luckiest trial.
     """
     from histsearch.studies.catalog import find_study
@@ -279,6 +278,7 @@ def _summary(study: "Study", best: "WinningTrial | None") -> dict[str, Any]:
         "source": study.definition.source,
         "dataset": study.definition.space.dataset,
         "backbone": study.definition.space.backbone,
+        "objective": study.objective.label,
         "selection": study.definition.selection,
         "state": study_state(study),
         "warm_start": study.warm_start,
@@ -294,11 +294,11 @@ def _summary(study: "Study", best: "WinningTrial | None") -> dict[str, Any]:
         "best": best
         and {
             "number": best.number,
-            "value": best.recall_at_1,
+            "value": best.score,
             "epoch": best.epoch,
             "params": best.parameters,
             "trials": best.trials,
-            "mean": best.mean_recall_at_1,
+            "mean": best.mean_score,
         },
         "models": [asdict(model) for model in _models(study)],
         "space": study.definition.model_dump(mode="json")["space"],

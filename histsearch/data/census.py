@@ -1,4 +1,4 @@
-"""Classes and images of the parts of a data set, and what R@1 on them can't tell."""
+"""Classes and images of the parts of a data set, and what a score on them can't tell."""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from histsearch.data.queries import check_queries, lone_queries
 from histsearch.wording import counted
 
 # With fewer classes chance alone finds one image in ten, with fewer images one is worth over a
-# point of R@1.
+# point of a score.
 _FEWEST_CLASSES = 10
 _FEWEST_IMAGES = 100
 
@@ -51,12 +51,17 @@ class Part:
 
     @property
     def image_points(self) -> float:
-        """Points of R@1 that one image is worth."""
+        """Points of a score that one image is worth."""
         return 100 / self.images
 
     @property
-    def highest_recall(self) -> float:
-        """The highest R@1 there can be, in [0, 1]: images without another of their class miss."""
+    def ranked(self) -> int:
+        """Images that each query is ranked against."""
+        return self.images - 1 if self.gallery is None else self.gallery
+
+    @property
+    def highest_score(self) -> float:
+        """The highest score there can be, in [0, 1]: images without another of their class miss."""
         return (self.images - self.lone) / self.images
 
     @property
@@ -76,7 +81,7 @@ class Part:
 
     def to_json(self) -> dict[str, Any]:
         """All of it, what follows from the counts too."""
-        derived = {"image_points": self.image_points, "highest_recall": self.highest_recall}
+        derived = {"image_points": self.image_points, "highest_score": self.highest_score}
         return asdict(self) | derived
 
     @classmethod
@@ -107,14 +112,14 @@ class Census:
 
     @property
     def judge(self) -> Part:
-        """The part whose R@1 configurations are chosen by."""
+        """The part by whose score configurations are chosen."""
         return self.validation or self.test
 
     def warnings(self, delta: float | None = None) -> list[str]:
-        """What R@1 on these images can't tell, a sentence each.
+        """What a score on these images can't tell, a sentence each.
 
         Args:
-            delta: The difference, in points of R@1, that a search is to decide; None for none.
+            delta: The difference, in points, that a search is to decide; None for none.
         """
         judged = self.parts[1:]
         found = [sentence for part in judged for sentence in (cap_warning(part), _too_few(part))]
@@ -124,7 +129,7 @@ class Census:
 
     def __str__(self) -> str:
         _, first, *others = self.parts
-        worth = [f"one {first.name} image is worth {first.image_points:.3g} points of R@1"]
+        worth = [f"one {first.name} image is worth {first.image_points:.3g} points"]
         worth += [f"one {part.name} image {part.image_points:.3g}" for part in others]
         return f"{'; '.join(map(str, self.parts))}; {', '.join(worth)}"
 
@@ -169,7 +174,7 @@ def take_census(dataset: Dataset, hold_out: HoldOut | None) -> Census:
 
 
 def cap_warning(part: Part) -> str | None:
-    """That R@1 on a part can't reach 100%; None if it can."""
+    """That no score on a part can reach 100%; None if one can."""
     if not part.lone:
         return None
     kind, others = ("images", "no other image of their class")
@@ -177,7 +182,7 @@ def cap_warning(part: Part) -> str | None:
         kind, others = ("queries", "no image of their class in the gallery")
     return (
         f"{part.lone:,} of {part.images:,} {part.name} {kind} have {others} and always miss, so "
-        f"R@1 can't exceed {part.highest_percent}; add images, or leave such classes out"
+        f"no score can exceed {part.highest_percent}; add images, or leave such classes out"
     )
 
 
@@ -186,7 +191,7 @@ def _too_few(part: Part) -> str | None:
         return None
     return (
         f"{counted(part.images, f'{part.name} image')} in {counted(part.classes, 'class')} are "
-        f"too few to rank by, as one is worth {part.image_points:.3g} points of R@1; have at least "
+        f"too few to rank by, as one is worth {part.image_points:.3g} points; have at least "
         f"{_FEWEST_CLASSES} classes and {_FEWEST_IMAGES} images"
     )
 

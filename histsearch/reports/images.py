@@ -10,7 +10,7 @@ _ALL = 1.0
 
 
 def study_warnings(study: Study) -> list[str]:
-    """What a study's R@1 can't tell, a sentence each; of its images once a worker read them."""
+    """What a study's score can't tell, a sentence each; of its images once a worker read them."""
     census = known_census(study)
     warnings = [] if census is None else image_warnings(study, census)
     if study.definition.selects and (saturated := _saturated(study, census)):
@@ -19,11 +19,11 @@ def study_warnings(study: Study) -> list[str]:
 
 
 def _saturated(study: Study, census: Census | None) -> str | None:
-    """That configurations stand at the highest R@1 there can be, which can't rank them."""
+    """That configurations stand at the highest score there can be, which can't rank them."""
     highest, percent, which = _ALL, "100%", "validation"
     if census is not None:
         judge = census.judge
-        highest, percent, which = judge.highest_recall, judge.highest_percent, judge.name
+        highest, percent, which = judge.highest_score, judge.highest_percent, judge.name
     reached = {
         repr(sorted(trial.params.items())) for trial in study.trials() if _reached(trial, highest)
     }
@@ -33,10 +33,10 @@ def _saturated(study: Study, census: Census | None) -> str | None:
         "1 configuration reaches" if len(reached) == 1 else f"{len(reached)} configurations reach"
     )
     return (
-        f"{configurations} {percent}, the highest R@1 there can be, so the {which} images can't "
-        "show which is best; use more classes, or harder ones"
+        f"{configurations} {percent}, the highest {study.objective.label} there can be, so the "
+        f"{which} images can't show which is best; use more classes, or harder ones"
     )
 
 
-def _reached(trial: FrozenTrial, recall: float) -> bool:
-    return any(found >= recall for found in (*trial.intermediate_values.values(), trial.value or 0))
+def _reached(trial: FrozenTrial, score: float) -> bool:
+    return any(found >= score for found in (*trial.intermediate_values.values(), trial.value or 0))

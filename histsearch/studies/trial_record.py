@@ -6,7 +6,7 @@ SEED = "seed"
 """Seed of everything random in the run. In a retraining it is a parameter of that name."""
 
 BEST_EPOCH = "best_epoch"
-"""Epoch (from 1) with the highest validation R@1, which is the trial's value."""
+"""Epoch (from 1) with the highest validation score, which is the trial's value."""
 
 EPOCHS = "epochs"
 """Retraining: number of epochs to train."""

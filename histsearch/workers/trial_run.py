@@ -24,6 +24,7 @@ from histsearch.exceptions import (
     WeightsError,
 )
 from histsearch.models.checkpoint import dump_checkpoint
+from histsearch.retrieval.known_metrics import recall_at
 from histsearch.space.configuration import Value
 from histsearch.studies import trial_record
 from histsearch.studies.claim import Claim, ClaimLostError
@@ -81,12 +82,14 @@ def _ignore(_: Study) -> None:
 class Outcome:
     """How a trial ended: its state, its value when complete, its reason when not.
 
-    A trial that is paused is back in the queue (`TrialState.WAITING`).
+    A trial that is paused is back in the queue (`TrialState.WAITING`). The objective is the label
+    of the metric that its value is of.
     """
 
     state: TrialState
     value: float | None = None
     reason: str | None = None
+    objective: str = ""
 
     @property
     def paused(self) -> bool:
@@ -97,7 +100,7 @@ class Outcome:
         if self.paused:
             return f"paused: {self.reason}"
         if self.value is not None:
-            return f"complete: R@1 {self.value:.2%}"
+            return f"complete: {self.objective} {self.value:.2%}"
         return f"{self.state.name.lower()}: {self.reason}"
 
 
@@ -231,7 +234,7 @@ def _run_states(runner: TrialRunner, claim: Claim, identity: str) -> RunStates:
 class _Run(ABC):
     """What the runs of a search and of a retraining have in common."""
 
-    any_epoch = Epoch(number=1, loss=0.0, recall_at_1=None, seconds=0.0, images_per_second=0.0)
+    any_epoch = Epoch(number=1, loss=0.0, score=None, seconds=0.0, images_per_second=0.0)
 
     def __init__(self, runner: TrialRunner, claim: Claim, inputs: RunInputs) -> None:
         self.runner = runner
@@ -265,6 +268,11 @@ class _Run(ABC):
     def facts(self) -> dict[str, Any]:
         """What is known of the trial before it runs, besides its parameters."""
         return {}
+
+    @property
+    def objective(self) -> str:
+        """Label of the metric that is maximised."""
+        return self.settings.objective.label
 
     def to_its_end(self) -> Outcome:
         """Run until there is an outcome; an interrupted run is saved where it stands."""
@@ -368,7 +376,7 @@ class _Run(ABC):
     def note(self, trainer: Trainer, epoch: Epoch) -> None:
         """Take in an epoch: log it, show it, report it, save the state after it."""
         self.finished.append(epoch)
-        quality = "" if epoch.recall_at_1 is None else f"R@1 {epoch.recall_at_1:6.2%}  "
+        quality = "" if epoch.score is None else f"{self.objective} {epoch.score:6.2%}  "
         self.log(
             f"epoch {epoch.number}/{self.settings.epochs}  {quality}loss {epoch.loss:.3f}  "
             f"{epoch.seconds:.1f} s",
@@ -407,13 +415,11 @@ class _Run(ABC):
         }
 
     def curve(self) -> dict[int, float]:
-        """Validation R@1 after each finished epoch."""
+        """Validation score after each finished epoch."""
         return self.curve_of(self.finished)
 
     def curve_of(self, epochs: list[Epoch]) -> dict[int, float]:
-        return {
-            epoch.number: epoch.recall_at_1 for epoch in epochs if epoch.recall_at_1 is not None
-        }
+        return {epoch.number: epoch.score for epoch in epochs if epoch.score is not None}
 
     def record(self, attributes: dict[str, Any], values: dict[int, float] | None = None) -> None:
         """Report attributes of the trial, and intermediate values."""
@@ -451,7 +457,7 @@ class _Run(ABC):
 class _SearchRun(_Run):
     """Trains on part of the training classes, validates each epoch, and may be pruned."""
 
-    any_epoch = replace(_Run.any_epoch, recall_at_1=0.0)
+    any_epoch = replace(_Run.any_epoch, score=0.0)
     left_after: int | None = None
     study_paused = False
 
@@ -479,7 +485,7 @@ class _SearchRun(_Run):
                 outcome = self._left(trainer)
                 if outcome is not None:
                     return outcome
-        return Outcome(TrialState.COMPLETE, value=self._best)
+        return Outcome(TrialState.COMPLETE, value=self._best, objective=self.objective)
 
     def _left(self, trainer: Trainer) -> Outcome | None:
         """The outcome of a trial to be left; None where its state can't be saved, to go on."""
@@ -495,7 +501,7 @@ class _SearchRun(_Run):
         shortfall = f"is under {self.space.pruner.rule}"
         return Outcome(
             TrialState.PRUNED,
-            reason=f"R@1 {self._best:.2%} after epoch {self.left_after} {shortfall}",
+            reason=f"{self.objective} {self._best:.2%} after epoch {self.left_after} {shortfall}",
         )
 
     @property
@@ -504,8 +510,8 @@ class _SearchRun(_Run):
 
     def note(self, trainer: Trainer, epoch: Epoch) -> None:
         super().note(trainer, epoch)
-        assert epoch.recall_at_1 is not None
-        metrics.RECALL_AT_1.labels(self.study.name).set(epoch.recall_at_1)
+        assert epoch.score is not None
+        metrics.VALIDATION_SCORE.labels(self.study.name, self.objective).set(epoch.score)
 
     def progress(self, trainer: Trainer) -> dict[str, Any]:
         curve = self.curve()
@@ -555,12 +561,16 @@ class _RetrainRun(_Run):
     def outcome(self, trainer: Trainer) -> Outcome:
         for epoch in trainer.epochs():
             self.note(trainer, epoch)
-        recall = trainer.recall(
-            self.dataset.test, self.dataset.record.recall_ks, self.dataset.gallery
+        objective = self.settings.objective
+        recalls = {str(k): recall_at(k) for k in self.dataset.record.recall_ks}
+        measured = trainer.measure(
+            [objective, *recalls.values()], self.dataset.test, self.dataset.gallery
         )
-        self.record({trial_record.RECALL: {str(k): value for k, value in recall.items()}})
+        recall = {k: measured[metric.name] for k, metric in recalls.items()}
+        self.record({trial_record.RECALL: recall})
         self._keep(trainer)
-        return Outcome(TrialState.COMPLETE, value=recall[1])
+        value = measured[objective.name]
+        return Outcome(TrialState.COMPLETE, value=value, objective=objective.label)
 
     def _keep(self, trainer: Trainer) -> None:
         """Save the trained model, for evaluation and export."""
