@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from histsearch.losses.known_losses import find_loss
 from histsearch.losses.loss_record import LossParameters
 from histsearch.models.known_backbones import find_backbone
+from histsearch.retrieval.known_metrics import USUAL_OBJECTIVE, Metric
 from histsearch.space.configuration import Value
 from histsearch.space.known_parameters import known_parameters
 from histsearch.training.trainer import RunSettings
@@ -17,9 +18,12 @@ def conv4_run(
     seed: int = 0,
     loss: str = "hist",
     miner: str | None = None,
+    objective: Metric = USUAL_OBJECTIVE,
 ) -> RunSettings:
     """A run from random weights; values over the defaults of its loss."""
     record = find_loss(loss, miner)
     own: type[LossParameters] = record.parameters
     configuration = known_parameters(own).complete(values)
-    return RunSettings(find_backbone("conv4"), "none", record, epochs, configuration, seed)
+    return RunSettings(
+        find_backbone("conv4"), "none", record, objective, epochs, configuration, seed
+    )

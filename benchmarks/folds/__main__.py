@@ -29,6 +29,7 @@ from histsearch.data.image_set import ImageSet
 from histsearch.freeze_thaw.search import FreezeThawSearch, draw_seed
 from histsearch.freeze_thaw.training_length import plateau_end
 from histsearch.freeze_thaw.trials import Configuration, Trial
+from histsearch.retrieval.known_metrics import USUAL_OBJECTIVE
 from histsearch.search.distributions import optuna_distributions
 from histsearch.search.freeze_thaw_parameters import space_of
 from histsearch.space.reading import load_space
@@ -118,7 +119,7 @@ class Repeat:
             epochs = list(trainer.epochs(validation))
             line = self._lines.add(
                 of,
-                recalls=[round(PERCENT * (epoch.recall_at_1 or 0.0), 3) for epoch in epochs],
+                recalls=[round(PERCENT * (epoch.score or 0.0), 3) for epoch in epochs],
                 seconds=[round(epoch.seconds, 3) for epoch in epochs],
                 warmup_seconds=round(trainer.warmup_seconds, 3),
             )
@@ -134,7 +135,7 @@ class Repeat:
             started = time.process_time()
             for _ in trainer.epochs():
                 pass
-            recall = PERCENT * trainer.recall(self._test, (1,))[1]
+            recall = PERCENT * trainer.measure([USUAL_OBJECTIVE], self._test)[USUAL_OBJECTIVE.name]
             seconds = time.process_time() - started
             line = self._lines.add(of, recall=round(recall, 3), seconds=round(seconds, 3))
         return float(line["recall"])

@@ -45,7 +45,7 @@ def train(space: Space, values: dict[str, Value], data_dir: Path, seed: int) -> 
     return {
         "values": values,
         "seed": seed,
-        "recall_at_1": [round(100 * (epoch.recall_at_1 or 0.0), 2) for epoch in epochs],
+        "recall_at_1": [round(100 * (epoch.score or 0.0), 2) for epoch in epochs],
         "images_per_second": round(statistics.median(one.images_per_second for one in epochs), 1),
         "images": {"training": len(images), "validation": len(validation)},
     }

@@ -156,7 +156,7 @@ def _train(space_name: str, scale: Scale, run: Run) -> dict[str, Any]:
     return {
         "params": run.params,
         "seed": run.seed,
-        "curve": [round(epoch.recall_at_1 or 0.0, 5) for epoch in epochs],
+        "curve": [round(epoch.score or 0.0, 5) for epoch in epochs],
         "seconds": round(warmup_seconds + sum(seconds), 4),
         "warmup_seconds": warmup_seconds,
         "epoch_seconds": seconds,

@@ -162,10 +162,10 @@ def _print_results(report: "Report") -> None:
     for one in report.retrained:
         echo(f"{one.label}: {configuration_text(one.parameters)}; {counted(one.epochs, 'epoch')}")
     echo("on the test classes, in percent, mean ± 95% interval over n seeds:")
-    columns = [f"{one.label}, n = {len(one.recall_at_1)}" for one in report.retrained]
+    columns = [f"{one.label}, n = {len(one.scores)}" for one in report.retrained]
     rows = [
-        (f"R@{k}", *(percent(one.recall[k]) for one in report.retrained))
-        for k in report.retrained[0].recall
+        (label, *(percent(one.figures[label]) for one in report.retrained))
+        for label in report.retrained[0].figures
     ]
     print_table(table(("", *columns), rows, gap=3))
     if report.gain_over_baseline is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from histsearch.workers.registry import RegisteredWorker
 
 _STUDY_COLUMNS = (
-    *("study", "state", "trials", "running", "failed", "retries", "winner's R@1", "hours", "ETA"),
+    *("study", "state", "trials", "running", "failed", "retries", "winner", "hours", "ETA"),
 )
 _WORKER_COLUMNS = (
     *("worker", "host", "device", "does", "epoch", "images/s", "memory", "heartbeat"),
@@ -96,7 +96,7 @@ def _study_row(study: "StudyStatus") -> tuple[str, ...]:
         str(study.trials.get("RUNNING", 0)),
         str(study.trials.get("FAIL", 0)),
         str(study.retries),
-        "" if study.best is None else f"{study.best:.1%}",
+        "" if study.best is None else f"{study.objective} {study.best:.1%}",
         f"{study.hours:.1f} {study.hours_unit}",
         "" if study.eta_seconds is None else _duration(study.eta_seconds),
     )

@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from histsearch.reports.report import WinningTrial
     from histsearch.studies.study import Study
 
-_COLUMNS = (
-    *("study", "kind", "data set", "backbone", "trials", "running", "winner's R@1", "state"),
-)
+_COLUMNS = ("study", "kind", "data set", "backbone", "trials", "running", "winner", "state")
 
 app = typer.Typer(help="Create studies and look after them.", no_args_is_help=True)
 
@@ -134,7 +132,7 @@ def _row(study: "Study") -> tuple[str, ...]:
         summary["backbone"],
         f"{summary['finished']}/{summary['budget']}",
         str(summary["trials"].get("RUNNING", 0)),
-        "" if winner is None else f"{winner.recall_at_1:.1%}",
+        "" if winner is None else f"{winner.objective} {winner.score:.1%}",
         summary["state"],
     )
 
@@ -166,6 +164,7 @@ def show(
         "study": f"{study.name} ({summary['kind']}, {summary['state']})",
         "space": f"{space.name}: {space.dataset} on {space.backbone}, loss {space.loss.name}, "
         f"{counted(space.epochs, 'epoch')}",
+        "objective": summary["objective"],
         "selection": summary["selection"],
         "searched": "; ".join(
             f"{key} in {_parameter_text(value)}" for key, value in space.search.items()
@@ -219,7 +218,7 @@ def _parameter_text(parameter: object) -> str:
 def best(name: StudyArgument, storage: StorageOption = None) -> None:
     """Print the best configuration and a completed trial of it.
 
-    With the freeze-thaw sampler that is the configuration with the highest expected R@1, not that
+    With the freeze-thaw sampler that is the configuration with the highest expected score, not that
     of the luckiest trial.
     """
     from histsearch.reports.collect import winning_trial

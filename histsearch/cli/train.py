@@ -43,7 +43,7 @@ def train(
     threads: ThreadsOption = None,
     data: DataOption = None,
 ) -> None:
-    """Train one configuration and print its validation R@1 after each epoch.
+    """Train one configuration and print its score on the validation images after each epoch.
 
     Parameters that neither KEY=VALUE nor [fixed] names have the values of the space's first
     [[enqueue]], else their defaults.
@@ -77,9 +77,10 @@ def train(
     )
     configuration = run.trainer.settings.hyperparameters
     echo(" ".join(f"{name}={value}" for name, value in configuration.items()))
+    objective = run.trainer.settings.objective.label
     for epoch in run.epochs():
         echo(
-            f"epoch {epoch.number}/{chosen.epochs}  R@1 {epoch.recall_at_1:6.2%}  "
+            f"epoch {epoch.number}/{chosen.epochs}  {objective} {epoch.score:6.2%}  "
             f"loss {epoch.loss:.3f}  {epoch.seconds:.1f} s  {epoch.images_per_second:.0f} images/s"
         )
     if out is not None:

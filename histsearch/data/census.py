@@ -1,4 +1,4 @@
-"""Classes and images of the parts of a data set, and what R@1 on them can't tell."""
+"""Classes and images of the parts of a data set, and what a score on them can't tell."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from histsearch.data.queries import check_queries, lone_queries
 from histsearch.wording import counted
 
 # With fewer classes chance alone finds one image in ten, with fewer images one is worth over a
-# point of R@1.
+# point of a score.
 _FEWEST_CLASSES = 10
 _FEWEST_IMAGES = 100
 
@@ -52,12 +52,17 @@ class Part:
 
     @property
     def image_points(self) -> float:
-        """Points of R@1 that one image is worth."""
+        """Points of a score that one image is worth."""
         return 100 / self.images
 
     @property
-    def highest_recall(self) -> float:
-        """The highest R@1 there can be, in [0, 1]: images without another of their class miss."""
+    def ranked(self) -> int:
+        """Images that each query is ranked against."""
+        return self.images - 1 if self.gallery is None else self.gallery
+
+    @property
+    def highest_score(self) -> float:
+        """The highest score there can be, in [0, 1]: images without another of their class miss."""
         return (self.images - self.lone) / self.images
 
     @property
@@ -77,7 +82,7 @@ class Part:
 
     def to_json(self) -> dict[str, Any]:
         """All of it, what follows from the counts too."""
-        derived = {"image_points": self.image_points, "highest_recall": self.highest_recall}
+        derived = {"image_points": self.image_points, "highest_score": self.highest_score}
         return asdict(self) | derived
 
     @classmethod
@@ -111,23 +116,23 @@ class Census:
 
     @property
     def judge(self) -> Part:
-        """The part whose R@1 configurations are chosen by."""
+        """The part by whose score configurations are chosen."""
         return self.validation or self.test
 
     def judge_of(self, fold: int) -> Part:
-        """The part whose R@1 a run on a fold is judged by."""
+        """The part by whose score a run on a fold is judged."""
         return self.folds[fold] if self.folds else self.judge
 
     @property
-    def highest_recall(self) -> float:
-        """The highest R@1 of a configuration that there can be, in [0, 1], the mean over folds."""
-        return fmean(part.highest_recall for part in self.folds or (self.judge,))
+    def highest_score(self) -> float:
+        """The highest score of a configuration that there can be, in [0, 1], a mean over folds."""
+        return fmean(part.highest_score for part in self.folds or (self.judge,))
 
     def warnings(self, delta: float | None = None) -> list[str]:
-        """What R@1 on these images can't tell, a sentence each.
+        """What a score on these images can't tell, a sentence each.
 
         Args:
-            delta: The difference, in points of R@1, that a search is to decide; None for none.
+            delta: The difference, in points, that a search is to decide; None for none.
         """
         found = []
         for part in self.parts[1:]:
@@ -139,13 +144,13 @@ class Census:
 
     @property
     def _lowest_fold(self) -> Part:
-        """The fold on which R@1 is capped most."""
-        number = min(range(len(self.folds)), key=lambda fold: self.folds[fold].highest_recall)
+        """The fold on which scores are capped most."""
+        number = min(range(len(self.folds)), key=lambda fold: self.folds[fold].highest_score)
         return replace(self.folds[number], name=f"fold-{number} validation")
 
     def __str__(self) -> str:
         _, first, *others = self.parts
-        worth = [f"one {first.name} image is worth {first.image_points:.3g} points of R@1"]
+        worth = [f"one {first.name} image is worth {first.image_points:.3g} points"]
         worth += [f"one {part.name} image {part.image_points:.3g}" for part in others]
         counts = [f"{part}{self.remark_on(part)}" for part in self.parts]
         return f"{'; '.join(counts)}; {', '.join(worth)}"
@@ -205,7 +210,7 @@ def take_census(dataset: Dataset, hold_out: HoldOut | None) -> Census:
 
 
 def cap_warning(part: Part) -> str | None:
-    """That R@1 on a part can't reach 100%; None if it can."""
+    """That no score on a part can reach 100%; None if one can."""
     if not part.lone:
         return None
     kind, others = ("images", "no other image of their class")
@@ -213,7 +218,7 @@ def cap_warning(part: Part) -> str | None:
         kind, others = ("queries", "no image of their class in the gallery")
     return (
         f"{part.lone:,} of {part.images:,} {part.name} {kind} have {others} and always miss, so "
-        f"R@1 can't exceed {part.highest_percent}; add images, or leave such classes out"
+        f"no score can exceed {part.highest_percent}; add images, or leave such classes out"
     )
 
 
@@ -222,7 +227,7 @@ def _too_few(part: Part) -> str | None:
         return None
     return (
         f"{counted(part.images, f'{part.name} image')} in {counted(part.classes, 'class')} are "
-        f"too few to rank by, as one is worth {part.image_points:.3g} points of R@1; have at least "
+        f"too few to rank by, as one is worth {part.image_points:.3g} points; have at least "
         f"{_FEWEST_CLASSES} classes and {_FEWEST_IMAGES} images"
     )
 

@@ -26,7 +26,7 @@ def lone_queries(queries: ImageSet, gallery: ImageSet | None = None) -> int:
 
 
 def check_queries(part: str, queries: ImageSet, gallery: ImageSet | None = None) -> None:
-    """Refuse images by which every model has an R@1 of 0.
+    """Refuse images by which every model has a score of 0.
 
     Args:
         part: What they are, for the message.
@@ -41,10 +41,10 @@ def check_queries(part: str, queries: ImageSet, gallery: ImageSet | None = None)
     if gallery is None:
         raise LoneQueriesError(
             f"Each of the {queries.num_classes} {part} classes has one image, so no query finds "
-            "another of its class and R@1 is 0 whatever a model does: add images, or leave out "
-            "classes with one image."
+            "another of its class and every score is 0 whatever a model does: add images, or leave "
+            "out classes with one image."
         )
     raise LoneQueriesError(
-        f"No {part} query has an image of its class in the gallery, so R@1 is 0 whatever a model "
-        "does: add images to the gallery."
+        f"No {part} query has an image of its class in the gallery, so every score is 0 whatever a "
+        "model does: add images to the gallery."
     )

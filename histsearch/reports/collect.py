@@ -56,6 +56,7 @@ def build_report(storage: Storage, name: str) -> Report:
         dataset=space.dataset,
         backbone=space.backbone,
         loss=str(space.loss),
+        objective=study.objective.label,
         selection=study.definition.selection,
         on_test_classes=study.definition.touches_test_classes,
         trials={state.name: study.count(state) for state in TrialState if study.count(state)},
@@ -109,6 +110,7 @@ def winning_trial(study: Study) -> WinningTrial | None:
     return WinningTrial(
         best.number,
         best.params,
+        study.objective.label,
         best.value or 0.0,
         best.user_attrs.get(trial_record.BEST_EPOCH),
         len(complete),
@@ -146,6 +148,7 @@ def _retrained(retraining: Study, several: bool) -> list[Retrained]:
 def _configuration(
     retraining: Study, role: str, source_trial: int, trials: Sequence[FrozenTrial], several: bool
 ) -> Retrained:
+    scores = [trial.value or 0.0 for trial in trials]
     recalls = [trial.user_attrs[trial_record.RECALL] for trial in trials]
     first = trials[0]
     return Retrained(
@@ -157,20 +160,22 @@ def _configuration(
             name: value for name, value in first.params.items() if name != trial_record.SEED
         },
         epochs=first.user_attrs[trial_record.EPOCHS],
+        objective=retraining.objective.label,
+        score=estimate(scores),
+        scores=scores,
         recall={int(k): estimate([recall[k] for recall in recalls]) for k in recalls[0]},
-        recall_at_1=[recall["1"] for recall in recalls],
     )
 
 
 def _gain(retrained: Sequence[Retrained], best: int) -> Gain | None:
-    """R@1 of the search's best trial over its baseline, where one retraining has both."""
+    """The score of the search's best trial over its baseline's, where one retraining has both."""
     for baseline in (one for one in retrained if one.role == trial_record.BASELINE):
         for tuned in (one for one in retrained if one.role == trial_record.TUNED):
             if tuned.study == baseline.study and tuned.source_trial == best:
-                gain = difference(tuned.recall_at_1, baseline.recall_at_1)
+                gain = difference(tuned.scores, baseline.scores)
                 if gain is None:
                     return None
-                return Gain(gain.mean, gain.half_width, gain.n, tuned.study)
+                return Gain(gain.mean, gain.half_width, gain.n, tuned.objective, tuned.study)
     return None
 
 

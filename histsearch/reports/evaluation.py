@@ -6,6 +6,7 @@ from histsearch.data.dataset import Dataset
 from histsearch.exceptions import WeightsError
 from histsearch.models.checkpoint import Checkpoint
 from histsearch.models.loading import ExportedModel
+from histsearch.retrieval.known_metrics import MAP_AT_R, R_PRECISION, recall_at
 from histsearch.training.evaluation import EmbeddedImages, embed_images
 from histsearch.workers.device_fault import is_out_of_memory
 
@@ -36,14 +37,15 @@ def evaluate_model(
     embedded = _embed(model, dataset, name, torch.device(device), loader_processes)
     if not torch.isfinite(embedded.query_ND).all():
         raise WeightsError(f"the embeddings of {name} are NaN or infinite; it is no use")
-    record, ranking = dataset.record, embedded.ranking()
+    record = dataset.record
+    recalls = [recall_at(k) for k in record.recall_ks]
+    measured = embedded.measure([*recalls, R_PRECISION, MAP_AT_R])
     fractions = {
-        **{f"R@{k}": value for k, value in embedded.recall(record.recall_ks).items()},
+        **{metric.label: measured[metric.name] for metric in recalls},
         "NMI": embedded.nmi(record.nmi_repeats, _NMI_SEED),
-        "RP": ranking.r_precision,
-        "MAP@R": ranking.map_at_r,
+        **{metric.label: measured[metric.name] for metric in (R_PRECISION, MAP_AT_R)},
     }
-    return {column: 100 * value for column, value in fractions.items()}
+    return {label: 100 * value for label, value in fractions.items()}
 
 
 def _embed(

@@ -13,7 +13,7 @@ from histsearch.studies.trial_record import FOLD
 _FEWEST_TO_RANK = 3  # configurations
 
 _Curves = Mapping[int, Sequence[float]]
-"""The R@1 after each epoch that one configuration had on each fold."""
+"""The score after each epoch that one configuration had on each fold."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class FoldComparison:
 
     Attributes:
         folds: How many there are.
-        effects: Points of R@1 that each fold adds at the last epoch, less their mean, as the
+        effects: Points that each fold adds at the last epoch, less their mean, as the
             model of all curves expects; None until trials have run on two folds.
         spread: Standard deviation of the effects, in points.
         agreement: Kendall's tau between the rankings of configurations by two folds, all pairs

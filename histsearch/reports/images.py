@@ -11,7 +11,7 @@ _ALL = 1.0
 
 
 def study_warnings(study: Study) -> list[str]:
-    """What a study's R@1 can't tell, a sentence each; of its images once a worker read them."""
+    """What a study's score can't tell, a sentence each; of its images once a worker read them."""
     census = known_census(study)
     warnings = [] if census is None else image_warnings(study, census)
     if study.definition.selects and (saturated := _saturated(study, census)):
@@ -20,7 +20,7 @@ def study_warnings(study: Study) -> list[str]:
 
 
 def _saturated(study: Study, census: Census | None) -> str | None:
-    """That configurations stand at the highest R@1 there can be, which can't rank them."""
+    """That configurations stand at the highest score there can be, which can't rank them."""
     percent, which = ("100%", "validation")
     if census is not None:
         percent, which = census.judge.highest_percent, census.judge.name
@@ -35,17 +35,17 @@ def _saturated(study: Study, census: Census | None) -> str | None:
         "1 configuration reaches" if len(reached) == 1 else f"{len(reached)} configurations reach"
     )
     return (
-        f"{configurations} {percent}, the highest R@1 there can be, so the {which} images can't "
-        "show which is best; use more classes, or harder ones"
+        f"{configurations} {percent}, the highest {study.objective.label} there can be, so the "
+        f"{which} images can't show which is best; use more classes, or harder ones"
     )
 
 
 def _highest(trial: FrozenTrial, census: Census | None) -> float:
-    """The highest R@1 there can be for a trial, in [0, 1]."""
+    """The highest score there can be for a trial, in [0, 1]."""
     if census is None:
         return _ALL
-    return census.judge_of(trial.user_attrs.get(FOLD, 0)).highest_recall
+    return census.judge_of(trial.user_attrs.get(FOLD, 0)).highest_score
 
 
-def _reached(trial: FrozenTrial, recall: float) -> bool:
-    return any(found >= recall for found in (*trial.intermediate_values.values(), trial.value or 0))
+def _reached(trial: FrozenTrial, score: float) -> bool:
+    return any(found >= score for found in (*trial.intermediate_values.values(), trial.value or 0))

@@ -33,11 +33,11 @@ def percent(value: Estimate) -> str:
 
 
 def gain_sentence(gain: Gain) -> str:
-    """What the difference between tuned and baseline R@1 allows to say."""
+    """What the difference between the scores of tuned and baseline allows to say."""
     assert gain.low is not None
     assert gain.high is not None
     text = (
-        f"Tuned minus baseline: {100 * gain.mean:+.1f} points of R@1, "
+        f"Tuned minus baseline: {100 * gain.mean:+.1f} points of {gain.objective}, "
         f"95% interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}."
     )
     if gain.low > 0:
@@ -66,16 +66,16 @@ def _heading(report: Report) -> str:
     warning = ""
     if report.on_test_classes:
         warning = (
-            "\n\n> **Selected on the test classes.** The search chose its configuration by R@1 on "
-            "the classes it is tested on, as the paper did. Its figures are not a fair estimate "
-            "of performance on new classes."
+            "\n\n> **Selected on the test classes.** The search chose its configuration by "
+            f"{report.objective} on the classes it is tested on, as the paper did. Its figures are "
+            "not a fair estimate of performance on new classes."
         )
     return (
         f"# {escape(report.study)}\n\n"
         f"Space `{report.space}`: {escape(report.dataset)} on {escape(report.backbone)}, loss "
         f"{escape(report.loss)}. "
         f"Trials: {counts}. "
-        f"Selection on: {report.selection}.{warning}"
+        f"Objective: {report.objective}. Selection on: {report.selection}.{warning}"
     )
 
 
@@ -95,7 +95,7 @@ def _images(report: Report) -> str:
     if report.images is None:
         return warnings
     table = _table(
-        ["part", "classes", "images", "points of R@1 that one is worth", "highest R@1"],
+        ["part", "classes", "images", "points that one is worth", "highest score"],
         [_images_row(part, report.images.remark_on(part)) for part in report.images.parts],
     )
     return "\n\n".join(section for section in ("## Images", table, warnings) if section)
@@ -114,7 +114,7 @@ def _retrained(report: Report) -> str:
     status = _retraining_status(report)
     if not report.retrained:
         return "\n\n".join([title, *status])
-    ks = list(report.retrained[0].recall)
+    labels = list(report.retrained[0].figures)
     rows = [_retrained_row(one) for one in report.retrained]
     configurations = [
         f"- {escape(one.label)}: {escape(configuration_text(one.parameters))}"
@@ -125,7 +125,7 @@ def _retrained(report: Report) -> str:
         "Retrained on the full training half; mean ± 95% interval over seeds, in percent. "
         "Numbers are trials of the search.",
         "\n".join(configurations),
-        _table(["configuration", "epochs", "seeds", *(f"R@{k}" for k in ks)], rows),
+        _table(["configuration", "epochs", "seeds", *labels], rows),
     ]
     if report.gain_over_baseline is not None:
         parts.append(gain_sentence(report.gain_over_baseline))
@@ -148,8 +148,8 @@ def _retraining_status(report: Report) -> list[str]:
 
 
 def _retrained_row(one: Retrained) -> list[str]:
-    recalls = [percent(value) for value in one.recall.values()]
-    return [one.label, str(one.epochs), str(len(one.recall_at_1)), *recalls]
+    figures = [percent(value) for value in one.figures.values()]
+    return [one.label, str(one.epochs), str(len(one.scores)), *figures]
 
 
 def _models(report: Report) -> str:

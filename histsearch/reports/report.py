@@ -7,6 +7,7 @@ from typing import Any
 from histsearch.data.census import Census
 from histsearch.reports.cost import Cost
 from histsearch.reports.statistics import Estimate
+from histsearch.retrieval.known_metrics import recall_at
 from histsearch.studies.trial_models import RetrainedModel
 
 
@@ -17,30 +18,31 @@ class WinningTrial:
     Attributes:
         number: A completed trial of the winning configuration.
         parameters: That configuration.
-        recall_at_1: The trial's best R@1, in [0, 1].
+        objective: Label of the metric that was maximised.
+        score: The trial's best score, in [0, 1].
         epoch: When that was; None if it reported no epoch.
         trials: How many trials of the configuration are complete.
-        mean_recall_at_1: The mean of what `recall_at_1` is, over these; over folds, where these
-            are of several.
+        mean_score: The mean of what `score` is, over these; over folds, where these are of several.
         fold: The fold it was validated on, from 0 on; None where there is one.
     """
 
     number: int
     parameters: dict[str, Any]
-    recall_at_1: float
+    objective: str
+    score: float
     epoch: int | None
     trials: int
-    mean_recall_at_1: float
+    mean_score: float
     fold: int | None = None
 
     def __str__(self) -> str:
-        """Its R@1 in words; where there are several, that of one trial is luck in part."""
+        """Its score in words; where there are several, that of one trial is luck in part."""
         epoch = "" if self.epoch is None else f" at epoch {self.epoch}"
         fold = "" if self.fold is None else f" on fold {self.fold}"
-        text = f"R@1 {self.recall_at_1:.1%}{epoch}{fold}"
+        text = f"{self.objective} {self.score:.1%}{epoch}{fold}"
         if self.trials == 1:
             return text
-        return f"{text} (mean of its {self.trials} completed trials {self.mean_recall_at_1:.1%})"
+        return f"{text} (mean of its {self.trials} completed trials {self.mean_score:.1%})"
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,10 @@ class Retrained:
         role: "tuned" or "baseline".
         source_trial: The search's trial it comes from.
         epochs: Epochs it was trained for.
-        recall: Estimate over seeds by k, fractions in [0, 1].
-        recall_at_1: R@1 of each seed.
+        objective: Label of the metric that the search maximised.
+        score: Estimate of it over seeds, in [0, 1].
+        scores: It of each seed.
+        recall: Estimate of R@K over seeds by K, fractions in [0, 1].
     """
 
     study: str
@@ -64,18 +68,28 @@ class Retrained:
     source_trial: int
     parameters: dict[str, Any]
     epochs: int
+    objective: str
+    score: Estimate
+    scores: list[float]
     recall: dict[int, Estimate]
-    recall_at_1: list[float]
+
+    @property
+    def figures(self) -> dict[str, Estimate]:
+        """Its estimates by the label of their metric, the objective first."""
+        recalls = {recall_at(k).label: estimate for k, estimate in self.recall.items()}
+        return {self.objective: self.score, **recalls}
 
 
 @dataclass(frozen=True)
 class Gain(Estimate):
-    """R@1 of the search's best trial over its baseline's.
+    """The score of the search's best trial over its baseline's.
 
     Attributes:
+        objective: Label of the metric.
         retraining: The retraining that has both.
     """
 
+    objective: str
     retraining: str
 
 
@@ -86,7 +100,8 @@ class Report:
     Attributes:
         images: What the search and its retrainings trained on and were judged by; None until a
             worker has read them.
-        warnings: What the search's R@1 can't tell, a sentence each.
+        objective: Label of the metric that the search maximised.
+        warnings: What the search's score can't tell, a sentence each.
     """
 
     study: str
@@ -94,6 +109,7 @@ class Report:
     dataset: str
     backbone: str
     loss: str
+    objective: str
     selection: str
     on_test_classes: bool
     trials: dict[str, int]

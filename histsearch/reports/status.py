@@ -31,8 +31,9 @@ class StudyStatus:
         finished: Trials that have ended, whichever way.
         budget: Trials there will be.
         retries: Attempts that failed and were made good by another, so far.
-        best: Best R@1 of a search, in [0, 1]; None before the first completed trial, and for a
-            retraining, whose result is a mean over seeds.
+        objective: Label of the metric that the study maximises.
+        best: The score of a search's winner, in [0, 1]; None before the first completed trial, and
+            for a retraining, whose result is a mean over seeds.
         hours: Device hours spent so far.
         hours_unit: What the hours are hours of.
         eta_seconds: Time until it is finished at today's pace; None while nobody works on it or
@@ -46,6 +47,7 @@ class StudyStatus:
     finished: int
     budget: int
     retries: int
+    objective: str
     best: float | None
     hours: float
     hours_unit: str
@@ -135,6 +137,7 @@ def _study_status(study: Study, workers: Sequence[RegisteredWorker]) -> StudySta
         finished=len(finished),
         budget=study.budget,
         retries=sum(len(trial.user_attrs.get(trial_record.RETRIES, [])) for trial in trials),
+        objective=study.objective.label,
         best=best.value if best else None,
         hours=spent.hours_spent,
         hours_unit=spent.unit,

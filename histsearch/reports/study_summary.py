@@ -33,6 +33,7 @@ def study_summary(
         "dataset": study.definition.space.dataset,
         "backbone": study.definition.space.backbone,
         "loss": study.definition.space.loss.name,
+        "objective": study.objective.label,
         "selection": study.definition.selection,
         "state": study_state(study),
         "warm_start": study.warm_start,
@@ -48,11 +49,11 @@ def study_summary(
         "best": best
         and {
             "number": best.number,
-            "value": best.recall_at_1,
+            "value": best.score,
             "epoch": best.epoch,
             "params": best.parameters,
             "trials": best.trials,
-            "mean": best.mean_recall_at_1,
+            "mean": best.mean_score,
             "fold": best.fold,
         },
         "folds": folds and asdict(folds),

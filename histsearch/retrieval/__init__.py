@@ -1,1 +1,1 @@
-"""Retrieval quality of embeddings: R@K, R-Precision, MAP@R and NMI."""
+"""Retrieval quality of embeddings: metrics of a ranking, and NMI."""

@@ -1,71 +1,82 @@
-"""R-Precision and MAP@R, which score the whole ranking of a query's class."""
+"""The ranks of the images that queries look for."""
 
-# N = queries, M = gallery, D = embedding size, Q = queries in a chunk, R = largest class size,
-# S = the two scores
+# M = gallery, Q = queries in a chunk, R = images of the largest class among the queries'
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from histsearch.retrieval.similarity import SimilarityChunk, similarity_chunks
+from histsearch.retrieval.similarity import SimilarityChunk
+
+_NEVER = torch.iinfo(torch.int64).max
 
 
-class RankingQuality(NamedTuple):
-    """Means over all queries, each in [0, 1].
+@dataclass(frozen=True)
+class Ranking:
+    """The gallery in the order of its similarity to some queries; ranks count from 1.
+
+    A tie counts against a model: an image of another class that is exactly as near as one of the
+    query's class ranks before it, which makes every figure independent of the order of the images
+    and gives collapsed embeddings no credit. A query never ranks itself.
 
     Attributes:
-        r_precision: Share of the query's class among its R nearest, R being the number of images
-            of that class in the gallery.
-        map_at_r: Mean average precision at R: the precision at each of the first R ranks that
-            holds an image of the query's class, summed and divided by R.
+        chunk: Similarities of the queries to the gallery.
     """
 
-    r_precision: float
-    map_at_r: float
+    chunk: SimilarityChunk
 
+    @cached_property
+    def nearest_rank_Q(self) -> Tensor:
+        """(Q,) ranks of the nearest image of each query's class; endless where there is none."""
+        similarity_QM, labels_Q, gallery_labels_M = self.chunk
+        same_QM = labels_Q[:, None] == gallery_labels_M
+        same_class_QM = similarity_QM.masked_fill(~same_QM, -torch.inf)
+        other_class_QM = similarity_QM.masked_fill(same_QM, -torch.inf)
+        nearest_Q1 = same_class_QM.amax(dim=1, keepdim=True)
+        rank_Q = 1 + (other_class_QM >= nearest_Q1).sum(dim=1)
+        return rank_Q.masked_fill(nearest_Q1.squeeze(1).isneginf(), _NEVER)
 
-@torch.no_grad()
-def ranking_quality(
-    embeddings_ND: Tensor,
-    labels_N: Tensor,
-    *,
-    gallery_MD: Tensor | None = None,
-    gallery_labels_M: Tensor | None = None,
-) -> RankingQuality:
-    """R-Precision and MAP@R by cosine similarity.
+    @property
+    def class_size_Q(self) -> Tensor:
+        """(Q,) numbers of images of each query's class that it could find."""
+        return self._class_ranks[0]
 
-    As in Musgrave et al., "A Metric Learning Reality Check", ECCV 2020, section 3.1. Lone queries
-    and ties are treated as `histsearch.retrieval.recall.recall_at_k` treats them: a query without
-    another image of its class scores 0, and images of other classes win ties.
+    @property
+    def class_rank_QR(self) -> Tensor:
+        """(Q, R) ranks of the images of each query's class, nearest first.
 
-    Args:
-        embeddings_ND: (N, D) embeddings of the queries, of any length and on any device.
-        labels_N: (N,) their classes.
-        gallery_MD: (M, D) embeddings to rank instead, as in In-Shop.
-        gallery_labels_M: (M,) their classes, numbered as ``labels_N``.
+        A rank beyond the query's class size is some number above that, as is that of an image that
+        a smaller class doesn't have.
+        """
+        return self._class_ranks[1]
 
-    Raises:
-        ValueError: If shapes don't fit or embeddings aren't finite.
-    """
-    chunks = similarity_chunks(embeddings_ND, labels_N, gallery_MD, gallery_labels_M)
-    scores_SN = torch.cat([_scores(chunk) for chunk in chunks], dim=1)
-    r_precision, map_at_r = scores_SN.mean(dim=1).tolist()
-    return RankingQuality(r_precision, map_at_r)
+    @cached_property
+    def _class_ranks(self) -> tuple[Tensor, Tensor]:
+        """Return class sizes and ranks, without a mask of all similarities or a sort of them."""
+        similarity_QM = self.chunk.similarity_QM
+        place_QR, is_there_QR = self._class_places()
+        same_class_QR = similarity_QM.gather(1, place_QR).masked_fill(~is_there_QR, -torch.inf)
+        class_size_Q = same_class_QR.isfinite().sum(dim=1)
+        depth = max(1, int(class_size_Q.max()))
+        nearest_QR = same_class_QR.sort(dim=1, descending=True).values[:, :depth].contiguous()
+        rivals_QR = similarity_QM.scatter(1, place_QR, -torch.inf).topk(depth).values
+        # Rivals as near or nearer. Up to R of them were kept, enough to tell whether a rank exceeds
+        # R. searchsorted counts the smaller ones in ascending order.
+        ahead_QR = depth - torch.searchsorted(rivals_QR.flip(1), nearest_QR)
+        return class_size_Q, torch.arange(1, depth + 1, device=ahead_QR.device) + ahead_QR
 
+    def _class_places(self) -> tuple[Tensor, Tensor]:
+        """Return (Q, R) places in the gallery of the images of each query's class.
 
-def _scores(chunk: SimilarityChunk) -> Tensor:
-    """Return (S, Q) float64: R-Precision and average precision at R of each query."""
-    class_size_Q1 = chunk.same_class_QM.isfinite().sum(dim=1, keepdim=True)
-    depth = max(1, int(class_size_Q1.max()))
-    nearest_QR = chunk.same_class_QM.topk(depth).values
-    rivals_QR = chunk.other_class_QM.topk(depth).values
-    place_R = torch.arange(1, depth + 1, device=nearest_QR.device)
-    # Images of other classes as near or nearer. Up to R of them were kept, enough to tell whether
-    # a rank exceeds R. searchsorted counts the smaller ones in ascending order.
-    rivals_ahead_QR = depth - torch.searchsorted(rivals_QR.flip(1), nearest_QR)
-    rank_QR = place_R + rivals_ahead_QR
-    hit_QR = rank_QR <= class_size_Q1
-    precision_QR = torch.where(hit_QR, place_R / rank_QR.double(), 0.0)
-    sums_SQ = torch.stack([hit_QR.double().sum(dim=1), precision_QR.sum(dim=1)])
-    return sums_SQ / class_size_Q1.squeeze(1).clamp(min=1)
+        Also whether an image stands there, as classes smaller than R repeat their last one. The
+        place of a class that the gallery lacks is arbitrary.
+        """
+        _, labels_Q, gallery_labels_M = self.chunk
+        sorted_M, order_M = gallery_labels_M.sort(stable=True)
+        first_Q1 = torch.searchsorted(sorted_M, labels_Q)[:, None]
+        size_Q1 = torch.searchsorted(sorted_M, labels_Q, right=True)[:, None] - first_Q1
+        nth_R = torch.arange(max(1, int(size_Q1.max())), device=order_M.device)
+        row_QR = first_Q1 + nth_R.minimum((size_Q1 - 1).clamp(min=0))
+        return order_M[row_QR.clamp(max=len(order_M) - 1)], nth_R < size_Q1

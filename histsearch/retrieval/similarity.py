@@ -14,18 +14,18 @@ CHUNK_SIMILARITIES = 2**24
 
 
 class SimilarityChunk(NamedTuple):
-    """Similarities of some queries to the gallery, by whether they are of the query's class.
-
-    Each entry of the gallery is finite in one of the two at most: a query's own entry, where it
-    belongs to the gallery, is in neither.
+    """Similarities of some queries to the gallery.
 
     Attributes:
-        same_class_QM: Cosine similarity to images of the query's class, else -inf.
-        other_class_QM: Cosine similarity to images of another class, else -inf.
+        similarity_QM: Cosine similarity; -inf to a query's own entry, where it belongs to the
+            gallery.
+        labels_Q: Classes of the queries.
+        gallery_labels_M: Classes of the gallery.
     """
 
-    same_class_QM: Tensor
-    other_class_QM: Tensor
+    similarity_QM: Tensor
+    labels_Q: Tensor
+    gallery_labels_M: Tensor
 
 
 def unit_embeddings(embeddings_ND: Tensor) -> Tensor:
@@ -76,11 +76,7 @@ def similarity_chunks(
         similarity_QM = queries_ND[chunk] @ others_MD.T
         if gallery_MD is None:
             similarity_QM.diagonal(start).fill_(-torch.inf)
-        same_QM = query_labels_N[chunk, None] == other_labels_M
-        yield SimilarityChunk(
-            similarity_QM.masked_fill(~same_QM, -torch.inf),
-            similarity_QM.masked_fill(same_QM, -torch.inf),
-        )
+        yield SimilarityChunk(similarity_QM, query_labels_N[chunk], other_labels_M)
 
 
 def _checked(embeddings_ND: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,10 +22,10 @@ from histsearch.wording import counted
 class FreezeThawSampler(BaseSampler):
     """Chooses by a model of all learning curves that the study's trials have shown so far.
 
-    Made for finite, small, ordered and noisy spaces, whose trials report R@1 in [0, 1] after each
-    epoch, from step 1 on. It takes a configuration again only to see it with another seed. In a
-    space of more than `candidates.MOST` configurations, or with ranges of real numbers, it chooses
-    from a draw of as many.
+    Made for finite, small, ordered and noisy spaces, whose trials report a score in [0, 1] after
+    each epoch, from step 1 on. It takes a configuration again only to see it with another seed. In
+    a space of more than `candidates.MOST` configurations, or with ranges of real numbers, it
+    chooses from a draw of as many.
 
     With a plain `optuna.Study` it goes together with any pruner. Where trials can be paused,
     `resume` tells which one to go on with.
@@ -79,7 +79,7 @@ class FreezeThawSampler(BaseSampler):
         """
         if study.direction != StudyDirection.MAXIMIZE:
             raise ValueError(
-                "found a study that minimises; FreezeThawSampler is for R@1, create it with "
+                "found a study that minimises; FreezeThawSampler maximises, create it with "
                 'direction="maximize"'
             )
         others = study.get_trials(deepcopy=False)
@@ -169,7 +169,7 @@ def _warn_of_silence(trials: Sequence[FrozenTrial]) -> None:
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     if complete:
         warnings.warn(
-            f"found {counted(len(complete), 'complete trial')} that reported no R@1 after epoch 1, "
-            "2, ...; FreezeThawSampler learns from these alone: call trial.report(recall, epoch)",
+            f"found {counted(len(complete), 'complete trial')} that reported no score after epoch "
+            "1, 2, ...; FreezeThawSampler learns from these alone: call trial.report(score, epoch)",
             stacklevel=2,
         )

@@ -20,7 +20,7 @@ FOLD = "fold"
 
 
 def read_trial(trial: FrozenTrial, space: SearchSpace, epochs: int) -> Trial:
-    """A trial whose parameters the space holds; R@1 in [0, 1] becomes percent.
+    """A trial whose parameters the space holds; a score in [0, 1] becomes percent.
 
     Args:
         trial: The trial.

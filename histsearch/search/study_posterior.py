@@ -60,7 +60,7 @@ class StudyPosterior:
         return cls(read, read.winner(final=final))
 
     def merit(self, trial: FrozenTrial) -> tuple[bool, float] | None:
-        """Whether a trial's configuration is the winner; R@1 expected of it at the last epoch.
+        """Whether a trial's configuration is the winner; the score expected at the last epoch.
 
         None for a trial that reported none itself.
         """
@@ -72,7 +72,7 @@ class StudyPosterior:
     def training_length(self, trial: FrozenTrial) -> int | None:
         """For how many epochs a trial's configuration is best trained, from 1 on.
 
-        The last epoch whose expected R@1 is on the plateau of the configuration's mean curve, the
+        The last epoch whose expected score is on the plateau of the configuration's mean curve, the
         mean over seeds and folds.
         None where no trial has reported an epoch, or the space doesn't hold this one.
         """

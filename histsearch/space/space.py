@@ -20,6 +20,7 @@ from histsearch.exceptions import SpaceError
 from histsearch.models.initial_weights import PRETRAINED_WEIGHTS, RANDOM_WEIGHTS
 from histsearch.models.known_backbones import check_backbone_name, starts_pretrained
 from histsearch.plain_text import is_plain
+from histsearch.retrieval.known_metrics import OBJECTIVES, USUAL_OBJECTIVE, Metric, find_metric
 from histsearch.space.checks import configuration_faults, unknown_name, value_fault
 from histsearch.space.configuration import MOST_EPOCHS, Configuration, Value
 from histsearch.space.contradictions import Draft, contradictions, grid_faults
@@ -72,6 +73,14 @@ def _checked_backbone(name: str, info: ValidationInfo) -> str:
     return _translated(check_backbone_name, name, info)
 
 
+def _checked_objective(name: str) -> str:
+    try:
+        find_metric(name)
+    except SpaceError as error:
+        raise ValueError(str(error)) from error
+    return name
+
+
 def _translated(check: Any, name: str, info: ValidationInfo) -> str:
     try:
         if isinstance(info.context, Draft) and info.context.is_new:
@@ -120,6 +129,14 @@ class Protocol(BaseModel):
     seed: int = Field(
         USUAL_HOLD_OUT.seed, ge=0, lt=2**32, description="a whole number from 0 to 4294967295"
     )
+    objective: Annotated[str, AfterValidator(_checked_objective)] = Field(
+        USUAL_OBJECTIVE.name, description=OBJECTIVES
+    )
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that is maximised."""
+        return find_metric(self.objective)
 
     @property
     def hold_out(self) -> HoldOut | None:
@@ -133,12 +150,14 @@ class Decided(BaseModel):
     """When the winner of a search is decided.
 
     It is when the probability that some configuration is better than the winner by more than
-    ``delta`` points of R@1 has fallen below ``epsilon``.
+    ``delta`` points of the objective has fallen below ``epsilon``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    delta: float = Field(0.5, gt=0, allow_inf_nan=False, description="a number > 0 (points of R@1)")
+    delta: float = Field(
+        0.5, gt=0, allow_inf_nan=False, description="a number > 0 (points of the objective)"
+    )
     epsilon: float = Field(0.05, gt=0, lt=1, description="a number between 0 and 1")
 
 

@@ -40,8 +40,6 @@ from histsearch.studies.stages import PAUSED
 from histsearch.studies.study import BUDGET, DEFINITION, SELECTION, Study
 from histsearch.wording import counted
 
-METRIC = "R@1"
-
 
 @dataclass(frozen=True)
 class QueuedTrial:
@@ -119,6 +117,12 @@ def _learn(storage: Storage, space: Space, earlier: str) -> EarlierStudy:
             f'found "{earlier}", a study of the loss "{loss}"; warm-start from one of '
             f'"{space.loss}"'
         )
+    theirs, ours = study.objective, space.protocol.metric
+    if theirs.name != ours.name:
+        raise StudyError(
+            f'found "{earlier}", a study of {theirs.label}, whose curves can\'t be compared with '
+            f"those of {ours.label}; warm-start from a study of {ours.label}, or leave it out"
+        )
     search_space = study.definition.distributions()
     if not search_space.keys() & space.search.keys():
         raise StudyError(
@@ -187,19 +191,30 @@ def create_study(
     }
     try:
         with storage.begin() as connection:
-            _create_within(storage.optuna_within(connection), name, all_attributes, queue)
+            _create_within(
+                storage.optuna_within(connection),
+                name,
+                objective=definition.space.protocol.metric.label,
+                attributes=all_attributes,
+                queue=queue,
+            )
     except DuplicatedStudyError:
         raise StudyError(_name_taken(storage, name)) from None
     return find_study(storage, name)
 
 
 def _create_within(
-    within: BaseStorage, name: str, attributes: Mapping[str, Any], queue: Sequence[QueuedTrial]
+    within: BaseStorage,
+    name: str,
+    *,
+    objective: str,
+    attributes: Mapping[str, Any],
+    queue: Sequence[QueuedTrial],
 ) -> None:
     study = optuna.create_study(storage=within, study_name=name, direction="maximize")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        study.set_metric_names([METRIC])
+        study.set_metric_names([objective])
     for key, value in attributes.items():
         study.set_user_attr(key, value)
     for trial in queue:

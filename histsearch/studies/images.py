@@ -7,6 +7,7 @@ from histsearch.data.census import Census, take_census
 from histsearch.data.dataset import Dataset
 from histsearch.studies.definition import StudyDefinition
 from histsearch.studies.study import Study
+from histsearch.training.run_inputs import check_objective
 
 CENSUS = "histsearch.census"
 
@@ -16,9 +17,11 @@ def count_images(dataset: Dataset, definition: StudyDefinition) -> Census:
 
     Raises:
         DataError: It can't be divided so, or no image to validate or to test by has another of its
-            class to find.
+            class to find, or the objective asks for more images to rank.
     """
-    return take_census(dataset, definition.hold_out)
+    census = take_census(dataset, definition.hold_out)
+    check_objective(definition.space.protocol.metric, census.judge)
+    return census
 
 
 def note_census(study: Study, census: Census) -> None:
@@ -35,6 +38,6 @@ def known_census(study: Study) -> Census | None:
 
 
 def image_warnings(study: Study, census: Census) -> list[str]:
-    """What R@1 on a study's images can't tell, its rule for the winner included."""
+    """What a score on a study's images can't tell, its rule for the winner included."""
     decided = study.limits.decided
     return census.warnings(None if decided is None else decided.delta)

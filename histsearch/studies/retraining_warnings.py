@@ -7,7 +7,7 @@ from histsearch.studies.chosen_configurations import Chosen, chosen_configuratio
 from histsearch.studies.images import known_census
 from histsearch.studies.study import Study
 
-_CEILING = 0.999  # of the highest R@1 there can be: from here a validation tells nothing apart
+_CEILING = 0.999  # of the highest score there can be: from here a validation tells nothing apart
 
 
 def retraining_warnings(search: Study, retraining: Study) -> list[str]:
@@ -26,21 +26,21 @@ def _faults(search: Study, chosen: Chosen) -> Iterator[str]:
             f"is trained for 1 epoch of {full}, as its mean curve falls from the first one on; "
             f"histsearch study export {search.name} shows its trials"
         )
-    highest = _highest_recall(search, chosen)
+    highest = _highest_score(search, chosen)
     census = known_census(search)
-    if highest >= _CEILING * (1.0 if census is None else census.highest_recall):
+    if highest >= _CEILING * (1.0 if census is None else census.highest_score):
         yield (
-            f"reached R@1 {highest:.1%} in the search, where epochs and configurations can't be "
-            "told apart; validate on more classes"
+            f"reached {search.objective.label} {highest:.1%} in the search, where epochs and "
+            "configurations can't be told apart; validate on more classes"
         )
 
 
-def _highest_recall(search: Study, chosen: Chosen) -> float:
-    """The highest mean R@1, in [0, 1], that the search saw of a configuration after an epoch."""
+def _highest_score(search: Study, chosen: Chosen) -> float:
+    """The highest mean score, in [0, 1], that the search saw of a configuration after an epoch."""
     trials = search.trials()
     params = trials[chosen.source_trial].params
-    recalls: dict[int, list[float]] = {}
+    scores: dict[int, list[float]] = {}
     for trial in trials:
-        for epoch, recall in trial.intermediate_values.items() if trial.params == params else ():
-            recalls.setdefault(epoch, []).append(recall)
-    return max(map(fmean, recalls.values()), default=0.0)
+        for epoch, score in trial.intermediate_values.items() if trial.params == params else ():
+            scores.setdefault(epoch, []).append(score)
+    return max(map(fmean, scores.values()), default=0.0)

@@ -7,6 +7,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import DataError, StudyError
+from histsearch.retrieval.known_metrics import Metric
 from histsearch.search.study_posterior import StudyPosterior
 from histsearch.search.warm_start import read_earlier_studies
 from histsearch.space.configuration import Value
@@ -43,6 +44,11 @@ class Study:
     def id(self) -> int:
         """Its key in the storage."""
         return self.optuna_study._study_id
+
+    @property
+    def objective(self) -> Metric:
+        """The metric that it maximises."""
+        return self.definition.space.protocol.metric
 
     @property
     def is_deleted(self) -> bool:
@@ -202,7 +208,7 @@ class Study:
 
         With the freeze-thaw sampler, and where values are of several folds, first comes the
         configuration that stands as the winner, once a trial of it is complete, then those with the
-        highest expected R@1; else those with the highest value.
+        highest expected score; else those with the highest value.
 
         Args:
             number: How many.

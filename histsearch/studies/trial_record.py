@@ -9,7 +9,7 @@ FOLD = freeze_thaw_trials.FOLD
 """Fold that the trial validates on, from 0 on, where its search has several."""
 
 BEST_EPOCH = "best_epoch"
-"""Epoch (from 1) with the highest validation R@1, which is the trial's value."""
+"""Epoch (from 1) with the highest validation score, which is the trial's value."""
 
 EPOCHS = "epochs"
 """Retraining: number of epochs to train."""

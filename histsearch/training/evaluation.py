@@ -2,7 +2,7 @@
 
 # N = queries, M = gallery images, D = embedding size, H, W = image height and width
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -14,9 +14,9 @@ from histsearch.data.image_set import ImageSet
 from histsearch.models.preprocessing import Preprocessing
 from histsearch.models.transforms import test_transform
 from histsearch.processes import ends_with_this_process
+from histsearch.retrieval.known_metrics import Metric
+from histsearch.retrieval.measurement import measure
 from histsearch.retrieval.nmi import normalized_mutual_information
-from histsearch.retrieval.ranking import RankingQuality, ranking_quality
-from histsearch.retrieval.recall import recall_at_k
 
 _BATCH_SIZE = 128
 
@@ -48,29 +48,17 @@ class EmbeddedImages:
         parts = (self.query_ND,) if self.gallery_MD is None else (self.query_ND, self.gallery_MD)
         return all(bool(torch.isfinite(part).all()) for part in parts)
 
-    def recall(
-        self, ks: Sequence[int], on_chunk: Callable[[], object] = _do_nothing
-    ) -> dict[int, float]:
-        """Recall at every k in ``ks``, as fractions in [0, 1].
-
-        ``on_chunk`` is called after each part of the queries.
-        """
-        return recall_at_k(
+    def measure(
+        self, metrics: Iterable[Metric], on_chunk: Callable[[], object] = _do_nothing
+    ) -> dict[str, float]:
+        """Metrics by name, in [0, 1]; ``on_chunk`` is called after each part of the queries."""
+        return measure(
+            metrics,
             self.query_ND,
             self.query_labels_N,
-            ks,
             gallery_MD=self.gallery_MD,
             gallery_labels_M=self.gallery_labels_M,
             on_chunk=on_chunk,
-        )
-
-    def ranking(self) -> RankingQuality:
-        """R-Precision and MAP@R, as fractions in [0, 1]."""
-        return ranking_quality(
-            self.query_ND,
-            self.query_labels_N,
-            gallery_MD=self.gallery_MD,
-            gallery_labels_M=self.gallery_labels_M,
         )
 
     def nmi(self, repeats: int, seed: int) -> float:

@@ -15,6 +15,7 @@ from histsearch.space.configuration import Value
 from histsearch.space.known_parameters import KnownParameters, known_parameters
 from histsearch.space.space import Space
 from histsearch.training.run_inputs import (
+    check_objective,
     find_run_parts,
     load_images,
     run_settings,
@@ -79,14 +80,16 @@ class SingleRun:
         settings = run_settings(space, chosen, parts, seed=seed)
         dataset = load_images(space, data_dir, loader_processes)
         train, self._validation, self._gallery = split_images(dataset, space.protocol)
-        for warning in take_census(dataset, space.protocol.hold_out).warnings():
+        census = take_census(dataset, space.protocol.hold_out)
+        check_objective(space.protocol.metric, census.judge)
+        for warning in census.warnings():
             log.warning("%s", warning)
         self.trainer = Trainer(
             settings, train, device=torch.device(device), loader_processes=loader_processes
         )
 
     def epochs(self) -> Iterator[Epoch]:
-        """Train, yielding each epoch with its validation R@1."""
+        """Train, yielding each epoch with its score on the validation images."""
         return self.trainer.epochs(self._validation, self._gallery)
 
     def save(self, file: Path) -> None:

@@ -8,7 +8,7 @@ Yuan & Le-Phuoc 2023, Tables 8 and 9, as defaults.
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from histsearch.models.network import build_network
 from histsearch.models.preprocessing import Preprocessing
 from histsearch.models.transforms import train_transform
 from histsearch.processes import ends_with_this_process
+from histsearch.retrieval.known_metrics import Metric
 from histsearch.space.configuration import Configuration, Value
 from histsearch.training.evaluation import embed_images
 from histsearch.training.state_check import UnfitStateError, check_form, check_optimizer
@@ -45,11 +46,15 @@ class InterruptedRunError(Exception):
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What a training run depends on besides its images and its device."""
+    """What a training run depends on besides its images and its device.
+
+    The objective is the metric that its validation images are scored by.
+    """
 
     backbone: Backbone
     weights: str
     loss: LossRecord[Any, Any]
+    objective: Metric
     epochs: int
     configuration: Configuration
     seed: int
@@ -72,7 +77,7 @@ class Epoch:
     Attributes:
         number: 1 for the first epoch after the warm-up.
         loss: Mean training loss over its batches.
-        recall_at_1: On the validation images, in [0, 1]; None without validation images.
+        score: The objective on the validation images, in [0, 1]; None without such images.
         seconds: Training and validation together, by the trainer's clock; where the epoch was
             stopped and gone on with, without the time between and without what had to be done
             again.
@@ -81,7 +86,7 @@ class Epoch:
 
     number: int
     loss: float
-    recall_at_1: float | None
+    score: float | None
     seconds: float
     images_per_second: float
 
@@ -189,7 +194,7 @@ class Trainer:
         that was interrupted is repeated.
 
         Args:
-            validation: Images whose R@1 is measured after every epoch.
+            validation: Images that are scored after every epoch.
             gallery: Images that the validation images are ranked against (In-Shop); one another
                 when left out.
 
@@ -204,11 +209,11 @@ class Trainer:
                 self._train_epoch()
                 self.schedule.step()
             started = self._clock()
-            recall_at_1 = None if validation is None else self.recall(validation, (1,), gallery)[1]
+            score = None if validation is None else self._score(validation, gallery)
             epoch = Epoch(
                 number=self.finished_epochs + 1,
                 loss=float(self._losses_B.mean()),
-                recall_at_1=recall_at_1,
+                score=score,
                 seconds=self._train_seconds + self._clock() - started,
                 images_per_second=self._images_per_epoch / self._train_seconds,
             )
@@ -283,10 +288,10 @@ class Trainer:
         if self._on_gpu:
             torch.cuda.set_rng_state(state["cuda_random"], self.device)
 
-    def recall(
-        self, queries: ImageSet, ks: tuple[int, ...], gallery: ImageSet | None = None
-    ) -> dict[int, float]:
-        """Recall of the network as it stands, at every k in ``ks``, in [0, 1].
+    def measure(
+        self, metrics: Iterable[Metric], queries: ImageSet, gallery: ImageSet | None = None
+    ) -> dict[str, float]:
+        """Metrics of the network as it stands by name, in [0, 1].
 
         Raises:
             NonFiniteLossError: An embedding is NaN or infinite.
@@ -303,7 +308,11 @@ class Trainer:
         )
         if not embedded.are_finite:
             raise NonFiniteLossError("the embeddings became NaN or infinite")
-        return embedded.recall(ks, on_chunk=self._on_progress)
+        return embedded.measure(metrics, on_chunk=self._on_progress)
+
+    def _score(self, validation: ImageSet, gallery: ImageSet | None) -> float:
+        objective = self.settings.objective
+        return self.measure([objective], validation, gallery)[objective.name]
 
     @property
     def _images_per_epoch(self) -> int:

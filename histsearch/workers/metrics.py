@@ -16,8 +16,10 @@ EPOCH_SECONDS = Counter(
     "histsearch_epoch_seconds", "Time that they took, validation included.", ("study",)
 )
 IMAGES_PER_SECOND = Gauge("histsearch_images_per_second", "Training throughput of the last epoch.")
-RECALL_AT_1 = Gauge(
-    "histsearch_validation_recall_at_1", "Of the last epoch, in [0, 1].", ("study",)
+VALIDATION_SCORE = Gauge(
+    "histsearch_validation_score",
+    "The study's objective on the validation images after the last epoch, in [0, 1].",
+    ("study", "objective"),
 )
 TAKEN_OVER = Counter("histsearch_claims_lost", "Trials that others took over from this worker.")
 DATABASE_AWAY = Gauge("histsearch_database_away", "1 while the database doesn't answer.")

@@ -9,12 +9,14 @@ from optuna.trial import TrialState
 class Outcome:
     """How a trial ended: its state, its value when complete, its reason when not.
 
-    A trial that is paused is back in the queue (`TrialState.WAITING`).
+    A trial that is paused is back in the queue (`TrialState.WAITING`). The objective is the label
+    of the metric that its value is of.
     """
 
     state: TrialState
     value: float | None = None
     reason: str | None = None
+    objective: str = ""
 
     @property
     def paused(self) -> bool:
@@ -25,5 +27,5 @@ class Outcome:
         if self.paused:
             return f"paused: {self.reason}"
         if self.value is not None:
-            return f"complete: R@1 {self.value:.2%}"
+            return f"complete: {self.objective} {self.value:.2%}"
         return f"{self.state.name.lower()}: {self.reason}"

@@ -7,6 +7,7 @@ from optuna.trial import TrialState
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import CheckpointError, StoreFullError
 from histsearch.models.checkpoint import dump_checkpoint
+from histsearch.retrieval.known_metrics import recall_at
 from histsearch.studies import trial_record
 from histsearch.studies.store_keys import model_key
 from histsearch.training.trainer import InterruptedRunError, Trainer
@@ -24,15 +25,19 @@ class RetrainingRun(Run):
         return self.dataset.train
 
     def outcome(self, trainer: Trainer) -> Outcome:
-        """Train to the end; R@1 on the test classes is the trial's value."""
+        """Train to the end; the score on the test classes is the trial's value."""
         for epoch in trainer.epochs():
             self.note(trainer, epoch)
-        recall = trainer.recall(
-            self.dataset.test, self.dataset.record.recall_ks, self.dataset.gallery
+        objective = self.settings.objective
+        recalls = {str(k): recall_at(k) for k in self.dataset.record.recall_ks}
+        measured = trainer.measure(
+            [objective, *recalls.values()], self.dataset.test, self.dataset.gallery
         )
-        self.record({trial_record.RECALL: {str(k): value for k, value in recall.items()}})
+        recall = {k: measured[metric.name] for k, metric in recalls.items()}
+        self.record({trial_record.RECALL: recall})
         self._keep(trainer)
-        return Outcome(TrialState.COMPLETE, value=recall[1])
+        value = measured[objective.name]
+        return Outcome(TrialState.COMPLETE, value=value, objective=self.objective)
 
     def _keep(self, trainer: Trainer) -> None:
         """Save the trained model, for evaluation and export."""

@@ -51,7 +51,7 @@ class Run(ABC):
         started: When it began, by the context's clock.
     """
 
-    any_epoch = Epoch(number=1, loss=0.0, recall_at_1=None, seconds=0.0, images_per_second=0.0)
+    any_epoch = Epoch(number=1, loss=0.0, score=None, seconds=0.0, images_per_second=0.0)
 
     def __init__(
         self, context: RunContext, claim: Claim, inputs: RunInputs, started: float
@@ -86,6 +86,11 @@ class Run(ABC):
             trial_record.WORKER: self.context.settings.identity.name,
             **self.made_with(),
         }
+
+    @property
+    def objective(self) -> str:
+        """Label of the metric that is maximised."""
+        return self.settings.objective.label
 
     def made_with(self) -> dict[str, Any]:
         """The device and the software of this attempt."""
@@ -205,7 +210,7 @@ class Run(ABC):
     def note(self, trainer: Trainer, epoch: Epoch) -> None:
         """Take in an epoch: log it, show it, report it, save the state after it."""
         self.finished.append(epoch)
-        quality = "" if epoch.recall_at_1 is None else f"R@1 {epoch.recall_at_1:6.2%}  "
+        quality = "" if epoch.score is None else f"{self.objective} {epoch.score:6.2%}  "
         self.log(
             f"epoch {epoch.number}/{self.settings.epochs}  {quality}loss {epoch.loss:.3f}  "
             f"{epoch.seconds:.1f} s",
@@ -245,14 +250,12 @@ class Run(ABC):
         }
 
     def curve(self) -> dict[int, float]:
-        """Validation R@1 after each finished epoch."""
+        """The validation score after each finished epoch."""
         return self.curve_of(self.finished)
 
     def curve_of(self, epochs: list[Epoch]) -> dict[int, float]:
-        """Validation R@1 after each of some epochs."""
-        return {
-            epoch.number: epoch.recall_at_1 for epoch in epochs if epoch.recall_at_1 is not None
-        }
+        """The validation score after each of some epochs."""
+        return {epoch.number: epoch.score for epoch in epochs if epoch.score is not None}
 
     def record(self, attributes: dict[str, Any], values: dict[int, float] | None = None) -> None:
         """Report attributes of the trial, and intermediate values."""

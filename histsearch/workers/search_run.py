@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 class SearchRun(Run):
     """Trains on part of the training classes, validates each epoch, and may be pruned."""
 
-    any_epoch = replace(Run.any_epoch, recall_at_1=0.0)
+    any_epoch = replace(Run.any_epoch, score=0.0)
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class SearchRun(Run):
         return self.split[0]
 
     def outcome(self, trainer: Trainer) -> Outcome:
-        """Train until the end or until left; the best validation R@1 is the trial's value."""
+        """Train until the end or until left; the best validation score is the trial's value."""
         _, validation, gallery = self.split
         for epoch in trainer.epochs(validation, gallery):
             self.note(trainer, epoch)
@@ -65,7 +65,7 @@ class SearchRun(Run):
                 outcome = self._left(trainer)
                 if outcome is not None:
                     return outcome
-        return Outcome(TrialState.COMPLETE, value=self._best)
+        return Outcome(TrialState.COMPLETE, value=self._best, objective=self.objective)
 
     def _left(self, trainer: Trainer) -> Outcome | None:
         """The outcome of a trial to be left; None where its state can't be saved, to go on."""
@@ -81,7 +81,7 @@ class SearchRun(Run):
         shortfall = f"is under {self.space.pruner.rule}"
         return Outcome(
             TrialState.PRUNED,
-            reason=f"R@1 {self._best:.2%} after epoch {self.left_after} {shortfall}",
+            reason=f"{self.objective} {self._best:.2%} after epoch {self.left_after} {shortfall}",
         )
 
     @property
@@ -89,10 +89,10 @@ class SearchRun(Run):
         return max(self.curve().values())
 
     def note(self, trainer: Trainer, epoch: Epoch) -> None:
-        """Take in an epoch, with its validation R@1."""
+        """Take in an epoch, with its validation score."""
         super().note(trainer, epoch)
-        assert epoch.recall_at_1 is not None
-        metrics.RECALL_AT_1.labels(self.study.name).set(epoch.recall_at_1)
+        assert epoch.score is not None
+        metrics.VALIDATION_SCORE.labels(self.study.name, self.objective).set(epoch.score)
 
     def progress(self, trainer: Trainer) -> dict[str, Any]:
         """The same with the best epoch so far."""

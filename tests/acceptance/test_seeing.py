@@ -90,7 +90,7 @@ def test_status_and_metrics_follow_a_worker(
 
     found = metrics(port)
     assert found['histsearch_epochs_total{study="stripes"}'] >= 2
-    assert 0 < found['histsearch_validation_recall_at_1{study="stripes"}'] <= 1
+    assert 0 < found['histsearch_validation_score{objective="R@1",study="stripes"}'] <= 1
     assert found["histsearch_database_away"] == 0
 
     worker.kill()

@@ -49,7 +49,7 @@ def test_from_a_space_file_to_a_report(
     (model,) = (tmp_path / "checkpoints").glob("stripes-retrain-*/0.pt")
     row = ("--checkpoint", str(model), "--dataset", "folder:stripes", "--device", "cpu")
     evaluated = look("evaluate", *row).splitlines()
-    told = 100 * tuned["recall_at_1"][0]
+    told = 100 * tuned["scores"][0]
     assert dict(zip(evaluated[0].split(), evaluated[1].split()[1:], strict=True))["R@1"] == (
         f"{told:.1f}"
     )

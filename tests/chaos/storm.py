@@ -190,7 +190,7 @@ class Storm:
         self._others += [self._outage] if weather.outage else []
         self._others += [self._freeze] if weather.freeze else []
         self._others += [self._truncate] if weather.truncate else []
-        # Loss and R@1 of each trial's epochs, whichever attempt logged them.
+        # Loss and score of each trial's epochs, whichever attempt logged them.
         self._seen: dict[tuple[int, int], set[tuple[float, float]]] = defaultdict(set)
 
     def blow(self) -> Damage:
@@ -401,7 +401,7 @@ class Storm:
                 if event == "epoch":
                     key = (line["trial"], line["epoch_number"])
                     epochs[key] += 1
-                    self._seen[key].add((line["epoch_loss"], line["epoch_recall_at_1"]))
+                    self._seen[key].add((line["epoch_loss"], line["epoch_score"]))
         self.damage.epochs = sum(epochs.values())
         self.damage.epochs_repeated = sum(count - 1 for count in epochs.values())
         # The truncated state costs its trial one epoch more.
@@ -458,7 +458,7 @@ class Storm:
                 self._check_curve(trial, curve)
 
     def _check_curve(self, trial: FrozenTrial, curve: list[tuple[float, float]]) -> None:
-        if [recall for _, recall in curve] != list(trial.intermediate_values.values()):
+        if [score for _, score in curve] != list(trial.intermediate_values.values()):
             self.damage.faults.append(f"the curve of #{trial.number} isn't the undisturbed one")
         if trial.state == TrialState.COMPLETE and len(curve) != self.space.epochs:
             self.damage.faults.append(f"#{trial.number} is complete after {len(curve)} epochs")
@@ -473,15 +473,15 @@ class Storm:
 def _undisturbed(
     space: Space, params: dict[str, Any], seed: int, epochs: int
 ) -> list[tuple[float, float]]:
-    """Loss and validation R@1 of each epoch of a run that nothing happens to."""
+    """Loss and validation score of each epoch of a run that nothing happens to."""
     torch.set_num_threads(1)
     train, validation, gallery = split_images(load_dataset(space.dataset, _NO_DATA), space.protocol)
     settings = run_settings(space, params, find_run_parts(space, _NO_DATA), seed=seed)
     trainer = Trainer(settings, train, device=torch.device("cpu"))
     curve = []
     for epoch in islice(trainer.epochs(validation, gallery), epochs):
-        assert epoch.recall_at_1 is not None
-        curve.append((epoch.loss, epoch.recall_at_1))
+        assert epoch.score is not None
+        curve.append((epoch.loss, epoch.score))
     return curve
 
 

@@ -80,7 +80,7 @@ def test_a_trained_model_is_evaluated_with_every_column(trained: Path, data_dir:
     )
     header, row = done.output.splitlines()
     columns = header.split()
-    assert columns == ["R@1", "R@2", "R@4", "R@8", "R@16", "R@32", "NMI", "RP", "MAP@R"]
+    assert columns == ["R@1", "R@2", "R@4", "R@8", "R@16", "R@32", "NMI", "R-Precision", "MAP@R"]
     figures = [float(figure) for figure in row.split()[1:]]
     assert row.startswith("model.pt")
     assert len(figures) == len(columns)
@@ -93,8 +93,8 @@ def test_a_class_with_one_image_caps_the_figures_with_a_warning(
 ) -> None:
     draw_classes(tmp_path / "own", [2, 2, 2, 3, 1, 2])
     assert evaluated(str(trained), tmp_path, "--dataset", "folder:own").stderr == (
-        "warning: 1 of 6 test images have no other image of their class and always miss, so R@1 "
-        "can't exceed 83.33%; add images, or leave such classes out\n"
+        "warning: 1 of 6 test images have no other image of their class and always miss, so no "
+        "score can exceed 83.33%; add images, or leave such classes out\n"
     )
 
 

@@ -92,7 +92,7 @@ def test_halves_are_named_and_leave_the_whole_studies_alone(
     assert left_out == [f"left out: {half}" for half in retrainings]
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["half_created_retrainings"] == retrainings
-    assert [one["recall_at_1"] for one in report["retrained"]] == [[0.4]]
+    assert [one["scores"] for one in report["retrained"]] == [[0.4]]
     assert f"Left out: {retrainings[0]}." in (tmp_path / "report.md").read_text()
 
 

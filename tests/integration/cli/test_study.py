@@ -177,7 +177,7 @@ def test_a_new_study_is_told_what_the_data_folder_here_lacks(
     created = create(storage, tmp_path, {**table, **seen})
     assert (
         f"images in {data_dir}: training 32 images in 4 classes; validation 16 images in 2 "
-        "classes; test 48 images in 6 classes; one validation image is worth 6.25 points of R@1, "
+        "classes; test 48 images in 6 classes; one validation image is worth 6.25 points, "
         "one test image 2.08\n"
     ) in created.stdout
     warnings = created.stderr.splitlines()

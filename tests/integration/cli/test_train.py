@@ -35,17 +35,43 @@ def test_one_step_of_every_data_set_on_every_backbone(
     assert "embedding_size=8" in done.output
 
 
-def test_the_papers_protocol_ranks_inshop_queries_against_the_gallery(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("objective", "label"),
+    [("r_at_1", "R@1"), ("r_at_7", "R@7"), ("map_at_r", "MAP@R"), ("r_precision", "R-Precision")],
+)
+def test_the_papers_protocol_ranks_inshop_queries_against_the_gallery(
+    objective: str, label: str, tmp_path: Path
+) -> None:
     WRITERS["inshop"](tmp_path)
     space = tmp_path / "inshop.toml"
     space.write_text(
-        INSHOP.format(backbone="conv4") + 'tau = [32]\n[protocol]\nvalidation = "test"\n'
+        INSHOP.format(backbone="conv4")
+        + f'tau = [32]\n[protocol]\nvalidation = "test"\nobjective = "{objective}"\n'
     )
     done = CliRunner().invoke(
         app,
         ["train", "--space", str(space), "--data", str(tmp_path), *QUICK, *SMALL],
     )
     assert done.exit_code == 0, done.output
+    assert f"epoch 1/1  {label} " in done.output
+
+
+def test_an_objective_by_which_every_model_scores_alike_is_refused(tmp_path: Path) -> None:
+    WRITERS["inshop"](tmp_path)
+    space = tmp_path / "inshop.toml"
+    space.write_text(
+        INSHOP.format(backbone="conv4")
+        + 'tau = [32]\n[protocol]\nvalidation = "test"\nobjective = "r_at_8"\n'
+    )
+    done = CliRunner().invoke(
+        app,
+        ["train", "--space", str(space), "--data", str(tmp_path), *QUICK, *SMALL],
+    )
+    assert done.exit_code != 0
+    assert str(done.exception) == (
+        "found the objective R@8 where a test query ranks 8 images, needed: 9 or more, as every "
+        "model scores alike with fewer; choose another objective, or add images"
+    )
 
 
 def test_values_come_from_the_command_then_the_queue_then_the_space(tmp_path: Path) -> None:

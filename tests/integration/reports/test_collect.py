@@ -97,10 +97,11 @@ def test_search_alone_has_its_best_trial_and_the_published_rows(search: Study) -
     assert report.best == WinningTrial(
         number=1,
         parameters=TUNED,
-        recall_at_1=0.875,
+        objective="R@1",
+        score=0.875,
         epoch=31,
         trials=1,
-        mean_recall_at_1=0.875,
+        mean_score=0.875,
     )
     assert (report.selection, report.on_test_classes) == (HELD_OUT_SELECTION, False)
     assert report.published["tuned"] == {"R@1": 90.2, "R@2": 94.5, "R@4": 96.8, "NMI": 75.8}
@@ -120,7 +121,7 @@ def test_the_best_configuration_has_the_mean_of_its_trials(storage: Storage) -> 
     best = winning_trial(study)
     assert best is not None
     assert (best.number, best.trials) == (1, 2)
-    assert best.mean_recall_at_1 == pytest.approx(0.865)
+    assert best.mean_score == pytest.approx(0.865)
     assert str(best) == "R@1 87.5% at epoch 31 (mean of its 2 completed trials 86.5%)"
 
 
@@ -129,7 +130,7 @@ def test_figures_are_means_with_intervals_over_seeds(retraining: Study) -> None:
     tuned, baseline = report.retrained
     assert (tuned.study, tuned.role, tuned.source_trial) == (RETRAINING, "tuned", 1)
     assert (tuned.parameters, tuned.epochs) == (TUNED, 31)
-    assert tuned.recall_at_1 == [0.90, 0.91, 0.92]
+    assert tuned.scores == [0.90, 0.91, 0.92]
     assert _is_estimate(tuned.recall[1], 0.91, T_2 * 0.01 / 3**0.5, 3)
     assert _is_estimate(tuned.recall[2], 0.95, 0.0, 3)
     assert (baseline.role, baseline.source_trial) == ("baseline", 0)

@@ -42,7 +42,7 @@ def complete_next(study: Study, value: float, *, best_epoch: int = 1) -> FrozenT
 
 
 def complete_with(study: Study, curve: Mapping[int, float]) -> FrozenTrial:
-    """Have the next trial report R@1 by epoch, and end with the best of it."""
+    """Have the next trial report scores by epoch, and end with the best of it."""
     claim = claimed(study)
     best_epoch = max(curve, key=lambda epoch: curve[epoch])
     claim.record({BEST_EPOCH: best_epoch}, curve)

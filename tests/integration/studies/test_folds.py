@@ -114,7 +114,7 @@ def test_a_winners_mean_counts_each_fold_once(storage: Storage) -> None:
     assert begun_folds(study) == [0, 1, 0]
     winner = winning_trial(study)
     assert winner is not None
-    assert winner.mean_recall_at_1 == pytest.approx((0.75 + 0.6) / 2)
+    assert winner.mean_score == pytest.approx((0.75 + 0.6) / 2)
 
 
 def test_folds_are_compared_once_enough_has_run(storage: Storage) -> None:

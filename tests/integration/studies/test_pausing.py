@@ -365,7 +365,7 @@ def test_a_paused_trial_whose_like_failed_is_brought_to_its_end(storage: Storage
 
 
 def begun(study: Study, *ends: float) -> None:
-    """New trials that were paused after two epochs, the last of which had these R@1."""
+    """New trials that were paused after two epochs, the last of which had these scores."""
     for recall in ends:
         tau, batch_size = divmod(study.count(), 3)
         study.enqueue({"tau": LISTS["tau"][tau], "batch_size": LISTS["batch_size"][batch_size]})

@@ -118,6 +118,7 @@ def test_refusals_create_nothing(storage: Storage) -> None:
     words = create_search(
         storage, freeze_thaw_space("words", {"distance": ["cosine", "euclidean"]})
     )
+    create_search(storage, freeze_thaw_space("map", protocol={"objective": "map_at_r"}))
     claim = claimed(words)
     claim.record({trial_record.BEST_EPOCH: 1}, {1: 0.5})
     refusals = {
@@ -128,6 +129,8 @@ def test_refusals_create_nothing(storage: Storage) -> None:
         "of tau, batch_size",
         "cars-retrain": 'found "cars-retrain", a retraining of one configuration; warm-start from '
         'a search such as "cars"',
+        "map": 'found "map", a study of MAP@R, whose curves can\'t be compared with those of R@1; '
+        "warm-start from a study of R@1, or leave it out",
     }
     for name, message in refusals.items():
         with pytest.raises(StudyError) as refusal:

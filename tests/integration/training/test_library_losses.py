@@ -8,6 +8,7 @@ import torch
 from histsearch.data.dataset import load_dataset
 from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_set import ImageSet
+from histsearch.retrieval.known_metrics import recall_at
 from histsearch.training.trainer import Trainer
 from tests.conv4_runs import conv4_run
 
@@ -44,10 +45,10 @@ def test_a_loss_of_each_kind_trains(
     train, validation = images
     trainer = Trainer(conv4_run(2, VALUES, **choice), train, device=torch.device("cpu"))
     weights = [weight.detach().clone() for weight in trainer.loss.parameters()]
-    before = trainer.recall(validation, (1,))[1]
+    before = trainer.measure([recall_at(1)], validation)["r_at_1"]
     first, second = trainer.epochs(validation)
     assert second.loss < first.loss
-    assert second.recall_at_1 is not None
-    assert second.recall_at_1 > before
+    assert second.score is not None
+    assert second.score > before
     for one, trained in zip(weights, trainer.loss.parameters(), strict=True):
         assert not torch.equal(one, trained), "its own weights are trained too"

@@ -78,7 +78,7 @@ def trained(study: Study, data_dir: Path, number: int, fold: int) -> list[float]
     parts, seed = find_run_parts(space, data_dir), study.definition.seed_of(trial)
     own = run_settings(space, trial.params, parts, seed=seed)
     epochs = Trainer(own, train, device=torch.device("cpu")).epochs(validation, gallery)
-    return [epoch.recall_at_1 or 0.0 for epoch in epochs]
+    return [epoch.score or 0.0 for epoch in epochs]
 
 
 def test_trials_go_on_with_their_folds_and_the_winner_is_retrained_on_all_classes(
@@ -106,7 +106,7 @@ def test_trials_go_on_with_their_folds_and_the_winner_is_retrained_on_all_classe
     run_worker(storage, settings(data_dir), StopRequest())
     report = build_report(storage, "stripes")
     assert report.best.fold in (0, 1)
-    assert [len(one.recall_at_1) for one in report.retrained] == [1]
+    assert [len(one.scores) for one in report.retrained] == [1]
 
 
 def test_a_state_of_another_fold_isnt_gone_on_with(

@@ -12,20 +12,30 @@ from PIL import Image
 from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.image_set import ImageSet
 from histsearch.database.storage import Storage
-from histsearch.exceptions import CheckpointError, StoreFullError
+from histsearch.exceptions import CheckpointError, DataError, StoreFullError
 from histsearch.models.checkpoint import load_checkpoint
+from histsearch.reports.collect import build_report
+from histsearch.reports.markdown import render
+from histsearch.reports.status import take_status
+from histsearch.retrieval.known_metrics import MAP_AT_R, recall_at
 from histsearch.search.freeze_thaw_pruner import FreezeThawPruner
 from histsearch.space.reading import parse_space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
 from histsearch.studies.claim import Claim
+from histsearch.studies.images import count_images
 from histsearch.studies.queue import claim
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.store_keys import model_key
 from histsearch.studies.study import Study
 from histsearch.training import checkpoint_store
 from histsearch.training.checkpoint_store import open_checkpoint_store
-from histsearch.training.run_inputs import RunInputs, find_run_parts
+from histsearch.training.run_inputs import (
+    RunInputs,
+    find_run_parts,
+    run_settings,
+    split_images,
+)
 from histsearch.training.run_states import RunStates
 from histsearch.training.trainer import InterruptedRunError, Trainer
 from histsearch.workers import run
@@ -142,7 +152,7 @@ def stored(study: Study, number: int = 0) -> FrozenTrial:
     return study.trials()[number]
 
 
-def test_a_search_trial_reports_validation_recall_every_epoch(
+def test_a_search_trial_reports_its_validation_score_every_epoch(
     storage: Storage, stripes: dict[str, Any], dataset: Dataset
 ) -> None:
     study = study_of(storage, stripes)
@@ -344,6 +354,63 @@ def test_retraining_tests_once_on_the_full_training_half(
     assert model.preprocessing.crop == 24
     input_ = {"image_size": 24, "min_crop_area": 0.5, "flip": True}
     assert model.metadata["hyperparameters"].items() >= input_.items()
+
+
+def test_the_objective_is_what_is_reported_stored_and_shown(
+    storage: Storage,
+    stripes: dict[str, Any],
+    dataset: Dataset,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "histsearch")
+    stripes["protocol"] = {"validation": "test", "objective": "map_at_r"}
+    stripes["fixed"] |= {"embedding_size": 3, "lr": 1e-4}  # so that not every image is found
+    study = study_of(storage, stripes)
+    one, outcome = run_next(study, dataset)
+    space = study.definition.space
+    parts = inputs_of(study, dataset).parts
+    settings = run_settings(space, one.trial.params, parts, seed=one.seed)
+    train, validation, _ = split_images(dataset, space.protocol)
+    trainer = Trainer(settings, train, device=torch.device("cpu"))
+    measured = {
+        epoch.number: trainer.measure([MAP_AT_R, recall_at(1)], validation)
+        for epoch in trainer.epochs()
+    }
+    curve = {epoch: one["map_at_r"] for epoch, one in measured.items()}
+    assert stored(study).intermediate_values == curve
+    assert curve != {epoch: one["r_at_1"] for epoch, one in measured.items()}
+    assert str(outcome) == f"complete: MAP@R {max(curve.values()):.2%}"
+    assert f"stripes #0  epoch 1/3  MAP@R {curve[1]:6.2%}  loss" in caplog.text
+
+    retraining = create_retraining(study, seeds=1)
+    run_next(retraining, dataset)
+    tested = stored(retraining)
+    recall = tested.user_attrs[trial_record.RECALL]
+    assert recall.keys() == {"1", "2", "4", "8", "16", "32"}
+    assert tested.value != recall["1"]
+    for each in (study, retraining):
+        assert each.optuna_study.metric_names == ["MAP@R"]
+
+    report = build_report(storage, "stripes")
+    (tuned,) = report.retrained
+    assert (tuned.scores, tuned.recall[1].mean) == ([tested.value], recall["1"])
+    assert list(tuned.figures)[:2] == ["MAP@R", "R@1"]
+    assert str(report.best).startswith(f"MAP@R {outcome.value:.1%} at epoch ")
+    assert "| configuration | epochs | seeds | MAP@R | R@1 | R@2 |" in render(report)
+    assert {one.objective for one in take_status(storage).studies} == {"MAP@R"}
+
+
+def test_an_objective_by_which_every_model_scores_alike_is_refused(
+    storage: Storage, stripes: dict[str, Any], dataset: Dataset
+) -> None:
+    stripes["protocol"] |= {"objective": "r_at_14"}
+    count_images(dataset, study_of(storage, stripes).definition)
+    stripes["protocol"] |= {"objective": "r_at_15"}
+    study = study_of(storage, stripes | {"name": "more"})
+    with pytest.raises(
+        DataError, match="R@15 where a validation query ranks 15 images, needed: 16"
+    ):
+        count_images(dataset, study.definition)
 
 
 def test_embeddings_that_became_nan_prune_the_trial(

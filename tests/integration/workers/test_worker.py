@@ -567,11 +567,11 @@ def test_the_images_of_a_study_are_told_once_and_shown_with_it(
     run_worker(storage, settings(data_dir), StopRequest())
     images = (
         "training 32 images in 4 classes; validation 16 images in 2 classes; test 48 images in 6 "
-        "classes; one validation image is worth 6.25 points of R@1, one test image 2.08"
+        "classes; one validation image is worth 6.25 points, one test image 2.08"
     )
     too_few = (
-        "16 validation images in 2 classes are too few to rank by, as one is worth 6.25 points of "
-        "R@1; have at least 10 classes and 100 images"
+        "16 validation images in 2 classes are too few to rank by, as one is worth 6.25 points; "
+        "have at least 10 classes and 100 images"
     )
     assert caplog.messages.count(f"study stripes: {images}") == 1
     assert caplog.messages.count(f"study stripes: {too_few}") == 1

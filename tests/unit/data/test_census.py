@@ -10,7 +10,8 @@ from histsearch.data.folder import OWN_IMAGES
 from histsearch.data.hold_out import USUAL_HOLD_OUT, HoldOut, hold_out_classes
 from histsearch.data.image_set import ImageArrays, ImageSet
 from histsearch.exceptions import DataError
-from histsearch.retrieval.recall import recall_at_k
+from histsearch.retrieval.known_metrics import MAP_AT_R, R_PRECISION, recall_at
+from histsearch.retrieval.measurement import measure
 from tests.miniatures import write_inshop
 
 
@@ -30,11 +31,11 @@ def test_all_three_parts_are_counted_with_the_points_of_one_image() -> None:
     )
     assert str(census) == (
         "training 90 images in 6 classes; validation 30 images in 2 classes; test 200 images in "
-        "10 classes; one validation image is worth 3.33 points of R@1, one test image 0.5"
+        "10 classes; one validation image is worth 3.33 points, one test image 0.5"
     )
     assert census.warnings() == [
-        "30 validation images in 2 classes are too few to rank by, as one is worth 3.33 points of "
-        "R@1; have at least 10 classes and 100 images"
+        "30 validation images in 2 classes are too few to rank by, as one is worth 3.33 points; "
+        "have at least 10 classes and 100 images"
     ]
     assert Census.from_json(census.to_json()) == census
     assert census.to_json()["validation"]["image_points"] == pytest.approx(10 / 3)
@@ -53,16 +54,17 @@ def test_a_delta_under_one_image_is_warned_of(delta: float | None, warned: bool)
     assert found == ([sentence] if warned else [])
 
 
-def test_the_highest_recall_is_that_of_a_perfect_model() -> None:
+def test_the_highest_score_is_that_of_a_perfect_model_by_any_metric() -> None:
     images = images_of(1, 2, 3, 1, 1)
     part = Part.of("test", images)
     perfect_ND = torch.nn.functional.one_hot(torch.as_tensor(images.labels_N)).float()
-    found = recall_at_k(perfect_ND, torch.as_tensor(images.labels_N), (1,))[1]
-    assert part.highest_recall == found == 5 / 8
+    metrics = (recall_at(1), MAP_AT_R, R_PRECISION)
+    found = measure(metrics, perfect_ND, torch.as_tensor(images.labels_N))
+    assert {part.highest_score, *found.values()} == {5 / 8}
     census = take_census(Dataset(OWN_IMAGES, images_of(*[30] * 40), images), USUAL_HOLD_OUT)
     assert census.warnings()[0] == (
-        "3 of 8 test images have no other image of their class and always miss, so R@1 can't "
-        "exceed 62.5%; add images, or leave such classes out"
+        "3 of 8 test images have no other image of their class and always miss, so no score "
+        "can exceed 62.5%; add images, or leave such classes out"
     )
 
 
@@ -89,7 +91,7 @@ def test_test_classes_judge_where_nothing_is_held_out() -> None:
     assert census.validation is None
     assert (census.judge.name, census.training.classes) == ("test", 3)
     assert census.warnings(delta=0.5)[-1].startswith("delta is 0.5 points, less than the 25 that")
-    assert str(census).endswith("; one test image is worth 25 points of R@1")
+    assert str(census).endswith("; one test image is worth 25 points")
     assert Census.from_json(census.to_json()) == census
 
 
@@ -119,6 +121,6 @@ def test_of_several_folds_the_smallest_is_told_and_the_lowest_cap() -> None:
     capped = next(number for number, part in enumerate(lone.folds) if part.lone)
     assert [text for text in lone.warnings() if "miss" in text] == [
         f"1 of 31 fold-{capped} validation images have no other image of their class and always "
-        "miss, so R@1 can't exceed 96.77%; add images, or leave such classes out"
+        "miss, so no score can exceed 96.77%; add images, or leave such classes out"
     ]
-    assert lone.judge_of(capped).highest_recall < lone.highest_recall < 1.0
+    assert lone.judge_of(capped).highest_score < lone.highest_score < 1.0

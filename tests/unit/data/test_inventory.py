@@ -100,11 +100,11 @@ def test_what_a_data_set_can_not_tell_is_listed_with_it(tmp_path: Path) -> None:
     (entry,) = [entry for entry in take_inventory(tmp_path) if entry.name == "folder:own"]
     assert entry.state == State.ready
     assert entry.warnings == (
-        "30 validation images in 2 classes are too few to rank by, as one is worth 3.33 points of "
-        "R@1; have at least 10 classes and 100 images",
-        "3 of 12 test images have no other image of their class and always miss, so R@1 can't "
-        "exceed 75%; add images, or leave such classes out",
-        "12 test images in 6 classes are too few to rank by, as one is worth 8.33 points of R@1; "
+        "30 validation images in 2 classes are too few to rank by, as one is worth 3.33 points; "
+        "have at least 10 classes and 100 images",
+        "3 of 12 test images have no other image of their class and always miss, so no score "
+        "can exceed 75%; add images, or leave such classes out",
+        "12 test images in 6 classes are too few to rank by, as one is worth 8.33 points; "
         "have at least 10 classes and 100 images",
     )
 

@@ -13,6 +13,7 @@ SEARCH_ONLY = Report(
     space="cub200-resnet50",
     dataset="cub200",
     loss="hist",
+    objective="R@1",
     backbone="resnet50",
     selection="classes held out of the training half",
     on_test_classes=False,
@@ -20,10 +21,11 @@ SEARCH_ONLY = Report(
     best=WinningTrial(
         number=7,
         parameters={"tau": 24, "alpha": 1.15},
-        recall_at_1=0.7234,
+        objective="R@1",
+        score=0.7234,
         epoch=18,
         trials=1,
-        mean_recall_at_1=0.7234,
+        mean_score=0.7234,
     ),
     retrained=[],
     gain_over_baseline=None,
@@ -48,8 +50,10 @@ def retrained(role: str, *, trial: int, tau: int, mean: float) -> Retrained:
         source_trial=trial,
         parameters={"tau": tau},
         epochs=18,
+        objective="R@1",
+        score=Estimate(mean, 0.008, 3),
+        scores=[mean - 0.01, mean, mean + 0.01],
         recall={1: Estimate(mean, 0.008, 3), 2: Estimate(mean + 0.1, 0.01, 3)},
-        recall_at_1=[mean - 0.01, mean, mean + 0.01],
     )
 
 
@@ -59,7 +63,7 @@ RETRAINED = replace(
         retrained("tuned", trial=7, tau=24, mean=0.631),
         retrained("baseline", trial=0, tau=32, mean=0.611),
     ],
-    gain_over_baseline=Gain(0.02, 0.005, 6, "birds-retrain"),
+    gain_over_baseline=Gain(0.02, 0.005, 6, "R@1", "birds-retrain"),
     retraining_cost=Cost(hours_spent=2.5, hours_saved=0.0, accelerated=True),
 )
 
@@ -67,7 +71,8 @@ RETRAINED = replace(
 def test_report_names_study_space_trials_and_selection() -> None:
     assert render(SEARCH_ONLY).startswith(
         "# birds\n\nSpace `cub200-resnet50`: cub200 on resnet50, loss hist. "
-        "Trials: 9 complete, 3 pruned. Selection on: classes held out of the training half.\n"
+        "Trials: 9 complete, 3 pruned. Objective: R@1. Selection on: classes held out of the "
+        "training half.\n"
     )
 
 
@@ -118,23 +123,23 @@ def test_gain_stands_in_the_report_where_both_sides_have_an_interval() -> None:
     ("gain", "sentence"),
     [
         (
-            Gain(0.02, 0.005, 6, "birds-retrain"),
+            Gain(0.02, 0.005, 6, "R@1", "birds-retrain"),
             "Tuned minus baseline: +2.0 points of R@1, 95% interval +1.5 to +2.5. "
             "The tuned configuration is better.",
         ),
         (
-            Gain(-0.02, 0.005, 6, "birds-retrain"),
+            Gain(-0.02, 0.005, 6, "R@1", "birds-retrain"),
             "Tuned minus baseline: -2.0 points of R@1, 95% interval -2.5 to -1.5. "
             "The baseline is better.",
         ),
         (
-            Gain(0.004, 0.02, 6, "birds-retrain"),
+            Gain(0.004, 0.02, 6, "R@1", "birds-retrain"),
             "Tuned minus baseline: +0.4 points of R@1, 95% interval -1.6 to +2.4. "
             "The interval holds 0: the two can't be told apart with these seeds; "
             "histsearch retrain birds-retrain --add-seeds 5 adds some.",
         ),
         (
-            Gain(-0.004, 0.02, 6, "birds-retrain"),
+            Gain(-0.004, 0.02, 6, "R@1", "birds-retrain"),
             "Tuned minus baseline: -0.4 points of R@1, 95% interval -2.4 to +1.6. "
             "The interval holds 0: the two can't be told apart with these seeds; "
             "histsearch retrain birds-retrain --add-seeds 5 adds some.",
@@ -146,7 +151,7 @@ def test_gain_says_only_what_its_interval_allows(gain: Gain, sentence: str) -> N
 
 
 def test_interval_that_ends_at_zero_holds_zero() -> None:
-    assert "The interval holds 0" in gain_sentence(Gain(0.25, 0.25, 6, "more"))
+    assert "The interval holds 0" in gain_sentence(Gain(0.25, 0.25, 6, "R@1", "more"))
 
 
 def test_unfinished_retrainings_are_named() -> None:
@@ -237,7 +242,7 @@ def test_images_and_what_they_can_not_tell_have_a_section() -> None:
     told = render(replace(SEARCH_ONLY, images=images, warnings=["too few", "too fine"]))
     assert (
         "\n\n## Images\n\n"
-        "| part | classes | images | points of R@1 that one is worth | highest R@1 |\n"
+        "| part | classes | images | points that one is worth | highest score |\n"
         "| --- | --- | --- | --- | --- |\n"
         "| training | 90 | 2,700 |  |  |\n"
         "| validation | 30 | 900 | 0.111 | 99% |\n"

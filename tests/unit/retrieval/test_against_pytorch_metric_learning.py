@@ -4,10 +4,17 @@ from pytorch_metric_learning.distances import CosineSimilarity
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from pytorch_metric_learning.utils.inference import CustomKNN
 
-from histsearch.retrieval.ranking import ranking_quality
-from histsearch.retrieval.recall import recall_at_k
+from histsearch.retrieval.known_metrics import find_metric
+from histsearch.retrieval.measurement import measure
 
 torch.set_num_threads(1)
+
+
+THEIR_NAMES = {
+    "r_at_1": "precision_at_1",
+    "r_precision": "r_precision",
+    "map_at_r": "mean_average_precision_at_r",
+}
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -19,12 +26,10 @@ def test_random_embeddings_score_as_in_pytorch_metric_learning(
     embeddings_ND = torch.randn(images, size, generator=generator, dtype=torch.float64)
     labels_N = torch.arange(images) % classes
     theirs = AccuracyCalculator(
-        include=("precision_at_1", "r_precision", "mean_average_precision_at_r"),
+        include=tuple(THEIR_NAMES.values()),
         knn_func=CustomKNN(CosineSimilarity()),
         device=torch.device("cpu"),
     ).get_accuracy(embeddings_ND, labels_N)
 
-    ours = ranking_quality(embeddings_ND, labels_N)
-    assert recall_at_k(embeddings_ND, labels_N, (1,))[1] == pytest.approx(theirs["precision_at_1"])
-    assert ours.r_precision == pytest.approx(theirs["r_precision"])
-    assert ours.map_at_r == pytest.approx(theirs["mean_average_precision_at_r"])
+    ours = measure(map(find_metric, THEIR_NAMES), embeddings_ND, labels_N)
+    assert ours == {name: pytest.approx(theirs[one]) for name, one in THEIR_NAMES.items()}

@@ -7,21 +7,42 @@ import torch
 from torch import Tensor
 
 from histsearch.retrieval import similarity
-from histsearch.retrieval.ranking import ranking_quality
+from histsearch.retrieval.known_metrics import MAP_AT_R, R_PRECISION
+from histsearch.retrieval.measurement import measure
 
 GOLDEN = Path(__file__).parents[2] / "golden"
+
+
+def ranking_quality(
+    embeddings_ND: Tensor,
+    labels_N: Tensor,
+    *,
+    gallery_MD: Tensor | None = None,
+    gallery_labels_M: Tensor | None = None,
+) -> tuple[float, float]:
+    """R-Precision and MAP@R."""
+    measured = measure(
+        (R_PRECISION, MAP_AT_R),
+        embeddings_ND,
+        labels_N,
+        gallery_MD=gallery_MD,
+        gallery_labels_M=gallery_labels_M,
+    )
+    return measured[R_PRECISION.name], measured[MAP_AT_R.name]
 
 
 def plain_ranking_quality(similarity_NM: Tensor, same_NM: Tensor) -> tuple[float, float]:
     """Both scores by sorting each query's gallery, straight from their definitions."""
     r_precisions, average_precisions = [], []
     for similarities, same in zip(similarity_NM.tolist(), same_NM.tolist(), strict=True):
-        ranked = [hit for _, hit in sorted(zip(similarities, same, strict=True), reverse=True)]
+        # Of equals, images of other classes come first.
+        ordered = sorted(zip(similarities, same, strict=True), key=lambda one: (-one[0], one[1]))
+        ranked = [hit for similarity, hit in ordered if similarity > -torch.inf]
         size = sum(ranked)
         precisions = [sum(ranked[: i + 1]) / (i + 1) for i in range(size)]
-        r_precisions.append(sum(ranked[:size]) / size)
+        r_precisions.append(sum(ranked[:size]) / max(1, size))
         average_precisions.append(
-            sum(p for p, hit in zip(precisions, ranked, strict=False) if hit) / size
+            sum(p for p, hit in zip(precisions, ranked, strict=False) if hit) / max(1, size)
         )
     return float(np.mean(r_precisions)), float(np.mean(average_precisions))
 
@@ -36,8 +57,7 @@ def test_scores_equal_the_reference_figures(
     quality = ranking_quality(
         torch.from_numpy(arrays["embeddings"]), torch.from_numpy(arrays["labels"])
     )
-    assert quality.r_precision == pytest.approx(expected["r_precision"], abs=1e-12)
-    assert quality.map_at_r == pytest.approx(expected["map_at_r"], abs=1e-12)
+    assert quality == pytest.approx((expected["r_precision"], expected["map_at_r"]), abs=1e-12)
 
 
 def test_scores_of_a_gallery_equal_a_plain_sort() -> None:
@@ -53,7 +73,37 @@ def test_scores_of_a_gallery_equal_a_plain_sort() -> None:
     expected = plain_ranking_quality(
         queries_ND @ gallery_MD.T, labels_N[:, None] == gallery_labels_M
     )
-    assert tuple(quality) == pytest.approx(expected, abs=1e-12)
+    assert quality == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_ties_lone_queries_and_classes_of_any_size_score_as_a_plain_sort(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(similarity, "CHUNK_SIMILARITIES", 11 * 60)
+    generator = torch.Generator().manual_seed(seed)
+    # Few directions, so that many images are equally near; of classes, some are in one part alone.
+    directions_KD = torch.nn.functional.normalize(torch.randn(15, 3, generator=generator))
+    sizes_C = torch.rand(9, generator=generator).square() + 0.01
+    labels_N = torch.multinomial(sizes_C, 60, replacement=True, generator=generator)
+    embeddings_ND = directions_KD[torch.randint(15, (60,), generator=generator)]
+    same_NN = labels_N[:, None] == labels_N
+    similarity_NN = torch.nn.functional.normalize(embeddings_ND) @ embeddings_ND.T
+
+    other_than_itself_NN = similarity_NN.clone().fill_diagonal_(-torch.inf)
+    expected = plain_ranking_quality(
+        other_than_itself_NN, same_NN & ~torch.eye(60, dtype=torch.bool)
+    )
+    assert ranking_quality(embeddings_ND, labels_N) == pytest.approx(expected, abs=1e-12)
+
+    of_gallery = ranking_quality(
+        embeddings_ND[:25],
+        labels_N[:25],
+        gallery_MD=embeddings_ND[25:],
+        gallery_labels_M=labels_N[25:],
+    )
+    expected = plain_ranking_quality(similarity_NN[:25, 25:], same_NN[:25, 25:])
+    assert of_gallery == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_perfect_ranking_scores_one() -> None:

@@ -7,9 +7,29 @@ import torch
 from torch import Tensor
 
 from histsearch.retrieval import similarity
-from histsearch.retrieval.recall import recall_at_k
+from histsearch.retrieval.known_metrics import recall_at
+from histsearch.retrieval.measurement import measure
 
 GOLDEN = Path(__file__).parents[2] / "golden"
+
+
+def recall_at_k(
+    embeddings_ND: Tensor,
+    labels_N: Tensor,
+    ks: tuple[int, ...],
+    *,
+    gallery_MD: Tensor | None = None,
+    gallery_labels_M: Tensor | None = None,
+) -> dict[int, float]:
+    metrics = {k: recall_at(k) for k in ks}
+    measured = measure(
+        metrics.values(),
+        embeddings_ND,
+        labels_N,
+        gallery_MD=gallery_MD,
+        gallery_labels_M=gallery_labels_M,
+    )
+    return {k: measured[metric.name] for k, metric in metrics.items()}
 
 
 @pytest.fixture

@@ -129,7 +129,7 @@ def test_a_trial_is_never_left_before_its_fewest_epochs_nor_the_winners() -> Non
 def test_a_study_that_minimises_is_refused() -> None:
     study = optuna.create_study(direction="minimize", sampler=FreezeThawSampler(FINITE, EPOCHS))
     with pytest.raises(
-        ValueError, match="found a study that minimises; FreezeThawSampler is for R@1"
+        ValueError, match="found a study that minimises; FreezeThawSampler maximises"
     ):
         study.ask(FINITE)
 
@@ -175,5 +175,5 @@ def test_what_is_enqueued_beside_the_search_space_rules_nothing_out() -> None:
 def test_a_search_that_reports_no_epoch_is_warned() -> None:
     study = optuna.create_study(direction="maximize", sampler=FreezeThawSampler(FINITE, EPOCHS))
     study.tell(study.ask(FINITE), 0.5)
-    with pytest.warns(UserWarning, match=r"found 1 complete trial that reported no R@1"):
+    with pytest.warns(UserWarning, match=r"found 1 complete trial that reported no score"):
         study.ask(FINITE)

@@ -326,7 +326,7 @@ def test_fixed_parameter_that_cannot_be_used_is_refused(fixed: Any, expected: st
         (
             {"fraction": 0.2},
             "protocol.fraction: found an unknown key, allowed: validation, folds, "
-            "validation_fraction, seed",
+            "validation_fraction, seed, objective",
         ),
         (
             {"validation": "train"},
@@ -343,12 +343,33 @@ def test_fixed_parameter_that_cannot_be_used_is_refused(fixed: Any, expected: st
             'protocol.validation_fraction: found "half", allowed: a number between 0 and 1 (part '
             "of the training classes)",
         ),
+        (
+            {"objective": "recall"},
+            'protocol.objective: found "recall", allowed: did you mean "r_at_1"? "r_at_1" (or '
+            'another K), "map_at_r", "r_precision"',
+        ),
+        (
+            {"objective": 1},
+            'protocol.objective: found 1, allowed: "r_at_1" (or another K), "map_at_r", '
+            '"r_precision"',
+        ),
         ({"seed": -1}, "protocol.seed: found -1, allowed: a whole number from 0 to 4294967295"),
         ({"seed": 1.5}, "protocol.seed: found 1.5, allowed: a whole number from 0 to 4294967295"),
     ],
 )
 def test_protocol_that_cannot_be_used_is_refused(protocol: Any, expected: str) -> None:
     assert refusal(SMALL | {"protocol": protocol}) == f"own.toml: {expected}"
+
+
+def test_a_space_maximises_recall_at_1_unless_it_names_another_objective() -> None:
+    kept = small().model_dump(mode="json")
+    del kept["protocol"]["objective"]  # a study from before there was a choice
+    assert Space.model_validate(kept) == small()
+    labels = [
+        small(protocol=table).protocol.metric.label
+        for table in ({}, {"objective": "r_at_4"}, {"objective": "map_at_r"})
+    ]
+    assert labels == ["R@1", "R@4", "MAP@R"]
 
 
 @pytest.mark.parametrize(

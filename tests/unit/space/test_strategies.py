@@ -109,7 +109,7 @@ def test_the_projects_own_is_the_default() -> None:
         ),
         (
             {"decided": {"delta": True}},
-            "decided.delta: found true, allowed: a number > 0 (points of R@1)",
+            "decided.delta: found true, allowed: a number > 0 (points of the objective)",
         ),
         (
             {"decided": {"epsilon": 1}},

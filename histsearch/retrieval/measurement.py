@@ -1,0 +1,55 @@
+"""Metrics of embeddings, all of them in one pass over the similarities."""
+
+# N = queries, M = gallery, D = embedding size
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from histsearch.retrieval.known_metrics import Metric
+from histsearch.retrieval.ranking import Ranking
+from histsearch.retrieval.similarity import similarity_chunks
+
+
+def _do_nothing() -> None:
+    return None
+
+
+@torch.no_grad()
+def measure(
+    metrics: Iterable[Metric],
+    embeddings_ND: Tensor,
+    labels_N: Tensor,
+    *,
+    gallery_MD: Tensor | None = None,
+    gallery_labels_M: Tensor | None = None,
+    on_chunk: Callable[[], object] = _do_nothing,
+) -> dict[str, float]:
+    """Metrics by cosine similarity.
+
+    Without a gallery each query ranks the other queries, never itself.
+
+    Args:
+        metrics: The metrics.
+        embeddings_ND: (N, D) embeddings of the queries, of any length and on any device.
+        labels_N: (N,) their classes.
+        gallery_MD: (M, D) embeddings to rank instead, as in In-Shop.
+        gallery_labels_M: (M,) their classes, numbered as ``labels_N``.
+        on_chunk: Called after each part of the queries, as 60,000 images take a minute on a CPU.
+
+    Returns:
+        By its name the value of each metric, in [0, 1].
+
+    Raises:
+        ValueError: If shapes don't fit or embeddings aren't finite.
+    """
+    by_name = {metric.name: metric for metric in metrics}
+    scores: dict[str, list[Tensor]] = {name: [] for name in by_name}
+    for chunk in similarity_chunks(embeddings_ND, labels_N, gallery_MD, gallery_labels_M):
+        ranking = Ranking(chunk)
+        for name, metric in by_name.items():
+            scores[name].append(metric.scores(ranking))
+        on_chunk()
+    # Not the mean, which a GPU multiplies by a rounded 1/N.
+    return {name: float(torch.cat(parts).sum()) / len(labels_N) for name, parts in scores.items()}
