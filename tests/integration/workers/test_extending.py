@@ -24,16 +24,21 @@ PAGE = (REPOSITORY / "docs/extending.md").read_text(encoding="utf-8")
 
 SAMPLE = """
 import optuna
+import torch
+from histsearch.retrieval.measurement import measure
 from histsearch.search.sampler import build_sampler
 from histsearch.space.reading import parse_space
 space = parse_space(
     {"name": "own", "dataset": "glyphs", "backbone": "conv4", "epochs": 1, "trials": 1,
-     "sampler": "genetic", "search": {"tau": {"low": 8, "high": 32}}},
+     "sampler": "genetic", "protocol": {"objective": "reciprocal_rank"},
+     "search": {"tau": {"low": 8, "high": 32}}},
     source="test",
 )
 study = optuna.create_study(sampler=build_sampler(space, 0))
 study.optimize(lambda trial: trial.suggest_float("tau", 8, 32), n_trials=3)
-print(type(study.sampler).__name__, space.pruner.name)
+embeddings_ND = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
+measured = measure([space.protocol.metric], embeddings_ND, torch.tensor([0, 1, 0]))
+print(type(study.sampler).__name__, space.pruner.name, measured["reciprocal_rank"])
 """
 
 
@@ -99,10 +104,11 @@ def test_a_study_of_a_package_is_served_where_the_package_is(
     assert trial.user_attrs[trial_record.VERSIONS]["acme"] == "1.0"
 
 
-def test_a_sampler_is_added_by_the_change_on_the_page(tmp_path: Path) -> None:
+def test_a_metric_and_a_sampler_are_added_by_the_changes_on_the_page(tmp_path: Path) -> None:
     shutil.copytree(REPOSITORY / "histsearch", tmp_path / "histsearch")
-    (change,) = blocks("diff")
-    subprocess.run(["git", "apply", "-"], input=change, text=True, cwd=tmp_path, check=True)
+    metric, sampler = blocks("diff")
+    for change in (metric, sampler):
+        subprocess.run(["git", "apply", "-"], input=change, text=True, cwd=tmp_path, check=True)
     done = subprocess.run(
         [sys.executable, "-c", SAMPLE],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
@@ -112,4 +118,5 @@ def test_a_sampler_is_added_by_the_change_on_the_page(tmp_path: Path) -> None:
         check=True,
         timeout=120,
     )
-    assert done.stdout.split() == ["NSGAIISampler", "median"]
+    # The first image's other one is its nearest, the third's its second; the second has none.
+    assert done.stdout.split() == ["NSGAIISampler", "median", "0.5"]
