@@ -132,7 +132,7 @@ def _row(study: "Study") -> tuple[str, ...]:
         summary["backbone"],
         f"{summary['finished']}/{summary['budget']}",
         str(summary["trials"].get("RUNNING", 0)),
-        "" if winner is None else f"{winner.objective} {winner.score:.1%}",
+        "" if winner is None else f"{winner.objective} {winner.overall:.1%}",
         summary["state"],
     )
 

@@ -61,8 +61,8 @@ class Backbone:
             submodule of it.
         features: Channels of the feature map.
         preprocessing: The input images that it was made for.
-        image_sizes: Which others it takes.
         pretrained: How its pretrained weights are had; None where there are none.
+        image_sizes: Which others it takes; of any size where left out.
         classifiers: Names of the layers that its weights files have and the module leaves out.
         weights_prefix: What the module's keys have before those of its weights files.
         published_key: The key by which a published HIST checkpoint, which doesn't name its
@@ -73,8 +73,8 @@ class Backbone:
     build: Callable[[], "nn.Module"]
     features: int
     preprocessing: Preprocessing
-    image_sizes: ImageSizes
     pretrained: Download | PublishedFile | None
+    image_sizes: ImageSizes = ImageSizes(lambda side: side >= 1, "1 or more")
     classifiers: tuple[str, ...] = ()
     weights_prefix: str = ""
     published_key: str | None = None

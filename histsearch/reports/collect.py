@@ -17,6 +17,7 @@ from histsearch.reports.markdown import render
 from histsearch.reports.published_results import published_rows, published_source
 from histsearch.reports.report import Gain, Report, Retrained, WinningTrial
 from histsearch.reports.statistics import difference, estimate
+from histsearch.search.freeze_thaw_trials import fold_of
 from histsearch.sharing import make_folder
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
@@ -104,9 +105,10 @@ def winning_trial(study: Study) -> WinningTrial | None:
     if best is None:
         return None
     complete = study.complete_like(best)
+    folds = study.definition.folds
     values: dict[int | None, list[float]] = {}
     for trial in complete:
-        values.setdefault(trial.user_attrs.get(trial_record.FOLD), []).append(trial.value or 0.0)
+        values.setdefault(fold_of(trial, folds), []).append(trial.value or 0.0)
     return WinningTrial(
         best.number,
         best.params,
@@ -115,7 +117,7 @@ def winning_trial(study: Study) -> WinningTrial | None:
         best.user_attrs.get(trial_record.BEST_EPOCH),
         len(complete),
         _mean([_mean(of_fold) for of_fold in values.values()]),
-        best.user_attrs.get(trial_record.FOLD),
+        fold_of(best, folds) if folds > 1 else None,
     )
 
 

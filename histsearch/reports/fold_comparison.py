@@ -7,8 +7,8 @@ from statistics import stdev
 
 import numpy as np
 
+from histsearch.search.freeze_thaw_trials import fold_of
 from histsearch.studies.study import Study
-from histsearch.studies.trial_record import FOLD
 
 _FEWEST_TO_RANK = 3  # configurations
 
@@ -56,13 +56,12 @@ def _curves(study: Study) -> list[_Curves]:
     found: dict[str, dict[int, list[float]]] = {}
     for trial in study.trials():
         steps = trial.intermediate_values
-        if FOLD not in trial.user_attrs or not steps:
+        fold = fold_of(trial, study.definition.folds)
+        if fold is None or not steps:
             continue
         of_folds = found.setdefault(repr(sorted(trial.params.items())), {})
         curve = [steps[epoch] for epoch in sorted(steps)]
-        of_folds[trial.user_attrs[FOLD]] = max(
-            of_folds.get(trial.user_attrs[FOLD], []), curve, key=len
-        )
+        of_folds[fold] = max(of_folds.get(fold, []), curve, key=len)
     return list(found.values())
 
 

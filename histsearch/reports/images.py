@@ -3,9 +3,9 @@
 from optuna.trial import FrozenTrial
 
 from histsearch.data.census import Census
+from histsearch.search.freeze_thaw_trials import fold_of
 from histsearch.studies.images import image_warnings, known_census
 from histsearch.studies.study import Study
-from histsearch.studies.trial_record import FOLD
 
 _ALL = 1.0
 
@@ -44,7 +44,8 @@ def _highest(trial: FrozenTrial, census: Census | None) -> float:
     """The highest score there can be for a trial, in [0, 1]."""
     if census is None:
         return _ALL
-    return census.judge_of(trial.user_attrs.get(FOLD, 0)).highest_score
+    fold = fold_of(trial, len(census.folds)) if census.folds else 0
+    return (census.judge if fold is None else census.judge_of(fold)).highest_score
 
 
 def _reached(trial: FrozenTrial, score: float) -> bool:

@@ -35,6 +35,11 @@ class WinningTrial:
     mean_score: float
     fold: int | None = None
 
+    @property
+    def overall(self) -> float:
+        """Its score; of several folds the mean over these."""
+        return self.score if self.fold is None else self.mean_score
+
     def __str__(self) -> str:
         """Its score in words; where there are several, that of one trial is luck in part."""
         epoch = "" if self.epoch is None else f" at epoch {self.epoch}"

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.database.storage import Storage
+from histsearch.reports.collect import winning_trial
 from histsearch.reports.cost import cost
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import list_studies, unreadable_studies
@@ -129,7 +130,7 @@ def _study_status(study: Study, workers: Sequence[RegisteredWorker]) -> StudySta
     counts = {state.name: sum(trial.state == state for trial in trials) for state in TrialState}
     finished = [trial for trial in trials if trial.state.is_finished()]
     spent = cost(trials, study.definition.space.epochs)
-    best = next(iter(study.best()), None)
+    best = winning_trial(study)
     return StudyStatus(
         name=study.name,
         state=study_state(study),
@@ -138,7 +139,7 @@ def _study_status(study: Study, workers: Sequence[RegisteredWorker]) -> StudySta
         budget=study.budget,
         retries=sum(len(trial.user_attrs.get(trial_record.RETRIES, [])) for trial in trials),
         objective=study.objective.label,
-        best=best.value if best else None,
+        best=best.overall if best else None,
         hours=spent.hours_spent,
         hours_unit=spent.unit,
         eta_seconds=_eta(study.budget, finished, _progress(study.name, workers)),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from histsearch.retrieval.ranking import Ranking
 
 _NEAR = 0.5
+_LARGEST_K = 999_999
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,13 @@ divided by R (the same, section 3.1)."""
 USUAL_OBJECTIVE = recall_at(1)
 
 _OTHERS = {one.name: one for one in (MAP_AT_R, R_PRECISION)}
-_RECALL_AT_K = re.compile(r"r_at_([1-9]\d{0,5})")
+_RECALL_AT_K = re.compile(r"r_at_([1-9][0-9]{0,5})")
 
 OBJECTIVES = ", ".join(
-    [f'"{USUAL_OBJECTIVE.name}" (or another K)', *(f'"{name}"' for name in _OTHERS)]
+    [
+        f'"{USUAL_OBJECTIVE.name}" (or another K)',
+        *(f'"{name}"' for name in _OTHERS),
+    ]
 )
 """The names of all metrics, for an error message."""
 
@@ -118,8 +122,9 @@ def find_metric(name: str) -> Metric:
 
 def _nearest(name: str) -> Metric | None:
     """The metric that somebody who wrote ``name`` may have meant."""
-    number = re.search(r"[1-9]\d{0,5}", name)
-    candidates = (recall_at(int(number[0]) if number else 1), *_OTHERS.values())
+    number = re.search(r"[1-9][0-9]*", name)
+    k = min(int(number[0]), _LARGEST_K) if number else 1
+    candidates = (recall_at(k), *_OTHERS.values())
     likeness = {
         max(_likeness(name, known) for known in (one.name, one.label, one.title)): one
         for one in candidates

@@ -77,7 +77,7 @@ class FreezeThawStudy:
         search = FreezeThawSearch(
             space,
             epochs,
-            [read_trial(trial, space, epochs) for trial in usable],
+            [read_trial(trial, space, epochs, folds) for trial in usable],
             draw=draw,
             min_epochs=min_epochs,
             earlier=earlier,

@@ -19,13 +19,28 @@ TO_THE_END = "to_the_end"
 FOLD = "fold"
 
 
-def read_trial(trial: FrozenTrial, space: SearchSpace, epochs: int) -> Trial:
+def fold_of(trial: FrozenTrial, folds: int) -> int | None:
+    """The fold that a trial validates on, from 0 on; None for none yet, or for none there is.
+
+    Args:
+        trial: The trial; anybody may have queued it, with any attribute.
+        folds: How many there are; of one fold no attribute is read.
+    """
+    if folds == 1:
+        return 0
+    fold = trial.user_attrs.get(FOLD)
+    # A switch is a whole number to Python, and 1.0 equals 1.
+    return fold if type(fold) is int and fold in range(folds) else None
+
+
+def read_trial(trial: FrozenTrial, space: SearchSpace, epochs: int, folds: int) -> Trial:
     """A trial whose parameters the space holds; a score in [0, 1] becomes percent.
 
     Args:
         trial: The trial.
         space: The searched parameters.
         epochs: Epochs of a full run; later ones don't count.
+        folds: Folds that trials validate on.
     """
     recalls: list[float] = []
     while len(recalls) < epochs and len(recalls) + 1 in trial.intermediate_values:
@@ -43,7 +58,7 @@ def read_trial(trial: FrozenTrial, space: SearchSpace, epochs: int) -> Trial:
         running=trial.state == TrialState.RUNNING or (waits and not paused),
         resumable=waits and paused,
         failed=trial.state == TrialState.FAIL or bool(trial.user_attrs.get(DIVERGED)),
-        fold=int(trial.user_attrs.get(FOLD, 0)),
+        fold=fold_of(trial, folds) or 0,
     )
 
 

@@ -82,7 +82,7 @@ def learn(
     """
     space = space_of(distributions)
     trials = [
-        read_trial(trial, space, epochs)
+        read_trial(trial, space, epochs, folds=1)
         for trial in study.get_trials(deepcopy=False)
         if space.holds(trial.params)
     ]

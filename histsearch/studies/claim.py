@@ -17,11 +17,11 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.engine import Connection
 
 from histsearch.database.tables import attempts, optuna_intermediate_values
+from histsearch.search.freeze_thaw_trials import fold_of
 from histsearch.space.configuration import Value
 from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.stages import NoSuchMoveError, TrialMove, move_trial
 from histsearch.studies.study import Study
-from histsearch.studies.trial_record import FOLD
 from histsearch.studies.verdict import requeue
 
 _RESULTS = {
@@ -69,7 +69,7 @@ class Claim:
     @property
     def fold(self) -> int:
         """The fold that the trial validates on, from 0 on; 0 where its study has one."""
-        return int(self.trial.user_attrs.get(FOLD, 0))
+        return fold_of(self.trial, self.study.definition.folds) or 0
 
     @contextmanager
     def _holding(self) -> Iterator[Connection]:

@@ -17,10 +17,12 @@ from histsearch.data.hold_out import HoldOut
 from histsearch.exceptions import SpaceError, StudyError
 from histsearch.extensions import Provider
 from histsearch.search.distributions import optuna_distributions
+from histsearch.search.freeze_thaw_trials import fold_of
 from histsearch.search.pruner import build_pruner
 from histsearch.search.queued_only import QueuedOnlySampler
 from histsearch.search.sampler import build_sampler
 from histsearch.space.configuration import Value
+from histsearch.space.refusals import show
 from histsearch.space.space import Decided, Space
 from histsearch.space.strategies import NoPrunerSettings, RandomSettings
 from histsearch.space.trained_space import TrainedSpace
@@ -240,9 +242,9 @@ class SearchDefinition(_Definition):
     @override
     def misfit(self, trial: FrozenTrial) -> str | None:
         """Which of its values the space doesn't allow; names it doesn't search are passed over."""
-        fold = trial.user_attrs.get(FOLD)
-        if self.folds > 1 and fold is not None and fold not in range(self.folds):
-            return f"queued from outside: found the fold {fold}, allowed: 0 to {self.folds - 1}"
+        if FOLD in trial.user_attrs and fold_of(trial, self.folds) is None:
+            found = show(trial.user_attrs[FOLD])
+            return f"queued from outside: found the fold {found}, allowed: 0 to {self.folds - 1}"
         given = trial.system_attrs.get("fixed_params", {})
         to_be_set = self.space.search.keys() - trial.params.keys()
         values = {name: value for name, value in given.items() if name in to_be_set}

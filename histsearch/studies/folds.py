@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import optuna
 
+from histsearch.search.freeze_thaw_trials import fold_of
 from histsearch.studies.definition import StudyDefinition
 from histsearch.studies.trial_record import FOLD
 
@@ -17,16 +18,15 @@ def assign_fold(study: optuna.Study, definition: StudyDefinition, trial_id: int)
         definition: The study's.
         trial_id: The trial's key; its parameters are set.
     """
-    if definition.folds == 1:
-        return
+    folds = definition.folds
     trial = study._storage.get_trial(trial_id)
-    if FOLD in trial.user_attrs:
+    if fold_of(trial, folds) is not None:
         return
-    others = [one for one in study.get_trials(deepcopy=False) if FOLD in one.user_attrs]
-    its_own = [one.user_attrs[FOLD] for one in others if one.params == trial.params]
+    others = [(one, fold_of(one, folds)) for one in study.get_trials(deepcopy=False)]
+    its_own = [fold for one, fold in others if fold is not None and one.params == trial.params]
     # The points of a round of a grid share their fold, to differ in what the grid varies alone.
-    of_all = [] if definition.enumerates else [one.user_attrs[FOLD] for one in others]
-    study._storage.set_trial_user_attr(trial_id, FOLD, next_fold(its_own, of_all, definition.folds))
+    of_all = [] if definition.enumerates else [fold for _, fold in others if fold is not None]
+    study._storage.set_trial_user_attr(trial_id, FOLD, next_fold(its_own, of_all, folds))
 
 
 def next_fold(its_own: Sequence[int], of_all: Sequence[int], folds: int) -> int:

@@ -5,9 +5,9 @@ from typing import Any
 
 from histsearch.data.census import Census, take_census
 from histsearch.data.dataset import Dataset
+from histsearch.space.rankable_images import check_objective
 from histsearch.studies.definition import StudyDefinition
 from histsearch.studies.study import Study
-from histsearch.training.run_inputs import check_objective
 
 CENSUS = "histsearch.census"
 
@@ -20,7 +20,8 @@ def count_images(dataset: Dataset, definition: StudyDefinition) -> Census:
             class to find, or the objective asks for more images to rank.
     """
     census = take_census(dataset, definition.hold_out)
-    check_objective(definition.space.protocol.metric, census.judge)
+    for judge in (census.judge, census.test):  # a retraining is tested by the objective too
+        check_objective(definition.space.protocol.metric, judge)
     return census
 
 

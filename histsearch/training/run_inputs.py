@@ -5,17 +5,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from histsearch.data.census import Part
 from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.image_set import ImageSet
 from histsearch.data.readable_images import without_unreadable
-from histsearch.exceptions import DataError, SpaceError
+from histsearch.exceptions import SpaceError
 from histsearch.losses.known_losses import find_loss
 from histsearch.losses.loss_record import LossRecord
 from histsearch.models.backbone import Backbone
 from histsearch.models.initial_weights import check_weights, locate_weights
 from histsearch.models.known_backbones import find_backbone
-from histsearch.retrieval.known_metrics import Metric
 from histsearch.space.checks import check_values
 from histsearch.space.configuration import Value
 from histsearch.space.image_sizes import image_size_fault, image_size_faults
@@ -24,7 +22,6 @@ from histsearch.space.refusals import joined
 from histsearch.space.space import Protocol
 from histsearch.space.trained_space import TrainedSpace
 from histsearch.training.trainer import RunSettings
-from histsearch.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -131,24 +128,6 @@ def split_images(
         return dataset.train, dataset.test, dataset.gallery
     train, validation = hold_out.split(dataset.train, fold)
     return train, validation, None
-
-
-def check_objective(objective: Metric, judge: Part) -> None:
-    """Refuse images by which every model scores alike, such as 30 of them by R@30.
-
-    Args:
-        objective: The metric that is maximised.
-        judge: The images it is measured on.
-
-    Raises:
-        DataError: The objective asks for more images to rank.
-    """
-    if judge.ranked < objective.least_ranked:
-        raise DataError(
-            f"found the objective {objective.label} where a {judge.name} query ranks "
-            f"{counted(judge.ranked, 'image')}, needed: {objective.least_ranked:,} or more, as "
-            "every model scores alike with fewer; choose another objective, or add images"
-        )
 
 
 def run_settings(

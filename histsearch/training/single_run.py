@@ -13,9 +13,9 @@ from histsearch.models.checkpoint import save_checkpoint
 from histsearch.space.checks import check_values
 from histsearch.space.configuration import Value
 from histsearch.space.known_parameters import KnownParameters, known_parameters
+from histsearch.space.rankable_images import check_objective
 from histsearch.space.space import Space
 from histsearch.training.run_inputs import (
-    check_objective,
     find_run_parts,
     load_images,
     run_settings,

@@ -54,7 +54,7 @@ def test_verify_tells_all_three_parts_and_what_they_can_not_tell(
     assert (
         "in a search with the usual protocol: training 90 images in 6 classes; validation 30 "
         "images in 2 classes; test 65 images in 8 classes; one validation image is worth 3.33 "
-        "points of R@1, one test image 1.54\n"
+        "points, one test image 1.54\n"
     ) in printed.out
     assert "all 185 image files can be read" in printed.out
     warnings = printed.err.splitlines()
@@ -63,7 +63,7 @@ def test_verify_tells_all_three_parts_and_what_they_can_not_tell(
     assert warnings[1].startswith("warning: 4 of 65 test images have no other image of their")
     assert warnings[2].startswith("warning: 65 test images in 8 classes are too few to rank by")
     assert warnings[3].startswith("warning: 1 file is in the training and the test half: ")
-    assert "R@1 can't exceed 93.84%" in printed.err
+    assert "no score can exceed 93.84%" in printed.err
 
 
 def test_verify_tells_of_classes_too_few_for_a_search(

@@ -6,13 +6,17 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from histsearch.data.census import Census, Part
 from histsearch.database.storage import Storage
 from histsearch.exceptions import SpaceError
 from histsearch.reports.collect import winning_trial
 from histsearch.reports.fold_comparison import compare_folds
+from histsearch.reports.images import study_warnings
+from histsearch.reports.study_summary import study_summary
 from histsearch.space.reading import parse_space
 from histsearch.space.space import Space
 from histsearch.studies.catalog import create_search
+from histsearch.studies.images import note_census
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.study import Study
 from histsearch.studies.trial_record import FOLD
@@ -20,6 +24,10 @@ from tests.integration.claims import claimed
 from tests.integration.studies.small_search import complete_with
 
 EPOCHS = 3
+FEWEST, MORE = Part("validation", 2, 20, 0, None), Part("validation", 2, 24, 0, None)
+CENSUS = Census(
+    Part("training", 2, 24, 0, None), FEWEST, Part("test", 4, 44, 0, None), (FEWEST, MORE)
+)
 EFFECTS = (-0.05, 0.05)
 
 
@@ -61,12 +69,41 @@ def test_a_trial_keeps_its_fold_through_a_return_to_the_queue(storage: Storage) 
     assert begun_folds(study) == [0, 1]
 
 
-def test_a_fold_that_isnt_there_is_refused(storage: Storage) -> None:
+@pytest.mark.parametrize(
+    ("found", "shown"),
+    [
+        (2, "2"),
+        (-1, "-1"),
+        (1.0, "1.0"),
+        (True, "true"),
+        ("x", '"x"'),
+        ([1], "[1]"),
+        (None, "None"),
+    ],
+)
+def test_a_fold_that_isnt_there_is_refused_and_harms_no_other_trial(
+    storage: Storage, found: object, shown: str
+) -> None:
     study = create_search(storage, space())
-    study.optuna_study.enqueue_trial({"tau": 8, "alpha": 0.9}, user_attrs={FOLD: 2})
-    claimed(study)
+    note_census(study, CENSUS)
+    study.optuna_study.enqueue_trial({"tau": 8, "alpha": 0.9}, user_attrs={FOLD: found})
+    complete_with(study, {1: 0.5, 2: 0.6, 3: 0.7})
     failed = study.trials(TrialState.FAIL)[0]
-    assert "found the fold 2, allowed: 0 to 1" in failed.user_attrs["reason"]
+    assert f"found the fold {shown}" in failed.user_attrs["reason"]
+    assert claimed(study).fold == 1
+    assert study_warnings(study)
+    assert study_summary(study, winning_trial(study), compare_folds(study))["best"]["fold"] == 0
+
+
+@pytest.mark.parametrize("found", [7, "x", [1], None])
+def test_a_study_of_one_fold_reads_no_fold(storage: Storage, found: object) -> None:
+    study = create_search(storage, space(protocol={}))
+    study.optuna_study.enqueue_trial({"tau": 8, "alpha": 0.9}, user_attrs={FOLD: found})
+    complete_with(study, {1: 0.5, 2: 0.6, 3: 0.7})
+    assert claimed(study).fold == 0
+    winner = winning_trial(study)
+    assert winner is not None
+    assert winner.fold is None
 
 
 def test_a_study_of_one_fold_gives_none(storage: Storage) -> None:

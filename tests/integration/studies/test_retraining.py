@@ -114,7 +114,9 @@ def test_both_definitions_are_kept_in_the_form_that_other_versions_read(search: 
         study.optuna_study.user_attrs[DEFINITION]
         for study in (search, find_study(search.storage, retraining.name))
     )
-    assert list(kept) == list(retrained) == ["kind", "version", "key", "space", "source"]
+    assert (
+        list(kept) == list(retrained) == ["kind", "version", "key", "providers", "space", "source"]
+    )
     assert [kept["kind"], retrained["kind"]] == ["search", "retrain"]
     assert [kept["source"], retrained["source"]] == [None, "small"]
     assert list(kept["space"]) == list(retrained["space"]) == list(Space.model_fields)
