@@ -46,11 +46,22 @@ def _failure(space: Space, loss: LossRecord[Any, Any], values: Mapping[str, Valu
     return None
 
 
-def with_defaults(space: Space, loss: LossRecord[Any, Any]) -> Space:
-    """A space that fixes each of its loss's parameters that it doesn't search."""
+def self_contained(space: Space, loss: LossRecord[Any, Any]) -> Space:
+    """A space that reads the same where its loss is missing.
+
+    It fixes each of the loss's parameters that it doesn't search, and writes the ends of a range
+    as whole numbers only where the range holds no others.
+    """
+    known = known_parameters(loss.parameters)
     defaults = {
         name: value
-        for name, value in known_parameters(loss.parameters).defaults.items()
+        for name, value in known.defaults.items()
         if own_name(name) is not None and name not in space.search
     }
-    return space.model_copy(update={"fixed": {**defaults, **space.fixed}})
+    search = {
+        name: one.of_floats()
+        if isinstance(one, Range) and not known.is_whole(name, one.numbers)
+        else one
+        for name, one in space.search.items()
+    }
+    return space.model_copy(update={"search": search, "fixed": {**defaults, **space.fixed}})

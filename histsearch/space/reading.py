@@ -16,7 +16,7 @@ from histsearch.models.known_backbones import look_up_backbone
 from histsearch.space.contradictions import Draft, contradictions
 from histsearch.space.image_sizes import image_size_faults
 from histsearch.space.loss_choice import LossChoice
-from histsearch.space.loss_trial import loss_faults, with_defaults
+from histsearch.space.loss_trial import loss_faults, self_contained
 from histsearch.space.refusals import RefusedError, show
 from histsearch.space.space import Decided, Protocol, Space
 from histsearch.space.toml_text import read_toml
@@ -56,7 +56,7 @@ def load_space(name_or_path: str) -> Space:
     if loss is None:
         return space
     _raise_all(str(path), [line for fault in loss_faults(space, loss) for line in fault.lines])
-    return with_defaults(space, loss)
+    return self_contained(space, loss)
 
 
 def _find(name_or_path: str) -> Path:

@@ -1,8 +1,16 @@
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
+from pydantic import Field
+from torch import Tensor, nn
 
 from histsearch.exceptions import SpaceError
+from histsearch.losses.loss_record import LossParameters, LossRecord
+from histsearch.search.distributions import optuna_distributions
+from histsearch.space.known_parameters import known_parameters
 from histsearch.space.reading import load_space
 from histsearch.space.space import Space
 
@@ -107,3 +115,77 @@ def test_what_a_loss_of_the_library_cannot_use_is_refused(
     assert len(refusal.value.lines) == len(lines)
     for found, expected in zip(refusal.value.lines, lines, strict=True):
         assert expected in found
+
+
+class ScaleParameters(LossParameters):
+    scale: float = Field(1.0, gt=0)
+    count: int = Field(3, ge=1)
+    mode: Literal["soft", "hard"] = "soft"
+
+
+def add_loss(monkeypatch: pytest.MonkeyPatch, parameters: type[LossParameters]) -> None:
+    """Let a package add a loss of these parameters under the name "scaled"."""
+    record = LossRecord("scaled", parameters, _scaled, lambda *_: ())
+    monkeypatch.setattr(ScaledLoss, "record", record, raising=False)
+    entry = EntryPoint("scaled", f"{__name__}:ScaledLoss.record", "histsearch.losses")
+    monkeypatch.setattr(
+        "histsearch.extensions.entry_points",
+        lambda group: [entry] if group == entry.group else [],
+    )
+
+
+class ScaledLoss(nn.Module):
+    record: ClassVar[LossRecord[Any, Any]]
+
+    def __init__(self, parameters: Any) -> None:
+        super().__init__()
+        self.scale = parameters.scale
+
+    def forward(self, embeddings_ND: Tensor, _: Tensor) -> Tensor:
+        loss: Tensor = self.scale * embeddings_ND.square().mean()
+        return loss
+
+
+def _scaled(parameters: Any, _classes: int, _size: int) -> ScaledLoss:
+    return ScaledLoss(parameters)
+
+
+def test_a_range_holds_what_the_field_of_a_foreign_loss_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_loss(monkeypatch, ScaleParameters)
+    search = (
+        "search = { scale = { low = 1, high = 3, step = 1 }, count = { low = 1, high = 3 } }\n"
+        'loss.name = "scaled"'
+    )
+    stored = Space.model_validate(load(tmp_path, search).model_dump(mode="json"))
+    distributions = optuna_distributions(stored)
+    assert distributions["scale"] == FloatDistribution(1.0, 3.0, step=1.0)
+    assert distributions["count"] == IntDistribution(1, 3)
+    with pytest.raises(SpaceError, match=r"search.count: found 1.0, allowed: a whole number >= 1"):
+        load(tmp_path, search.replace("count = { low = 1", "count = { low = 1.0"))
+
+
+def test_what_a_foreign_parameter_may_be_is_said_without_a_description(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_loss(monkeypatch, ScaleParameters)
+    known = known_parameters(ScaleParameters)
+    assert known.allowed_values("scale") == "a number > 0"
+    assert known.allowed_values("mode") == '"soft" or "hard"'
+    space = load(tmp_path, 'loss.name = "scaled"\nsearch.mode = ["soft", "hard"]')
+    assert space.fixed == {"scale": 1.0, "count": 3}
+
+
+def test_a_range_too_wide_to_draw_from_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wide(ScaleParameters):
+        shift: float = 0.0
+
+    add_loss(monkeypatch, Wide)
+    with pytest.raises(SpaceError, match=r"search.shift: found .*a range whose width is finite"):
+        load(
+            tmp_path,
+            'loss.name = "scaled"\nsearch.shift = { low = -1.7e308, high = 1.7e308 }',
+        )
