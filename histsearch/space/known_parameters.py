@@ -1,5 +1,6 @@
 """The parameters that runs with one loss have: names, types, bounds and defaults."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from types import NoneType, UnionType
@@ -80,6 +81,8 @@ class KnownParameters:
 
     def is_valid_value(self, name: str, value: object) -> bool:
         """Whether parameter ``name`` may take ``value``."""
+        if not is_storable(value):
+            return False
         adapter = self._adapters.get(name, _any_value())
         try:
             adapter.validate_python(value)
@@ -121,6 +124,13 @@ class KnownParameters:
     @cached_property
     def _adapters(self) -> dict[str, TypeAdapter[Any]]:
         return {name: _adapter(field) for name, field in self._fields.items()}
+
+
+def is_storable(value: object) -> bool:
+    """Whether a study can keep ``value``: a word, a switch or a finite number."""
+    if isinstance(value, int | float):
+        return -sys.float_info.max <= value <= sys.float_info.max
+    return isinstance(value, str)
 
 
 def known_parameters(own: type[LossParameters] | None) -> KnownParameters:

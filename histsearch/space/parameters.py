@@ -66,6 +66,11 @@ def _on_grid(low: float, step: float, value: float) -> bool:
 Parameter = tuple[Value, ...] | Range
 
 
+def tried_values(parameter: Parameter) -> tuple[Value, ...]:
+    """Each value of a list, or the ends of a range."""
+    return (parameter.low, parameter.high) if isinstance(parameter, Range) else parameter
+
+
 def parse_parameter(name: str, entry: object, known: KnownParameters) -> Parameter:
     """The values or the range of parameter ``name``, as a space gives them.
 

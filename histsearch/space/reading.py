@@ -51,7 +51,7 @@ def load_space(name_or_path: str) -> Space:
     try:
         loss = _foreign_loss(table)
     except SpaceError as error:
-        faults = [f"loss.name: {error}"]
+        faults = [str(error)]
     space = _parse(Draft(given=table, loss=loss), str(path), faults, looks_up=True)
     if loss is None:
         return space
@@ -99,7 +99,17 @@ def _foreign_loss(table: Mapping[str, Any]) -> LossRecord[Any, Any] | None:
         choice = LossChoice.model_validate(table.get("loss"))
     except ValidationError:
         return None
-    return None if choice.name in LOSSES else find_loss(choice.name, choice.miner)
+    if choice.name in LOSSES:
+        return None
+    loss = _found("loss.name", choice.name, None)
+    return loss if choice.miner is None else _found("loss.miner", choice.name, choice.miner)
+
+
+def _found(key: str, name: str, miner: str | None) -> LossRecord[Any, Any]:
+    try:
+        return find_loss(name, miner)
+    except SpaceError as error:
+        raise SpaceError(f"{key}: {error}") from error
 
 
 def parse_space(table: Mapping[str, Any], *, source: str, is_new: bool = True) -> Space:

@@ -1,4 +1,5 @@
 import inspect
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -157,3 +158,9 @@ def test_a_typing_error_gets_names_that_are_near() -> None:
         find_loss("pml:MultySimilarityLoss")
     with pytest.raises(SpaceError, match=r'the miner "pml:Hard".*It has AngularMiner'):
         find_loss("pml:MarginLoss", "pml:Hard")
+
+
+def test_a_record_whose_groups_leave_out_a_weight_is_refused() -> None:
+    record = replace(find_loss("pml:ArcFaceLoss"), groups=lambda *_: ())
+    with pytest.raises(SpaceError, match=r"its groups leave out the weights loss\.W$"):
+        try_loss(record, record.parameters())
