@@ -114,9 +114,8 @@ def check_trainable(loss: LossRecord[Any, Any], completed: Configuration) -> Non
     try:
         _try(loss, completed)
     except SpaceError as error:
-        found = show(completed.loss)
         raise SpaceError(
-            f"found {found}, allowed: values that suit the loss, but {error}"
+            f"found {show(completed.loss)}, allowed: values that suit the loss, but {error}"
         ) from error
 
 
