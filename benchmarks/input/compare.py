@@ -19,7 +19,6 @@ import torch
 from histsearch.cli.options import assignments
 from histsearch.reports.statistics import Estimate, estimate
 from histsearch.space.configuration import Value
-from histsearch.space.known_parameters import known_parameters
 from histsearch.space.reading import load_space
 from histsearch.space.space import Space
 from histsearch.training.run_inputs import (
@@ -37,7 +36,7 @@ Run = dict[str, Any]
 def train(space: Space, values: dict[str, Value], data_dir: Path, seed: int) -> Run:
     """Train once: R@1 after each epoch in percent, and images per second of training."""
     parts = find_run_parts(space, data_dir)
-    chosen = configuration(space, values, known_parameters(parts.loss.parameters))
+    chosen = configuration(space, values, parts.loss)
     settings = run_settings(space, chosen, parts, seed=seed)
     images, validation, gallery = split_images(load_images(space, data_dir, 0), space.protocol)
     trainer = Trainer(settings, images, device=torch.device("cpu"), clock=time.process_time)

@@ -162,7 +162,7 @@ def show(
     counts = ", ".join(f"{count} {state.lower()}" for state, count in summary["trials"].items())
     lines = {
         "study": f"{study.name} ({summary['kind']}, {summary['state']})",
-        "space": f"{space.name}: {space.dataset} on {space.backbone}, loss {space.loss.name}, "
+        "space": f"{space.name}: {space.dataset} on {space.backbone}, loss {space.loss}, "
         f"{counted(space.epochs, 'epoch')}",
         "objective": summary["objective"],
         "selection": summary["selection"],

@@ -48,6 +48,7 @@ _OBJECTS_OF = (
 
 _ABSTRACT = {losses.BaseMetricLossFunction, losses.GenericPairLoss, miners.BaseMiner}
 _UNFIT = {
+    "DynamicSoftMarginLoss": "stops at some batches with an index error of its own",
     "ManifoldLoss": "draws classes of its own instead of taking labels",
     "VICRegLoss": "compares a batch with a second one (reference embeddings) instead of taking "
     "labels",

@@ -32,7 +32,7 @@ def study_summary(
         "source": study.definition.source,
         "dataset": study.definition.space.dataset,
         "backbone": study.definition.space.backbone,
-        "loss": study.definition.space.loss.name,
+        "loss": str(study.definition.space.loss),
         "objective": study.objective.label,
         "selection": study.definition.selection,
         "state": study_state(study),

@@ -239,16 +239,18 @@ def _missing_values(draft: Draft) -> Iterator[RefusedError]:
 
 def _lone_images(draft: Draft) -> Iterator[RefusedError]:
     """Batches in which a loss that compares images of one class may find one of each."""
-    if draft.loss is None or not draft.loss.needs_positives:
+    if draft.loss is None or not draft.knows("search", "fixed"):
         return
-    if not draft.knows("search", "fixed"):
-        return
-    fewest = min(_possible(draft, "images_per_class"))
-    if fewest < 2:
+    yield from lone_images_faults(draft.loss, min(_possible(draft, "images_per_class")))
+
+
+def lone_images_faults(loss: LossRecord[Any, Any], images_per_class: int) -> Iterator[RefusedError]:
+    """Why a loss can't be trained with so many images of each class in a batch."""
+    if loss.needs_positives and images_per_class < 2:
         yield refused(
             "images_per_class",
-            str(fewest),
-            f'at least 2, as the loss "{draft.loss.name}" compares images of one class',
+            str(images_per_class),
+            f'at least 2, as the loss "{loss.name}" compares images of one class',
         )
 
 

@@ -1,9 +1,10 @@
 """The parameters that runs with one loss have: names, types, bounds and defaults."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -20,7 +21,15 @@ from histsearch.space.configuration import (
 _STRICT = ConfigDict(strict=True)
 _EITHER_NUMBER = (Number, NumberOrNone)
 
-
+_KINDS: Mapping[object, str] = {
+    int: "a whole number",
+    float: "a number",
+    Number: "a number",
+    NumberOrNone: "a number",
+    str: "a word",
+    bool: "true or false",
+}
+_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 _ANY: FieldInfo = Field(description="a number, a word or a switch")
 
 
@@ -67,12 +76,13 @@ class KnownParameters:
 
     def allowed_values(self, name: str) -> str:
         """What parameter ``name`` may be, in words."""
-        description = self._fields.get(name, _ANY).description
-        assert description is not None
-        return description
+        field = self._fields.get(name, _ANY)
+        return field.description or _words(field)
 
     def is_valid_value(self, name: str, value: object) -> bool:
         """Whether parameter ``name`` may take ``value``."""
+        if not is_storable(value):
+            return False
         adapter = self._adapters.get(name, _any_value())
         try:
             adapter.validate_python(value)
@@ -116,6 +126,13 @@ class KnownParameters:
         return {name: _adapter(field) for name, field in self._fields.items()}
 
 
+def is_storable(value: object) -> bool:
+    """Whether a study can keep ``value``: a word, a switch or a finite number."""
+    if isinstance(value, int | float):
+        return -sys.float_info.max <= value <= sys.float_info.max
+    return isinstance(value, str)
+
+
 def known_parameters(own: type[LossParameters] | None) -> KnownParameters:
     """The parameters of runs with a loss that has these, as in `KnownParameters`."""
     return _known_parameters(own)
@@ -130,6 +147,20 @@ def _kind(field: FieldInfo) -> Any:
         return field.annotation
     kinds = [one for one in get_args(field.annotation) if one is not NoneType]
     return kinds[0] if len(kinds) == 1 else field.annotation
+
+
+def _words(field: FieldInfo) -> str:
+    """What a field without a description may be, by its type and its bounds."""
+    kind = _kind(field)
+    if get_origin(kind) is Literal:
+        return " or ".join(f'"{one}"' for one in get_args(kind))
+    bounds = [
+        f"{sign} {getattr(constraint, bound)}"
+        for constraint in field.metadata
+        for bound, sign in _SIGNS.items()
+        if hasattr(constraint, bound)
+    ]
+    return " ".join((_KINDS.get(kind, str(_ANY.description)), " and ".join(bounds))).rstrip()
 
 
 def _adapter(field: FieldInfo) -> TypeAdapter[Any]:

@@ -1,8 +1,9 @@
 """The values that a parameter may take in a search: a list of them, or a range."""
 
 import math
+import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -30,6 +31,13 @@ class Range(BaseModel):
         """Its ends and its step, None where it has none."""
         return self.low, self.high, self.step
 
+    def of_floats(self) -> Self:
+        """The same range with its ends and its step as floats."""
+        step = None if self.step is None else float(self.step)
+        return self.model_copy(
+            update={"low": float(self.low), "high": float(self.high), "step": step}
+        )
+
     def holds(self, value: object) -> bool:
         """Whether ``value`` lies in the range and on its grid."""
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -44,12 +52,23 @@ class Range(BaseModel):
         return f"{self.low} to {self.high}{step}{scale}"
 
 
+def _has_finite_width(low: float, high: float) -> bool:
+    # Python's whole numbers may exceed every float, and such a one can't be subtracted from one.
+    most = sys.float_info.max
+    return -most <= low and high <= most and high - low <= most
+
+
 def _on_grid(low: float, step: float, value: float) -> bool:
     steps = (value - low) / step
     return math.isclose(steps, round(steps), abs_tol=_STEP_TOLERANCE * max(1.0, abs(steps)))
 
 
 Parameter = tuple[Value, ...] | Range
+
+
+def tried_values(parameter: Parameter) -> tuple[Value, ...]:
+    """Each value of a list, or the ends of a range."""
+    return (parameter.low, parameter.high) if isinstance(parameter, Range) else parameter
 
 
 def parse_parameter(name: str, entry: object, known: KnownParameters) -> Parameter:
@@ -104,7 +123,9 @@ def _refuse_invalid(key: str, name: str, values: Iterable[object], known: KnownP
 def _check_range(key: str, parameter: Range, *, whole: bool) -> None:
     low, high, step = parameter.low, parameter.high, parameter.step
     if low >= high:
-        raise refused(key, f"low {low}, high {high}", "low below high")
+        raise refused(key, f"low {show(low)}, high {show(high)}", "low below high")
+    if not _has_finite_width(low, high):
+        raise refused(key, f"low {show(low)}, high {show(high)}", "a range whose width is finite")
     if parameter.log and low <= 0:
         raise refused(key, f"low {low} with log", "low > 0 on a log scale")
     if step is None:

@@ -16,7 +16,7 @@ from histsearch.models.known_backbones import look_up_backbone
 from histsearch.space.contradictions import Draft, contradictions
 from histsearch.space.image_sizes import image_size_faults
 from histsearch.space.loss_choice import LossChoice
-from histsearch.space.loss_trial import loss_faults, with_defaults
+from histsearch.space.loss_trial import loss_faults, self_contained
 from histsearch.space.refusals import RefusedError, show
 from histsearch.space.space import Decided, Protocol, Space
 from histsearch.space.toml_text import read_toml
@@ -51,12 +51,12 @@ def load_space(name_or_path: str) -> Space:
     try:
         loss = _foreign_loss(table)
     except SpaceError as error:
-        faults = [f"loss.name: {error}"]
+        faults = [str(error)]
     space = _parse(Draft(given=table, loss=loss), str(path), faults, looks_up=True)
     if loss is None:
         return space
     _raise_all(str(path), [line for fault in loss_faults(space, loss) for line in fault.lines])
-    return with_defaults(space, loss)
+    return self_contained(space, loss)
 
 
 def _find(name_or_path: str) -> Path:
@@ -99,7 +99,17 @@ def _foreign_loss(table: Mapping[str, Any]) -> LossRecord[Any, Any] | None:
         choice = LossChoice.model_validate(table.get("loss"))
     except ValidationError:
         return None
-    return None if choice.name in LOSSES else find_loss(choice.name, choice.miner)
+    if choice.name in LOSSES:
+        return None
+    loss = _found("loss.name", choice.name, None)
+    return loss if choice.miner is None else _found("loss.miner", choice.name, choice.miner)
+
+
+def _found(key: str, name: str, miner: str | None) -> LossRecord[Any, Any]:
+    try:
+        return find_loss(name, miner)
+    except SpaceError as error:
+        raise SpaceError(f"{key}: {error}") from error
 
 
 def parse_space(table: Mapping[str, Any], *, source: str, is_new: bool = True) -> Space:

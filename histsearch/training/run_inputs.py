@@ -14,11 +14,12 @@ from histsearch.losses.loss_record import LossRecord
 from histsearch.models.backbone import Backbone
 from histsearch.models.initial_weights import check_weights, locate_weights
 from histsearch.models.known_backbones import find_backbone
-from histsearch.space.checks import check_values
+from histsearch.space.checks import value_fault
 from histsearch.space.configuration import Value
 from histsearch.space.image_sizes import image_size_fault, image_size_faults
 from histsearch.space.known_parameters import known_parameters
-from histsearch.space.refusals import joined
+from histsearch.space.parameters import tried_values
+from histsearch.space.refusals import joined, refused
 from histsearch.space.space import Protocol
 from histsearch.space.trained_space import TrainedSpace
 from histsearch.training.trainer import RunSettings
@@ -67,14 +68,25 @@ def find_run_parts(space: TrainedSpace, data_dir: Path) -> RunParts:
 
 
 def _check_parameters(space: TrainedSpace, loss: LossRecord[Any, Any]) -> None:
-    """Check that the loss of this machine has the parameters of a space made on another."""
+    """Check that the loss of this machine takes the values of a space made on another."""
     known = known_parameters(loss.parameters)
-    check_values("fixed", space.fixed, known)
-    missing = [name for name in space.search if not known.has(name)]
-    if missing:
+    given = [("fixed", name, value) for name, value in space.fixed.items()]
+    given += [
+        ("search", name, value)
+        for name, parameter in space.search.items()
+        for value in tried_values(parameter)
+    ]
+    faults = [fault for one in given if (fault := value_fault(*one, known)) is not None]
+    faults += [
+        refused(f"fixed.{name}", "nothing", known.allowed_values(name))
+        for name in known.required
+        if name not in space.fixed and name not in space.search
+    ]
+    if faults:
+        first = faults[0].lines[0]
         raise SpaceError(
-            f'found the loss "{loss.name}" without the parameters {", ".join(missing)}; install '
-            "the version of its package that the study was created with"
+            f'found the loss "{loss.name}", which doesn\'t take the values of the study here '
+            f"({first}); install the version of its package that the study was created with"
         )
 
 

@@ -3,16 +3,20 @@
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
 
 from histsearch.data.census import take_census
 from histsearch.exceptions import SpaceError
+from histsearch.losses.known_losses import LOSSES
+from histsearch.losses.loss_record import LossRecord
 from histsearch.models.checkpoint import save_checkpoint
 from histsearch.space.checks import check_values
 from histsearch.space.configuration import Value
-from histsearch.space.known_parameters import KnownParameters, known_parameters
+from histsearch.space.known_parameters import known_parameters
+from histsearch.space.loss_trial import check_trainable, reason_of_clash
 from histsearch.space.rankable_images import check_objective
 from histsearch.space.space import Space
 from histsearch.training.run_inputs import (
@@ -27,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def configuration(
-    space: Space, values: Mapping[str, Value], known: KnownParameters
+    space: Space, values: Mapping[str, Value], loss: LossRecord[Any, Any]
 ) -> dict[str, Value]:
     """A complete configuration: ``values`` over the first that the space enqueues.
 
@@ -35,14 +39,18 @@ def configuration(
     named nowhere keeps its default.
 
     Raises:
-        SpaceError: There is no such parameter, or it can't take the value.
+        SpaceError: There is no such parameter, it can't take the value, or the loss can't be
+            trained with it.
     """
+    known = known_parameters(loss.parameters)
     check_values("KEY=VALUE", values, known)
     merged = {**(space.enqueue[0] if space.enqueue else {}), **values}
     try:
-        known.complete({**space.fixed, **merged})
+        completed = known.complete({**space.fixed, **merged})
     except ValidationError as error:
-        raise SpaceError(str(error.errors()[0]["ctx"]["error"])) from None
+        raise SpaceError(reason_of_clash(error)) from None
+    if space.loss.name not in LOSSES:
+        check_trainable(loss, completed)
     return merged
 
 
@@ -76,7 +84,7 @@ class SingleRun:
         torch.set_num_threads(threads)
         self._space = space
         parts = find_run_parts(space, data_dir)
-        chosen = configuration(space, values, known_parameters(parts.loss.parameters))
+        chosen = configuration(space, values, parts.loss)
         settings = run_settings(space, chosen, parts, seed=seed)
         dataset = load_images(space, data_dir, loader_processes)
         train, self._validation, self._gallery = split_images(dataset, space.protocol)

@@ -195,7 +195,6 @@ def test_a_run_interrupted_twice_goes_on_bit_for_bit(
             "images_per_class": 4,
         },
         {"loss": "pml:NPairsLoss", "images_per_class": 4},
-        {"loss": "pml:DynamicSoftMarginLoss", "images_per_class": 2},
     ],
     ids=[
         "adamw",
@@ -204,7 +203,6 @@ def test_a_run_interrupted_twice_goes_on_bit_for_bit(
         "another loss",
         "a miner that draws",
         "a loss that draws",
-        "a loss that counts",
     ],
 )
 def test_other_settings_go_on_bit_for_bit_too(

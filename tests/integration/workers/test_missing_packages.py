@@ -90,6 +90,7 @@ def test_a_machine_without_the_library_shows_a_study_and_leaves_it_to_others(
     shown = command(storage, data_dir, LOOK)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "miner.epsilon" in shown.stdout
+    assert "loss pml:MultiSimilarityLoss with pml:MultiSimilarityMiner, " in shown.stdout
     left = command(
         storage, data_dir, WORK, "worker", "--device", "cpu", "--drain", "--threads", "1"
     )

@@ -1,4 +1,5 @@
 import inspect
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ UNFIT = {
     "BaseLossWrapper": "made of other losses",
     "BaseMetricLossFunction": "pytorch-metric-learning hasn't",
     "CrossBatchMemory": "made of other losses",
+    "DynamicSoftMarginLoss": "index error of its own",
     "GenericPairLoss": "pytorch-metric-learning hasn't",
     "ManifoldLoss": "instead of taking labels",
     "MultipleLosses": "made of other losses",
@@ -75,7 +77,7 @@ def test_every_miner_of_the_library_can_be_used_or_is_refused_by_name() -> None:
 def test_a_batch_without_pairs_teaches_nothing_and_stops_nothing(
     miner: str | None, labels_N: torch.Tensor
 ) -> None:
-    for name in ("MultiSimilarity", "TripletMargin", "Contrastive", "SupCon", "DynamicSoftMargin"):
+    for name in ("MultiSimilarity", "TripletMargin", "Contrastive", "SupCon"):
         record = find_loss(f"pml:{name}Loss", miner)
         loss = record.build(record.parameters(), C, D)
         embeddings_ND = torch.randn(len(labels_N), D, requires_grad=True)
@@ -156,3 +158,9 @@ def test_a_typing_error_gets_names_that_are_near() -> None:
         find_loss("pml:MultySimilarityLoss")
     with pytest.raises(SpaceError, match=r'the miner "pml:Hard".*It has AngularMiner'):
         find_loss("pml:MarginLoss", "pml:Hard")
+
+
+def test_a_record_whose_groups_leave_out_a_weight_is_refused() -> None:
+    record = replace(find_loss("pml:ArcFaceLoss"), groups=lambda *_: ())
+    with pytest.raises(SpaceError, match=r"its groups leave out the weights loss\.W$"):
+        try_loss(record, record.parameters())
