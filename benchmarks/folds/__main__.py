@@ -7,8 +7,9 @@ characters of its own out of the training half. Both ways of validation search t
 ``omniglot-conv4`` with as many epochs as 12 full runs have; their winners are then retrained on all
 characters of the repeat, as `histsearch retrain` does, and tested on characters of the test half.
 
-Each run is trained once and kept: searches replay it. Every line is written as soon as it is known,
-and started again, the program goes on with what the file lacks. Its summary ends the program.
+Each epoch of a run is trained once, when a search first asks for it, and kept: the other search
+replays it. Every line is written as soon as it is known, and started again, the program goes on
+with what the file lacks. Its summary ends the program.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from histsearch.search.freeze_thaw_parameters import space_of
 from histsearch.space.reading import load_space
 from histsearch.studies.folds import next_fold
 from histsearch.training.run_inputs import find_run_parts, load_images, run_settings
-from histsearch.training.trainer import Trainer
+from histsearch.training.trainer import Epoch, Trainer
 
 SPACE = "omniglot-conv4"
 FOLDS = 4
@@ -47,16 +48,16 @@ PERCENT = 100.0
 Line = dict[str, Any]
 
 
-class Run(NamedTuple):
-    """A trained run.
+class TrainedEpoch(NamedTuple):
+    """An epoch of a run.
 
     Attributes:
-        recalls: R@1 in percent after each epoch.
-        seconds: CPU seconds of each.
+        recall: R@1 in percent after it.
+        seconds: CPU seconds it took, with what came before it for the first one.
     """
 
-    recalls: tuple[float, ...]
-    seconds: tuple[float, ...]
+    recall: float
+    seconds: float
 
 
 class Lines:
@@ -103,28 +104,38 @@ class Repeat:
         drawn = np.random.default_rng(1).permutation(dataset.test.num_classes)[:TEST_CHARACTERS]
         self._test = dataset.test.of_classes(sorted(drawn.tolist()))
         self._hold_out = HoldOut(1 / FOLDS, seed=number, folds=FOLDS)
+        self._running: dict[str, tuple[Trainer, Iterator[Epoch]]] = {}
 
     @property
     def usual(self) -> Configuration:
         """The configuration to beat."""
         return dict(self._space.enqueue[0])
 
-    def run(self, params: Configuration, fold: int, seed: int) -> Run:
-        """A run of a search, trained unless it is known."""
+    def epoch(self, params: Configuration, fold: int, seed: int, epoch: int) -> TrainedEpoch:
+        """An epoch of a run of a search, from 1 on, trained unless it is known."""
         of = {"run": self.number, "params": params, "fold": fold, "seed": seed}
-        line = self._lines.find(of)
-        if line is None:
-            train, validation = self._hold_out.split(self._train, fold)
-            trainer = self._trainer(params, train, of, self._space.epochs)
-            epochs = list(trainer.epochs(validation))
-            line = self._lines.add(
-                of,
-                recalls=[round(PERCENT * (epoch.score or 0.0), 3) for epoch in epochs],
-                seconds=[round(epoch.seconds, 3) for epoch in epochs],
-                warmup_seconds=round(trainer.warmup_seconds, 3),
-            )
-        seconds = [line["warmup_seconds"] + line["seconds"][0], *line["seconds"][1:]]
-        return Run(tuple(line["recalls"]), tuple(seconds))
+        line = self._lines.find({**of, "epoch": epoch})
+        while line is None:  # a run that an earlier process began is trained from its start
+            line = self._train_epoch(of, epoch)
+        return TrainedEpoch(line["recall"], line["seconds"])
+
+    def _train_epoch(self, of: Line, wanted: int) -> Line | None:
+        """Train one more epoch of a run; its line if it is the one that is wanted."""
+        key = json.dumps(of, sort_keys=True)
+        if key not in self._running:
+            train, validation = self._hold_out.split(self._train, of["fold"])
+            trainer = self._trainer(of["params"], train, of, self._space.epochs)
+            self._running[key] = trainer, trainer.epochs(validation)
+        trainer, epochs = self._running[key]
+        trained = next(epochs)
+        if trained.number != wanted:
+            return None
+        first = trainer.warmup_seconds if wanted == 1 else 0.0
+        return self._lines.add(
+            {**of, "epoch": wanted},
+            recall=round(PERCENT * (trained.score or 0.0), 3),
+            seconds=round(first + trained.seconds, 3),
+        )
 
     def test(self, params: Configuration, epochs: int, seed: int) -> float:
         """R@1 in percent on the test characters after a training on all of the repeat's."""
@@ -155,10 +166,10 @@ class Repeat:
         space = space_of(optuna_distributions(self._space))
         search = FreezeThawSearch(space, epochs, draw=draw_seed(seed, 0, 0), folds=folds)
         trials = [Trial(self.usual)]  # as the space enqueues it
-        runs = [self.run(self.usual, 0, 0)]
+        seeds = [0]
         current, winner = 0, None
         for spent in range(1, FULL_RUNS * epochs + 1):
-            trials[current] = _one_more_epoch(trials[current], runs[current], epochs)
+            trials[current] = self._one_more_epoch(trials[current], seeds[current])
             search.observe(trials, draw_seed(seed, len(trials), spent))
             search.refit()
             winner = search.winner(winner)
@@ -174,7 +185,7 @@ class Repeat:
             fold = next_fold(its_own, [one.fold for one in trials], folds)
             current = len(trials)
             trials.append(Trial(params, fold=fold))
-            runs.append(self.run(params, fold, its_own.count(fold)))
+            seeds.append(its_own.count(fold))
         assert winner is not None
         row = search.candidates.row(winner)
         assert row is not None
@@ -186,12 +197,14 @@ class Repeat:
             "trials": [[one.configuration, one.fold, len(one.recalls)] for one in trials],
         }
 
-
-def _one_more_epoch(trial: Trial, run: Run, epochs: int) -> Trial:
-    reached = len(trial.recalls) + 1
-    return trial._replace(
-        recalls=run.recalls[:reached], seconds=run.seconds[:reached], resumable=reached < epochs
-    )
+    def _one_more_epoch(self, trial: Trial, seed: int) -> Trial:
+        number = len(trial.recalls) + 1
+        epoch = self.epoch(trial.configuration, trial.fold, seed, number)
+        return trial._replace(
+            recalls=(*trial.recalls, epoch.recall),
+            seconds=(*trial.seconds, epoch.seconds),
+            resumable=number < self._space.epochs,
+        )
 
 
 def _repeats(options: argparse.Namespace, lines: Lines) -> Iterator[Repeat]:
@@ -211,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     lines = Lines(options.out)
     for repeat in _repeats(options, lines):
-        chosen = [(repeat.usual, load_space(SPACE).epochs)]
+        chosen = []
         for seed in range(options.searches):
             for folds in (1, FOLDS):
                 found = repeat.search(folds, seed)
