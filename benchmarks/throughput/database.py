@@ -37,7 +37,7 @@ from histsearch.database.storage import Storage
 from histsearch.freeze_thaw.actions import Action
 from histsearch.search.distributions import optuna_distributions
 from histsearch.space.reading import parse_space
-from histsearch.studies.catalog import create_search
+from histsearch.studies.catalog import create_search, find_study
 from histsearch.studies.claim import Claim
 from histsearch.studies.queue import claim
 from histsearch.studies.study import Study
@@ -202,7 +202,7 @@ def serve(study: Study, repeats: int) -> dict[str, Any]:
     me = workers.pop()
     clock = Clock(elsewhere)
     others = [found for one in workers if (found := claim(study, one)) is not None]
-    fresh = Study(Storage(study.storage.url), study.optuna_study, study.definition)
+    fresh = find_study(Storage(study.storage.url), study.name)
     figures: dict[str, list[tuple[float, float, float]]] = {"first": [], "claim": [], "verdict": []}
     for repeat in range(repeats + 1):
         for other in others:

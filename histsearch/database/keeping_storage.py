@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from typing_extensions import override
 
-from histsearch.database.changes import Moment, forget_superseded
+from histsearch.database.changes import Glance, Moment, forget_superseded, glance
 from histsearch.database.kept_studies import (
     KeptStudies,
     KeptStudy,
@@ -126,6 +126,15 @@ class KeepingStorage(_CachedStorage):
         except KeyError:
             self._kept.forget(study_id)
             raise
+
+    def glance(self, since: Moment | None) -> Glance:
+        """Glance at all studies; as `changes.glance`."""
+        with self._begin() as connection:
+            return glance(connection, since)
+
+    def forget(self, study_id: int) -> None:
+        """Keep a study no longer."""
+        self._kept.forget(study_id)
 
     def attributes(self, study_id: int) -> Mapping[str, Any]:
         """A study's user attributes, for nobody to change.
