@@ -1,9 +1,9 @@
 """What changed in a study since an earlier look at it, whoever changed it.
 
 Triggers on Optuna's tables note each transaction that changes a study or a trial
-(`tables.changes`). A look remembers the oldest transaction that was open at that moment: the next
-one asks for the changes by it and by all that began later. So a transaction that was open at the
-one look and ends before the other isn't missed, however long it took.
+(`tables.changes`). A look remembers which transactions it couldn't see, those that were open at
+that moment and all later ones: the next look asks for their changes. So a transaction that was open
+at the one look and ends before the other isn't missed, however long it took.
 """
 
 from collections.abc import Mapping
@@ -20,10 +20,16 @@ _SEEN = (
     "(changed_by < pg_snapshot_xmax(pg_current_snapshot()) "
     "OR changed_by = pg_current_xact_id_if_assigned())"
 )
-_SINCE = f"changed_by >= CAST(:since AS xid8) AND {_SEEN}"
+# A standby doesn't tell which transactions are open, only from which one on they may be.
+_SINCE = (
+    "changed_by >= pg_snapshot_xmin(CAST(:since AS pg_snapshot)) AND (pg_is_in_recovery() "
+    "OR NOT pg_visible_in_snapshot(changed_by, CAST(:since AS pg_snapshot))) "
+    f"AND {_SEEN}"
+)
 _MOMENT = (
-    "CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS oldest_open, "
-    "concat_ws(' ', pg_postmaster_start_time(), CAST(CAST('trials' AS regclass) AS oid), "
+    "CAST(pg_current_snapshot() AS text) AS snapshot, "
+    "concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()), "
+    "CAST(CAST('trials' AS regclass) AS oid), "
     "CAST(CAST('histsearch_changes' AS regclass) AS oid)) AS tables"
 )
 _LOOK = text(
@@ -41,7 +47,7 @@ _GLANCE = text(
 _FORGET = text(
     "DELETE FROM histsearch_changes AS older USING (SELECT DISTINCT trial_id "  # noqa: S608
     "FROM histsearch_changes WHERE study_id = :study_id "
-    f"AND (CAST(:since AS xid8) IS NULL OR {_SINCE})) AS recent "
+    f"AND (CAST(:since AS pg_snapshot) IS NULL OR {_SINCE})) AS recent "
     "WHERE older.study_id = :study_id AND older.trial_id = recent.trial_id "
     "AND EXISTS (SELECT FROM histsearch_changes AS newer "
     "WHERE newer.study_id = :study_id AND newer.trial_id = older.trial_id "
@@ -55,11 +61,11 @@ class Moment:
     """When a look was taken.
 
     Attributes:
-        oldest_open: The oldest transaction that was open then.
+        snapshot: Which transactions could be seen, as PostgreSQL writes it.
         tables: Tells the tables that were looked at from those of another server, or restored ones.
     """
 
-    oldest_open: str
+    snapshot: str
     tables: str
 
 
@@ -89,12 +95,10 @@ def look(connection: Connection, study_id: int, since: Moment | None) -> Look:
     Raises:
         KeyError: It doesn't exist, or no longer.
     """
-    row = connection.execute(
-        _LOOK, {"study_id": study_id, "since": since and since.oldest_open}
-    ).one()
+    row = connection.execute(_LOOK, {"study_id": study_id, "since": since and since.snapshot}).one()
     if not row.exists:
         raise KeyError(f"no study has the key {study_id}")
-    moment = Moment(row.oldest_open, row.tables)
+    moment = Moment(row.snapshot, row.tables)
     same = since is not None and since.tables == moment.tables
     return Look(moment, frozenset(row.changed) if same else None, row.has_written)
 
@@ -114,8 +118,8 @@ class Glance:
 
 def glance(connection: Connection, since: Moment | None) -> Glance:
     """Glance at all studies, those of Optuna included; as `look`."""
-    row = connection.execute(_GLANCE, {"since": since and since.oldest_open}).one()
-    moment = Moment(row.oldest_open, row.tables)
+    row = connection.execute(_GLANCE, {"since": since and since.snapshot}).one()
+    moment = Moment(row.snapshot, row.tables)
     same = since is not None and since.tables == moment.tables
     changed = set(row.changed if same else row.studies)
     return Glance(moment, {key: key in changed for key in row.studies})
@@ -131,5 +135,5 @@ def forget_superseded(connection: Connection, study_id: int, since: Moment | Non
         study_id: The study.
         since: Look at the trials that changed since then; None for all.
     """
-    parameters = {"study_id": study_id, "since": since and since.oldest_open}
+    parameters = {"study_id": study_id, "since": since and since.snapshot}
     connection.execute(_FORGET, parameters)
