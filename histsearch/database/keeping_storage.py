@@ -195,10 +195,17 @@ class KeepingStorage(_CachedStorage):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
-        chosen = list(self.trials(study_id).values())
-        if states is not None:
-            chosen = [trial for trial in chosen if trial.state in states]
+        chosen = self._chosen(study_id, states)
         return copy.deepcopy(chosen) if deepcopy else chosen
+
+    def _chosen(self, study_id: int, states: Container[TrialState] | None) -> list[FrozenTrial]:
+        kept = self._read(study_id, Part.TRIALS)
+        assert kept.trials is not None
+        if states is None:
+            return list(kept.trials.values())
+        if states == (TrialState.WAITING,):
+            return [kept.waiting[key] for key in sorted(kept.waiting)]
+        return [trial for trial in kept.trials.values() if trial.state in states]
 
     @override
     def get_trial(self, trial_id: int) -> FrozenTrial:

@@ -46,6 +46,7 @@ class KeptStudy:
         attributes: Its user attributes.
         counts: Number of its trials by state, where it was asked for.
         trials: Its trials by key, from the smallest on, where they were asked for.
+        waiting: Those of them that wait, in any order: every claim and verdict asks for them.
         outdated: Keys of those trials that have changed, come to be or gone since they were read;
             the counts are then as old.
     """
@@ -54,6 +55,7 @@ class KeptStudy:
     attributes: Mapping[str, Any]
     counts: Mapping[TrialState, int] | None = None
     trials: Mapping[int, FrozenTrial] | None = None
+    waiting: Mapping[int, FrozenTrial] = field(default_factory=dict)
     outdated: frozenset[int] = frozenset()
 
     def has(self, part: Part | None) -> bool:
@@ -136,9 +138,10 @@ def with_part(
     if kept.trials is not None and kept.counts is not None:
         return _with_changed_trials(connection, kept, kept.trials, kept.counts)
     if part == Part.TRIALS:
-        trials = read_study_trials(connection, study_id)
-        counts = Counter(trial.state for trial in trials)
-        return replace(kept, trials=_by_key(trials), counts=counts, outdated=frozenset())
+        trials = _by_key(read_study_trials(connection, study_id))
+        counts = Counter(trial.state for trial in trials.values())
+        waiting = {key: trial for key, trial in trials.items() if _waits(trial)}
+        return replace(kept, trials=trials, counts=counts, waiting=waiting, outdated=frozenset())
     numbers = connection.execute(_COUNTS, {"study_id": study_id})
     return replace(kept, counts={TrialState[state]: number for state, number in numbers})
 
@@ -150,21 +153,28 @@ def _with_changed_trials(
     counts_before: Mapping[TrialState, int],
 ) -> KeptStudy:
     """The same with its trials as they are; those that haven't changed are the same objects."""
-    trials, counts = dict(trials_before), Counter(counts_before)
+    trials, counts, waiting = dict(trials_before), Counter(counts_before), dict(kept.waiting)
     last = next(reversed(trials), 0)
     now = _by_key(read_trials(connection, sorted(kept.outdated)))
     for key in sorted(kept.outdated):
         before, after = trials.get(key), now.get(key)
+        waiting.pop(key, None)
         if before is not None:
             counts[before.state] -= 1
         if after is None:
             trials.pop(key, None)
-        else:
-            counts[after.state] += 1
-            trials[key] = after
+            continue
+        counts[after.state] += 1
+        trials[key] = after
+        if _waits(after):
+            waiting[key] = after
     if any(key < last and key not in trials_before for key in now):  # it was stored late
         trials = {key: trials[key] for key in sorted(trials)}
-    return replace(kept, trials=trials, counts=counts, outdated=frozenset())
+    return replace(kept, trials=trials, counts=counts, waiting=waiting, outdated=frozenset())
+
+
+def _waits(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.WAITING
 
 
 def _by_key(trials: Iterable[FrozenTrial]) -> dict[int, FrozenTrial]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -62,6 +62,7 @@ class _Shown(NamedTuple):
     epochs: int
 
 
+_MOST_KNOWN = 2  # times as many as there are: those that have changed since are remembered too
 _NUMBER, _TRIAL, _EPOCHS = (itemgetter(place) for place in (1, 2, 3))
 
 
@@ -86,6 +87,7 @@ class TrialReader:
         self._epochs = epochs
         self._folds = folds
         self._known: dict[int, _Shown] = {}
+        self._lack_some = False
 
     def read(self, trials: Sequence[FrozenTrial]) -> ShownTrials:
         """Read all trials of a study."""
@@ -94,10 +96,10 @@ class TrialReader:
         shown = list(map(self._known.get, keys))
         for place in [place for place, one in enumerate(shown) if one is None]:
             shown[place] = self._first_sight(trials[place])
-        known = [one for one in shown if one is not None]
-        # It refers to what it was read from, so that no other object comes to have that identity.
-        self._known = dict(zip(keys, known, strict=True))
-        usable = [one for one in known if one.trial is not None]
+        known = cast(list[_Shown], shown)
+        if len(self._known) > _MOST_KNOWN * len(known):
+            self._known = dict(zip(keys, known, strict=True))
+        usable = [one for one in known if one.trial is not None] if self._lack_some else known
         return ShownTrials(
             list(map(_NUMBER, usable)),
             list(map(_TRIAL, usable)),
@@ -108,7 +110,11 @@ class TrialReader:
     def _first_sight(self, trial: FrozenTrial) -> _Shown:
         holds = self.space.holds(trial.params)
         shown = read_trial(trial, self.space, self._epochs, self._folds) if holds else None
-        return _Shown(trial, trial.number, shown, len(trial.intermediate_values))
+        self._lack_some = self._lack_some or shown is None
+        # It refers to the trial, so that no other object comes to have that identity.
+        known = _Shown(trial, trial.number, shown, len(trial.intermediate_values))
+        self._known[id(trial)] = known
+        return known
 
 
 def without(number: int, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

@@ -1,9 +1,10 @@
 """A study's queue of trials: claim the next one, take back those whose worker is gone."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import optuna
 from optuna.samplers import BaseSampler
@@ -67,17 +68,16 @@ def _next_trial(study: Study, connection: Connection, worker_id: int) -> int | N
         connection: That transaction.
         worker_id: Key of the worker that will run the trial.
     """
-    trials = study.trials()
-    paused, returned = _waiting(trials)
-    sampler = study.optuna_study.sampler = _sampler(study, trials, [*paused, *returned])
-    returned = fail_foreign(study, returned)
+    waiting = _waiting(study)
+    sampler = study.optuna_study.sampler = _sampler(study, waiting.begun)
+    returned = fail_foreign(study, waiting.returned)
     failed = failed_here(connection, [trial._trial_id for trial in returned], worker_id)
     urgent = [trial for trial in returned if trial._trial_id not in failed]
     if urgent:
         return _start_returned(study, urgent[0])
-    number = _worth_resuming(study, sampler, paused)
-    if number is not None:
-        return _start(study, next(one for one in paused if one.number == number)._trial_id)
+    resumed = _worth_resuming(study, sampler, waiting)
+    if resumed is not None:
+        return _start(study, resumed._trial_id)
     if study.may_start:
         return _start(study, study.optuna_study._storage.create_new_trial(study.id))
     # What a worker failed at comes last, and is left to those at work that may have what it takes.
@@ -95,19 +95,40 @@ def _start_returned(study: Study, trial: FrozenTrial) -> int:
     return _start(study, trial._trial_id)
 
 
-def _waiting(trials: Sequence[FrozenTrial]) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
-    """The paused trials, and those that were enqueued or returned."""
-    waiting = [trial for trial in trials if trial.state is TrialState.WAITING]
-    paused = [trial for trial in waiting if trial.user_attrs.get(trial_record.PAUSED)]
-    return paused, [trial for trial in waiting if not trial.user_attrs.get(trial_record.PAUSED)]
+class _Waiting(NamedTuple):
+    """The trials that wait.
+
+    Attributes:
+        paused: Those that the sampler may go on with.
+        returned: Those that were enqueued, given back or are tried again.
+        due: Those of the paused that are to run to their ends.
+        begun: How many trials of the study have begun, the running and finished ones included.
+    """
+
+    paused: list[FrozenTrial]
+    returned: list[FrozenTrial]
+    due: list[FrozenTrial]
+    begun: int
 
 
-def _sampler(
-    study: Study, trials: Sequence[FrozenTrial], waiting: Iterable[FrozenTrial]
-) -> BaseSampler:
+def _waiting(study: Study) -> _Waiting:
+    paused, returned, due = [], [], []
+    begun = study.count()
+    for trial in study.trials(TrialState.WAITING):
+        attributes = trial.user_attrs
+        begun -= not trial.params
+        if not attributes.get(trial_record.PAUSED):
+            returned.append(trial)
+            continue
+        paused.append(trial)
+        if attributes.get(trial_record.TO_THE_END):
+            due.append(trial)
+    return _Waiting(paused, returned, due, begun)
+
+
+def _sampler(study: Study, begun: int) -> BaseSampler:
     """The sampler of the next claim, whose seed follows from how many trials have begun."""
     definition = study.definition
-    begun = len(trials) - len([trial for trial in waiting if not trial.params])
     seed = (definition.space.protocol.seed + begun) % _SEEDS
     return definition.sampler(seed, study.reader)
 
@@ -121,26 +142,24 @@ def goes_straight_on(study: Study, trial: FrozenTrial) -> bool:
         study: The study.
         trial: The running trial, with the epochs that count.
     """
-    trials = study.trials()
-    paused, returned = _waiting(trials)
-    if returned or any(one.user_attrs.get(trial_record.TO_THE_END) for one in paused):
+    waiting = _waiting(study)
+    if waiting.returned or waiting.due:
         return False
-    sampler = _sampler(study, trials, [*paused, *returned])
+    sampler = _sampler(study, waiting.begun)
     return isinstance(sampler, FreezeThawSampler) and sampler.would_resume(
         study.optuna_study, trial, may_start=study.may_start
     )
 
 
-def _worth_resuming(
-    study: Study, sampler: BaseSampler, paused: Sequence[FrozenTrial]
-) -> int | None:
-    """Number of the paused trial to go on with: the winner's, else the sampler's choice."""
-    for trial in paused:
-        if trial.user_attrs.get(trial_record.TO_THE_END):
-            return trial.number
+def _worth_resuming(study: Study, sampler: BaseSampler, waiting: _Waiting) -> FrozenTrial | None:
+    """The paused trial to go on with: the winner's, else the sampler's choice."""
+    if waiting.due:
+        return waiting.due[0]
+    paused = waiting.paused
     if not paused or study.ended is not None or not isinstance(sampler, FreezeThawSampler):
         return None
-    return sampler.resume(study.optuna_study, may_start=study.may_start)
+    number = sampler.resume(study.optuna_study, may_start=study.may_start)
+    return next((trial for trial in paused if trial.number == number), None)
 
 
 def _start(study: Study, trial_id: int) -> int:
