@@ -1,31 +1,24 @@
 """A freeze-thaw search of an Optuna study: its trials, and what it remembers in attributes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from histsearch.freeze_thaw.planner import Fit
-from histsearch.freeze_thaw.search import DrawSeed, FreezeThawSearch, draw_seed
+from histsearch.freeze_thaw.search import FreezeThawSearch, draw_seed
 from histsearch.freeze_thaw.settings import Settings
 from histsearch.freeze_thaw.trials import Configuration
-from histsearch.search.freeze_thaw_parameters import space_of
-from histsearch.search.freeze_thaw_trials import read_trial
-from histsearch.search.warm_start import read_earlier_studies
+from histsearch.search.freeze_thaw_trials import TrialReader
+from histsearch.search.warm_start import attributes_of, read_earlier_studies
 
 FIT = "histsearch.fit"
 """Attribute of a study: the settings of the sampler's model, for any process to go on with."""
 
 WINNER = "histsearch.winner"
 """Attribute of a study: the configuration that stands as its winner."""
-
-
-def draw_of(seed: int, trials: Sequence[FrozenTrial]) -> DrawSeed:
-    """Seed of the draw of candidates of a study with these trials."""
-    return draw_seed(seed, len(trials), sum(len(trial.intermediate_values) for trial in trials))
 
 
 class FreezeThawStudy:
@@ -48,10 +41,10 @@ class FreezeThawStudy:
         cls,
         study: optuna.Study,
         trials: Sequence[FrozenTrial],
-        distributions: Mapping[str, BaseDistribution],
+        reader: TrialReader,
         epochs: int,
         *,
-        draw: DrawSeed,
+        seed: int | None,
         min_epochs: int | None = None,
         folds: int = 1,
     ) -> Self:
@@ -60,31 +53,31 @@ class FreezeThawStudy:
         Args:
             study: The study.
             trials: Those of its trials that count.
-            distributions: The searched parameters.
+            reader: Reads them for the search.
             epochs: Epochs of a full run.
-            draw: Seed of the draw of candidates, in a large space.
+            seed: Fixes the draw of candidates, in a large space, with what the trials have shown;
+                None for one that these don't change.
             min_epochs: How long a trial runs at least before it is left.
             folds: Folds that trials validate on.
         """
-        space = space_of(distributions)
-        usable = [trial for trial in trials if space.holds(trial.params)]
+        shown = reader.read(trials)
         earlier = read_earlier_studies(study)
-        stored = study.user_attrs.get(FIT)
+        stored = attributes_of(study).get(FIT)
         fit = None
         if stored is not None:
             settings = Settings(np.array(stored["settings"]), len(earlier), folds > 1)
             fit = Fit(settings, int(stored["epochs"]))
         search = FreezeThawSearch(
-            space,
+            reader.space,
             epochs,
-            [read_trial(trial, space, epochs, folds) for trial in usable],
-            draw=draw,
+            shown.trials,
+            draw=0 if seed is None else draw_seed(seed, shown.begun, shown.epochs),
             min_epochs=min_epochs,
             earlier=earlier,
             fit=fit,
             folds=folds,
         )
-        return cls(study, search, [trial.number for trial in usable])
+        return cls(study, search, shown.numbers)
 
     def index(self, number: int) -> int | None:
         """Place of a trial in the search; None for one without all searched parameters."""
@@ -104,12 +97,12 @@ class FreezeThawStudy:
             final: Whether all its trials have begun: the winner then is what is expected to be
                 best, whichever stood before.
         """
-        return self.search.winner(None if final else self._study.user_attrs.get(WINNER))
+        return self.search.winner(None if final else attributes_of(self._study).get(WINNER))
 
     def store_winner(self, *, final: bool = False) -> None:
         """Have the study remember its winner, where it is another than before; as `winner`."""
         if not self.search.has_epochs:
             return
         winner = self.winner(final=final)
-        if winner != self._study.user_attrs.get(WINNER):
+        if winner != attributes_of(self._study).get(WINNER):
             self._study.set_user_attr(WINNER, winner)

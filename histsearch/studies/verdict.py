@@ -162,10 +162,7 @@ class _Judgement:
         rows = self.connection.execute(query).all()
         if not rows:
             return []
-        within = self.study.storage.optuna_within(self.connection)
-        trials = {
-            one._trial_id: one for one in within.get_all_trials(self.study.id, deepcopy=False)
-        }
+        trials = self.study.storage.keeping_within(self.connection).trials(self.study.id)
         return [
             trials[row.trial_id]
             for row in rows
