@@ -245,8 +245,8 @@ def test_reading_the_module_leaves_others_connections_alone() -> None:
 
 
 def test_a_broken_connection_is_replaced(storage: Storage, database: URL) -> None:
-    with outage(database), pytest.raises(StorageError), storage.begin():
-        pass
+    with outage(database), pytest.raises(StorageError), storage.begin() as connection:
+        connection.execute(sqlalchemy.text("SELECT 1"))
     with storage.begin() as connection:
         assert connection.scalar(sqlalchemy.text("SELECT 1")) == 1
 
