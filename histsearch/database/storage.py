@@ -9,7 +9,6 @@ from enum import Enum
 
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -19,7 +18,7 @@ from histsearch.database.embedded_postgres import server
 from histsearch.database.faults import database_at, explain_errors, place, refusal, unusable
 from histsearch.database.foreign_tables import check_foreign_tables, has_optuna_tables
 from histsearch.database.migration import Tables, migrate, own_tables
-from histsearch.database.optuna_storage import check_optuna, open_optuna, within
+from histsearch.database.optuna_storage import OptunaStorage, check_optuna, open_optuna, singly
 from histsearch.database.tables import database
 from histsearch.exceptions import DatabaseAwayError, NoTablesError, StorageError
 
@@ -193,7 +192,7 @@ class Storage:
         check_optuna(self.url, self._connect_arguments, has_tables=has_optuna_tables(connection))
         migrate(connection)
 
-    def _open_optuna(self, engine: Engine) -> RDBStorage:
+    def _open_optuna(self, engine: Engine) -> OptunaStorage:
         opened = open_optuna(engine)
         while opened is None:  # it finds the words for what is wrong
             check_optuna(self.url, self._connect_arguments, has_tables=True)
@@ -237,6 +236,10 @@ class Storage:
         """A transaction on histsearch's own tables, committed when the block ends well."""
         return self.optuna.engine.begin()
 
+    def singly(self) -> AbstractContextManager[Connection]:
+        """A connection on which each statement is a transaction of its own, and one round trip."""
+        return singly(self.optuna.engine)
+
     def limit_pauses(self, seconds: float) -> None:
         """Have PostgreSQL end this process's transactions that pause for longer.
 
@@ -244,9 +247,9 @@ class Storage:
         """
         self._pause_seconds = min(max(seconds, LEAST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
 
-    def optuna_within(self, connection: Connection) -> RDBStorage:
+    def optuna_within(self, connection: Connection) -> OptunaStorage:
         """Optuna's storage inside a transaction of ours: what it writes is kept or lost with it."""
-        return within(self.optuna, connection)
+        return OptunaStorage(connection)
 
     @contextmanager
     def lock(self, key: int, *, pause_seconds: float | None = None) -> Iterator[Connection]:

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import func, insert, or_, select
 from sqlalchemy.engine import Connection
 
+from histsearch.database.optuna_storage import parameters_together
 from histsearch.database.storage import LONGEST_PAUSE_SECONDS, Storage
 from histsearch.database.tables import attempts, optuna_trials, workers
 from histsearch.search.freeze_thaw_sampler import FreezeThawSampler
@@ -77,7 +78,7 @@ def _next_trial(
         return _start(optuna_study, study.definition, trials[number]._trial_id)
     if study.may_start:
         new = optuna_study._storage.create_new_trial(optuna_study._study_id)
-        return _start(optuna_study, study.definition, new)
+        return _start(optuna_study, study.definition, new, waits=False)
     # What a worker failed at comes last, and is left to those at work that may have what it takes.
     others_try = bool(failed.lacking) and is_at_work_elsewhere(connection, study.id, worker_id)
     for trial in returned:
@@ -138,29 +139,33 @@ def _worth_resuming(
     return sampler.resume(optuna_study, may_start=study.may_start)
 
 
-def _start(study: optuna.Study, definition: StudyDefinition, trial_id: int) -> int:
+def _start(
+    study: optuna.Study, definition: StudyDefinition, trial_id: int, *, waits: bool = True
+) -> int:
     """Set a trial running, and what is missing of its parameters and its fold.
 
     It is what `optuna.Study.ask` does, but for a trial of our choice.
     """
-    storage = study._storage
-    if storage.get_trial(trial_id).state == TrialState.WAITING:
-        move_trial(storage, trial_id, TrialMove.START)
+    if waits:
+        move_trial(study._storage, trial_id, TrialMove.START)
     trial = optuna.Trial(study, trial_id)
-    for name, distribution in definition.distributions().items():
-        trial._suggest(name, distribution)
+    with parameters_together(study):
+        for name, distribution in definition.distributions().items():
+            trial._suggest(name, distribution)
     assign_fold(study, definition, trial_id)
     return trial_id
 
 
 def _open_attempt(connection: Connection, trial_id: int, worker_id: int) -> tuple[int, int]:
     """Number and key of a new attempt at a trial."""
-    last = select(func.coalesce(func.max(attempts.c.number), 0)).where(
+    last = select(func.coalesce(func.max(attempts.c.number), 0) + 1).where(
         attempts.c.trial_id == trial_id
     )
-    number = connection.execute(last).scalar_one() + 1
-    row = insert(attempts).values(trial_id=trial_id, number=number, worker_id=worker_id)
-    return number, connection.execute(row.returning(attempts.c.id)).scalar_one()
+    row = insert(attempts).values(
+        trial_id=trial_id, number=last.scalar_subquery(), worker_id=worker_id
+    )
+    opened = connection.execute(row.returning(attempts.c.number, attempts.c.id)).one()
+    return opened.number, opened.id
 
 
 @dataclass(frozen=True)
