@@ -19,7 +19,7 @@ from optuna.storages import RDBStorage, _CachedStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import ColumnElement, Table, func, literal, select, text, update
+from sqlalchemy import ColumnElement, Table, delete, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.orm import scoped_session, sessionmaker
@@ -147,6 +147,18 @@ class OptunaStorage(RDBStorage):
             index_elements=["study_id", "key"], set_={"value_json": row.excluded.value_json}
         ).returning(_USER_ATTRIBUTES.c.study_id)
         if not self._rows(statement):
+            raise KeyError(models.NOT_FOUND_MSG)
+
+    @override
+    def delete_study(self, study_id: int) -> None:
+        trials = select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
+        with self._begun() as connection:
+            for table in reversed(models.BaseModel.metadata.sorted_tables):
+                if "study_id" in table.c:
+                    gone = connection.execute(delete(table).where(table.c.study_id == study_id))
+                elif "trial_id" in table.c:
+                    connection.execute(delete(table).where(table.c.trial_id.in_(trials)))
+        if not gone.rowcount:  # of the studies, which come last
             raise KeyError(models.NOT_FOUND_MSG)
 
     # Trials.

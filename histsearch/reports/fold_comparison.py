@@ -8,6 +8,7 @@ from statistics import stdev
 import numpy as np
 
 from histsearch.search.freeze_thaw_trials import fold_of
+from histsearch.studies.standing import known_standing
 from histsearch.studies.study import Study
 
 _FEWEST_TO_RANK = 3  # configurations
@@ -44,7 +45,8 @@ def compare_folds(study: Study) -> FoldComparison | None:
         return None
     curves = _curves(study)
     ran_on = {fold for of_folds in curves for fold in of_folds}
-    effects = study.posterior().fold_effects() if len(ran_on) > 1 else None
+    stored = known_standing(study) if len(ran_on) > 1 else None
+    effects = None if stored is None else list(stored.standing.fold_effects)
     agreement, ranked = _agreement(curves)
     return FoldComparison(
         folds, effects, None if effects is None else stdev(effects), agreement, ranked

@@ -26,6 +26,7 @@ from histsearch.studies.folds import assign_fold
 from histsearch.studies.foreign_trials import fail_foreign
 from histsearch.studies.liveness import RUNNING, Silence, Watch
 from histsearch.studies.stages import TrialMove, move_trial
+from histsearch.studies.standing import note_standing
 from histsearch.studies.study import Study
 from histsearch.studies.verdict import requeue
 
@@ -53,7 +54,10 @@ def claim(study: Study, worker_id: int) -> Claim | None:
             return None
         # In the lock's own transaction, so that the trial and its attempt come to be together.
         within = study.storage.optuna_within(connection)
-        trial_id = _next_trial(study, within, connection, worker_id)
+        optuna_study = optuna.load_study(study_name=study.name, storage=within)
+        trial_id = _next_trial(study, optuna_study, within, connection, worker_id)
+        if isinstance(optuna_study.sampler, FreezeThawSampler) and optuna_study.sampler.standing:
+            note_standing(connection, study.id, optuna_study.sampler.standing)
         if trial_id is None:
             return None
         number, attempt_id = _open_attempt(connection, trial_id, worker_id)
@@ -61,10 +65,13 @@ def claim(study: Study, worker_id: int) -> Claim | None:
 
 
 def _next_trial(
-    study: Study, within: BaseStorage, connection: Connection, worker_id: int
+    study: Study,
+    optuna_study: optuna.Study,
+    within: BaseStorage,
+    connection: Connection,
+    worker_id: int,
 ) -> int | None:
     """Start a trial, all its parameters set; its key, or None when there is none to start."""
-    optuna_study = optuna.load_study(study_name=study.name, storage=within)
     trials = optuna_study.get_trials(deepcopy=False)
     paused, returned = _waiting(trials)
     sampler = optuna_study.sampler = _sampler(study, trials)

@@ -22,6 +22,7 @@ from histsearch.studies.claim import Claim
 from histsearch.studies.half_created import half_created_studies
 from histsearch.studies.liveness import DoubtfulTrials
 from histsearch.studies.queue import claim, requeue_abandoned
+from histsearch.studies.standing import note_last_standing
 from histsearch.studies.study import Study
 from histsearch.studies.study_end import end_if_due
 from histsearch.training.checkpoint_store import CheckpointStore, open_checkpoint_store
@@ -294,6 +295,7 @@ class Worker:
         # Until then its state is kept, from which another attempt would come to the same outcome.
         if self._teller.tell(claimed, outcome):
             self._runner.forget(claimed)
+            note_last_standing(claimed.study)
             if self._stop():
                 self._stop.leaves_work = bool(self._studies.open())
 

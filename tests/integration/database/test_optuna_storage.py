@@ -23,7 +23,7 @@ from tests.integration.claims import claimed
 from tests.integration.studies.small_search import small_space
 
 STEPS = {1: 0.1, 2: math.nan, 3: math.inf, 4: -math.inf, 5: 1e-300, 7: 0.1 + 0.2, 6: -2.5}
-ATTRIBUTES = {
+ATTRIBUTES: dict[str, Any] = {
     "text": "a ' \" % \\ \u00e9 \0",
     "number": 1e-17,
     "list": [1, None, {"a": True}],
