@@ -138,7 +138,7 @@ def _missing_right(engine: Engine, error: psycopg2.Error, statement: str, reason
             f"row-level security keeps rows of {where} from role {role} ({reason}); use a role "
             "that it doesn't apply to (BYPASSRLS)"
         )
-    if verb in ("ALTER", "DROP"):
+    if verb in ("ALTER", "DROP") or statement.split()[:2] == ["CREATE", "TRIGGER"]:
         return (
             f"role {role} may not bring the tables in {where} up to date ({reason}); run "
             "histsearch db upgrade as the role that owns them"

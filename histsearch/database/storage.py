@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
+from functools import cached_property
 
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
@@ -17,6 +18,8 @@ from histsearch.database.connections import Waits, connect, connect_arguments
 from histsearch.database.embedded_postgres import server
 from histsearch.database.faults import database_at, explain_errors, place, refusal, unusable
 from histsearch.database.foreign_tables import check_foreign_tables, has_optuna_tables
+from histsearch.database.keeping_storage import KeepingStorage
+from histsearch.database.kept_studies import KeptStudies
 from histsearch.database.migration import Tables, migrate, own_tables
 from histsearch.database.optuna_storage import OptunaStorage, check_optuna, open_optuna, singly
 from histsearch.database.tables import database
@@ -250,6 +253,19 @@ class Storage:
     def optuna_within(self, connection: Connection) -> OptunaStorage:
         """Optuna's storage inside a transaction of ours: what it writes is kept or lost with it."""
         return OptunaStorage(connection)
+
+    @cached_property
+    def _kept(self) -> KeptStudies:
+        return KeptStudies()
+
+    @cached_property
+    def keeping(self) -> KeepingStorage:
+        """Optuna's storage, which keeps what it has read."""
+        return KeepingStorage(self.optuna, self._kept)
+
+    def keeping_within(self, connection: Connection) -> KeepingStorage:
+        """The same inside a transaction of ours, whose own changes it shows as well."""
+        return KeepingStorage(self.optuna_within(connection), self._kept, connection)
 
     @contextmanager
     def lock(self, key: int, *, pause_seconds: float | None = None) -> Iterator[Connection]:

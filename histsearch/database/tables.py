@@ -1,4 +1,4 @@
-"""histsearch's own tables, beside Optuna's: workers, their attempts at trials, the database's key.
+"""histsearch's own tables, beside Optuna's: workers, their attempts at trials, what changed.
 
 A change here needs a revision in ``migrations/versions``. All times are the database's, for people
 to read: nothing is decided by them.
@@ -15,12 +15,14 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
     func,
     text,
 )
+from sqlalchemy.types import UserDefinedType
 
 metadata = MetaData()
 
@@ -123,4 +125,42 @@ database = Table(
     Column("key", Text, primary_key=True, comment="random, drawn once"),
 )
 
-OWN_TABLES = (workers, attempts, database)
+
+class TransactionNumber(UserDefinedType[str]):
+    """PostgreSQL's ``xid8``: the number of a transaction, never used again."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """Its name in SQL."""
+        return "xid8"
+
+
+changes = Table(
+    "histsearch_changes",
+    metadata,
+    Column("study_id", Integer, nullable=False),
+    Column("trial_id", Integer, nullable=False, comment="0 for the study itself"),
+    Column(
+        "changed_by",
+        TransactionNumber,
+        nullable=False,
+        server_default=text("pg_current_xact_id()"),
+        comment="the transaction",
+    ),
+    PrimaryKeyConstraint("study_id", "trial_id", "changed_by"),
+    Index("histsearch_changes_of_study", "study_id", "changed_by"),
+)
+"""Filled by triggers on Optuna's tables; a trial has a row of each transaction that changed it."""
+
+conclusions = Table(
+    "histsearch_conclusions",
+    metadata,
+    Column("study_id", Integer, primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False, comment="what it was worked out for"),
+    Column("worker_id", BigInteger, comment="who works it out; empty once it is"),
+    Column("reason", Text, comment="why the study ends; empty if it doesn't"),
+    Column("chance", Double),
+)
+
+OWN_TABLES = (workers, attempts, database, changes, conclusions)

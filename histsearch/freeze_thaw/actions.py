@@ -2,8 +2,9 @@
 
 # G = configurations, A = actions
 
+import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -43,6 +44,18 @@ class Schedule(NamedTuple):
 
     epochs: int
     min_epochs: int
+
+    @classmethod
+    def of(cls, epochs: int, min_epochs: int | None) -> Self:
+        """That of a search.
+
+        Args:
+            epochs: Of a full run.
+            min_epochs: That a trial runs for at least. When left out, the square root of
+                ``epochs``: half of a run, as the logarithm of its epochs goes.
+        """
+        usual = max(1, round(math.sqrt(epochs)))
+        return cls(epochs, min(epochs, usual if min_epochs is None else min_epochs))
 
     def next_stop(self, before: int) -> int:
         """The epoch after which a trial that has run for so many may be left next."""

@@ -28,7 +28,6 @@ configuration is repeated, with another seed, when the luck of its seed is what 
 # G = configurations, A = actions, D = parameters, K = earlier studies,
 # B = parts of what a configuration adds to the shared curve
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,8 +71,7 @@ class Planner:
         epochs: Epochs of a full run.
         fit: An earlier fit to start from.
         earlier_KGB: What each earlier study expects of each candidate's curve.
-        min_epochs: How long a trial runs at least before it is left. When left out, the square root
-            of ``epochs``: half of a run, as the logarithm of its epochs goes.
+        min_epochs: How long a trial runs at least before it is left; as in `Schedule.of`.
         folds: Folds that trials validate on.
     """
 
@@ -88,9 +86,7 @@ class Planner:
         folds: int = 1,
     ) -> None:
         self.model = CurveModel(places_GD, distances_D, epochs, earlier_KGB, folds)
-        usual = max(1, round(math.sqrt(epochs)))
-        fewest = min(epochs, usual if min_epochs is None else min_epochs)
-        self._schedule = Schedule(epochs, fewest)
+        self._schedule = Schedule.of(epochs, min_epochs)
         self._fitted_to = 0
         if fit is not None and len(fit.settings.values_S) == len(self.model.settings.values_S):
             self.model.settings, self._fitted_to = fit.settings, fit.epochs

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 from typing_extensions import override
 
 from histsearch.search.freeze_thaw_study import FreezeThawStudy, draw_of
-from histsearch.search.freeze_thaw_trials import TO_THE_END
+from histsearch.search.freeze_thaw_trials import TO_THE_END, TrialReader
 
 
 class FreezeThawPruner(BasePruner):
@@ -24,6 +24,7 @@ class FreezeThawPruner(BasePruner):
         min_epochs: How long a trial runs at least; the square root of ``epochs`` when left out.
         folds: Folds that trials validate on, each with the attribute `freeze_thaw_trials.FOLD`.
         may_start: Whether a new trial could be started instead.
+        reader: Reads the study's trials, where it can remember them from one question to the next.
     """
 
     def __init__(
@@ -34,7 +35,9 @@ class FreezeThawPruner(BasePruner):
         min_epochs: int | None = None,
         folds: int = 1,
         may_start: Callable[[], bool] = lambda: True,
+        reader: TrialReader | None = None,
     ) -> None:
+        self._reader = reader
         self._search_space = dict(search_space)
         self._epochs = epochs
         self._min_epochs = min_epochs
@@ -54,7 +57,7 @@ class FreezeThawPruner(BasePruner):
         read = FreezeThawStudy.read(
             study,
             trials,
-            self._search_space,
+            self._reader or TrialReader(self._search_space, self._epochs, self._folds),
             self._epochs,
             draw=draw_of(trial.number, trials),
             min_epochs=self._min_epochs,

@@ -13,9 +13,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
-from histsearch.search.freeze_thaw_parameters import space_of
 from histsearch.search.freeze_thaw_study import FreezeThawStudy, draw_of
-from histsearch.search.freeze_thaw_trials import PAUSED
+from histsearch.search.freeze_thaw_trials import PAUSED, TrialReader
 from histsearch.search.standing import Standing
 from histsearch.wording import counted
 
@@ -37,6 +36,7 @@ class FreezeThawSampler(BaseSampler):
         seed: Fixes the choices.
         min_epochs: How long a trial runs at least; as in the `FreezeThawPruner` that goes with it.
         folds: Folds that trials validate on, each with the attribute `freeze_thaw_trials.FOLD`.
+        reader: Reads the study's trials, where it can remember them from one question to the next.
 
     Attributes:
         standing: How the study's configurations stood at its last choice; None before one.
@@ -50,7 +50,9 @@ class FreezeThawSampler(BaseSampler):
         seed: int = 0,
         min_epochs: int | None = None,
         folds: int = 1,
+        reader: TrialReader | None = None,
     ) -> None:
+        self._kept_reader = reader
         self._search_space = dict(search_space)
         self._epochs = epochs
         self._seed = seed
@@ -90,7 +92,7 @@ class FreezeThawSampler(BaseSampler):
         others = study.get_trials(deepcopy=False)
         read = self._read(study, [one for one in others if one.number != trial.number])
         self.standing = read.store_winner()
-        space = space_of(self._search_space)
+        space = self._reader().space
         # Where claims aren't in turn, others may be choosing at this moment: they go first.
         choosing = [
             other.number
@@ -145,11 +147,14 @@ class FreezeThawSampler(BaseSampler):
         trials = [left if one.number == trial.number else one for one in trials]
         return _paused_choice(self._read(study, trials), may_start=may_start) == trial.number
 
+    def _reader(self) -> TrialReader:
+        return self._kept_reader or TrialReader(self._search_space, self._epochs, self._folds)
+
     def _read(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> FreezeThawStudy:
         read = FreezeThawStudy.read(
             study,
             trials,
-            self._search_space,
+            self._reader(),
             self._epochs,
             draw=draw_of(self._seed, trials),
             min_epochs=self._min_epochs,

@@ -1,21 +1,19 @@
 """A freeze-thaw search of an Optuna study: its trials, and what it remembers in attributes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from histsearch.freeze_thaw.planner import Fit
 from histsearch.freeze_thaw.search import DrawSeed, FreezeThawSearch, draw_seed
 from histsearch.freeze_thaw.settings import Settings
 from histsearch.freeze_thaw.trials import Configuration
-from histsearch.search.freeze_thaw_parameters import space_of
-from histsearch.search.freeze_thaw_trials import read_trial
+from histsearch.search.freeze_thaw_trials import TrialReader
 from histsearch.search.standing import Standing
-from histsearch.search.warm_start import read_earlier_studies
+from histsearch.search.warm_start import attributes_of, read_earlier_studies
 
 FIT = "histsearch.fit"
 """Attribute of a study: the settings of the sampler's model, for any process to go on with."""
@@ -49,7 +47,7 @@ class FreezeThawStudy:
         cls,
         study: optuna.Study,
         trials: Sequence[FrozenTrial],
-        distributions: Mapping[str, BaseDistribution],
+        reader: TrialReader,
         epochs: int,
         *,
         draw: DrawSeed,
@@ -61,31 +59,30 @@ class FreezeThawStudy:
         Args:
             study: The study.
             trials: Those of its trials that count.
-            distributions: The searched parameters.
+            reader: Reads them for the search.
             epochs: Epochs of a full run.
             draw: Seed of the draw of candidates, in a large space.
             min_epochs: How long a trial runs at least before it is left.
             folds: Folds that trials validate on.
         """
-        space = space_of(distributions)
-        usable = [trial for trial in trials if space.holds(trial.params)]
+        usable = reader.read(trials)
         earlier = read_earlier_studies(study)
-        stored = study.user_attrs.get(FIT)
+        stored = attributes_of(study).get(FIT)
         fit = None
         if stored is not None:
             settings = Settings(np.array(stored["settings"]), len(earlier), folds > 1)
             fit = Fit(settings, int(stored["epochs"]))
         search = FreezeThawSearch(
-            space,
+            reader.space,
             epochs,
-            [read_trial(trial, space, epochs, folds) for trial in usable],
+            list(usable.values()),
             draw=draw,
             min_epochs=min_epochs,
             earlier=earlier,
             fit=fit,
             folds=folds,
         )
-        return cls(study, search, [trial.number for trial in usable])
+        return cls(study, search, list(usable))
 
     def index(self, number: int) -> int | None:
         """Place of a trial in the search; None for one without all searched parameters."""
@@ -105,7 +102,7 @@ class FreezeThawStudy:
             final: Whether all its trials have begun: the winner then is what is expected to be
                 best, whichever stood before.
         """
-        return self.search.winner(None if final else self._study.user_attrs.get(WINNER))
+        return self.search.winner(None if final else attributes_of(self._study).get(WINNER))
 
     def store_winner(self, *, final: bool = False) -> Standing | None:
         """Have the study remember its winner, where it is another than before; as `winner`.
@@ -116,6 +113,6 @@ class FreezeThawStudy:
         if not self.search.has_epochs:
             return None
         winner = self.winner(final=final)
-        if winner != self._study.user_attrs.get(WINNER):
+        if winner != attributes_of(self._study).get(WINNER):
             self._study.set_user_attr(WINNER, winner)
         return Standing.of(self.search, winner)

@@ -1,12 +1,15 @@
 """Optuna's trials as a freeze-thaw search is shown them."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.freeze_thaw.candidates import SearchSpace
 from histsearch.freeze_thaw.trials import Trial
+from histsearch.search.freeze_thaw_parameters import space_of
 
 PERCENT = 100.0
 
@@ -35,6 +38,42 @@ def checked_fold(fold: object, folds: int) -> int | None:
         return 0
     # A switch is a whole number to Python, and 1.0 equals 1.
     return fold if type(fold) is int and fold in range(folds) else None
+
+
+class TrialReader:
+    """Reads the trials of one study for its search, each again only where it is another object.
+
+    So a trial mustn't be changed once it was read.
+
+    Args:
+        distributions: The searched parameters.
+        epochs: Epochs of a full run; later ones don't count.
+        folds: Folds that trials validate on.
+
+    Attributes:
+        space: The searched parameters.
+    """
+
+    def __init__(
+        self, distributions: Mapping[str, BaseDistribution], epochs: int, folds: int
+    ) -> None:
+        self.space = space_of(distributions)
+        self._epochs = epochs
+        self._folds = folds
+        self._known: dict[int, tuple[FrozenTrial, int, Trial | None]] = {}
+
+    def read(self, trials: Sequence[FrozenTrial]) -> dict[int, Trial]:
+        """Those trials, by number, that have all searched parameters."""
+        known = self._known
+        seen = {id(trial): known.get(id(trial)) or self._first_sight(trial) for trial in trials}
+        # What is kept here is referred to, so that no other object comes to have its identity.
+        self._known = seen
+        return {number: shown for _, number, shown in seen.values() if shown is not None}
+
+    def _first_sight(self, trial: FrozenTrial) -> tuple[FrozenTrial, int, Trial | None]:
+        holds = self.space.holds(trial.params)
+        shown = read_trial(trial, self.space, self._epochs, self._folds) if holds else None
+        return trial, trial.number, shown
 
 
 def read_trial(trial: FrozenTrial, space: SearchSpace, epochs: int, folds: int) -> Trial:

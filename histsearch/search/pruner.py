@@ -13,6 +13,7 @@ from optuna.pruners import (
 
 from histsearch.search.distributions import optuna_distributions
 from histsearch.search.freeze_thaw_pruner import FreezeThawPruner
+from histsearch.search.freeze_thaw_trials import TrialReader
 from histsearch.space.space import Space
 from histsearch.space.strategies import (
     FreezeThawPrunerSettings,
@@ -23,12 +24,15 @@ from histsearch.space.strategies import (
 )
 
 
-def build_pruner(space: Space, may_start: Callable[[], bool]) -> BasePruner:
+def build_pruner(
+    space: Space, may_start: Callable[[], bool], reader: TrialReader | None = None
+) -> BasePruner:
     """The pruner a space asks for.
 
     Args:
         space: The space.
         may_start: Whether a new trial could be started now.
+        reader: Reads the study's trials, where it can remember them.
     """
     settings = space.pruner
     match settings:
@@ -39,6 +43,7 @@ def build_pruner(space: Space, may_start: Callable[[], bool]) -> BasePruner:
                 min_epochs=settings.min_epochs,
                 folds=space.protocol.folds,
                 may_start=may_start,
+                reader=reader,
             )
         case MedianSettings():
             # No trial ends in the first fifth of its epochs, while learning curves still cross.

@@ -8,6 +8,7 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
 from histsearch.search.distributions import optuna_distributions
 from histsearch.search.freeze_thaw_sampler import FreezeThawSampler
+from histsearch.search.freeze_thaw_trials import TrialReader
 from histsearch.search.grid import GridSampler
 from histsearch.space.parameters import Range
 from histsearch.space.space import Space
@@ -20,7 +21,7 @@ from histsearch.space.strategies import (
 )
 
 
-def build_sampler(space: Space, seed: int) -> BaseSampler:
+def build_sampler(space: Space, seed: int, reader: TrialReader | None = None) -> BaseSampler:
     """The sampler a space asks for.
 
     Args:
@@ -28,6 +29,7 @@ def build_sampler(space: Space, seed: int) -> BaseSampler:
         seed: Fixes the next choice. Claims of a study come one after another, so a seed derived
             from the study's seed and the trial's number makes a search with one worker
             repeatable, whichever process makes the claim.
+        reader: Reads the study's trials, where it can remember them.
     """
     settings = space.sampler
     match settings:
@@ -38,6 +40,7 @@ def build_sampler(space: Space, seed: int) -> BaseSampler:
                 seed=seed,
                 min_epochs=space.min_epochs,
                 folds=space.protocol.folds,
+                reader=reader,
             )
         case TPESettings():
             return TPESampler(

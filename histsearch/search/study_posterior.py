@@ -12,7 +12,7 @@ from histsearch.freeze_thaw.search import FreezeThawSearch
 from histsearch.freeze_thaw.training_length import plateau_end
 from histsearch.freeze_thaw.trials import Configuration, TrialView
 from histsearch.search.freeze_thaw_study import FreezeThawStudy
-from histsearch.search.freeze_thaw_trials import PERCENT
+from histsearch.search.freeze_thaw_trials import PERCENT, TrialReader
 from histsearch.search.standing import Standing
 
 _SEED = 0
@@ -42,6 +42,7 @@ class StudyPosterior:
         *,
         folds: int = 1,
         final: bool = False,
+        reader: TrialReader | None = None,
     ) -> Self:
         """Read a study as it stands.
 
@@ -52,10 +53,12 @@ class StudyPosterior:
             min_epochs: How long a trial runs at least; as in the study's sampler.
             folds: Folds that trials validate on; as in the study's sampler.
             final: Whether all its trials have begun; as in `FreezeThawStudy.winner`.
+            reader: Reads its trials, where it can remember them from one question to the next.
         """
+        reader = reader or TrialReader(search_space, epochs, folds)
         trials = study.get_trials(deepcopy=False)
         read = FreezeThawStudy.read(
-            study, trials, search_space, epochs, draw=_SEED, min_epochs=min_epochs, folds=folds
+            study, trials, reader, epochs, draw=_SEED, min_epochs=min_epochs, folds=folds
         )
         read.search.refit()
         return cls(read, read.winner(final=final))

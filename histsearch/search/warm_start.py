@@ -19,9 +19,14 @@ EARLIER_STUDIES = "histsearch.warm_start"
 """Attribute of a study: the earlier studies it began with."""
 
 
+def attributes_of(study: optuna.Study) -> Mapping[str, Any]:
+    """A study's user attributes, not to be changed: Optuna's own way copies all of them."""
+    return study._storage.get_study_user_attrs(study._study_id)
+
+
 def read_earlier_studies(study: optuna.Study) -> list[EarlierStudy]:
     """The earlier studies that a study began with."""
-    return [from_json(entry) for entry in study.user_attrs.get(EARLIER_STUDIES, [])]
+    return [from_json(entry) for entry in attributes_of(study).get(EARLIER_STUDIES, [])]
 
 
 def to_json(earlier: EarlierStudy) -> dict[str, Any]:

@@ -223,7 +223,7 @@ def _create_within(
 
 def _name_taken(storage: Storage, name: str) -> str:
     with suppress(KeyError):  # it was deleted a moment ago
-        half = half_created(storage, optuna.load_study(study_name=name, storage=storage.optuna))
+        half = half_created(storage, optuna.load_study(study_name=name, storage=storage.keeping))
         if half is not None:
             return str(half)
     return (
@@ -281,7 +281,7 @@ def find_study(storage: Storage, name: str) -> Study:
         StudyError: There is none of that name, histsearch didn't create it, or created half of it.
     """
     try:
-        optuna_study = optuna.load_study(study_name=name, storage=storage.optuna)
+        optuna_study = optuna.load_study(study_name=name, storage=storage.keeping)
         definition = optuna_study.user_attrs.get(DEFINITION)
         half = half_created(storage, optuna_study)
     except KeyError:
@@ -324,7 +324,7 @@ def delete_study(storage: Storage, name: str) -> None:
         StudyError: There is none of that name, or retrainings of it are left.
     """
     try:
-        optuna_study = optuna.load_study(study_name=name, storage=storage.optuna)
+        optuna_study = optuna.load_study(study_name=name, storage=storage.keeping)
         half = half_created(storage, optuna_study)
         foreign = half is None and DEFINITION not in optuna_study.user_attrs
     except KeyError:

@@ -16,8 +16,9 @@ import histsearch
 from histsearch.data.hold_out import HoldOut
 from histsearch.exceptions import SpaceError, StudyError
 from histsearch.extensions import Provider
+from histsearch.freeze_thaw.actions import Schedule
 from histsearch.search.distributions import optuna_distributions
-from histsearch.search.freeze_thaw_trials import fold_of
+from histsearch.search.freeze_thaw_trials import TrialReader, fold_of
 from histsearch.search.pruner import build_pruner
 from histsearch.search.queued_only import QueuedOnlySampler
 from histsearch.search.sampler import build_sampler
@@ -142,11 +143,13 @@ class _Definition(BaseModel, ABC):
         """The parameters of its trials."""
 
     @abstractmethod
-    def sampler(self, seed: int) -> BaseSampler:
+    def sampler(self, seed: int, reader: TrialReader | None = None) -> BaseSampler:
         """What sets the parameters that a trial was queued without."""
 
     @abstractmethod
-    def pruner(self, may_start: Callable[[], bool]) -> BasePruner:
+    def pruner(
+        self, may_start: Callable[[], bool], reader: TrialReader | None = None
+    ) -> BasePruner:
         """What stops a trial early; it may ask whether a new one could be started now."""
 
     @abstractmethod
@@ -199,6 +202,11 @@ class _Definition(BaseModel, ABC):
         return False
 
     @property
+    def fewest_epochs(self) -> int:
+        """For how many epochs a trial runs at least before its pruner may leave it."""
+        return 1
+
+    @property
     def min_epochs(self) -> int | None:
         """How long a trial runs at least before it is paused; None for the usual."""
         return None
@@ -225,14 +233,16 @@ class SearchDefinition(_Definition):
         return optuna_distributions(self.space)
 
     @override
-    def sampler(self, seed: int) -> BaseSampler:
+    def sampler(self, seed: int, reader: TrialReader | None = None) -> BaseSampler:
         """What its space asks for."""
-        return build_sampler(self.space, seed)
+        return build_sampler(self.space, seed, reader)
 
     @override
-    def pruner(self, may_start: Callable[[], bool]) -> BasePruner:
+    def pruner(
+        self, may_start: Callable[[], bool], reader: TrialReader | None = None
+    ) -> BasePruner:
         """What its space asks for."""
-        return build_pruner(self.space, may_start)
+        return build_pruner(self.space, may_start, reader)
 
     @override
     def seed_of(self, trial: FrozenTrial) -> int:
@@ -299,6 +309,14 @@ class SearchDefinition(_Definition):
 
     @property
     @override
+    def fewest_epochs(self) -> int:
+        """As its pruner has it; where that leaves none, all of them."""
+        if self.pauses:
+            return Schedule.of(self.space.epochs, self.space.min_epochs).min_epochs
+        return 1 if self.space.pruner.stops_trials else self.space.epochs
+
+    @property
+    @override
     def min_epochs(self) -> int | None:
         """Its space's."""
         return self.space.min_epochs
@@ -352,12 +370,14 @@ class RetrainDefinition(_Definition):
         return {**optuna_distributions(self.space), SEED: _ANY_SEED}
 
     @override
-    def sampler(self, seed: int) -> BaseSampler:
+    def sampler(self, seed: int, reader: TrialReader | None = None) -> BaseSampler:
         """Nothing is left to be set."""
         return QueuedOnlySampler()
 
     @override
-    def pruner(self, may_start: Callable[[], bool]) -> BasePruner:
+    def pruner(
+        self, may_start: Callable[[], bool], reader: TrialReader | None = None
+    ) -> BasePruner:
         """Every trial runs to its end."""
         return NopPruner()
 

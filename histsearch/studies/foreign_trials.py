@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from histsearch.studies.stages import TrialMove, move_trial
@@ -13,17 +12,15 @@ from histsearch.studies.trial_record import REASON
 log = logging.getLogger(__name__)
 
 
-def fail_foreign(
-    study: Study, within: BaseStorage, waiting: Sequence[FrozenTrial]
-) -> list[FrozenTrial]:
+def fail_foreign(study: Study, waiting: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Fail those of the waiting trials that can't be run, with the reason; the others remain.
 
     Args:
-        study: Their study.
-        within: Optuna's storage in the transaction that claims.
+        study: Their study, in the transaction that claims.
         waiting: The study's waiting trials.
     """
     remaining = []
+    within = study.optuna_study._storage
     for trial in waiting:
         reason = study.definition.misfit(trial)
         if reason is None:

@@ -62,7 +62,7 @@ def half_created_studies(storage: Storage) -> list[HalfCreated]:
     found = []
     for name in sorted(frozen.study_name for frozen in storage.optuna.get_all_studies()):
         with suppress(KeyError):  # it was deleted a moment ago
-            optuna_study = optuna.load_study(study_name=name, storage=storage.optuna)
+            optuna_study = optuna.load_study(study_name=name, storage=storage.keeping)
             found.append(half_created(storage, optuna_study))
     return [half for half in found if half is not None]
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import optuna
 from optuna.samplers import BaseSampler
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import func, insert, or_, select
 from sqlalchemy.engine import Connection
@@ -21,7 +20,6 @@ from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.catalog import list_studies
 from histsearch.studies.claim import Claim, end_attempt
 from histsearch.studies.deferral import failed_here, is_at_work_elsewhere
-from histsearch.studies.definition import StudyDefinition
 from histsearch.studies.folds import assign_fold
 from histsearch.studies.foreign_trials import fail_foreign
 from histsearch.studies.liveness import RUNNING, Silence, Watch
@@ -50,69 +48,73 @@ def claim(study: Study, worker_id: int) -> Claim | None:
     """
     # Its planner works within the transaction.
     with study.storage.lock(study.id, pause_seconds=LONGEST_PAUSE_SECONDS) as connection:
-        if not study.is_open:
-            return None
         # In the lock's own transaction, so that the trial and its attempt come to be together.
-        within = study.storage.optuna_within(connection)
-        optuna_study = optuna.load_study(study_name=study.name, storage=within)
-        trial_id = _next_trial(study, optuna_study, within, connection, worker_id)
-        if isinstance(optuna_study.sampler, FreezeThawSampler) and optuna_study.sampler.standing:
-            note_standing(connection, study.id, optuna_study.sampler.standing)
+        inside = study.within(connection)
+        if not inside.is_open:
+            return None
+        trial_id = _next_trial(inside, connection, worker_id)
+        sampler = inside.optuna_study.sampler
+        if isinstance(sampler, FreezeThawSampler) and sampler.standing is not None:
+            note_standing(connection, study.id, sampler.standing)
         if trial_id is None:
             return None
         number, attempt_id = _open_attempt(connection, trial_id, worker_id)
-        return Claim(study, within.get_trial(trial_id), number, attempt_id)
+        trial = inside.trial(trial_id)
+        inside.tidy()
+        return Claim(study, trial, number, attempt_id)
 
 
-def _next_trial(
-    study: Study,
-    optuna_study: optuna.Study,
-    within: BaseStorage,
-    connection: Connection,
-    worker_id: int,
-) -> int | None:
-    """Start a trial, all its parameters set; its key, or None when there is none to start."""
-    trials = optuna_study.get_trials(deepcopy=False)
+def _next_trial(study: Study, connection: Connection, worker_id: int) -> int | None:
+    """Start a trial, all its parameters set; its key, or None when there is none to start.
+
+    Args:
+        study: The study, in the transaction that claims.
+        connection: That transaction.
+        worker_id: Key of the worker that will run the trial.
+    """
+    trials = study.trials()
     paused, returned = _waiting(trials)
-    sampler = optuna_study.sampler = _sampler(study, trials)
-    returned = fail_foreign(study, within, returned)
+    sampler = study.optuna_study.sampler = _sampler(study, trials)
+    returned = fail_foreign(study, returned)
     failed = failed_here(connection, [trial._trial_id for trial in returned], worker_id)
     urgent = [trial for trial in returned if trial._trial_id not in failed]
     if urgent:
-        return _start_returned(study, optuna_study, urgent[0])
-    number = _worth_resuming(study, optuna_study, sampler, paused)
+        return _start_returned(study, urgent[0])
+    number = _worth_resuming(study, sampler, paused)
     if number is not None:
-        return _start(optuna_study, study.definition, trials[number]._trial_id)
+        return _start(study, next(one for one in paused if one.number == number)._trial_id)
     if study.may_start:
-        new = optuna_study._storage.create_new_trial(optuna_study._study_id)
-        return _start(optuna_study, study.definition, new, waits=False)
+        new = study.optuna_study._storage.create_new_trial(study.id)
+        return _start(study, new, waits=False)
     # What a worker failed at comes last, and is left to those at work that may have what it takes.
     others_try = bool(failed.lacking) and is_at_work_elsewhere(connection, study.id, worker_id)
     for trial in returned:
         if not (others_try and trial._trial_id in failed.lacking):
-            return _start_returned(study, optuna_study, trial)
+            return _start_returned(study, trial)
     return None
 
 
-def _start_returned(study: Study, optuna_study: optuna.Study, trial: FrozenTrial) -> int:
+def _start_returned(study: Study, trial: FrozenTrial) -> int:
     """Start a trial that waits without being paused; a study that has ended takes it to its end."""
     if study.ended is not None and not trial.intermediate_values:
-        move_trial(optuna_study._storage, trial._trial_id, TrialMove.SEE_THROUGH)
-    return _start(optuna_study, study.definition, trial._trial_id)
+        move_trial(study.optuna_study._storage, trial._trial_id, TrialMove.SEE_THROUGH)
+    return _start(study, trial._trial_id)
 
 
 def _waiting(trials: Sequence[FrozenTrial]) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
     """The paused trials, and those that were enqueued or returned."""
     waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
     paused = [trial for trial in waiting if trial.user_attrs.get(trial_record.PAUSED)]
-    return paused, [trial for trial in waiting if trial not in paused]
+    keys = {trial._trial_id for trial in paused}
+    return paused, [trial for trial in waiting if trial._trial_id not in keys]
 
 
 def _sampler(study: Study, trials: Sequence[FrozenTrial]) -> BaseSampler:
     """The sampler of the next claim, whose seed follows from how many trials have begun."""
     definition = study.definition
     begun = sum(trial.state != TrialState.WAITING or bool(trial.params) for trial in trials)
-    return definition.sampler((definition.space.protocol.seed + begun) % _SEEDS)
+    seed = (definition.space.protocol.seed + begun) % _SEEDS
+    return definition.sampler(seed, study.reader)
 
 
 def goes_straight_on(study: Study, trial: FrozenTrial) -> bool:
@@ -135,7 +137,7 @@ def goes_straight_on(study: Study, trial: FrozenTrial) -> bool:
 
 
 def _worth_resuming(
-    study: Study, optuna_study: optuna.Study, sampler: BaseSampler, paused: Sequence[FrozenTrial]
+    study: Study, sampler: BaseSampler, paused: Sequence[FrozenTrial]
 ) -> int | None:
     """Number of the paused trial to go on with: the winner's, else the sampler's choice."""
     for trial in paused:
@@ -143,23 +145,21 @@ def _worth_resuming(
             return trial.number
     if not paused or study.ended is not None or not isinstance(sampler, FreezeThawSampler):
         return None
-    return sampler.resume(optuna_study, may_start=study.may_start)
+    return sampler.resume(study.optuna_study, may_start=study.may_start)
 
 
-def _start(
-    study: optuna.Study, definition: StudyDefinition, trial_id: int, *, waits: bool = True
-) -> int:
+def _start(study: Study, trial_id: int, *, waits: bool = True) -> int:
     """Set a trial running, and what is missing of its parameters and its fold.
 
     It is what `optuna.Study.ask` does, but for a trial of our choice.
     """
     if waits:
-        move_trial(study._storage, trial_id, TrialMove.START)
-    trial = optuna.Trial(study, trial_id)
-    with parameters_together(study):
-        for name, distribution in definition.distributions().items():
+        move_trial(study.optuna_study._storage, trial_id, TrialMove.START)
+    trial = optuna.Trial(study.optuna_study, trial_id)
+    with parameters_together(study.optuna_study):
+        for name, distribution in study.definition.distributions().items():
             trial._suggest(name, distribution)
-    assign_fold(study, definition, trial_id)
+    assign_fold(study.optuna_study, study.definition, trial_id)
     return trial_id
 
 

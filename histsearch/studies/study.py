@@ -1,19 +1,26 @@
 """One study: an ordinary Optuna study with a definition, a trial budget and a pause switch."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from copy import copy
+from typing import Any, Self
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import Connection
 
+from histsearch.database.keeping_storage import KeepingStorage
 from histsearch.database.storage import Storage
 from histsearch.exceptions import DataError, StudyError
 from histsearch.retrieval.known_metrics import Metric
+from histsearch.search.freeze_thaw_trials import TrialReader
 from histsearch.search.study_posterior import StudyPosterior
 from histsearch.search.warm_start import read_earlier_studies
 from histsearch.space.configuration import Value
 from histsearch.studies.definition import Limits, StudyDefinition
-from histsearch.studies.hours import hours_taken
+from histsearch.studies.hours import in_hours
 from histsearch.studies.stages import ENDED, PAUSED, StudyMove, move_study
+from histsearch.studies.trial_record import SECONDS
 
 DEFINITION = "histsearch.definition"
 BUDGET = "histsearch.trials"
@@ -25,15 +32,40 @@ LEFT_BY = "histsearch.left_by."
 
 
 class Study:
-    """A study of histsearch in a storage; ``optuna_study`` is the same study for Optuna."""
+    """A study of histsearch in a storage.
+
+    Attributes:
+        storage: Where it is.
+        optuna_study: The same study for Optuna.
+        definition: The unchanging part of it.
+        reader: Reads its trials for its model.
+    """
 
     def __init__(
         self, storage: Storage, optuna_study: optuna.Study, definition: StudyDefinition
     ) -> None:
         self.storage = storage
-        self.optuna_study = optuna_study
         self.definition = definition
-        self.optuna_study.pruner = definition.pruner(lambda: self.may_start)
+        self.reader = TrialReader(
+            definition.distributions(), definition.space.epochs, definition.folds
+        )
+        self._open(optuna_study, storage.keeping)
+
+    def _open(self, optuna_study: optuna.Study, keeping: KeepingStorage) -> None:
+        self._keeping = keeping
+        self.optuna_study = copy(optuna_study)
+        self.optuna_study._storage = keeping
+        self.optuna_study.pruner = self.definition.pruner(lambda: self.may_start, self.reader)
+
+    def within(self, connection: Connection) -> Self:
+        """The same study inside a transaction, whose own changes it shows as well."""
+        inside = copy(self)
+        inside._open(self.optuna_study, self.storage.keeping_within(connection))
+        return inside
+
+    def at_one_moment(self) -> AbstractContextManager[None]:
+        """Within the block this thread sees the study as it was when it first asked."""
+        return self._keeping.at_one_moment()
 
     @property
     def name(self) -> str:
@@ -60,14 +92,18 @@ class Study:
         return False
 
     @property
+    def _attributes(self) -> Mapping[str, Any]:
+        return self._keeping.attributes(self.id)
+
+    @property
     def budget(self) -> int:
         """How many trials it may hold, queued and finished ones included."""
-        return int(self.optuna_study.user_attrs[BUDGET])
+        return int(self._attributes[BUDGET])
 
     @property
     def paused(self) -> bool:
         """Whether workers leave it alone."""
-        return bool(self.optuna_study.user_attrs[PAUSED])
+        return bool(self._attributes[PAUSED])
 
     @property
     def ended(self) -> str | None:
@@ -79,19 +115,19 @@ class Study:
     @property
     def _ended_early(self) -> str | None:
         """Why it ended before all trials of its budget were begun and run to their ends."""
-        reason: str | None = self.optuna_study.user_attrs.get(ENDED)
+        reason: str | None = self._attributes.get(ENDED)
         return reason
 
     @property
     def limits(self) -> Limits:
         """What ends it: as its definition has it, unless that was changed since."""
-        kept = self.optuna_study.user_attrs.get(LIMITS)
+        kept = self._attributes.get(LIMITS)
         return self.definition.limits if kept is None else Limits.from_json(kept)
 
     @property
     def left_by(self) -> dict[str, str]:
         """Hosts whose last worker could not serve it, and why; none of a finished study."""
-        attributes = {} if self.is_finished else self.optuna_study.user_attrs
+        attributes = {} if self.is_finished else self._attributes
         return {
             key.removeprefix(LEFT_BY): reason
             for key, reason in sorted(attributes.items())
@@ -100,7 +136,7 @@ class Study:
 
     def note_left(self, host: str, reason: str | None) -> None:
         """Note why a worker of this host can't serve it, or that it can."""
-        if self.optuna_study.user_attrs.get(LEFT_BY + host) != reason:
+        if self._attributes.get(LEFT_BY + host) != reason:
             self.optuna_study.set_user_attr(LEFT_BY + host, reason)
 
     @property
@@ -111,7 +147,7 @@ class Study:
         every value were seen. Later, one of the paused or running trials. None where they haven't
         asked.
         """
-        chance: float | None = self.optuna_study.user_attrs.get(CHANCE_OF_BETTER)
+        chance: float | None = self._attributes.get(CHANCE_OF_BETTER)
         return chance
 
     @property
@@ -121,19 +157,43 @@ class Study:
 
     def pause(self) -> None:
         """Let running trials finish, and start no more."""
-        move_study(self.storage.optuna, self.id, StudyMove.PAUSE)
+        self.move(StudyMove.PAUSE)
 
     def resume(self) -> None:
         """Let workers start trials again."""
-        move_study(self.storage.optuna, self.id, StudyMove.RESUME)
+        self.move(StudyMove.RESUME)
+
+    def move(self, move: StudyMove, reason: str | None = None) -> None:
+        """Move it on; as `stages.move_study`."""
+        move_study(self._keeping, self.id, move, reason)
 
     def count(self, *states: TrialState) -> int:
         """Number of trials in any of ``states``, or of all trials."""
-        return self.storage.optuna.get_n_trials(self.id, states or None)
+        return self._keeping.get_n_trials(self.id, states or None)
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
         """The trials in any of ``states``, or all of them, by number."""
         return self.optuna_study.get_trials(deepcopy=False, states=states or None)
+
+    def known_trial(self, trial_id: int) -> FrozenTrial:
+        """One of its `trials`, for nobody to change.
+
+        Raises:
+            KeyError: It doesn't exist, or no longer.
+        """
+        return self._keeping.trials(self.id)[trial_id]
+
+    def trial(self, trial_id: int) -> FrozenTrial:
+        """One trial, read anew.
+
+        Raises:
+            KeyError: It doesn't exist, or no longer.
+        """
+        return self._keeping.get_trial(trial_id)
+
+    def tidy(self) -> None:
+        """Remove what is noted of its trials' changes and has become needless."""
+        self._keeping.forget_superseded(self.id)
 
     @property
     def is_open(self) -> bool:
@@ -168,7 +228,7 @@ class Study:
     @property
     def hours(self) -> float:
         """What its trials have taken so far, all workers together."""
-        return hours_taken(self.trials())
+        return in_hours(self._keeping.sum_over_trials(self.id, SECONDS))
 
     @property
     def is_due(self) -> bool:
@@ -192,7 +252,7 @@ class Study:
             DataError: These are others.
         """
         with self.storage.lock(self.id):
-            known = self.optuna_study.user_attrs.get(IMAGES)
+            known = self._attributes.get(IMAGES)
             if known is None:
                 self.optuna_study.set_user_attr(IMAGES, fingerprint)
             elif known != fingerprint:
@@ -239,6 +299,7 @@ class Study:
             definition.min_epochs,
             folds=definition.folds,
             final=self.count() >= self.budget,
+            reader=self.reader,
         )
 
     def enqueue(self, configuration: Mapping[str, Value]) -> int:

@@ -44,6 +44,7 @@ class Reporter:
         clock: The seconds that patience goes by; an `AwakeClock` where a suspension costs none.
 
     Attributes:
+        worker_id: The worker's key in the database.
         watch: What is seen of the other workers' heartbeats, with each of this one's.
     """
 
@@ -57,7 +58,7 @@ class Reporter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._storage = storage
-        self._worker_id = worker_id
+        self.worker_id = worker_id
         self._heartbeat_seconds = heartbeat_seconds
         self._patience_seconds = patience_seconds
         self._clock = clock
@@ -206,7 +207,7 @@ class Reporter:
     def _beat(self) -> None:
         claim = self._claim
         self._next_heartbeat = time.monotonic() + self._heartbeat_seconds
-        held = beat(self._storage, self._worker_id, self._activity, claim.id if claim else None)
+        held = beat(self._storage, self.worker_id, self._activity, claim.id if claim else None)
         with self._storage.begin() as connection:
             self.watch.look(connection)
         with self._changed:
@@ -264,7 +265,7 @@ class Reporter:
 
     def _sign_off(self) -> None:
         try:
-            sign_off(self._storage, self._worker_id)
+            sign_off(self._storage, self.worker_id)
         except StorageError as error:
             if self._given_up_because is None:  # which is told where the worker ends
                 log.warning("can't sign off: %s", error)

@@ -103,6 +103,8 @@ class SearchRun(Run):
 
     def _is_to_be_left(self) -> bool:
         curve = self.curve()
+        if len(curve) < self.study.definition.fewest_epochs:
+            return False
         self.context.reporter.report(lambda: self._judge(curve))
         if not self.context.reporter.is_away:
             self.context.reporter.settle(VERDICT_SECONDS)
@@ -112,8 +114,9 @@ class SearchRun(Run):
         if len(curve) < len(self.finished):
             return  # it was kept while the database was away, and a later one follows
         try:
-            leave = self._is_due_to_leave(curve)
-            self.study_paused = self.study.paused
+            with self.study.at_one_moment():
+                leave = self._is_due_to_leave(curve)
+                self.study_paused = self.study.paused
         except KeyError:  # the study was deleted
             raise ClaimLostError from None
         except LinAlgError as error:
@@ -126,9 +129,9 @@ class SearchRun(Run):
         """Whether the trial is to be left, and wouldn't be this worker's next one all the same."""
         study = self.study
         # By the curve of this run: an earlier attempt may have stored steps beyond it.
-        trial = copy.copy(study.storage.optuna.get_trial(self.claim.trial._trial_id))
+        trial = copy.copy(study.known_trial(self.claim.trial._trial_id))
         trial.intermediate_values = curve
-        if study.pauses and is_needless(study, trial):
+        if study.pauses and is_needless(study, trial, self.context.reporter.worker_id):
             return True
         leave = study.optuna_study.pruner.prune(study.optuna_study, trial)
         return leave and not (study.pauses and goes_straight_on(study, trial))

@@ -8,10 +8,11 @@ from typing import NamedTuple
 from optuna.trial import TrialState
 from sqlalchemy.exc import IntegrityError
 
+from histsearch.database.changes import Moment
 from histsearch.database.storage import Storage
-from histsearch.exceptions import HistsearchError
-from histsearch.studies.catalog import list_studies
-from histsearch.studies.study import Study
+from histsearch.exceptions import HistsearchError, StudyError
+from histsearch.studies.catalog import find_study
+from histsearch.studies.study import DEFINITION, Study
 from histsearch.workers.missing_resources import LackError
 from histsearch.workers.settings import WorkerSettings
 
@@ -26,23 +27,64 @@ class _Left(NamedTuple):
     reason: str
 
 
+class _Found(NamedTuple):
+    """A study as it was found; None for one that isn't to be served."""
+
+    study: Study | None
+    definition: object
+
+
 class ServedStudies:
-    """The studies that a worker serves, in turn."""
+    """The studies that a worker serves, in turn.
+
+    Each is looked at again when it has changed; that costs one question for all of them.
+    """
 
     def __init__(self, storage: Storage, settings: WorkerSettings) -> None:
         self._storage = storage
         self._settings = settings
         self._left: dict[int, _Left] = {}  # by the study's key
         self._turns: dict[str, int] = {}
+        self._seen: Moment | None = None
+        self._found: dict[int, _Found] = {}  # by the study's key
+        self._without_work: set[int] = set()  # since they changed last
 
     def all(self) -> list[Study]:
-        """Those named, or every study, without those left to others."""
-        names = self._settings.study_names
-        return [
+        """Those named, or every study, without those left to others, by name."""
+        self._look()
+        served = [
             study
-            for study in list_studies(self._storage)
-            if study.id not in self._left and (not names or study.name in names)
+            for key, (study, _) in self._found.items()
+            if study is not None and key not in self._left
         ]
+        return sorted(served, key=lambda study: study.name)
+
+    def _look(self) -> None:
+        """Find the studies that came, went or changed."""
+        keeping = self._storage.keeping
+        glance = keeping.glance(self._seen)
+        for key in self._found.keys() - glance.studies.keys():
+            del self._found[key]
+            keeping.forget(key)
+        for key in [key for key, changed in glance.studies.items() if changed]:
+            self._found[key] = self._find(key)
+            self._without_work.discard(key)
+        self._seen = glance.moment
+
+    def _find(self, key: int) -> _Found:
+        """A study; the same as before, unless somebody has changed its definition."""
+        known = self._found.get(key, _Found(None, None))
+        definition = None
+        try:
+            definition = self._storage.keeping.attributes(key).get(DEFINITION)
+            if known.study is not None and known.definition == definition:
+                return known
+            name = self._storage.optuna.get_study_name_from_id(key)
+            names = self._settings.study_names
+            is_served = definition is not None and (not names or name in names)
+            return _Found(find_study(self._storage, name) if is_served else None, definition)
+        except (KeyError, StudyError):  # deleted a moment ago, or one that can't be read
+            return _Found(None, definition)
 
     def open(self) -> list[Study]:
         """Studies with work, the one with the fewest running trials first.
@@ -51,10 +93,16 @@ class ServedStudies:
         """
         turns: list[tuple[int, int, str, Study]] = []
         for study in self.all():
-            with unless_deleted(study):
+            if study.id in self._without_work:
+                continue
+            with unless_deleted(study), study.at_one_moment():
                 if study.is_open:
                     running = study.count(TrialState.RUNNING)
                     turns.append((running, self._turns.get(study.name, 0), study.name, study))
+                    continue
+                self._without_work.add(study.id)
+                if study.is_finished:
+                    self._storage.keeping.forget(study.id)
         return [study for *_, study in sorted(turns, key=lambda turn: turn[:3])]
 
     def take_turn(self, study: Study) -> None:
@@ -75,8 +123,8 @@ class ServedStudies:
         """
         if not self._left:
             return
-        existing = {study.id for study in list_studies(self._storage)}
-        self._left = {key: left for key, left in self._left.items() if key in existing}
+        self._look()
+        self._left = {key: left for key, left in self._left.items() if key in self._found}
         names = set(self._settings.study_names)
         none_left = bool(names) and names <= {left.study for left in self._left.values()}
         for name, kind, reason in self._left.values():

@@ -215,7 +215,7 @@ class Worker:
     def _next_trial(self, study: Study) -> Claim | None:
         """Claim a study's next trial; one whose sampler fails is left to other workers."""
         try:
-            for closed in end_if_due(study):
+            for closed in end_if_due(study, self._id):
                 self._runner.forget(closed)
             return claim(study, self._id)
         # What numbers too large for a float, an array or this machine's memory bring about.

@@ -1,6 +1,9 @@
 """Claims as a worker makes them, without the worker."""
 
+from optuna.trial import FrozenTrial
+
 from histsearch.database.storage import Storage
+from histsearch.studies import study_end
 from histsearch.studies.claim import Claim
 from histsearch.studies.liveness import Watch
 from histsearch.studies.queue import claim, requeue_abandoned
@@ -30,6 +33,16 @@ def claimed(study: Study) -> Claim:
     found = claim_next(study)
     assert found is not None
     return found
+
+
+def end_if_due(study: Study) -> list[Claim]:
+    """End a study that is due, as a new worker does before it claims."""
+    return study_end.end_if_due(study, signed_on(study.storage))
+
+
+def is_needless(study: Study, trial: FrozenTrial) -> bool:
+    """Whether a new worker would leave a trial, as its study could end without it."""
+    return study_end.is_needless(study, trial, signed_on(study.storage))
 
 
 class Judge:

@@ -12,8 +12,7 @@ from histsearch.database.storage import Storage
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search, delete_study, find_study
 from histsearch.studies.stages import ENDED
-from histsearch.studies.study_end import end_if_due
-from tests.integration.claims import claimed
+from tests.integration.claims import claimed, end_if_due
 from tests.integration.studies.small_search import complete_next, small_space
 
 

@@ -12,8 +12,7 @@ from histsearch.studies.limit_changes import change_limits
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.stages import ENDED
 from histsearch.studies.study import LIMITS, Study
-from histsearch.studies.study_end import end_if_due
-from tests.integration.claims import claim_next, claimed
+from tests.integration.claims import claim_next, claimed, end_if_due
 from tests.integration.studies.small_search import small_space
 
 

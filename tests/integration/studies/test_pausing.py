@@ -13,8 +13,7 @@ from histsearch.studies.queue import goes_straight_on
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.stages import ENDED
 from histsearch.studies.study import Study
-from histsearch.studies.study_end import end_if_due, is_needless
-from tests.integration.claims import claim_next, claimed
+from tests.integration.claims import claim_next, claimed, end_if_due, is_needless
 from tests.integration.studies.small_search import small_space
 
 EPOCHS = 4

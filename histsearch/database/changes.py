@@ -1,0 +1,135 @@
+"""What changed in a study since an earlier look at it, whoever changed it.
+
+Triggers on Optuna's tables note each transaction that changes a study or a trial
+(`tables.changes`). A look remembers the oldest transaction that was open at that moment: the next
+one asks for the changes by it and by all that began later. So a transaction that was open at the
+one look and ends before the other isn't missed, however long it took.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+STUDY_ITSELF = 0
+"""Stands among the keys of changed trials for the study."""
+
+# A dump that was restored may hold numbers of another server, beyond those that this one has used.
+_SEEN = (
+    "(changed_by < pg_snapshot_xmax(pg_current_snapshot()) "
+    "OR changed_by = pg_current_xact_id_if_assigned())"
+)
+_SINCE = f"changed_by >= CAST(:since AS xid8) AND {_SEEN}"
+_MOMENT = (
+    "CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS oldest_open, "
+    "concat_ws(' ', pg_postmaster_start_time(), CAST(CAST('trials' AS regclass) AS oid), "
+    "CAST(CAST('histsearch_changes' AS regclass) AS oid)) AS tables"
+)
+_LOOK = text(
+    f"SELECT {_MOMENT}, pg_current_xact_id_if_assigned() IS NOT NULL AS has_written, "  # noqa: S608
+    "EXISTS (SELECT FROM studies WHERE study_id = :study_id) AS exists, "
+    "ARRAY(SELECT DISTINCT trial_id FROM histsearch_changes "
+    f"WHERE study_id = :study_id AND {_SINCE}) AS changed"
+)
+_GLANCE = text(
+    f"SELECT {_MOMENT}, "  # noqa: S608
+    "ARRAY(SELECT study_id FROM studies ORDER BY study_id) AS studies, "
+    "ARRAY(SELECT study_id FROM studies WHERE EXISTS (SELECT FROM histsearch_changes "
+    f"WHERE histsearch_changes.study_id = studies.study_id AND {_SINCE})) AS changed"
+)
+_FORGET = text(
+    "DELETE FROM histsearch_changes AS older USING (SELECT DISTINCT trial_id "  # noqa: S608
+    "FROM histsearch_changes WHERE study_id = :study_id "
+    f"AND (CAST(:since AS xid8) IS NULL OR {_SINCE})) AS recent "
+    "WHERE older.study_id = :study_id AND older.trial_id = recent.trial_id "
+    "AND EXISTS (SELECT FROM histsearch_changes AS newer "
+    "WHERE newer.study_id = :study_id AND newer.trial_id = older.trial_id "
+    "AND newer.changed_by > older.changed_by "
+    "AND newer.changed_by < pg_snapshot_xmax(pg_current_snapshot()))"
+)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a look was taken.
+
+    Attributes:
+        oldest_open: The oldest transaction that was open then.
+        tables: Tells the tables that were looked at from those of another server, or restored ones.
+    """
+
+    oldest_open: str
+    tables: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at a study shows.
+
+    Attributes:
+        moment: When it was.
+        changed: Keys of trials, and `STUDY_ITSELF`; None where all may have changed.
+        has_written: Whether the transaction that looks has written something itself.
+    """
+
+    moment: Moment
+    changed: frozenset[int] | None
+    has_written: bool
+
+
+def look(connection: Connection, study_id: int, since: Moment | None) -> Look:
+    """Look what changed in a study, the changes of the connection's own transaction included.
+
+    Args:
+        connection: A transaction.
+        study_id: The study.
+        since: The look before; None for none.
+
+    Raises:
+        KeyError: It doesn't exist, or no longer.
+    """
+    row = connection.execute(
+        _LOOK, {"study_id": study_id, "since": since and since.oldest_open}
+    ).one()
+    if not row.exists:
+        raise KeyError(f"no study has the key {study_id}")
+    moment = Moment(row.oldest_open, row.tables)
+    same = since is not None and since.tables == moment.tables
+    return Look(moment, frozenset(row.changed) if same else None, row.has_written)
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What a glance at all studies shows.
+
+    Attributes:
+        moment: When it was.
+        studies: For the key of each, whether anything in it changed.
+    """
+
+    moment: Moment
+    studies: Mapping[int, bool]
+
+
+def glance(connection: Connection, since: Moment | None) -> Glance:
+    """Glance at all studies, those of Optuna included; as `look`."""
+    row = connection.execute(_GLANCE, {"since": since and since.oldest_open}).one()
+    moment = Moment(row.oldest_open, row.tables)
+    same = since is not None and since.tables == moment.tables
+    changed = set(row.changed if same else row.studies)
+    return Glance(moment, {key: key in changed for key in row.studies})
+
+
+def forget_superseded(connection: Connection, study_id: int, since: Moment | None) -> None:
+    """Remove the notes of changes that newer ones of the same trial make needless.
+
+    Whoever would have found one of them finds the newest.
+
+    Args:
+        connection: A transaction.
+        study_id: The study.
+        since: Look at the trials that changed since then; None for all.
+    """
+    parameters = {"study_id": study_id, "since": since and since.oldest_open}
+    connection.execute(_FORGET, parameters)

@@ -1,0 +1,262 @@
+"""Optuna's storage, which keeps what it has read."""
+
+import copy
+import threading
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.storages import RDBStorage, _CachedStorage
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+from typing_extensions import override
+
+from histsearch.database.changes import Glance, Moment, forget_superseded, glance
+from histsearch.database.kept_studies import (
+    KeptStudies,
+    KeptStudy,
+    Part,
+    at_present,
+    sum_of_attribute,
+    with_part,
+)
+from histsearch.database.trial_reading import read_trials
+
+# One statement where Optuna has five; it does nothing unless the trial may be changed and the
+# parameter's distribution is that of an earlier trial.
+_SET_PARAMETER = text(
+    "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) "
+    "SELECT trial_id, :name, :value, :written FROM trials AS mine "
+    "WHERE trial_id = :trial_id AND state IN ('RUNNING', 'WAITING') AND :written = coalesce("
+    "(SELECT distribution_json FROM trials JOIN trial_params USING (trial_id) "
+    "WHERE study_id = mine.study_id AND param_name = :name LIMIT 1), :written) "
+    "ON CONFLICT DO NOTHING"
+)
+
+
+class KeepingStorage(_CachedStorage):
+    """Optuna's storage, which reads of a study only what changed since it was last read.
+
+    What it gives is as it is in the database at that moment, whoever wrote it, and is shared: a
+    trial mustn't be changed, unless it was asked for alone. It takes the place of Optuna's own
+    cache, which reads every unfinished trial each time and may miss one that was begun long before
+    it was stored.
+
+    Args:
+        backend: What writes.
+        kept: What is kept, by all threads of the process.
+        connection: Transaction of ours to work in, whose own changes it shows as well; none for one
+            each time.
+    """
+
+    def __init__(
+        self,
+        backend: RDBStorage,
+        kept: KeptStudies,
+        connection: Connection | None = None,
+    ) -> None:
+        super().__init__(backend)
+        self._kept = kept
+        self._connection = connection
+        self._held = threading.local()
+        self._first_looks: dict[int, Moment] = {}
+        if connection is not None:
+            self._held.studies = {}
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[None]:
+        """Within the block this thread sees each study as it was when it first asked.
+
+        Once it has written something itself, it looks again. Inside a transaction that is always
+        so.
+        """
+        self._held.studies = {}
+        try:
+            yield
+        finally:
+            del self._held.studies
+
+    @property
+    def _holding(self) -> dict[int, KeptStudy] | None:
+        held: dict[int, KeptStudy] | None = getattr(self._held, "studies", None)
+        return held
+
+    def _look_again(self) -> None:
+        """Forget what this thread holds, as it writes."""
+        holding = self._holding
+        if holding is not None:
+            holding.clear()
+
+    def _begin(self) -> AbstractContextManager[Connection]:
+        if self._connection is not None:
+            return nullcontext(self._connection)
+        return self._backend.engine.begin()
+
+    def _read(self, study_id: int, part: Part | None = None) -> KeptStudy:
+        """A study with a part of it as it is now.
+
+        Raises:
+            KeyError: It doesn't exist, or no longer.
+        """
+        holding = self._holding
+        held = None if holding is None else holding.get(study_id)
+        if held is not None and held.has(part):
+            return held
+        before = self._kept.get(study_id) if held is None else held
+        with self._begin() as connection:
+            now, is_shared = held, True
+            if now is None:
+                now, is_shared = self._at_present(connection, study_id, before)
+            after = with_part(connection, study_id, now, part)
+        if is_shared:
+            self._kept.put(study_id, before, after)
+        if holding is not None:
+            holding[study_id] = after
+        return after
+
+    def _at_present(
+        self, connection: Connection, study_id: int, before: KeptStudy | None
+    ) -> tuple[KeptStudy, bool]:
+        if before is not None:
+            self._first_looks.setdefault(study_id, before.moment)
+        try:
+            return at_present(connection, study_id, before)
+        except KeyError:
+            self._kept.forget(study_id)
+            raise
+
+    def glance(self, since: Moment | None) -> Glance:
+        """Glance at all studies; as `changes.glance`."""
+        with self._begin() as connection:
+            return glance(connection, since)
+
+    def forget(self, study_id: int) -> None:
+        """Keep a study no longer."""
+        self._kept.forget(study_id)
+
+    def attributes(self, study_id: int) -> Mapping[str, Any]:
+        """A study's user attributes, for nobody to change.
+
+        Raises:
+            KeyError: It doesn't exist, or no longer.
+        """
+        return self._read(study_id).attributes
+
+    def trials(self, study_id: int) -> Mapping[int, FrozenTrial]:
+        """A study's trials by key, for nobody to change.
+
+        Raises:
+            KeyError: It doesn't exist, or no longer.
+        """
+        trials = self._read(study_id, Part.TRIALS).trials
+        assert trials is not None
+        return trials
+
+    def sum_over_trials(self, study_id: int, key: str) -> float:
+        """The sum of a number that trials of a study carry as an attribute.
+
+        Raises:
+            KeyError: The study doesn't exist, or no longer.
+        """
+        kept = self._read(study_id, Part.COUNTS)
+        if kept.trials is None:
+            with self._begin() as connection:
+                return sum_of_attribute(connection, study_id, key)
+        carried = (trial.user_attrs.get(key) for trial in kept.trials.values())
+        return sum(float(number) for number in carried if number is not None)
+
+    def forget_superseded(self, study_id: int) -> None:
+        """Remove needless notes of a study's changes; as `changes.forget_superseded`.
+
+        Those of trials that changed since this first looked at the study.
+        """
+        with self._begin() as connection:
+            forget_superseded(connection, study_id, self._first_looks.get(study_id))
+
+    @override
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        return dict(self.attributes(study_id))
+
+    @override
+    def get_n_trials(
+        self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None
+    ) -> int:
+        counts = self._read(study_id, Part.COUNTS).counts
+        assert counts is not None
+        states = (state,) if isinstance(state, TrialState) else state
+        return sum(number for one, number in counts.items() if states is None or one in states)
+
+    @override
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        trials = self.trials(study_id).values()
+        chosen = [trial for trial in trials if states is None or trial.state in states]
+        return copy.deepcopy(chosen) if deepcopy else chosen
+
+    @override
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        with self._begin() as connection:
+            trials = read_trials(connection, [trial_id])
+        if not trials:
+            raise KeyError(f"no trial has the key {trial_id}")
+        return trials[0]
+
+    @override
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._look_again()
+        super().set_study_user_attr(study_id, key, value)
+
+    @override
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        self._look_again()
+        return self._backend.create_new_trial(study_id, template_trial)
+
+    @override
+    def set_trial_param(
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+    ) -> None:
+        self._look_again()
+        parameter = {
+            "trial_id": trial_id,
+            "name": param_name,
+            "value": param_value_internal,
+            "written": distribution_to_json(distribution),
+        }
+        with self._begin() as connection:
+            is_set = connection.execute(_SET_PARAMETER, parameter).rowcount > 0
+        if not is_set:  # Optuna says why, or that it can be set all the same
+            self._backend.set_trial_param(trial_id, param_name, param_value_internal, distribution)
+
+    @override
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        self._look_again()
+        return super().set_trial_state_values(trial_id, state, values)
+
+    @override
+    def set_trial_intermediate_value(
+        self, trial_id: int, step: int, intermediate_value: float
+    ) -> None:
+        self._look_again()
+        super().set_trial_intermediate_value(trial_id, step, intermediate_value)
+
+    @override
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._look_again()
+        super().set_trial_user_attr(trial_id, key, value)
+
+    @override
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._look_again()
+        super().set_trial_system_attr(trial_id, key, value)

@@ -1,0 +1,163 @@
+"""What a process keeps of the studies it has read, so that it reads again only what changed."""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from histsearch.database.changes import STUDY_ITSELF, Look, Moment, look
+from histsearch.database.trial_reading import read_study_trials, read_trials
+
+_ATTRIBUTES = text(
+    "SELECT key, value_json FROM study_user_attributes WHERE study_id = :study_id "
+    "ORDER BY study_user_attribute_id"
+)
+_COUNTS = text("SELECT state, count(*) FROM trials WHERE study_id = :study_id GROUP BY state")
+# Anybody may have written the attribute; what is no number counts as none.
+_SUM = text(
+    "SELECT coalesce(sum(CAST(CASE WHEN value_json ~ '^[0-9]+([.][0-9]+)?(e[-+]?[0-9]+)?$' "
+    "THEN value_json END AS double precision)), 0) FROM trials JOIN trial_user_attributes "
+    "USING (trial_id) WHERE study_id = :study_id AND key = :key"
+)
+
+
+class Part(Enum):
+    """A part of a study that can be read beside its attributes."""
+
+    COUNTS = auto()
+    TRIALS = auto()
+
+
+@dataclass(frozen=True)
+class KeptStudy:
+    """A study as it was at one moment.
+
+    Nobody changes what is kept; whoever reads more makes another.
+
+    Attributes:
+        moment: When.
+        attributes: Its user attributes.
+        counts: Number of its trials by state, where it was asked for.
+        trials: Its trials by key, from the smallest on, where they were asked for.
+        outdated: Keys of those trials that have changed, come to be or gone since they were read.
+    """
+
+    moment: Moment
+    attributes: Mapping[str, Any]
+    counts: Mapping[TrialState, int] | None = None
+    trials: Mapping[int, FrozenTrial] | None = None
+    outdated: frozenset[int] = frozenset()
+
+    def has(self, part: Part | None) -> bool:
+        """Whether a part of it is read, and as it was at the moment."""
+        match part:
+            case None:
+                return True
+            case Part.COUNTS:
+                return self.counts is not None
+            case Part.TRIALS:
+                return self.trials is not None and not self.outdated
+
+
+@dataclass
+class KeptStudies:
+    """The studies that a process keeps; its threads share them."""
+
+    _studies: dict[int, KeptStudy] = field(default_factory=dict)
+    _changing: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, study_id: int) -> KeptStudy | None:
+        """A study as it was last read."""
+        return self._studies.get(study_id)
+
+    def put(self, study_id: int, before: KeptStudy | None, after: KeptStudy) -> None:
+        """Keep a study, unless another thread has since ``before`` was got."""
+        with self._changing:
+            if self._studies.get(study_id) is before:
+                self._studies[study_id] = after
+
+    def forget(self, study_id: int) -> None:
+        """Keep a study no longer."""
+        with self._changing:
+            self._studies.pop(study_id, None)
+
+
+def at_present(
+    connection: Connection, study_id: int, before: KeptStudy | None
+) -> tuple[KeptStudy, bool]:
+    """What is left of a study that was read before, and whether others may know of it.
+
+    They may not where the transaction has written: it sees its own changes, which may come to
+    nothing.
+
+    Raises:
+        KeyError: It doesn't exist, or no longer.
+    """
+    seen = look(connection, study_id, None if before is None else before.moment)
+    return _later(connection, study_id, before, seen), not seen.has_written
+
+
+def _later(
+    connection: Connection, study_id: int, before: KeptStudy | None, seen: Look
+) -> KeptStudy:
+    changed = seen.changed
+    if before is None or changed is None:
+        return KeptStudy(seen.moment, _read_attributes(connection, study_id))
+    kept = replace(before, moment=seen.moment)
+    if STUDY_ITSELF in changed:
+        kept = replace(kept, attributes=_read_attributes(connection, study_id))
+    trials = changed - {STUDY_ITSELF}
+    if not trials:
+        return kept
+    outdated = frozenset() if kept.trials is None else kept.outdated | trials
+    return replace(kept, counts=None, outdated=outdated)
+
+
+def _read_attributes(connection: Connection, study_id: int) -> dict[str, Any]:
+    rows = connection.execute(_ATTRIBUTES, {"study_id": study_id})
+    return {key: json.loads(value) for key, value in rows}
+
+
+def with_part(
+    connection: Connection, study_id: int, kept: KeptStudy, part: Part | None
+) -> KeptStudy:
+    """The same with one part more, where it hasn't that already."""
+    if kept.has(part):
+        return kept
+    if kept.trials is not None:
+        return _with_changed_trials(connection, kept, kept.trials)
+    if part == Part.TRIALS:
+        trials = read_study_trials(connection, study_id)
+        counts = Counter(trial.state for trial in trials)
+        return replace(kept, trials=_by_key(trials), counts=counts, outdated=frozenset())
+    numbers = connection.execute(_COUNTS, {"study_id": study_id})
+    return replace(kept, counts={TrialState[state]: number for state, number in numbers})
+
+
+def _with_changed_trials(
+    connection: Connection, kept: KeptStudy, before: Mapping[int, FrozenTrial]
+) -> KeptStudy:
+    """The same with its trials as they are; those that haven't changed are the same objects."""
+    trials = dict(before)
+    for key in kept.outdated:
+        trials.pop(key, None)
+    trials |= _by_key(read_trials(connection, sorted(kept.outdated)))
+    trials = {key: trials[key] for key in sorted(trials)}
+    counts = Counter(trial.state for trial in trials.values())
+    return replace(kept, trials=trials, counts=counts, outdated=frozenset())
+
+
+def _by_key(trials: Iterable[FrozenTrial]) -> dict[int, FrozenTrial]:
+    return {trial._trial_id: trial for trial in sorted(trials, key=lambda one: one._trial_id)}
+
+
+def sum_of_attribute(connection: Connection, study_id: int, key: str) -> float:
+    """The sum of a number that trials of a study carry as an attribute."""
+    return float(connection.execute(_SUM, {"study_id": study_id, "key": key}).scalar_one())

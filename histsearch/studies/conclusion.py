@@ -1,0 +1,118 @@
+"""What a study's model says of its end, worked out once for all workers.
+
+It may take a minute. Whoever asks first of a study as it stands works it out; the others read what
+came of it, and nobody waits: who asks meanwhile is told that it isn't known yet.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from optuna.trial import FrozenTrial
+from sqlalchemy import and_, exists, func, not_, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Connection
+
+from histsearch.database.tables import conclusions, workers
+from histsearch.studies.study import Study
+from histsearch.studies.trial_record import DIVERGED, PAUSED
+
+_KEY_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What came of it.
+
+    Attributes:
+        reason: Why the study ends; None if it doesn't.
+        chance: The probability that this depends on, where it depends on one.
+    """
+
+    reason: str | None = None
+    chance: float | None = None
+
+
+def conclude(
+    study: Study, question: str, worker_id: int, work_out: Callable[[], Conclusion]
+) -> Conclusion | None:
+    """What there is to say of a study as it stands; None while another worker works it out.
+
+    Args:
+        study: The study.
+        question: What is asked, with all that the answer depends on beside the trials.
+        worker_id: Key of the worker that asks.
+        work_out: Works it out.
+    """
+    state = f"{question} {_key(study.trials())}"
+    with study.storage.begin() as connection:
+        known = _known(connection, study, state)
+        if known is not None or not _take(connection, study, state, worker_id):
+            return known
+    conclusion = Conclusion()
+    try:
+        conclusion = work_out()
+    finally:
+        with study.storage.begin() as connection:
+            _keep(connection, study, state, worker_id, conclusion)
+    return conclusion
+
+
+def _key(trials: Iterable[FrozenTrial]) -> str:
+    """Tells what a model knows of some trials from what it knew before."""
+    facts = [
+        (
+            trial.number,
+            trial.state.value,
+            len(trial.intermediate_values),
+            trial.user_attrs.get(PAUSED),
+            trial.user_attrs.get(DIVERGED),
+        )
+        for trial in trials
+    ]
+    return blake2b(repr(facts).encode(), digest_size=_KEY_BYTES).hexdigest()
+
+
+def _known(connection: Connection, study: Study, state: str) -> Conclusion | None:
+    query = select(conclusions.c.reason, conclusions.c.chance).where(
+        conclusions.c.study_id == study.id,
+        conclusions.c.state == state,
+        conclusions.c.worker_id.is_(None),
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Conclusion(row.reason, row.chance)
+
+
+def _take(connection: Connection, study: Study, state: str, worker_id: int) -> bool:
+    """Whether it is this worker's to work it out: no other that shows signs of life is at it."""
+    grace = func.make_interval(0, 0, 0, 0, 0, 0, workers.c.grace_seconds)
+    at_work = exists().where(
+        workers.c.id == conclusions.c.worker_id,
+        workers.c.ended_at.is_(None),
+        workers.c.heartbeat_at > func.now() - grace,
+    )
+    fresh = {"state": state, "worker_id": worker_id, "reason": None, "chance": None}
+    taking = insert(conclusions).values(study_id=study.id, **fresh)
+    taking = taking.on_conflict_do_update(
+        index_elements=[conclusions.c.study_id],
+        set_=fresh,
+        where=or_(
+            conclusions.c.worker_id == worker_id,
+            and_(conclusions.c.worker_id.is_(None), conclusions.c.state != state),
+            and_(conclusions.c.worker_id.is_not(None), not_(at_work)),
+        ),
+    )
+    return connection.execute(taking.returning(conclusions.c.study_id)).one_or_none() is not None
+
+
+def _keep(
+    connection: Connection, study: Study, state: str, worker_id: int, conclusion: Conclusion
+) -> None:
+    keeping = update(conclusions).where(
+        conclusions.c.study_id == study.id,
+        conclusions.c.state == state,
+        conclusions.c.worker_id == worker_id,
+    )
+    connection.execute(
+        keeping.values(worker_id=None, reason=conclusion.reason, chance=conclusion.chance)
+    )
