@@ -1,7 +1,7 @@
 """Optuna's storage on connections of ours, with a statement for each question and each change."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -51,9 +51,19 @@ class OptunaStorage(RDBStorage):
 
     It reads and writes what Optuna's own does. Inside a transaction what it writes is kept or lost
     with that, and an error ends it.
+
+    Args:
+        bind: The engine, or the transaction.
+        may_note: In SQL, by a study's key, whether its attributes may be set at this moment; those
+            that may not are left as they are. They always may when left out.
     """
 
-    def __init__(self, bind: Engine | Connection) -> None:
+    def __init__(
+        self,
+        bind: Engine | Connection,
+        may_note: Callable[[int], ColumnElement[bool]] | None = None,
+    ) -> None:
+        self._may_note = may_note
         # Optuna's constructor would connect anew, and ask for its version again and again.
         self.engine = bind.engine
         self.heartbeat_interval = None
@@ -138,15 +148,18 @@ class OptunaStorage(RDBStorage):
 
     @override
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        study = select(_STUDIES.c.study_id).where(_STUDIES.c.study_id == study_id).cte()
+        study = select(_STUDIES.c.study_id).where(_STUDIES.c.study_id == study_id)
+        if self._may_note is not None:
+            study = study.where(self._may_note(study_id))
+        noted = study.cte()
         row = insert(_USER_ATTRIBUTES).from_select(
             ["study_id", "key", "value_json"],
-            select(study.c.study_id, literal(key), literal(json.dumps(value))),
+            select(noted.c.study_id, literal(key), literal(json.dumps(value))),
         )
         statement = row.on_conflict_do_update(
             index_elements=["study_id", "key"], set_={"value_json": row.excluded.value_json}
         ).returning(_USER_ATTRIBUTES.c.study_id)
-        if not self._rows(statement):
+        if not self._rows(statement) and self._may_note is None:
             raise KeyError(models.NOT_FOUND_MSG)
 
     @override
@@ -201,8 +214,9 @@ class OptunaStorage(RDBStorage):
             datetime_start=_as_stored(started),
         )
         with self._begun() as connection:
-            # Whoever else creates a trial, and counts them, does so before or after.
-            if connection.scalar(study.with_for_update()) is None:
+            # Whoever else creates a trial, and counts them, does so before or after. Others may set
+            # attributes meanwhile, for which they need the study's key alone.
+            if connection.scalar(study.with_for_update(key_share=True)) is None:
                 raise KeyError(models.NOT_FOUND_MSG)
             created = connection.execute(row.returning(TRIALS.c.trial_id, TRIALS.c.number)).one()
         return FrozenTrial(

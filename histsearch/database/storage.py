@@ -203,7 +203,7 @@ class Storage:
         return opened
 
     def _read_key(self) -> str:
-        with self.begin() as connection:
+        with self.singly() as connection:
             key = connection.scalar(sqlalchemy.select(database.c.key))
         if key is None:
             raise StorageError(
@@ -262,6 +262,19 @@ class Storage:
     def keeping(self) -> KeepingStorage:
         """Optuna's storage, which keeps what it has read."""
         return KeepingStorage(self.optuna, self._kept)
+
+    @cached_property
+    def keeping_for_verdicts(self) -> KeepingStorage:
+        """The same for a worker that mustn't wait: while others claim, it notes nothing of a study.
+
+        Whoever claims holds what it has noted of the study until it is done, and a worker that
+        waited for that could show no sign of life.
+        """
+        free = OptunaStorage(
+            self.optuna.engine,
+            lambda study_id: sqlalchemy.func.pg_try_advisory_xact_lock(_LOCK_FAMILY, study_id),
+        )
+        return KeepingStorage(free, self._kept)
 
     def keeping_within(self, connection: Connection) -> KeepingStorage:
         """The same inside a transaction of ours, whose own changes it shows as well."""

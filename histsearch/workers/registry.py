@@ -86,7 +86,7 @@ def sign_on(
         grace_seconds=grace_seconds(heartbeat_seconds),
         serves=list(serves),
     )
-    with storage.begin() as connection:
+    with storage.singly() as connection:
         key: int = connection.execute(row.returning(workers.c.id)).scalar_one()
     return key
 
