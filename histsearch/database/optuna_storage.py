@@ -20,10 +20,11 @@ from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Table, delete, func, literal, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.orm import scoped_session, sessionmaker
 from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.dml import ReturningInsert
 from typing_extensions import override
 
 from histsearch.database.trial_reading import read_trials
@@ -148,19 +149,38 @@ class OptunaStorage(RDBStorage):
 
     @override
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        row = self._study_attribute(study_id, key, value)
+        rows = self._rows(self._or_instead(row, row.excluded.value_json))
+        if not rows and self._may_note is None:
+            raise KeyError(models.NOT_FOUND_MSG)
+
+    def note_study_attr(self, study_id: int, key: str, value: Any) -> Any:
+        """Set a user attribute of a study unless it has one of that name; what it has then.
+
+        Raises:
+            KeyError: There is no such study.
+        """
+        row = self._study_attribute(study_id, key, value)
+        rows = self._rows(self._or_instead(row, _USER_ATTRIBUTES.c.value_json))
+        if not rows:
+            raise KeyError(models.NOT_FOUND_MSG)
+        return json.loads(rows[0].value_json)
+
+    def _study_attribute(self, study_id: int, key: str, value: Any) -> Insert:
         study = select(_STUDIES.c.study_id).where(_STUDIES.c.study_id == study_id)
         if self._may_note is not None:
             study = study.where(self._may_note(study_id))
         noted = study.cte()
-        row = insert(_USER_ATTRIBUTES).from_select(
+        return insert(_USER_ATTRIBUTES).from_select(
             ["study_id", "key", "value_json"],
             select(noted.c.study_id, literal(key), literal(json.dumps(value))),
         )
-        statement = row.on_conflict_do_update(
-            index_elements=["study_id", "key"], set_={"value_json": row.excluded.value_json}
-        ).returning(_USER_ATTRIBUTES.c.study_id)
-        if not self._rows(statement) and self._may_note is None:
-            raise KeyError(models.NOT_FOUND_MSG)
+
+    def _or_instead(self, row: Insert, written: ColumnElement[str]) -> ReturningInsert[Any]:
+        """The same where the study has the attribute already; it returns what it has then."""
+        return row.on_conflict_do_update(
+            index_elements=["study_id", "key"], set_={"value_json": written}
+        ).returning(_USER_ATTRIBUTES.c.value_json)
 
     @override
     def delete_study(self, study_id: int) -> None:

@@ -27,12 +27,7 @@ def count_images(dataset: Dataset, definition: StudyDefinition) -> Census:
 
 def note_census(study: Study, census: Census) -> None:
     """Keep with a study what its images are; they are the same for all its workers."""
-    if known_census(study) is not None:
-        return
-    with study.storage.lock(study.id) as connection:
-        inside = study.within(connection)
-        if known_census(inside) is None:
-            inside.optuna_study.set_user_attr(CENSUS, census.to_json())
+    study.storage.optuna.note_study_attr(study.id, CENSUS, census.to_json())
 
 
 def known_census(study: Study) -> Census | None:

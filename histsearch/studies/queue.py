@@ -205,7 +205,7 @@ def requeue_abandoned(storage: Storage, worker_id: int, watch: Watch) -> list[Cl
     Returns:
         The last attempts of the trials that have failed by it, their retries being used up.
     """
-    with storage.begin() as connection:
+    with storage.singly() as connection:
         watch.look(connection)
         rows = _abandoned(connection, worker_id, watch.silent())
     affected = {row.study_id for row in rows}

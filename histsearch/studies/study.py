@@ -257,7 +257,9 @@ class Study:
         Raises:
             DataError: These are others.
         """
-        known = self._attributes.get(IMAGES) or self._note_images(fingerprint)
+        known = self._attributes.get(IMAGES)
+        if known is None:
+            known = self.storage.optuna.note_study_attr(self.id, IMAGES, fingerprint)
         if known != fingerprint:
             raise DataError(
                 f"the images of {self.definition.space.dataset} here aren't those that "
@@ -265,15 +267,6 @@ class Study:
                 "differ, or another version read their pixels otherwise); bring them in line, "
                 "or create another study"
             )
-
-    def _note_images(self, fingerprint: str) -> str:
-        """Note the images of the first worker; whose they are in the end."""
-        with self.storage.lock(self.id) as connection:
-            inside = self.within(connection)
-            known = str(inside._attributes.get(IMAGES, fingerprint))
-            if IMAGES not in inside._attributes:
-                inside.optuna_study.set_user_attr(IMAGES, fingerprint)
-        return known
 
     def best(self, number: int = 1, posterior: StudyPosterior | None = None) -> list[FrozenTrial]:
         """The best completed trials, one for each configuration, best first; none of a retraining.

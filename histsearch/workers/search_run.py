@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from numpy.linalg import LinAlgError
+from optuna.pruners import NopPruner
 from optuna.trial import TrialState
 
 from histsearch.data.image_set import ImageSet
@@ -103,6 +104,8 @@ class SearchRun(Run):
         return {**super().progress(trainer), trial_record.BEST_EPOCH: best_epoch}
 
     def _is_to_be_left(self) -> bool:
+        if isinstance(self.judged.optuna_study.pruner, NopPruner):
+            return False
         curve = self.curve()
         if len(curve) < self.study.definition.fewest_epochs:
             return False
