@@ -18,7 +18,6 @@ from unittest.mock import patch
 
 from sqlalchemy.engine import URL
 
-from benchmarks.throughput.line import line_to
 from histsearch.database.embedded_postgres import server
 from histsearch.database.storage import Storage
 from histsearch.exceptions import HistsearchError
@@ -83,7 +82,6 @@ def main() -> None:
     processes = parser.parse_args().processes
     with (
         tempfile.TemporaryDirectory(prefix="histsearch-", ignore_cleanup_errors=True) as home,
-        tempfile.TemporaryDirectory() as folder,
         patch.dict("os.environ", HISTSEARCH_HOME=home),
     ):
         Path(home).chmod(0o711)
@@ -93,11 +91,9 @@ def main() -> None:
                 if claims:
                     space = {**_SPACE, "name": "opened", "trials": processes}
                     create_search(Storage(url), parse_space(space, source="here"))
-                with line_to(url, Path(folder)) as line:
-                    seconds, refused = _measure(line.url, processes, claims=claims)
+                seconds, refused = _measure(url, processes, claims=claims)
                 print(
-                    f"{processes} processes, {what}: {seconds:.1f} s, {len(refused)} refused, "
-                    f"{line.connections} connections, {len(line.queries)} queries",
+                    f"{processes} processes, {what}: {seconds:.1f} s, {len(refused)} refused",
                     *refused[:3],
                     flush=True,
                 )

@@ -323,7 +323,7 @@ def test_many_sets_of_values_are_one_transaction(storage: Storage) -> None:
     assert storage.optuna.get_all_studies() == []
 
 
-def test_a_dozen_processes_open_a_storage_and_claim_by_a_connection_each(
+def test_a_dozen_processes_open_and_claim_by_a_connection_each(
     database: URL, tmp_path: Path
 ) -> None:
     study = create_search(Storage(database), small_space(sampler="random", trials=12, enqueue=[]))
