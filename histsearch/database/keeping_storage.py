@@ -190,8 +190,9 @@ class KeepingStorage(_CachedStorage):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
-        trials = self.trials(study_id).values()
-        chosen = [trial for trial in trials if states is None or trial.state in states]
+        chosen = list(self.trials(study_id).values())
+        if states is not None:
+            chosen = [trial for trial in chosen if trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
 
     @override

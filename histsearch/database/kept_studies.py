@@ -46,7 +46,8 @@ class KeptStudy:
         attributes: Its user attributes.
         counts: Number of its trials by state, where it was asked for.
         trials: Its trials by key, from the smallest on, where they were asked for.
-        outdated: Keys of those trials that have changed, come to be or gone since they were read.
+        outdated: Keys of those trials that have changed, come to be or gone since they were read;
+            the counts are then as old.
     """
 
     moment: Moment
@@ -61,7 +62,7 @@ class KeptStudy:
             case None:
                 return True
             case Part.COUNTS:
-                return self.counts is not None
+                return self.counts is not None and not self.outdated
             case Part.TRIALS:
                 return self.trials is not None and not self.outdated
 
@@ -116,8 +117,9 @@ def _later(
     trials = changed - {STUDY_ITSELF}
     if not trials:
         return kept
-    outdated = frozenset() if kept.trials is None else kept.outdated | trials
-    return replace(kept, counts=None, outdated=outdated)
+    if kept.trials is None:
+        return replace(kept, counts=None)
+    return replace(kept, outdated=kept.outdated | trials)
 
 
 def _read_attributes(connection: Connection, study_id: int) -> dict[str, Any]:
@@ -131,8 +133,8 @@ def with_part(
     """The same with one part more, where it hasn't that already."""
     if kept.has(part):
         return kept
-    if kept.trials is not None:
-        return _with_changed_trials(connection, kept, kept.trials)
+    if kept.trials is not None and kept.counts is not None:
+        return _with_changed_trials(connection, kept, kept.trials, kept.counts)
     if part == Part.TRIALS:
         trials = read_study_trials(connection, study_id)
         counts = Counter(trial.state for trial in trials)
@@ -142,15 +144,26 @@ def with_part(
 
 
 def _with_changed_trials(
-    connection: Connection, kept: KeptStudy, before: Mapping[int, FrozenTrial]
+    connection: Connection,
+    kept: KeptStudy,
+    trials_before: Mapping[int, FrozenTrial],
+    counts_before: Mapping[TrialState, int],
 ) -> KeptStudy:
     """The same with its trials as they are; those that haven't changed are the same objects."""
-    trials = dict(before)
-    for key in kept.outdated:
-        trials.pop(key, None)
-    trials |= _by_key(read_trials(connection, sorted(kept.outdated)))
-    trials = {key: trials[key] for key in sorted(trials)}
-    counts = Counter(trial.state for trial in trials.values())
+    trials, counts = dict(trials_before), Counter(counts_before)
+    last = next(reversed(trials), 0)
+    now = _by_key(read_trials(connection, sorted(kept.outdated)))
+    for key in sorted(kept.outdated):
+        before, after = trials.get(key), now.get(key)
+        if before is not None:
+            counts[before.state] -= 1
+        if after is None:
+            trials.pop(key, None)
+        else:
+            counts[after.state] += 1
+            trials[key] = after
+    if any(key < last and key not in trials_before for key in now):  # it was stored late
+        trials = {key: trials[key] for key in sorted(trials)}
     return replace(kept, trials=trials, counts=counts, outdated=frozenset())
 
 

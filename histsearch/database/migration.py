@@ -15,6 +15,8 @@ from histsearch.exceptions import StorageError
 # Optuna keeps its own revision in Alembic's usual table.
 VERSION_TABLE = "histsearch_revision"
 
+_OLDEST_SERVER = (13,)  # whose transactions have numbers that aren't used again
+
 
 class Tables(Enum):
     """What a database has of histsearch's own tables."""
@@ -49,8 +51,13 @@ def migrate(connection: Connection) -> None:
     The caller holds the schema's lock, so that of many workers that start together one does it.
 
     Raises:
-        StorageError: A newer histsearch has upgraded them already.
+        StorageError: A newer histsearch has upgraded them already, or PostgreSQL is too old.
     """
+    version = connection.dialect.server_version_info or ()
+    if version < _OLDEST_SERVER:
+        raise StorageError(
+            f"found PostgreSQL {'.'.join(map(str, version))}, allowed: {_OLDEST_SERVER[0]} or later"
+        )
     if own_tables(connection) != Tables.CURRENT:
         command.upgrade(alembic_config(connection), "head")
 

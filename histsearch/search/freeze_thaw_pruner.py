@@ -8,8 +8,8 @@ from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 from typing_extensions import override
 
-from histsearch.search.freeze_thaw_study import FreezeThawStudy, draw_of
-from histsearch.search.freeze_thaw_trials import TO_THE_END, TrialReader
+from histsearch.search.freeze_thaw_study import FreezeThawStudy
+from histsearch.search.freeze_thaw_trials import TO_THE_END, TrialReader, without
 
 
 class FreezeThawPruner(BasePruner):
@@ -52,14 +52,13 @@ class FreezeThawPruner(BasePruner):
             return False
         if trial.user_attrs.get(TO_THE_END):
             return False
-        others = [one for one in study.get_trials(deepcopy=False) if one.number != trial.number]
-        trials = [*others, trial]
+        trials = [*without(trial.number, study.get_trials(deepcopy=False)), trial]
         read = FreezeThawStudy.read(
             study,
             trials,
             self._reader or TrialReader(self._search_space, self._epochs, self._folds),
             self._epochs,
-            draw=draw_of(trial.number, trials),
+            seed=trial.number,
             min_epochs=self._min_epochs,
             folds=self._folds,
         )

@@ -13,8 +13,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
-from histsearch.search.freeze_thaw_study import FreezeThawStudy, draw_of
-from histsearch.search.freeze_thaw_trials import PAUSED, TrialReader
+from histsearch.search.freeze_thaw_study import FreezeThawStudy
+from histsearch.search.freeze_thaw_trials import PAUSED, TrialReader, replaced, without
 from histsearch.search.standing import Standing
 from histsearch.wording import counted
 
@@ -89,8 +89,8 @@ class FreezeThawSampler(BaseSampler):
                 "found a study that minimises; FreezeThawSampler maximises, create it with "
                 'direction="maximize"'
             )
-        others = study.get_trials(deepcopy=False)
-        read = self._read(study, [one for one in others if one.number != trial.number])
+        others = without(trial.number, study.get_trials(deepcopy=False))
+        read = self._read(study, others)
         self.standing = read.store_winner()
         space = self._reader().space
         # Where claims aren't in turn, others may be choosing at this moment: they go first.
@@ -143,8 +143,7 @@ class FreezeThawSampler(BaseSampler):
         left = copy(trial)
         left.state = TrialState.WAITING
         left.user_attrs = {**trial.user_attrs, PAUSED: True}
-        trials = study.get_trials(deepcopy=False)
-        trials = [left if one.number == trial.number else one for one in trials]
+        trials = replaced(left, study.get_trials(deepcopy=False))
         return _paused_choice(self._read(study, trials), may_start=may_start) == trial.number
 
     def _reader(self) -> TrialReader:
@@ -156,7 +155,7 @@ class FreezeThawSampler(BaseSampler):
             trials,
             self._reader(),
             self._epochs,
-            draw=draw_of(self._seed, trials),
+            seed=self._seed,
             min_epochs=self._min_epochs,
             folds=self._folds,
         )

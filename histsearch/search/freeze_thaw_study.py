@@ -8,7 +8,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from histsearch.freeze_thaw.planner import Fit
-from histsearch.freeze_thaw.search import DrawSeed, FreezeThawSearch, draw_seed
+from histsearch.freeze_thaw.search import FreezeThawSearch, draw_seed
 from histsearch.freeze_thaw.settings import Settings
 from histsearch.freeze_thaw.trials import Configuration
 from histsearch.search.freeze_thaw_trials import TrialReader
@@ -20,11 +20,6 @@ FIT = "histsearch.fit"
 
 WINNER = "histsearch.winner"
 """Attribute of a study: the configuration that stands as its winner."""
-
-
-def draw_of(seed: int, trials: Sequence[FrozenTrial]) -> DrawSeed:
-    """Seed of the draw of candidates of a study with these trials."""
-    return draw_seed(seed, len(trials), sum(len(trial.intermediate_values) for trial in trials))
 
 
 class FreezeThawStudy:
@@ -50,7 +45,7 @@ class FreezeThawStudy:
         reader: TrialReader,
         epochs: int,
         *,
-        draw: DrawSeed,
+        seed: int | None,
         min_epochs: int | None = None,
         folds: int = 1,
     ) -> Self:
@@ -61,11 +56,12 @@ class FreezeThawStudy:
             trials: Those of its trials that count.
             reader: Reads them for the search.
             epochs: Epochs of a full run.
-            draw: Seed of the draw of candidates, in a large space.
+            seed: Fixes the draw of candidates, in a large space, with what the trials have shown;
+                None for one that these don't change.
             min_epochs: How long a trial runs at least before it is left.
             folds: Folds that trials validate on.
         """
-        usable = reader.read(trials)
+        shown = reader.read(trials)
         earlier = read_earlier_studies(study)
         stored = attributes_of(study).get(FIT)
         fit = None
@@ -75,14 +71,14 @@ class FreezeThawStudy:
         search = FreezeThawSearch(
             reader.space,
             epochs,
-            list(usable.values()),
-            draw=draw,
+            shown.trials,
+            draw=0 if seed is None else draw_seed(seed, shown.begun, shown.epochs),
             min_epochs=min_epochs,
             earlier=earlier,
             fit=fit,
             folds=folds,
         )
-        return cls(study, search, list(usable))
+        return cls(study, search, shown.numbers)
 
     def index(self, number: int) -> int | None:
         """Place of a trial in the search; None for one without all searched parameters."""

@@ -1,7 +1,8 @@
 """Optuna's trials as a freeze-thaw search is shown them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -40,6 +41,34 @@ def checked_fold(fold: object, folds: int) -> int | None:
     return fold if type(fold) is int and fold in range(folds) else None
 
 
+class ShownTrials(NamedTuple):
+    """A study's trials as its search is shown them, those with all searched parameters.
+
+    Attributes:
+        numbers: Their numbers.
+        trials: As many trials.
+        begun: How many trials there are, the others included.
+        epochs: How many epochs all of them have reported.
+    """
+
+    numbers: list[int]
+    trials: list[Trial]
+    begun: int
+    epochs: int
+
+
+class _Shown(NamedTuple):
+    """A trial as it is read, None without all searched parameters, and what it was read from."""
+
+    source: FrozenTrial
+    number: int
+    trial: Trial | None
+    epochs: int
+
+
+_NUMBER, _TRIAL, _EPOCHS = (itemgetter(place) for place in (1, 2, 3))
+
+
 class TrialReader:
     """Reads the trials of one study for its search, each again only where it is another object.
 
@@ -60,20 +89,49 @@ class TrialReader:
         self.space = space_of(distributions)
         self._epochs = epochs
         self._folds = folds
-        self._known: dict[int, tuple[FrozenTrial, int, Trial | None]] = {}
+        self._known: dict[int, _Shown] = {}
 
-    def read(self, trials: Sequence[FrozenTrial]) -> dict[int, Trial]:
-        """Those trials, by number, that have all searched parameters."""
-        known = self._known
-        seen = {id(trial): known.get(id(trial)) or self._first_sight(trial) for trial in trials}
-        # What is kept here is referred to, so that no other object comes to have its identity.
-        self._known = seen
-        return {number: shown for _, number, shown in seen.values() if shown is not None}
+    def read(self, trials: Sequence[FrozenTrial]) -> ShownTrials:
+        """Read all trials of a study."""
+        # A verdict waits for this, so the loops over all trials are Python's own.
+        keys = list(map(id, trials))
+        shown = list(map(self._known.get, keys))
+        for place in [place for place, one in enumerate(shown) if one is None]:
+            shown[place] = self._first_sight(trials[place])
+        known = [one for one in shown if one is not None]
+        # It refers to what it was read from, so that no other object comes to have that identity.
+        self._known = dict(zip(keys, known, strict=True))
+        usable = [one for one in known if one.trial is not None]
+        return ShownTrials(
+            list(map(_NUMBER, usable)),
+            list(map(_TRIAL, usable)),
+            len(known),
+            sum(map(_EPOCHS, known)),
+        )
 
-    def _first_sight(self, trial: FrozenTrial) -> tuple[FrozenTrial, int, Trial | None]:
+    def _first_sight(self, trial: FrozenTrial) -> _Shown:
         holds = self.space.holds(trial.params)
         shown = read_trial(trial, self.space, self._epochs, self._folds) if holds else None
-        return trial, trial.number, shown
+        return _Shown(trial, trial.number, shown, len(trial.intermediate_values))
+
+
+def without(number: int, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """A study's trials but for one."""
+    if _stands_at(number, trials):
+        return [*trials[:number], *trials[number + 1 :]]
+    return [trial for trial in trials if trial.number != number]
+
+
+def replaced(by: FrozenTrial, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """A study's trials with another in the place of that with its number."""
+    if _stands_at(by.number, trials):
+        return [*trials[: by.number], by, *trials[by.number + 1 :]]
+    return [by if trial.number == by.number else trial for trial in trials]
+
+
+def _stands_at(number: int, trials: Sequence[FrozenTrial]) -> bool:
+    """Whether the trial of a number is where it is in a study of which nobody removed one."""
+    return number < len(trials) and trials[number].number == number
 
 
 def read_trial(trial: FrozenTrial, space: SearchSpace, epochs: int, folds: int) -> Trial:

@@ -58,7 +58,7 @@ class StudyPosterior:
         reader = reader or TrialReader(search_space, epochs, folds)
         trials = study.get_trials(deepcopy=False)
         read = FreezeThawStudy.read(
-            study, trials, reader, epochs, draw=_SEED, min_epochs=min_epochs, folds=folds
+            study, trials, reader, epochs, seed=None, min_epochs=min_epochs, folds=folds
         )
         read.search.refit()
         return cls(read, read.winner(final=final))

@@ -1,7 +1,7 @@
 """A study's queue of trials: claim the next one, take back those whose worker is gone."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -74,7 +74,7 @@ def _next_trial(study: Study, connection: Connection, worker_id: int) -> int | N
     """
     trials = study.trials()
     paused, returned = _waiting(trials)
-    sampler = study.optuna_study.sampler = _sampler(study, trials)
+    sampler = study.optuna_study.sampler = _sampler(study, trials, [*paused, *returned])
     returned = fail_foreign(study, returned)
     failed = failed_here(connection, [trial._trial_id for trial in returned], worker_id)
     urgent = [trial for trial in returned if trial._trial_id not in failed]
@@ -103,16 +103,17 @@ def _start_returned(study: Study, trial: FrozenTrial) -> int:
 
 def _waiting(trials: Sequence[FrozenTrial]) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
     """The paused trials, and those that were enqueued or returned."""
-    waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
+    waiting = [trial for trial in trials if trial.state is TrialState.WAITING]
     paused = [trial for trial in waiting if trial.user_attrs.get(trial_record.PAUSED)]
-    keys = {trial._trial_id for trial in paused}
-    return paused, [trial for trial in waiting if trial._trial_id not in keys]
+    return paused, [trial for trial in waiting if not trial.user_attrs.get(trial_record.PAUSED)]
 
 
-def _sampler(study: Study, trials: Sequence[FrozenTrial]) -> BaseSampler:
+def _sampler(
+    study: Study, trials: Sequence[FrozenTrial], waiting: Iterable[FrozenTrial]
+) -> BaseSampler:
     """The sampler of the next claim, whose seed follows from how many trials have begun."""
     definition = study.definition
-    begun = sum(trial.state != TrialState.WAITING or bool(trial.params) for trial in trials)
+    begun = len(trials) - len([trial for trial in waiting if not trial.params])
     seed = (definition.space.protocol.seed + begun) % _SEEDS
     return definition.sampler(seed, study.reader)
 
@@ -130,7 +131,7 @@ def goes_straight_on(study: Study, trial: FrozenTrial) -> bool:
     paused, returned = _waiting(trials)
     if returned or any(one.user_attrs.get(trial_record.TO_THE_END) for one in paused):
         return False
-    sampler = _sampler(study, trials)
+    sampler = _sampler(study, trials, [*paused, *returned])
     return isinstance(sampler, FreezeThawSampler) and sampler.would_resume(
         study.optuna_study, trial, may_start=study.may_start
     )

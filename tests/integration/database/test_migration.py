@@ -5,10 +5,11 @@ import sqlalchemy
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from optuna.study import StudyDirection
 from sqlalchemy.engine import URL
 
 from histsearch.database import tables
-from histsearch.database.migration import VERSION_TABLE, alembic_config
+from histsearch.database.migration import VERSION_TABLE, alembic_config, migrate
 from histsearch.database.migrations import versions
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StorageError
@@ -91,3 +92,20 @@ def test_a_database_keeps_the_key_that_was_drawn_for_it(storage: Storage, databa
         for table in (VERSION_TABLE, *OWN):
             connection.execute(sqlalchemy.text(f"DROP TABLE {table} CASCADE"))
     assert Storage(database).key != storage.key
+
+
+def test_an_old_postgresql_is_named(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    with storage.begin() as connection:
+        monkeypatch.setattr(connection.dialect, "server_version_info", (12, 9))
+        with pytest.raises(StorageError, match=r"found PostgreSQL 12\.9, allowed: 13 or later"):
+            migrate(connection)
+
+
+def test_the_tables_can_be_taken_back_and_made_again(storage: Storage, database: URL) -> None:
+    with storage.begin() as connection:
+        command.downgrade(alembic_config(connection), "0003")
+    study_id = storage.optuna.create_new_study([StudyDirection.MAXIMIZE], "one")
+    again = Storage(database)
+    assert again.keeping.get_n_trials(study_id) == 0
+    storage.optuna.create_new_trial(study_id)
+    assert again.keeping.get_n_trials(study_id) == 1

@@ -194,6 +194,31 @@ def test_a_role_without_rights_on_what_was_made_later_is_told_what_to_grant(
     assert f'GRANT SELECT ON ALL TABLES IN SCHEMA "public" TO "{url.username}"' in message
 
 
+def test_changes_are_noted_whatever_the_writer_may_do_with_the_notes(
+    search: Study, database: URL
+) -> None:
+    before = search.count()
+    with role(database, *WRITE, "REVOKE ALL ON histsearch_changes FROM {role}") as writer:
+        url = writer.render_as_string(hide_password=False)
+        plain = RDBStorage(url, skip_table_creation=True)
+        plain.create_new_trial(search.id)
+        plain.engine.dispose()
+    assert search.count() == before + 1
+
+
+def test_a_role_that_does_not_own_optunas_tables_is_told_so(database: URL) -> None:
+    RDBStorage(database.render_as_string(hide_password=False)).engine.dispose()
+    owner_can = "GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}"
+    no_triggers = "REVOKE TRIGGER ON ALL TABLES IN SCHEMA public FROM {role}"
+    may_create = "GRANT USAGE, CREATE ON SCHEMA public TO {role}"
+    advice = "run histsearch db upgrade as the role that owns"
+    with (
+        role(database, owner_can, no_triggers, may_create) as url,
+        pytest.raises(StorageError, match=advice),
+    ):
+        Storage(url)
+
+
 def test_a_role_that_may_make_no_tables_is_told_what_to_grant(
     database: URL, tmp_path: Path
 ) -> None:
