@@ -107,7 +107,7 @@ class _Connection(connection):
 
     def __init__(self, waits: Waits, reads: bool, *arguments: Any) -> None:
         self._waits = waits
-        self._begin = "BEGIN READ ONLY" if reads else "BEGIN"
+        self._reads = reads
         self._begins = True
         super().__init__(*arguments)  # which waits already
         self.set_session(autocommit=True)  # psycopg2 is to begin nothing itself
@@ -120,7 +120,8 @@ class _Connection(connection):
 
     @autocommit.setter
     def autocommit(self, value: bool) -> None:
-        self._begins = not value
+        # A query that begins nothing could change something.
+        self._begins = self._reads or not value
 
     def set_isolation_level(self, level: int | None) -> None:
         """Set whether queries are transactions of their own; all others are PostgreSQL's usual."""
@@ -130,8 +131,9 @@ class _Connection(connection):
         """What is to go before the next query."""
         if not self._begins or self._is_within:
             return ""
+        begin = "BEGIN READ ONLY" if self._reads else "BEGIN"
         milliseconds = f"{1000 * self._waits.pause_seconds():.0f}"
-        return f"{self._begin}; SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; "
+        return f"{begin}; SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; "
 
     @property
     def _is_within(self) -> bool:

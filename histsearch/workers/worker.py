@@ -295,7 +295,7 @@ class Worker:
         # Until then its state is kept, from which another attempt would come to the same outcome.
         if self._teller.tell(claimed, outcome):
             self._runner.forget(claimed)
-            note_last_standing(claimed.study)
+            _note_last_standing(claimed.study)
             if self._stop():
                 self._stop.leaves_work = bool(self._studies.open())
 
@@ -338,3 +338,11 @@ class Worker:
 
     def _deaths_of(self, study: Study) -> Deaths:
         return self._deaths.setdefault(study.id, Deaths(study.definition.space))
+
+
+def _note_last_standing(study: Study) -> None:
+    """Store how a search stands that has just finished, for those who ask what is best."""
+    try:
+        note_last_standing(study)
+    except (ArithmeticError, MemoryError, ValueError) as error:  # as where a trial is chosen
+        log.warning("study %s: its model gives no last answer: %s", study.name, error)

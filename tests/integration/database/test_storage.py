@@ -303,10 +303,11 @@ def test_a_process_keeps_one_connection_while_it_asks_nothing(database: URL) -> 
         assert connection.scalar(count) == 1
 
 
-def test_a_transaction_that_only_reads_changes_nothing(storage: Storage) -> None:
+def test_who_only_reads_changes_nothing(storage: Storage) -> None:
     reading = Storage(storage.url, Purpose.READ)
-    with pytest.raises(StorageError, match="may only read"), reading.begin() as connection:
-        connection.execute(sqlalchemy.text("DELETE FROM studies"))
+    for connected in (reading.begin, reading.singly):
+        with pytest.raises(StorageError, match="may only read"), connected() as connection:
+            connection.execute(sqlalchemy.text("DELETE FROM studies"))
 
 
 def test_many_sets_of_values_are_one_transaction(storage: Storage) -> None:
