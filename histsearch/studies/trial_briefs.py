@@ -1,13 +1,14 @@
 """Trials of a study in brief: without their curves and most of their attributes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from optuna.distributions import BaseDistribution, json_to_distribution
 from sqlalchemy import TextClause, text
+from sqlalchemy.engine import Row
 
 from histsearch.search.freeze_thaw_trials import checked_fold
 from histsearch.studies.study import Study
@@ -46,6 +47,20 @@ _REACHED = text(
         condition="greatest(value, curves.best) >= :least",
     )
 )
+_CURVES = text(
+    _BRIEFS.format(
+        score="coalesce(value, 0)",
+        more="""
+        JOIN LATERAL (
+            SELECT array_agg(CASE intermediate_value_type WHEN 'INF_POS' THEN 'Infinity'
+                WHEN 'INF_NEG' THEN '-Infinity' WHEN 'NAN' THEN 'NaN'
+                ELSE intermediate_value END ORDER BY step) AS curve
+            FROM trial_intermediate_values AS steps WHERE steps.trial_id = trials.trial_id
+        ) AS curves ON curve IS NOT NULL
+        """,
+        condition="true",
+    ).replace("parameters.written", "parameters.written, curves.curve")
+)
 
 
 @dataclass(frozen=True)
@@ -77,23 +92,32 @@ def trials_that_reached(study: Study, score: float) -> list[TrialBrief]:
     return _read(study, _REACHED, least=score)
 
 
+def learning_curves(study: Study) -> list[tuple[TrialBrief, list[float]]]:
+    """The trials of a study that have reported an epoch, by number, with the score after each."""
+    return [(_brief(study, row), row.curve) for row in _rows(study, _CURVES)]
+
+
 def _read(study: Study, query: TextClause, **values: float) -> list[TrialBrief]:
-    folds = study.definition.folds
+    return [_brief(study, row) for row in _rows(study, query, **values)]
+
+
+def _rows(study: Study, query: TextClause, **values: float) -> Sequence[Row[Any]]:
     with study.storage.singly() as connection:
-        rows = connection.execute(query, {"study_id": study.id, "fold": FOLD, **values}).all()
-    return [
-        TrialBrief(
-            row.trial_id,
-            row.number,
-            row.score,
-            {
-                name: _distribution(distribution).to_external_repr(float(value))
-                for name, value, distribution in row.written or ()
-            },
-            checked_fold(None if row.fold is None else json.loads(row.fold), folds),
-        )
-        for row in rows
-    ]
+        return connection.execute(query, {"study_id": study.id, "fold": FOLD, **values}).all()
+
+
+def _brief(study: Study, row: Row[Any]) -> TrialBrief:
+    fold = None if row.fold is None else json.loads(row.fold)
+    return TrialBrief(
+        row.trial_id,
+        row.number,
+        row.score,
+        {
+            name: _distribution(distribution).to_external_repr(float(value))
+            for name, value, distribution in row.written or ()
+        },
+        checked_fold(fold, study.definition.folds),
+    )
 
 
 @lru_cache(maxsize=1024)
