@@ -120,7 +120,7 @@ class SearchRun(Run):
         try:
             with self.judged.at_one_moment():
                 leave = self._is_due_to_leave(curve)
-                self.study_paused = self.judged.paused
+            self.study_paused = leave and self.study.paused
         except KeyError:  # the study was deleted
             raise ClaimLostError from None
         except LinAlgError as error:
