@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from histsearch.reports.fold_comparison import FoldComparison
     from histsearch.reports.report import WinningTrial
     from histsearch.studies.study import Study
+    from histsearch.studies.trial_sums import TrialSums
 
 _COLUMNS = ("study", "kind", "data set", "backbone", "trials", "running", "winner", "state")
 
@@ -108,6 +109,7 @@ def list_(storage: StorageOption = None) -> None:
     """List all studies."""
     from histsearch.studies.catalog import list_studies, unreadable_studies
     from histsearch.studies.half_created import half_created_studies
+    from histsearch.studies.trial_sums import sum_trials
 
     opened = open_to_read(storage)
     for left_out in (*half_created_studies(opened), *unreadable_studies(opened).values()):
@@ -116,24 +118,27 @@ def list_(storage: StorageOption = None) -> None:
     if not studies:
         echo("no studies yet; create one with: histsearch study create demo")
         return
-    print_table(table(_COLUMNS, map(_row, studies)))
+    sums = sum_trials(opened, [study.id for study in studies])
+    print_table(table(_COLUMNS, (_row(study, sums[study.id]) for study in studies)))
 
 
-def _row(study: "Study") -> tuple[str, ...]:
-    from histsearch.reports.collect import winning_trial
-    from histsearch.reports.study_summary import study_summary
+def _row(study: "Study", sums: "TrialSums") -> tuple[str, ...]:
+    from optuna.trial import TrialState
+
+    from histsearch.reports.status import study_state
+    from histsearch.reports.winner import winning_trial
 
     winner = winning_trial(study)
-    summary = study_summary(study, winner, None)
+    definition = study.definition
     return (
         study.name,
-        summary["kind"],
-        summary["dataset"],
-        summary["backbone"],
-        f"{summary['finished']}/{summary['budget']}",
-        str(summary["trials"].get("RUNNING", 0)),
+        definition.kind,
+        definition.space.dataset,
+        definition.space.backbone,
+        f"{sums.finished}/{study.budget}",
+        str(sums.states.get(TrialState.RUNNING, 0)),
         "" if winner is None else f"{winner.objective} {winner.overall:.1%}",
-        summary["state"],
+        study_state(study),
     )
 
 
@@ -145,9 +150,9 @@ def show(
 ) -> None:
     """Show one study: its space, its progress, its best trial or its models."""
     from histsearch.reports.chance import chance_sentence
-    from histsearch.reports.collect import winning_trial
     from histsearch.reports.fold_comparison import compare_folds
     from histsearch.reports.study_summary import study_summary
+    from histsearch.reports.winner import winning_trial
     from histsearch.studies.catalog import find_study
     from histsearch.studies.images import known_census
     from histsearch.studies.trial_models import retrained_models
@@ -179,6 +184,7 @@ def show(
         **({"in doubt": chance} if (chance := chance_sentence(study)) else {}),
         **({} if folds is None else _fold_lines(folds)),
         "best": "see histsearch report" if study.definition.source else _best_line(winner),
+        **({"judged": winner.judged} if winner and winner.judged else {}),
     }
     for label, text in lines.items():
         echo(f"{label + ':':<11}{text}")
@@ -221,7 +227,7 @@ def best(name: StudyArgument, storage: StorageOption = None) -> None:
     With the freeze-thaw sampler that is the configuration with the highest expected score, not that
     of the luckiest trial.
     """
-    from histsearch.reports.collect import winning_trial
+    from histsearch.reports.winner import winning_trial
     from histsearch.studies.catalog import find_study
 
     study = find_study(open_to_read(storage), name)
@@ -230,7 +236,10 @@ def best(name: StudyArgument, storage: StorageOption = None) -> None:
             f'found "{name}", a retraining, whose result is a mean over seeds: histsearch report '
             f"{name} --out DIR"
         )
-    echo(_best_line(winning_trial(study)))
+    winner = winning_trial(study)
+    echo(_best_line(winner))
+    if winner is not None and winner.judged is not None:
+        echo(f"judged {winner.judged}")
 
 
 def _best_line(best: "WinningTrial | None") -> str:

@@ -68,8 +68,6 @@ def explain_errors(engine: Engine) -> None:
         if passing and not lost and code not in _WITHIN_A_CONNECTION:
             # After a failover the same address leads elsewhere.
             context.is_disconnect = True
-        if context.is_pre_ping:  # a failed ping is followed by a new one
-            return
         if lost or passing or code in _EXPLAINED_CODES:
             raise _explained(engine, error, context.statement)
 

@@ -6,10 +6,9 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage, _CachedStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from typing_extensions import override
 
@@ -22,18 +21,11 @@ from histsearch.database.kept_studies import (
     sum_of_attribute,
     with_part,
 )
+from histsearch.database.optuna_storage import singly
 from histsearch.database.trial_reading import read_trials
 
 # One statement where Optuna has five; it does nothing unless the trial may be changed and the
 # parameter's distribution is that of an earlier trial.
-_SET_PARAMETER = text(
-    "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) "
-    "SELECT trial_id, :name, :value, :written FROM trials AS mine "
-    "WHERE trial_id = :trial_id AND state IN ('RUNNING', 'WAITING') AND :written = coalesce("
-    "(SELECT distribution_json FROM trials JOIN trial_params USING (trial_id) "
-    "WHERE study_id = mine.study_id AND param_name = :name LIMIT 1), :written) "
-    "ON CONFLICT DO NOTHING"
-)
 
 
 class KeepingStorage(_CachedStorage):
@@ -72,6 +64,9 @@ class KeepingStorage(_CachedStorage):
         Once it has written something itself, it looks again. Inside a transaction that is always
         so.
         """
+        if self._holding is not None:  # within another such block
+            yield
+            return
         self._held.studies = {}
         try:
             yield
@@ -92,7 +87,7 @@ class KeepingStorage(_CachedStorage):
     def _begin(self) -> AbstractContextManager[Connection]:
         if self._connection is not None:
             return nullcontext(self._connection)
-        return self._backend.engine.begin()
+        return singly(self._backend.engine)
 
     def _read(self, study_id: int, part: Part | None = None) -> KeptStudy:
         """A study with a part of it as it is now.
@@ -234,16 +229,7 @@ class KeepingStorage(_CachedStorage):
         distribution: BaseDistribution,
     ) -> None:
         self._look_again()
-        parameter = {
-            "trial_id": trial_id,
-            "name": param_name,
-            "value": param_value_internal,
-            "written": distribution_to_json(distribution),
-        }
-        with self._begin() as connection:
-            is_set = connection.execute(_SET_PARAMETER, parameter).rowcount > 0
-        if not is_set:  # Optuna says why, or that it can be set all the same
-            self._backend.set_trial_param(trial_id, param_name, param_value_internal, distribution)
+        self._backend.set_trial_param(trial_id, param_name, param_value_internal, distribution)
 
     @override
     def set_trial_state_values(

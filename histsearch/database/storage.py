@@ -10,20 +10,18 @@ from functools import cached_property
 
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage
-from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.orm import scoped_session, sessionmaker
 
 import histsearch
-from histsearch.database.connections import connect_arguments
+from histsearch.database.connections import Waits, connect, connect_arguments
 from histsearch.database.embedded_postgres import server
 from histsearch.database.faults import database_at, explain_errors, place, refusal, unusable
 from histsearch.database.foreign_tables import check_foreign_tables, has_optuna_tables
 from histsearch.database.keeping_storage import KeepingStorage
 from histsearch.database.kept_studies import KeptStudies
 from histsearch.database.migration import Tables, migrate, own_tables
+from histsearch.database.optuna_storage import OptunaStorage, check_optuna, open_optuna, singly
 from histsearch.database.tables import database
 from histsearch.exceptions import DatabaseAwayError, NoTablesError, StorageError
 
@@ -34,7 +32,6 @@ DRIVER = "postgresql+psycopg2"
 _LOCK_FAMILY = 0x48495354
 _SCHEMA_LOCK = 0
 
-MOST_CONNECTIONS = 3
 LEAST_PAUSE_SECONDS = 15.0
 """A transaction may always pause for so long between two statements."""
 
@@ -43,10 +40,12 @@ LONGEST_PAUSE_SECONDS = 120.0
 
 _USUAL_PAUSE_SECONDS = 30.0
 LOCK_SECONDS = 150.0
-_LOCK_RETRY_SECONDS = 0.1
+_FIRST_LOCK_RETRY_SECONDS = 0.05
+_MOST_LOCK_RETRY_SECONDS = 1.0
 _TRY_LOCK = sqlalchemy.text("SELECT pg_try_advisory_xact_lock(:family, :key)")
-_ALLOW_PAUSES = sqlalchemy.text(
-    "SELECT set_config('idle_in_transaction_session_timeout', :milliseconds, true)"
+_TRY_LOCK_FOR_LONG = sqlalchemy.text(
+    "SELECT pg_try_advisory_xact_lock(:family, :key) "
+    "FROM set_config('idle_in_transaction_session_timeout', :milliseconds, true)"
 )
 
 
@@ -124,9 +123,9 @@ class Purpose(Enum):
 class Storage:
     """One PostgreSQL with Optuna's tables and histsearch's own.
 
-    A process holds at most `MOST_CONNECTIONS` connections: one that holds a lock while a trial is
-    claimed, the one through which Optuna works meanwhile, and one for the heartbeat. Nothing
-    outlives a transaction, so a pooler such as PgBouncer may share them out by transaction.
+    A process holds at most `connections.MOST_CONNECTIONS` connections, and one while it asks
+    nothing. Nothing outlives a transaction, so a pooler such as PgBouncer may share them out by
+    transaction.
 
     PostgreSQL ends a transaction that pauses between two statements for 30 seconds, unless
     `limit_pauses` says otherwise: its process is suspended, and others wait for its locks.
@@ -157,56 +156,54 @@ class Storage:
     ) -> None:
         self.url = url
         self._should_hurry = should_hurry
-        self._connect_arguments = connect_arguments(should_hurry)
-        self._pause_seconds = _USUAL_PAUSE_SECONDS
-        opening = sqlalchemy.create_engine(
-            url, poolclass=sqlalchemy.NullPool, connect_args=self._connect_arguments
+        self._pause_seconds = LONGEST_PAUSE_SECONDS  # while its tables are made
+        self._connect_arguments = connect_arguments(
+            Waits(should_hurry, lambda: self._pause_seconds),
+            # PostgreSQL itself sees to it that a reader changes nothing.
+            reads=purpose == Purpose.READ,
         )
-        explain_errors(opening)
-        _end_when_suspended(opening, lambda: LONGEST_PAUSE_SECONDS)
+        engine = connect(url, self._connect_arguments)
+        explain_errors(engine)
         try:
-            with opening.begin() as connection:
-                tables = own_tables(connection)
-                _check_purpose(connection, tables, purpose)
-            if tables == Tables.CURRENT:
-                self.optuna = self._optuna(purpose, has_tables=True)
-            else:
-                self._make_tables(opening, purpose)
+            self._see_to_tables(engine, purpose)
+            self.optuna = self._open_optuna(engine)
             self.key = self._read_key()
         except (DBAPIError, StorageInternalError) as error:  # from within Optuna's constructor
-            raise unusable(opening, error) from None
+            raise unusable(engine, error) from None
         except RuntimeError as error:  # tables of another Optuna version
             raise refusal(url, " ".join(str(error).split())) from None
+        self._pause_seconds = _USUAL_PAUSE_SECONDS
 
-    def _make_tables(self, opening: Engine, purpose: Purpose) -> None:
-        # Processes that start together must not create the tables twice.
-        with _lock(opening, _SCHEMA_LOCK, self._should_hurry) as connection:
-            if own_tables(connection) == Tables.NONE:
-                check_foreign_tables(connection)
-            self.optuna = self._optuna(purpose, has_tables=has_optuna_tables(connection))
-            migrate(connection)
+    def _see_to_tables(self, engine: Engine, purpose: Purpose) -> None:
+        """Make sure that the tables are this version's, without a lock where they are already.
 
-    def _optuna(self, purpose: Purpose, *, has_tables: bool) -> RDBStorage:
-        # PostgreSQL itself then sees to it that a reader changes nothing.
-        options = {"postgresql_readonly": True} if purpose == Purpose.READ else {}
-        optuna = RDBStorage(
-            self.url.render_as_string(hide_password=False),
-            engine_kwargs={
-                "pool_size": MOST_CONNECTIONS,
-                "max_overflow": 0,
-                "pool_pre_ping": True,
-                "connect_args": self._connect_arguments,
-                "execution_options": options,
-            },
-            # It would add what a later Optuna has to tables of an earlier one.
-            skip_table_creation=has_tables,
-        )
-        explain_errors(optuna.engine)
-        _end_when_suspended(optuna.engine, lambda: self._pause_seconds)
-        return optuna
+        Processes that start together make them once: whoever waits looks again.
+        """
+        for _ in _attempts_at_lock(engine, self._should_hurry):
+            with engine.begin() as connection:
+                tables = own_tables(connection)
+                _check_purpose(connection, tables, purpose)
+                if tables == Tables.CURRENT:
+                    return
+                if _try_lock(connection, _SCHEMA_LOCK):
+                    self._make_tables(connection)
+                    return
+
+    def _make_tables(self, connection: Connection) -> None:
+        if own_tables(connection) == Tables.NONE:
+            check_foreign_tables(connection)
+        check_optuna(self.url, self._connect_arguments, has_tables=has_optuna_tables(connection))
+        migrate(connection)
+
+    def _open_optuna(self, engine: Engine) -> OptunaStorage:
+        opened = open_optuna(engine)
+        while opened is None:  # it finds the words for what is wrong
+            check_optuna(self.url, self._connect_arguments, has_tables=True)
+            opened = open_optuna(engine)
+        return opened
 
     def _read_key(self) -> str:
-        with self.begin() as connection:
+        with self.singly() as connection:
             key = connection.scalar(sqlalchemy.select(database.c.key))
         if key is None:
             raise StorageError(
@@ -242,6 +239,10 @@ class Storage:
         """A transaction on histsearch's own tables, committed when the block ends well."""
         return self.optuna.engine.begin()
 
+    def singly(self) -> AbstractContextManager[Connection]:
+        """A connection on which each statement is a transaction of its own, and one round trip."""
+        return singly(self.optuna.engine)
+
     def limit_pauses(self, seconds: float) -> None:
         """Have PostgreSQL end this process's transactions that pause for longer.
 
@@ -249,14 +250,9 @@ class Storage:
         """
         self._pause_seconds = min(max(seconds, LEAST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
 
-    def optuna_within(self, connection: Connection) -> RDBStorage:
+    def optuna_within(self, connection: Connection) -> OptunaStorage:
         """Optuna's storage inside a transaction of ours: what it writes is kept or lost with it."""
-        within = RDBStorage.__new__(RDBStorage)
-        within.__dict__.update(self.optuna.__dict__)
-        within.scoped_session = scoped_session(
-            sessionmaker(bind=connection, join_transaction_mode="create_savepoint")
-        )
-        return within
+        return OptunaStorage(connection)
 
     @cached_property
     def _kept(self) -> KeptStudies:
@@ -266,6 +262,19 @@ class Storage:
     def keeping(self) -> KeepingStorage:
         """Optuna's storage, which keeps what it has read."""
         return KeepingStorage(self.optuna, self._kept)
+
+    @cached_property
+    def keeping_for_verdicts(self) -> KeepingStorage:
+        """The same for a worker that mustn't wait: while others claim, it notes nothing of a study.
+
+        Whoever claims holds what it has noted of the study until it is done, and a worker that
+        waited for that could show no sign of life.
+        """
+        free = OptunaStorage(
+            self.optuna.engine,
+            lambda study_id: sqlalchemy.func.pg_try_advisory_xact_lock(_LOCK_FAMILY, study_id),
+        )
+        return KeepingStorage(free, self._kept)
 
     def keeping_within(self, connection: Connection) -> KeepingStorage:
         """The same inside a transaction of ours, whose own changes it shows as well."""
@@ -281,10 +290,11 @@ class Storage:
             key: Whose lock.
             pause_seconds: How long that transaction may pause; as usual when left out.
         """
-        with _lock(self.optuna.engine, key, self._should_hurry) as connection:
-            if pause_seconds is not None:
-                _allow_pauses(connection, pause_seconds)
-            yield connection
+        for _ in _attempts_at_lock(self.optuna.engine, self._should_hurry):
+            with self.begin() as connection:
+                if _try_lock(connection, key, pause_seconds):
+                    yield connection
+                    return
 
 
 def _check_purpose(connection: Connection, tables: Tables, purpose: Purpose) -> None:
@@ -306,35 +316,33 @@ def _check_purpose(connection: Connection, tables: Tables, purpose: Purpose) -> 
         )
 
 
-def _end_when_suspended(engine: Engine, pause_seconds: Callable[[], float]) -> None:
-    """Let PostgreSQL end a transaction whose process is suspended, whoever uses the engine.
+def _attempts_at_lock(engine: Engine, should_hurry: Callable[[], bool]) -> Iterator[None]:
+    """The moments to try for an advisory lock, ever rarer, until the wait is too long.
 
-    Each transaction says so for itself, as a pooler may give each another session.
-    """
-    event.listen(engine, "begin", lambda connection: _allow_pauses(connection, pause_seconds()))
+    Whoever waits for it holds no connection meanwhile that a pooler couldn't give to others, and
+    the holder may need another to get on.
 
-
-def _allow_pauses(connection: Connection, seconds: float) -> None:
-    connection.execute(_ALLOW_PAUSES, {"milliseconds": f"{1000 * seconds:.0f}"})
-
-
-@contextmanager
-def _lock(engine: Engine, key: int, should_hurry: Callable[[], bool]) -> Iterator[Connection]:
-    """Hold an advisory lock within a transaction.
-
-    Whoever waits for it holds no connection meanwhile: the waiting ones could have all those of a
-    pooler, and the holder needs another to get on.
+    Raises:
+        DatabaseAwayError: The wait is too long.
     """
     deadline = time.monotonic() + LOCK_SECONDS
+    most = _FIRST_LOCK_RETRY_SECONDS
     while True:
-        with engine.begin() as connection:
-            if connection.scalar(_TRY_LOCK, {"family": _LOCK_FAMILY, "key": key}):
-                yield connection
-                return
+        yield
         if time.monotonic() > deadline or should_hurry():
             break
-        time.sleep(random.uniform(0, _LOCK_RETRY_SECONDS))  # noqa: S311 - spreads those who wait
+        time.sleep(random.uniform(0, most))  # noqa: S311 - spreads those who wait
+        most = min(2 * most, _MOST_LOCK_RETRY_SECONDS)
     raise DatabaseAwayError(
         f"a lock in PostgreSQL at {place(engine.url)} is held by another process, longer than this "
         "one may wait; look for one that hangs in pg_stat_activity"
     )
+
+
+def _try_lock(connection: Connection, key: int, pause_seconds: float | None = None) -> bool:
+    """Take an advisory lock for the rest of a transaction; False if another process has it."""
+    names = {"family": _LOCK_FAMILY, "key": key}
+    if pause_seconds is None:
+        return bool(connection.scalar(_TRY_LOCK, names))
+    milliseconds = f"{1000 * pause_seconds:.0f}"
+    return bool(connection.scalar(_TRY_LOCK_FOR_LONG, {**names, "milliseconds": milliseconds}))

@@ -40,6 +40,7 @@ optuna_study_attributes = Table(
     metadata,
     Column("study_id", Integer),
     Column("key", Text),
+    Column("value_json", Text),
 )
 optuna_trial_attributes = Table(
     "trial_user_attributes",

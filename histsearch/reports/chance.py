@@ -1,6 +1,7 @@
 """How far a search is from being decided, in words."""
 
 from histsearch.space.space import Decided
+from histsearch.studies.standing import known_standing
 from histsearch.studies.study import Study
 from histsearch.wording import counted, value_text
 
@@ -21,9 +22,10 @@ def chance_sentence(study: Study) -> str | None:
 
 def _unseen(study: Study) -> str:
     """Which values must run before the search can be decided; empty if all have."""
+    stored = known_standing(study)
     unseen = [
         f"{name} {_span(first, last)}"
-        for name, spans in study.posterior().unseen().items()
+        for name, spans in ({} if stored is None else stored.standing.unseen).items()
         for first, last in spans
     ]
     return f", once trials have run with {' and '.join(unseen)}" if unseen else ""

@@ -15,9 +15,9 @@ from histsearch.reports.cost import Cost, cost
 from histsearch.reports.images import study_warnings
 from histsearch.reports.markdown import render
 from histsearch.reports.published_results import published_rows, published_source
-from histsearch.reports.report import Gain, Report, Retrained, WinningTrial
+from histsearch.reports.report import Gain, Report, Retrained
 from histsearch.reports.statistics import difference, estimate
-from histsearch.search.freeze_thaw_trials import fold_of
+from histsearch.reports.winner import winning_trial
 from histsearch.sharing import make_folder
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
@@ -97,32 +97,6 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     write_whole(as_json, (json.dumps(content, indent=2) + "\n").encode())
     write_whole(as_markdown, render(report).encode())
     return as_json, as_markdown
-
-
-def winning_trial(study: Study) -> WinningTrial | None:
-    """The winner of a search so far; None before a trial is complete, and of a retraining."""
-    best = next(iter(study.best()), None)
-    if best is None:
-        return None
-    complete = study.complete_like(best)
-    folds = study.definition.folds
-    values: dict[int | None, list[float]] = {}
-    for trial in complete:
-        values.setdefault(fold_of(trial, folds), []).append(trial.value or 0.0)
-    return WinningTrial(
-        best.number,
-        best.params,
-        study.objective.label,
-        best.value or 0.0,
-        best.user_attrs.get(trial_record.BEST_EPOCH),
-        len(complete),
-        _mean([_mean(of_fold) for of_fold in values.values()]),
-        fold_of(best, folds) if folds > 1 else None,
-    )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def _failures(retraining: Study) -> list[str]:

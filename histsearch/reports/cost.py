@@ -30,12 +30,17 @@ class Cost:
     @property
     def unit(self) -> str:
         """What the hours are hours of."""
-        return "GPU-hours" if self.accelerated else "CPU worker hours"
+        return hours_unit(accelerated=self.accelerated)
 
     def amount(self, hours: float) -> str:
         """Hours in words, such as "12.3 GPU-hours"."""
         written = f"{hours:.3g}" if hours < _THREE_DIGITS else f"{hours:,.0f}"
         return counted(written, self.unit.removesuffix("s"))
+
+
+def hours_unit(*, accelerated: bool) -> str:
+    """What hours are hours of."""
+    return "GPU-hours" if accelerated else "CPU worker hours"
 
 
 def cost(trials: Sequence[FrozenTrial], epochs: int) -> Cost:

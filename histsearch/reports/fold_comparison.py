@@ -1,5 +1,9 @@
-"""How much the folds of a search differ, and how well their rankings agree."""
+"""How much the folds of a search differ, and how well their rankings agree.
 
+Axes: N configurations, M of them that come later, F folds (two), E epochs.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -7,8 +11,9 @@ from statistics import stdev
 
 import numpy as np
 
-from histsearch.search.freeze_thaw_trials import fold_of
+from histsearch.studies.standing import known_standing
 from histsearch.studies.study import Study
+from histsearch.studies.trial_briefs import learning_curves
 
 _FEWEST_TO_RANK = 3  # configurations
 
@@ -44,7 +49,8 @@ def compare_folds(study: Study) -> FoldComparison | None:
         return None
     curves = _curves(study)
     ran_on = {fold for of_folds in curves for fold in of_folds}
-    effects = study.posterior().fold_effects() if len(ran_on) > 1 else None
+    stored = known_standing(study) if len(ran_on) > 1 else None
+    effects = None if stored is None else list(stored.standing.fold_effects)
     agreement, ranked = _agreement(curves)
     return FoldComparison(
         folds, effects, None if effects is None else stdev(effects), agreement, ranked
@@ -54,14 +60,11 @@ def compare_folds(study: Study) -> FoldComparison | None:
 def _curves(study: Study) -> list[_Curves]:
     """Of each configuration that ran, its longest curve on each fold."""
     found: dict[str, dict[int, list[float]]] = {}
-    for trial in study.trials():
-        steps = trial.intermediate_values
-        fold = fold_of(trial, study.definition.folds)
-        if fold is None or not steps:
+    for trial, curve in learning_curves(study):
+        if trial.fold is None:
             continue
         of_folds = found.setdefault(repr(sorted(trial.params.items())), {})
-        curve = [steps[epoch] for epoch in sorted(steps)]
-        of_folds[fold] = max(of_folds.get(fold, []), curve, key=len)
+        of_folds[trial.fold] = max(of_folds.get(trial.fold, []), curve, key=len)
     return list(found.values())
 
 
@@ -70,14 +73,35 @@ def _agreement(curves: Sequence[_Curves]) -> tuple[float | None, int]:
 
     Two configurations are compared after the last epoch that all four curves have.
     """
-    signs: list[float] = []
+    signs, pairs = 0.0, 0
     ranked: set[int] = set()
-    for (first, one), (second, two) in combinations(enumerate(curves), 2):
-        for folds in combinations(sorted(one.keys() & two.keys()), 2):
-            last = min(len(curve[fold]) for curve in (one, two) for fold in folds) - 1
-            ahead = [np.sign(one[fold][last] - two[fold][last]) for fold in folds]
-            signs.append(float(ahead[0] * ahead[1]))
-            ranked |= {first, second}
+    folds = sorted({fold for of_folds in curves for fold in of_folds})
+    for both in combinations(folds, 2):
+        on_both = [number for number, one in enumerate(curves) if one.keys() >= {*both}]
+        if len(on_both) < 2:
+            continue
+        ranked |= {*on_both}
+        signs += _agreements([[curves[number][fold] for fold in both] for number in on_both])
+        pairs += math.comb(len(on_both), 2)
     if len(ranked) < _FEWEST_TO_RANK:
         return None, len(ranked)
-    return float(np.mean(signs)), len(ranked)
+    return signs / pairs, len(ranked)
+
+
+def _agreements(curves: Sequence[Sequence[Sequence[float]]]) -> float:
+    """Over all pairs of configurations, how many two folds rank alike less those they don't.
+
+    Args:
+        curves: Of each configuration, its curve on either fold.
+    """
+    length_N = np.array([min(map(len, of_folds)) for of_folds in curves])
+    curve_NFE = np.zeros((len(curves), 2, length_N.max()))
+    for row, (of_folds, length) in enumerate(zip(curves, length_N, strict=True)):
+        curve_NFE[row, :, :length] = [curve[:length] for curve in of_folds]
+    total = 0.0
+    for row, length in enumerate(length_N):
+        later_M = np.arange(row + 1, len(curves))
+        last_M = np.minimum(length, length_N[later_M]) - 1
+        ahead_FM = curve_NFE[row][:, last_M] - curve_NFE[later_M, :, last_M].T
+        total += float(np.sign(ahead_FM).prod(axis=0).sum())
+    return total

@@ -1,13 +1,9 @@
 """The images behind a study's figures, and what the figures can't tell because of them."""
 
-from optuna.trial import FrozenTrial
-
 from histsearch.data.census import Census
-from histsearch.search.freeze_thaw_trials import fold_of
 from histsearch.studies.images import image_warnings, known_census
 from histsearch.studies.study import Study
-
-_ALL = 1.0
+from histsearch.studies.trial_briefs import trials_that_reached
 
 
 def study_warnings(study: Study) -> list[str]:
@@ -24,10 +20,13 @@ def _saturated(study: Study, census: Census | None) -> str | None:
     percent, which = ("100%", "validation")
     if census is not None:
         percent, which = census.judge.highest_percent, census.judge.name
+    lowest = 1.0
+    if census is not None:
+        lowest = min(_highest(fold, census) for fold in (None, *range(len(census.folds))))
     reached = {
         repr(sorted(trial.params.items()))
-        for trial in study.trials()
-        if _reached(trial, _highest(trial, census))
+        for trial in trials_that_reached(study, lowest)
+        if census is None or trial.score >= _highest(trial.fold, census)
     }
     if not reached:
         return None
@@ -40,13 +39,7 @@ def _saturated(study: Study, census: Census | None) -> str | None:
     )
 
 
-def _highest(trial: FrozenTrial, census: Census | None) -> float:
-    """The highest score there can be for a trial, in [0, 1]."""
-    if census is None:
-        return _ALL
-    fold = fold_of(trial, len(census.folds)) if census.folds else 0
-    return (census.judge if fold is None else census.judge_of(fold)).highest_score
-
-
-def _reached(trial: FrozenTrial, score: float) -> bool:
-    return any(found >= score for found in (*trial.intermediate_values.values(), trial.value or 0))
+def _highest(fold: int | None, census: Census) -> float:
+    """The highest score there can be for a trial on a fold, in [0, 1]."""
+    judge = census.judge_of(fold) if census.folds and fold is not None else census.judge
+    return judge.highest_score

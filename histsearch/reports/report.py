@@ -24,6 +24,8 @@ class WinningTrial:
         trials: How many trials of the configuration are complete.
         mean_score: The mean of what `score` is, over these; over folds, where these are of several.
         fold: The fold it was validated on, from 0 on; None where there is one.
+        judged: When and by what it was chosen; None where its value decides, or the model was asked
+            just now.
     """
 
     number: int
@@ -34,6 +36,7 @@ class WinningTrial:
     trials: int
     mean_score: float
     fold: int | None = None
+    judged: str | None = None
 
     @property
     def overall(self) -> float:

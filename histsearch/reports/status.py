@@ -1,21 +1,18 @@
 """What goes on at the moment: the studies and their workers."""
 
-import statistics
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from optuna.trial import FrozenTrial, TrialState
-
 from histsearch.database.storage import Storage
-from histsearch.reports.collect import winning_trial
-from histsearch.reports.cost import cost
-from histsearch.studies import trial_record
+from histsearch.reports.cost import hours_unit
+from histsearch.reports.winner import winning_trial
 from histsearch.studies.catalog import list_studies, unreadable_studies
 from histsearch.studies.half_created import HalfCreated, half_created_studies
-from histsearch.studies.hours import seconds_taken
+from histsearch.studies.hours import in_hours
 from histsearch.studies.study import Study
+from histsearch.studies.trial_sums import TrialSums, sum_trials
 from histsearch.workers.registry import RegisteredWorker, list_workers
 
 State = Literal["open", "paused", "finished"]
@@ -95,10 +92,12 @@ class Status:
 def take_status(storage: Storage) -> Status:
     """Look at the studies and their workers."""
     workers = list_workers(storage)
+    found = list_studies(storage)
+    sums = sum_trials(storage, [study.id for study in found])
     studies = []
-    for study in list_studies(storage):
+    for study in found:
         with suppress(KeyError):  # it was deleted a moment ago
-            studies.append(_study_status(study, workers))
+            studies.append(_study_status(study, sums[study.id], workers))
     return Status(
         studies=studies,
         half_created=half_created_studies(storage),
@@ -125,24 +124,22 @@ def is_served(study: Study) -> bool:
     )
 
 
-def _study_status(study: Study, workers: Sequence[RegisteredWorker]) -> StudyStatus:
-    trials = study.trials()
-    counts = {state.name: sum(trial.state == state for trial in trials) for state in TrialState}
-    finished = [trial for trial in trials if trial.state.is_finished()]
-    spent = cost(trials, study.definition.space.epochs)
+def _study_status(
+    study: Study, sums: TrialSums, workers: Sequence[RegisteredWorker]
+) -> StudyStatus:
     best = winning_trial(study)
     return StudyStatus(
         name=study.name,
         state=study_state(study),
-        trials={state: count for state, count in counts.items() if count},
-        finished=len(finished),
+        trials=sums.by_name(),
+        finished=sums.finished,
         budget=study.budget,
-        retries=sum(len(trial.user_attrs.get(trial_record.RETRIES, [])) for trial in trials),
+        retries=sums.retries,
         objective=study.objective.label,
         best=best.overall if best else None,
-        hours=spent.hours_spent,
-        hours_unit=spent.unit,
-        eta_seconds=_eta(study.budget, finished, _progress(study.name, workers)),
+        hours=in_hours(sums.seconds),
+        hours_unit=hours_unit(accelerated=sums.accelerated),
+        eta_seconds=_eta(study.budget, sums, _progress(study.name, workers)),
         left_by=study.left_by,
     )
 
@@ -156,9 +153,8 @@ def _progress(study: str, workers: Sequence[RegisteredWorker]) -> list[float]:
     ]
 
 
-def _eta(budget: int, finished: Sequence[FrozenTrial], progress: Sequence[float]) -> float | None:
-    seconds = seconds_taken(finished)
-    remaining = budget - len(finished) - sum(progress)
-    if not (seconds and progress):
+def _eta(budget: int, sums: TrialSums, progress: Sequence[float]) -> float | None:
+    remaining = budget - sums.finished - sum(progress)
+    if not (sums.timed and progress):
         return None
-    return max(0.0, remaining) * statistics.fmean(seconds) / len(progress)
+    return max(0.0, remaining) * sums.finished_seconds / sums.timed / len(progress)

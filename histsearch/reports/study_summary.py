@@ -3,8 +3,6 @@
 from dataclasses import asdict
 from typing import Any
 
-from optuna.trial import TrialState
-
 from histsearch.reports.fold_comparison import FoldComparison
 from histsearch.reports.images import study_warnings
 from histsearch.reports.report import WinningTrial
@@ -12,6 +10,7 @@ from histsearch.reports.status import study_state
 from histsearch.studies.images import known_census
 from histsearch.studies.study import Study
 from histsearch.studies.trial_models import retrained_models
+from histsearch.studies.trial_sums import sums_of
 
 
 def study_summary(
@@ -21,11 +20,11 @@ def study_summary(
 
     Args:
         study: A search or a retraining.
-        best: Its winner so far, as `winning_trial` finds it.
+        best: Its winner so far, as `winner.winning_trial` finds it.
         folds: How much its folds differ, as `compare_folds` finds it.
     """
     census = known_census(study)
-    counts = {state.name: study.count(state) for state in TrialState}
+    sums = sums_of(study)
     return {
         "study": study.name,
         "kind": study.definition.kind,
@@ -44,8 +43,8 @@ def study_summary(
         "images": None if census is None else census.to_json(),
         "warnings": study_warnings(study),
         "budget": study.budget,
-        "finished": sum(counts[state.name] for state in TrialState if state.is_finished()),
-        "trials": {state: count for state, count in counts.items() if count},
+        "finished": sums.finished,
+        "trials": sums.by_name(),
         "best": best
         and {
             "number": best.number,
@@ -55,6 +54,7 @@ def study_summary(
             "trials": best.trials,
             "mean": best.mean_score,
             "fold": best.fold,
+            "judged": best.judged,
         },
         "folds": folds and asdict(folds),
         "models": [asdict(model) for model in retrained_models(study)],

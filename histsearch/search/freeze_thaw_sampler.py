@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from histsearch.search.freeze_thaw_study import FreezeThawStudy
 from histsearch.search.freeze_thaw_trials import PAUSED, TrialReader, replaced, without
+from histsearch.search.standing import Standing
 from histsearch.wording import counted
 
 
@@ -36,6 +37,9 @@ class FreezeThawSampler(BaseSampler):
         min_epochs: How long a trial runs at least; as in the `FreezeThawPruner` that goes with it.
         folds: Folds that trials validate on, each with the attribute `freeze_thaw_trials.FOLD`.
         reader: Reads the study's trials, where it can remember them from one question to the next.
+
+    Attributes:
+        standing: How the study's configurations stood at its last choice; None before one.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class FreezeThawSampler(BaseSampler):
         self._min_epochs = min_epochs
         self._folds = folds
         self._independent = RandomSampler(seed=seed)
+        self.standing: Standing | None = None
 
     @override
     def reseed_rng(self) -> None:
@@ -86,7 +91,7 @@ class FreezeThawSampler(BaseSampler):
             )
         others = without(trial.number, study.get_trials(deepcopy=False))
         read = self._read(study, others)
-        read.store_winner()
+        self.standing = read.store_winner()
         space = self._reader().space
         # Where claims aren't in turn, others may be choosing at this moment: they go first.
         choosing = [
@@ -124,7 +129,7 @@ class FreezeThawSampler(BaseSampler):
             may_start: Whether a new trial could be started instead.
         """
         read = self._read(study, study.get_trials(deepcopy=False))
-        read.store_winner(final=not may_start)
+        self.standing = read.store_winner(final=not may_start)
         return _paused_choice(read, may_start=may_start)
 
     def would_resume(self, study: optuna.Study, trial: FrozenTrial, *, may_start: bool) -> bool:

@@ -12,6 +12,7 @@ from histsearch.freeze_thaw.search import FreezeThawSearch, draw_seed
 from histsearch.freeze_thaw.settings import Settings
 from histsearch.freeze_thaw.trials import Configuration
 from histsearch.search.freeze_thaw_trials import TrialReader
+from histsearch.search.standing import Standing
 from histsearch.search.warm_start import attributes_of, read_earlier_studies
 
 FIT = "histsearch.fit"
@@ -99,10 +100,15 @@ class FreezeThawStudy:
         """
         return self.search.winner(None if final else attributes_of(self._study).get(WINNER))
 
-    def store_winner(self, *, final: bool = False) -> None:
-        """Have the study remember its winner, where it is another than before; as `winner`."""
+    def store_winner(self, *, final: bool = False) -> Standing | None:
+        """Have the study remember its winner, where it is another than before; as `winner`.
+
+        Returns:
+            How its configurations stand; None where no trial has reported an epoch.
+        """
         if not self.search.has_epochs:
-            return
+            return None
         winner = self.winner(final=final)
         if winner != attributes_of(self._study).get(WINNER):
             self._study.set_user_attr(WINNER, winner)
+        return Standing.of(self.search, winner)

@@ -30,9 +30,13 @@ def fold_of(trial: FrozenTrial, folds: int) -> int | None:
         trial: The trial; anybody may have queued it, with any attribute.
         folds: How many there are; of one fold no attribute is read.
     """
+    return checked_fold(trial.user_attrs.get(FOLD), folds)
+
+
+def checked_fold(fold: object, folds: int) -> int | None:
+    """The fold that a trial's attribute `FOLD` names; as `fold_of`."""
     if folds == 1:
         return 0
-    fold = trial.user_attrs.get(FOLD)
     # A switch is a whole number to Python, and 1.0 equals 1.
     return fold if type(fold) is int and fold in range(folds) else None
 

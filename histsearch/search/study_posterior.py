@@ -1,7 +1,7 @@
 """What the posterior of a study's model says of its trials."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import optuna
@@ -13,6 +13,7 @@ from histsearch.freeze_thaw.training_length import plateau_end
 from histsearch.freeze_thaw.trials import Configuration, TrialView
 from histsearch.search.freeze_thaw_study import FreezeThawStudy
 from histsearch.search.freeze_thaw_trials import PERCENT, TrialReader
+from histsearch.search.standing import Standing
 
 _SEED = 0
 
@@ -85,10 +86,11 @@ class StudyPosterior:
         posterior = self.search.planner.posterior(self.search.views)
         return plateau_end(*posterior.curve(self.search.views[index].configuration))
 
-    def fold_effects(self) -> list[float]:
-        """What each fold adds to R@1 at the last epoch, in points, less the mean of all folds."""
-        effects_F = self.search.planner.posterior(self.search.views).fold_effects()
-        return [float(effect) for effect in effects_F]
+    def standing(self) -> Standing | None:
+        """How the study's configurations stand; None where no trial has reported an epoch."""
+        if not self.search.has_epochs:
+            return None
+        return Standing.of(self.search, self.configuration)
 
     def winners_trial(self, numbers: Collection[int], *, any_will_do: bool = False) -> int | None:
         """Number of the trial that is furthest of those of the best configuration.
@@ -124,10 +126,6 @@ class StudyPosterior:
         """
         rng = np.random.default_rng(_SEED)
         return self.search.chance_of_overtaking(self.configuration, delta, epsilon, rng)
-
-    def unseen(self) -> dict[str, list[tuple[Any, Any]]]:
-        """Spans of values that neither ran nor one near them; as `FreezeThawSearch.unseen`."""
-        return self.search.unseen()
 
     def _merit(self, view: TrialView) -> tuple[bool, float]:
         mean_G = self.search.planner.posterior(self.search.views).mean_G

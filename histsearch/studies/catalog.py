@@ -281,9 +281,10 @@ def find_study(storage: Storage, name: str) -> Study:
         StudyError: There is none of that name, histsearch didn't create it, or created half of it.
     """
     try:
-        optuna_study = optuna.load_study(study_name=name, storage=storage.keeping)
-        definition = optuna_study.user_attrs.get(DEFINITION)
-        half = half_created(storage, optuna_study)
+        with storage.keeping.at_one_moment():
+            optuna_study = optuna.load_study(study_name=name, storage=storage.keeping)
+            definition = optuna_study.user_attrs.get(DEFINITION)
+            half = half_created(storage, optuna_study)
     except KeyError:
         raise StudyError(_no_such_study(storage, name)) from None
     if half is not None:

@@ -1,9 +1,9 @@
 """A worker's hold on a trial: what it may write, and how it lets go.
 
-Every write is one transaction that locks the attempt's row first. An attempt that was ended by
-another worker, because this one was silent for too long, can therefore change nothing any more,
-whatever its process still does; and a process that dies in the middle of a write has written
-nothing.
+Every write is one transaction that locks the attempt's row first; those that don't end it are one
+statement. An attempt that was ended by another worker, because this one was silent for too long,
+can therefore change nothing any more, whatever its process still does; and a process that dies in
+the middle of a write has written nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,10 +13,16 @@ from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import CTE, UpdateBase, delete, func, select, update
 from sqlalchemy.engine import Connection
 
 from histsearch.database.tables import attempts, optuna_intermediate_values
+from histsearch.database.trial_writing import (
+    TRIALS,
+    is_unfinished,
+    write_attributes,
+    write_steps,
+)
 from histsearch.search.freeze_thaw_trials import fold_of
 from histsearch.space.configuration import Value
 from histsearch.studies.attempt_endings import Ending
@@ -72,32 +78,47 @@ class Claim:
         return fold_of(self.trial, self.study.definition.folds) or 0
 
     @contextmanager
-    def _holding(self) -> Iterator[Connection]:
-        """A transaction during which nobody can take the trial over.
+    def _ending(self, ending: Ending) -> Iterator[Connection | None]:
+        """A transaction to end the attempt in, during which nobody can take the trial over.
+
+        None where it ended so already: the answer to an earlier telling was lost.
 
         Raises:
-            ClaimLostError: Somebody has already.
+            ClaimLostError: Somebody has taken it over already.
         """
         with self.study.storage.begin() as connection:
-            if self._lock_row(connection) is not None:
+            query = select(attempts.c.ended_at, attempts.c.ending).where(attempts.c.id == self.id)
+            row = connection.execute(query.with_for_update()).one_or_none()
+            if row is not None and row.ended_at is not None and row.ending == ending:
+                yield None
+                return
+            if row is None or row.ended_at is not None:
                 raise ClaimLostError
             try:
                 yield connection
             except (UpdateFinishedTrialError, NoSuchMoveError):
                 raise ClaimLostError from None
 
-    def _lock_row(self, connection: Connection) -> str | None:
-        """Lock the attempt's row; how the attempt ended, None if it is open."""
-        query = select(attempts.c.ended_at, attempts.c.ending).where(attempts.c.id == self.id)
-        row = connection.execute(query.with_for_update()).one_or_none()
-        if row is None:
-            raise ClaimLostError
-        return None if row.ended_at is None else str(row.ending)
+    def _held(self) -> CTE:
+        """The trial, locked against being taken over, where it is the attempt's and unfinished."""
+        return (
+            select(TRIALS.c.trial_id)
+            .join(attempts, attempts.c.trial_id == TRIALS.c.trial_id)
+            .where(attempts.c.id == self.id, attempts.c.ended_at.is_(None), is_unfinished())
+            .with_for_update(of=attempts)
+            .cte("held")
+        )
 
-    def _has_ended(self, ending: Ending) -> bool:
-        """Whether the attempt ended so already: the answer to an earlier telling was lost."""
-        with self.study.storage.begin() as connection:
-            return self._lock_row(connection) == ending
+    def _write(self, held: CTE, *changes: UpdateBase) -> None:
+        """Change what belongs to the trial held, in one statement.
+
+        Raises:
+            ClaimLostError: It isn't this attempt's any more.
+        """
+        statement = select(held.c.trial_id).add_cte(*(change.cte() for change in changes))
+        with self.study.storage.singly() as connection:
+            if connection.execute(statement).one_or_none() is None:
+                raise ClaimLostError
 
     def start(self, resumed_after: int) -> None:
         """Note which epoch the attempt goes on from, and forget what was reported beyond it.
@@ -108,16 +129,16 @@ class Claim:
         Raises:
             ClaimLostError: The trial isn't this attempt's any more.
         """
-        steps = optuna_intermediate_values
-        with self._holding() as connection:
-            connection.execute(
-                delete(steps).where(
-                    steps.c.trial_id == self.trial._trial_id, steps.c.step > resumed_after
-                )
-            )
-            connection.execute(
-                update(attempts).where(attempts.c.id == self.id).values(resumed_after=resumed_after)
-            )
+        steps, held = optuna_intermediate_values, self._held()
+        self._write(
+            held,
+            delete(steps).where(
+                steps.c.trial_id.in_(select(held.c.trial_id)), steps.c.step > resumed_after
+            ),
+            update(attempts)
+            .where(attempts.c.id == self.id, select(held.c.trial_id).exists())
+            .values(resumed_after=resumed_after),
+        )
 
     def record(
         self, attributes: Mapping[str, Any], values: Mapping[int, float] | None = None
@@ -127,13 +148,9 @@ class Claim:
         Raises:
             ClaimLostError: The trial isn't this attempt's any more.
         """
-        trial_id = self.trial._trial_id
-        with self._holding() as connection:
-            storage = self.study.storage.optuna_within(connection)
-            for step, value in (values or {}).items():
-                storage.set_trial_intermediate_value(trial_id, step, value)
-            for name, value in attributes.items():
-                storage.set_trial_user_attr(trial_id, name, value)
+        held = self._held()
+        changes = [write_attributes(held, attributes)] if attributes else []
+        self._write(held, *changes, *([write_steps(held, values)] if values else []))
 
     # The three that end an attempt may be called again when the database didn't answer.
 
@@ -144,9 +161,9 @@ class Claim:
             ClaimLostError: The trial isn't this attempt's any more.
         """
         ending = Ending(state.name.lower())
-        if self._has_ended(ending):
-            return
-        with self._holding() as connection:
+        with self._ending(ending) as connection:
+            if connection is None:
+                return
             storage = self.study.storage.optuna_within(connection)
             if state == TrialState.PRUNED:
                 stored = storage.get_trial(self.trial._trial_id)
@@ -171,11 +188,10 @@ class Claim:
         self._return_to_queue(TrialMove.PAUSE, Ending.PAUSED)
 
     def _return_to_queue(self, move: TrialMove, ending: Ending) -> None:
-        if self._has_ended(ending):
-            return
-        with self._holding() as connection:
-            storage = self.study.storage.optuna_within(connection)
-            move_trial(storage, self.trial._trial_id, move)
+        with self._ending(ending) as connection:
+            if connection is None:
+                return
+            move_trial(self.study.storage.optuna_within(connection), self.trial._trial_id, move)
             end_attempt(connection, self.id, ending)
 
     def retry(self, ending: Ending, reason: str) -> TrialState:
@@ -187,9 +203,9 @@ class Claim:
         Raises:
             ClaimLostError: The trial isn't this attempt's any more.
         """
-        if self._has_ended(ending):
-            return self.study.storage.optuna.get_trial(self.trial._trial_id).state
-        with self._holding() as connection:
+        with self._ending(ending) as connection:
+            if connection is None:
+                return self.study.storage.optuna.get_trial(self.trial._trial_id).state
             end_attempt(connection, self.id, ending, reason)
             return requeue(connection, self.study, self.trial._trial_id)
 

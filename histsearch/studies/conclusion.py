@@ -45,7 +45,7 @@ def conclude(
         work_out: Works it out.
     """
     state = f"{question} {_key(study.trials())}"
-    with study.storage.begin() as connection:
+    with study.storage.singly() as connection:
         known = _known(connection, study, state)
         if known is not None or not _take(connection, study, state, worker_id):
             return known
@@ -53,7 +53,7 @@ def conclude(
     try:
         conclusion = work_out()
     finally:
-        with study.storage.begin() as connection:
+        with study.storage.singly() as connection:
             _keep(connection, study, state, worker_id, conclusion)
     return conclusion
 

@@ -19,6 +19,8 @@ def assign_fold(study: optuna.Study, definition: StudyDefinition, trial_id: int)
         trial_id: The trial's key; its parameters are set.
     """
     folds = definition.folds
+    if folds == 1:
+        return
     trial = study._storage.get_trial(trial_id)
     if fold_of(trial, folds) is not None:
         return

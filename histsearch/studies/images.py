@@ -27,9 +27,7 @@ def count_images(dataset: Dataset, definition: StudyDefinition) -> Census:
 
 def note_census(study: Study, census: Census) -> None:
     """Keep with a study what its images are; they are the same for all its workers."""
-    with study.storage.lock(study.id):
-        if CENSUS not in study.optuna_study.user_attrs:
-            study.optuna_study.set_user_attr(CENSUS, census.to_json())
+    study.storage.optuna.note_study_attr(study.id, CENSUS, census.to_json())
 
 
 def known_census(study: Study) -> Census | None:

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import func, insert, or_, select
 from sqlalchemy.engine import Connection
 
+from histsearch.database.optuna_storage import parameters_together
 from histsearch.database.storage import LONGEST_PAUSE_SECONDS, Storage
 from histsearch.database.tables import attempts, optuna_trials, workers
 from histsearch.search.freeze_thaw_sampler import FreezeThawSampler
@@ -24,6 +25,7 @@ from histsearch.studies.folds import assign_fold
 from histsearch.studies.foreign_trials import fail_foreign
 from histsearch.studies.liveness import RUNNING, Silence, Watch
 from histsearch.studies.stages import TrialMove, move_trial
+from histsearch.studies.standing import note_standing
 from histsearch.studies.study import Study
 from histsearch.studies.verdict import requeue
 
@@ -52,6 +54,9 @@ def claim(study: Study, worker_id: int) -> Claim | None:
         if not inside.is_open:
             return None
         trial_id = _next_trial(inside, connection, worker_id)
+        sampler = inside.optuna_study.sampler
+        if isinstance(sampler, FreezeThawSampler) and sampler.standing is not None:
+            note_standing(connection, study.id, sampler.standing)
         if trial_id is None:
             return None
         number, attempt_id = _open_attempt(connection, trial_id, worker_id)
@@ -79,7 +84,8 @@ def _next_trial(study: Study, connection: Connection, worker_id: int) -> int | N
     if resumed is not None:
         return _start(study, resumed._trial_id)
     if study.may_start:
-        return _start(study, study.optuna_study._storage.create_new_trial(study.id))
+        new = study.optuna_study._storage.create_new_trial(study.id)
+        return _start(study, new, waits=False)
     # What a worker failed at comes last, and is left to those at work that may have what it takes.
     others_try = bool(failed.lacking) and is_at_work_elsewhere(connection, study.id, worker_id)
     for trial in returned:
@@ -162,29 +168,31 @@ def _worth_resuming(study: Study, sampler: BaseSampler, waiting: _Waiting) -> Fr
     return next((trial for trial in paused if trial.number == number), None)
 
 
-def _start(study: Study, trial_id: int) -> int:
+def _start(study: Study, trial_id: int, *, waits: bool = True) -> int:
     """Set a trial running, and what is missing of its parameters and its fold.
 
     It is what `optuna.Study.ask` does, but for a trial of our choice.
     """
-    storage = study.optuna_study._storage
-    if storage.get_trial(trial_id).state == TrialState.WAITING:
-        move_trial(storage, trial_id, TrialMove.START)
+    if waits:
+        move_trial(study.optuna_study._storage, trial_id, TrialMove.START)
     trial = optuna.Trial(study.optuna_study, trial_id)
-    for name, distribution in study.definition.distributions().items():
-        trial._suggest(name, distribution)
+    with parameters_together(study.optuna_study):
+        for name, distribution in study.definition.distributions().items():
+            trial._suggest(name, distribution)
     assign_fold(study.optuna_study, study.definition, trial_id)
     return trial_id
 
 
 def _open_attempt(connection: Connection, trial_id: int, worker_id: int) -> tuple[int, int]:
     """Number and key of a new attempt at a trial."""
-    last = select(func.coalesce(func.max(attempts.c.number), 0)).where(
+    last = select(func.coalesce(func.max(attempts.c.number), 0) + 1).where(
         attempts.c.trial_id == trial_id
     )
-    number = connection.execute(last).scalar_one() + 1
-    row = insert(attempts).values(trial_id=trial_id, number=number, worker_id=worker_id)
-    return number, connection.execute(row.returning(attempts.c.id)).scalar_one()
+    row = insert(attempts).values(
+        trial_id=trial_id, number=last.scalar_subquery(), worker_id=worker_id
+    )
+    opened = connection.execute(row.returning(attempts.c.number, attempts.c.id)).one()
+    return opened.number, opened.id
 
 
 @dataclass(frozen=True)
@@ -217,7 +225,7 @@ def requeue_abandoned(storage: Storage, worker_id: int, watch: Watch) -> list[Cl
     Returns:
         The last attempts of the trials that have failed by it, their retries being used up.
     """
-    with storage.begin() as connection:
+    with storage.singly() as connection:
         watch.look(connection)
         rows = _abandoned(connection, worker_id, watch.silent())
     affected = {row.study_id for row in rows}

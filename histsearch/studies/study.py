@@ -63,6 +63,12 @@ class Study:
         inside._open(self.optuna_study, self.storage.keeping_within(connection))
         return inside
 
+    def for_verdicts(self) -> Self:
+        """The same study for a worker that mustn't wait; as `Storage.keeping_for_verdicts`."""
+        hurried = copy(self)
+        hurried._open(self.optuna_study, self.storage.keeping_for_verdicts)
+        return hurried
+
     def at_one_moment(self) -> AbstractContextManager[None]:
         """Within the block this thread sees the study as it was when it first asked."""
         return self._keeping.at_one_moment()
@@ -251,17 +257,16 @@ class Study:
         Raises:
             DataError: These are others.
         """
-        with self.storage.lock(self.id):
-            known = self._attributes.get(IMAGES)
-            if known is None:
-                self.optuna_study.set_user_attr(IMAGES, fingerprint)
-            elif known != fingerprint:
-                raise DataError(
-                    f"the images of {self.definition.space.dataset} here aren't those that "
-                    f'"{self.name}" began with (classes, their split or their numbers of images '
-                    "differ, or another version read their pixels otherwise); bring them in line, "
-                    "or create another study"
-                )
+        known = self._attributes.get(IMAGES)
+        if known is None:
+            known = self.storage.optuna.note_study_attr(self.id, IMAGES, fingerprint)
+        if known != fingerprint:
+            raise DataError(
+                f"the images of {self.definition.space.dataset} here aren't those that "
+                f'"{self.name}" began with (classes, their split or their numbers of images '
+                "differ, or another version read their pixels otherwise); bring them in line, "
+                "or create another study"
+            )
 
     def best(self, number: int = 1, posterior: StudyPosterior | None = None) -> list[FrozenTrial]:
         """The best completed trials, one for each configuration, best first; none of a retraining.

@@ -113,7 +113,9 @@ class RetrainedModel:
 
 
 def retrained_models(retraining: Study) -> list[RetrainedModel]:
-    """The models of a retraining's completed trials, by number."""
+    """The models of a retraining's completed trials, by number; a search has none."""
+    if retraining.definition.source is None:
+        return []
     return [
         RetrainedModel(
             trial=f"{retraining.name}/{trial.number}",

@@ -86,7 +86,7 @@ def sign_on(
         grace_seconds=grace_seconds(heartbeat_seconds),
         serves=list(serves),
     )
-    with storage.begin() as connection:
+    with storage.singly() as connection:
         key: int = connection.execute(row.returning(workers.c.id)).scalar_one()
     return key
 
@@ -113,7 +113,7 @@ def beat(storage: Storage, worker_id: int, activity: Activity, attempt_id: int |
         )
     )
     held = select(attempts.c.id).where(attempts.c.id == attempt_id, attempts.c.ended_at.is_(None))
-    with storage.begin() as connection:
+    with storage.singly() as connection:
         connection.execute(row)
         return attempt_id is None or connection.scalar(held) is not None
 

@@ -208,7 +208,7 @@ class Reporter:
         claim = self._claim
         self._next_heartbeat = time.monotonic() + self._heartbeat_seconds
         held = beat(self._storage, self.worker_id, self._activity, claim.id if claim else None)
-        with self._storage.begin() as connection:
+        with self._storage.singly() as connection:
             self.watch.look(connection)
         with self._changed:
             # Where its end is still to be told, that shows whether it was this worker's.

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from numpy.linalg import LinAlgError
+from optuna.pruners import NopPruner
 from optuna.trial import TrialState
 
 from histsearch.data.image_set import ImageSet
@@ -42,6 +43,7 @@ class SearchRun(Run):
         self.space = definition.space
         self.left_after: int | None = None
         self.study_paused = False
+        self.judged = self.study.for_verdicts()
 
     def facts(self) -> dict[str, Any]:
         """The same with the seed, which is no parameter of a search."""
@@ -102,6 +104,8 @@ class SearchRun(Run):
         return {**super().progress(trainer), trial_record.BEST_EPOCH: best_epoch}
 
     def _is_to_be_left(self) -> bool:
+        if isinstance(self.judged.optuna_study.pruner, NopPruner):
+            return False
         curve = self.curve()
         if len(curve) < self.study.definition.fewest_epochs:
             return False
@@ -114,9 +118,9 @@ class SearchRun(Run):
         if len(curve) < len(self.finished):
             return  # it was kept while the database was away, and a later one follows
         try:
-            with self.study.at_one_moment():
+            with self.judged.at_one_moment():
                 leave = self._is_due_to_leave(curve)
-                self.study_paused = self.study.paused
+            self.study_paused = leave and self.study.paused
         except KeyError:  # the study was deleted
             raise ClaimLostError from None
         except LinAlgError as error:
@@ -127,7 +131,7 @@ class SearchRun(Run):
 
     def _is_due_to_leave(self, curve: dict[int, float]) -> bool:
         """Whether the trial is to be left, and wouldn't be this worker's next one all the same."""
-        study = self.study
+        study = self.judged
         # By the curve of this run: an earlier attempt may have stored steps beyond it.
         trial = copy.copy(study.known_trial(self.claim.trial._trial_id))
         trial.intermediate_values = curve

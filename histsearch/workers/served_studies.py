@@ -67,7 +67,8 @@ class ServedStudies:
             del self._found[key]
             keeping.forget(key)
         for key in [key for key, changed in glance.studies.items() if changed]:
-            self._found[key] = self._find(key)
+            with keeping.at_one_moment():
+                self._found[key] = self._find(key)
             self._without_work.discard(key)
         self._seen = glance.moment
 

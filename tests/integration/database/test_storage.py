@@ -6,6 +6,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -13,12 +14,16 @@ import sqlalchemy
 from optuna.study import StudyDirection
 from sqlalchemy.engine import URL
 
+from benchmarks.throughput.line import line_to
 from histsearch.database import connections
 from histsearch.database import storage as storage_module
-from histsearch.database.storage import Storage, parse_storage_url, storage_url
+from histsearch.database.storage import Purpose, Storage, parse_storage_url, storage_url
 from histsearch.exceptions import DatabaseAwayError, StorageError
+from histsearch.studies.catalog import create_search, find_study
+from tests.integration.claims import claimed
 from tests.integration.database.outage import outage
 from tests.integration.database.side_by_side import PROCESSES, run_side_by_side
+from tests.integration.studies.small_search import small_space
 
 PASSWORD = "swordfish"  # noqa: S105 - opens nothing
 KEY = 7
@@ -245,8 +250,8 @@ def test_reading_the_module_leaves_others_connections_alone() -> None:
 
 
 def test_a_broken_connection_is_replaced(storage: Storage, database: URL) -> None:
-    with outage(database), pytest.raises(StorageError), storage.begin():
-        pass
+    with outage(database), pytest.raises(StorageError), storage.begin() as connection:
+        connection.execute(sqlalchemy.text("SELECT 1"))
     with storage.begin() as connection:
         assert connection.scalar(sqlalchemy.text("SELECT 1")) == 1
 
@@ -283,3 +288,51 @@ def test_a_transaction_may_pause_for_as_long_as_its_storage_was_told(storage: St
     # Optuna's own transactions hold locks as well.
     with storage.optuna.engine.begin() as connection:
         assert _allowed_pause(connection) == "2min"
+
+
+def test_a_process_keeps_one_connection_while_it_asks_nothing(database: URL) -> None:
+    mine = Storage(database.update_query_dict({"application_name": "mine"}))
+    with mine.begin() as one, mine.begin() as two, mine.begin() as three:
+        for connection in (one, two, three):
+            connection.execute(sqlalchemy.text("SELECT 1"))
+    count = sqlalchemy.text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mine'")
+    with mine.begin() as connection:
+        for _ in range(1000):  # a backend takes a moment to end
+            if connection.scalar(count) == 1:
+                break
+        assert connection.scalar(count) == 1
+
+
+def test_who_only_reads_changes_nothing(storage: Storage) -> None:
+    reading = Storage(storage.url, Purpose.READ)
+    for connected in (reading.begin, reading.singly):
+        with pytest.raises(StorageError, match="may only read"), connected() as connection:
+            connection.execute(sqlalchemy.text("DELETE FROM studies"))
+
+
+def test_many_sets_of_values_are_one_transaction(storage: Storage) -> None:
+    names = [{"name": name} for name in ("one", "two")]
+
+    def write_and_fail() -> None:
+        with storage.begin() as connection:
+            statement = sqlalchemy.text("INSERT INTO studies (study_name) VALUES (:name)")
+            connection.execute(statement, names)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail()
+    assert storage.optuna.get_all_studies() == []
+
+
+def test_a_dozen_processes_open_and_claim_by_a_connection_each(
+    database: URL, tmp_path: Path
+) -> None:
+    study = create_search(Storage(database), small_space(sampler="random", trials=12, enqueue=[]))
+    with line_to(database, tmp_path) as line:
+        numbers = run_side_by_side(12, _claimed_number, line.url, study.name)
+        assert sorted(numbers) == list(range(12))
+        assert line.connections == line.most_connections == 12
+
+
+def _claimed_number(url: URL, study: str) -> int:
+    return claimed(find_study(Storage(url), study)).trial.number

@@ -10,9 +10,10 @@ from optuna.trial import TrialState
 from histsearch.data.census import Census, Part
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
-from histsearch.reports.collect import build_report, winning_trial, write_report
+from histsearch.reports.collect import build_report, write_report
 from histsearch.reports.report import WinningTrial
 from histsearch.reports.statistics import Estimate
+from histsearch.reports.winner import winning_trial
 from histsearch.space.reading import load_space
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
@@ -102,6 +103,7 @@ def test_search_alone_has_its_best_trial_and_the_published_rows(search: Study) -
         epoch=31,
         trials=1,
         mean_score=0.875,
+        judged=report.best.judged,
     )
     assert (report.selection, report.on_test_classes) == (HELD_OUT_SELECTION, False)
     assert report.published["tuned"] == {"R@1": 90.2, "R@2": 94.5, "R@4": 96.8, "NMI": 75.8}

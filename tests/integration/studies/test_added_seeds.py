@@ -4,11 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from optuna.distributions import IntDistribution
-from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy.engine import URL
 
 import histsearch
+from histsearch.database.optuna_storage import OptunaStorage
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.reports.collect import build_report
@@ -98,7 +98,7 @@ def test_all_seeds_are_added_or_none(search: Study, monkeypatch: pytest.MonkeyPa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(RDBStorage, "set_study_user_attr", cut)
+        patch.setattr(OptunaStorage, "set_study_user_attr", cut)
         with pytest.raises(KeyboardInterrupt):
             add_seeds(search, retraining, 5)
     assert (retraining.count(), retraining.budget) == (2, 2)

@@ -149,7 +149,7 @@ creations = {
     "again": lambda: create_retraining(find_study(storage, "done"), name="again", seeds=3),
 }
 # A retraining is created in three times as many statements.
-strides = {"small": 11, "again": 44}
+strides = {"small": 7, "again": 30}
 for name, create in creations.items():
     step = 5
     while killed(create, step):

@@ -9,10 +9,10 @@ from optuna.trial import TrialState
 from histsearch.data.census import Census, Part
 from histsearch.database.storage import Storage
 from histsearch.exceptions import SpaceError
-from histsearch.reports.collect import winning_trial
 from histsearch.reports.fold_comparison import compare_folds
 from histsearch.reports.images import study_warnings
 from histsearch.reports.study_summary import study_summary
+from histsearch.reports.winner import winning_trial
 from histsearch.space.reading import parse_space
 from histsearch.space.space import Space
 from histsearch.studies.catalog import create_search

@@ -171,7 +171,8 @@ def test_a_process_that_dies_over_a_write_has_written_nothing(study: Study) -> N
     one = claimed(study)
 
     def write_and_die() -> None:
-        with one._holding() as connection:
+        with one._ending(Ending.COMPLETE) as connection:
+            assert connection is not None
             within = study.storage.optuna_within(connection)
             within.set_trial_state_values(one.trial._trial_id, TrialState.COMPLETE, [0.5])
             raise ZeroDivisionError
@@ -266,8 +267,9 @@ def test_a_result_being_told_while_its_trial_is_to_be_taken_over_stands(study: S
     sleeper = claimed_by_the_dead(study)
     judge = Judge(study.storage)
     judge.watch_for(61)
-    with sleeper._holding() as connection:
+    with sleeper._ending(Ending.COMPLETE) as connection:
         judge.take_over()  # doesn't wait for what may take long
+        assert connection is not None
         within = study.storage.optuna_within(connection)
         within.set_trial_state_values(sleeper.trial._trial_id, TrialState.COMPLETE, [0.5])
         end_attempt(connection, sleeper.id, Ending.COMPLETE)
@@ -282,7 +284,7 @@ def test_a_worker_suspended_in_the_midst_of_a_write_hinders_no_other(
     sleeper = claimed_by_the_dead(study)
     other = create_search(storage, small_space(), name="other")
     abandoned = claimed_by_the_dead(other)
-    with sleeper._holding():
+    with sleeper._ending(Ending.COMPLETE):
         take_over_the_silent(storage)
         assert state(other, abandoned.trial.number) == TrialState.WAITING
         assert claim_next(study) is not None

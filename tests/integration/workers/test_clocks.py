@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL
 from histsearch.database import storage as storage_module
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts
+from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.catalog import create_search, find_study
 from histsearch.studies.claim import Claim
 from histsearch.studies.liveness import DoubtfulTrials
@@ -132,7 +133,7 @@ def hold_a_row(url: URL, pipe: Pipe) -> None:
     storage = Storage(url)
     storage.limit_pauses(grace_seconds(HEARTBEAT_SECONDS) / 2)
     one = claimed_by(find_study(storage, "small"), "stopped")
-    with one._holding():
+    with one._ending(Ending.COMPLETE):
         pipe.send("holding")
         time.sleep(3600)
 

@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL
 from histsearch.database.storage import Storage
 from histsearch.database.tables import workers
 from histsearch.exceptions import StorageError
+from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.catalog import create_search, delete_study
 from histsearch.studies.claim import Claim
 from histsearch.studies.queue import claim
@@ -116,7 +117,8 @@ def test_a_connection_that_breaks_within_a_report_has_it_delivered_again_whole(
     def deliver() -> None:
         calls.append(0)
         if len(calls) == 1:
-            with held._holding() as connection, outage(database):
+            with held._ending(Ending.COMPLETE) as connection, outage(database):
+                assert connection is not None
                 within = study.storage.optuna_within(connection)
                 within.set_trial_user_attr(held.trial._trial_id, "half", value=True)
         held.record({"whole": True})

@@ -1,0 +1,125 @@
+"""Trials of a study in brief: without their curves and most of their attributes."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from optuna.distributions import BaseDistribution, json_to_distribution
+from sqlalchemy import TextClause, text
+from sqlalchemy.engine import Row
+
+from histsearch.search.freeze_thaw_trials import checked_fold
+from histsearch.studies.study import Study
+from histsearch.studies.trial_record import FOLD
+
+_BRIEFS = """
+    SELECT trials.trial_id, number, {score} AS score, attributes.value_json AS fold,
+        parameters.written
+    FROM trials
+    LEFT JOIN trial_values USING (trial_id)
+    LEFT JOIN trial_user_attributes AS attributes
+        ON attributes.trial_id = trials.trial_id AND key = :fold
+    LEFT JOIN LATERAL (
+        SELECT json_agg(
+            json_build_array(param_name, param_value, distribution_json) ORDER BY param_id
+        ) AS written
+        FROM trial_params WHERE trial_params.trial_id = trials.trial_id
+    ) AS parameters ON true
+    {more}
+    WHERE study_id = :study_id AND {condition}
+    ORDER BY number
+"""
+_COMPLETE = text(
+    _BRIEFS.format(score="coalesce(value, 0)", more="", condition="state = 'COMPLETE'")
+)
+_REACHED = text(
+    _BRIEFS.format(
+        score="greatest(value, curves.best)",
+        more="""
+        LEFT JOIN LATERAL (
+            SELECT max(CASE intermediate_value_type WHEN 'INF_POS' THEN 'Infinity'
+                ELSE intermediate_value END) AS best
+            FROM trial_intermediate_values AS steps WHERE steps.trial_id = trials.trial_id
+        ) AS curves ON true
+        """,
+        condition="greatest(value, curves.best) >= :least",
+    )
+)
+_CURVES = text(
+    _BRIEFS.format(
+        score="coalesce(value, 0)",
+        more="""
+        JOIN LATERAL (
+            SELECT array_agg(CASE intermediate_value_type WHEN 'INF_POS' THEN 'Infinity'
+                WHEN 'INF_NEG' THEN '-Infinity' WHEN 'NAN' THEN 'NaN'
+                ELSE intermediate_value END ORDER BY step) AS curve
+            FROM trial_intermediate_values AS steps WHERE steps.trial_id = trials.trial_id
+        ) AS curves ON curve IS NOT NULL
+        """,
+        condition="true",
+    ).replace("parameters.written", "parameters.written, curves.curve")
+)
+
+
+@dataclass(frozen=True)
+class TrialBrief:
+    """A trial in brief.
+
+    Attributes:
+        key: Its key in the database.
+        number: Its number within its study.
+        score: Its best score, in [0, 1].
+        params: Its parameters.
+        fold: The fold it was validated on, from 0 on; None where its study doesn't know that one.
+    """
+
+    key: int
+    number: int
+    score: float
+    params: Mapping[str, Any]
+    fold: int | None
+
+
+def complete_trials(study: Study) -> list[TrialBrief]:
+    """The completed trials of a study, by number; the score of each is its value."""
+    return _read(study, _COMPLETE)
+
+
+def trials_that_reached(study: Study, score: float) -> list[TrialBrief]:
+    """The trials of a study that had a score as high after an epoch, by number."""
+    return _read(study, _REACHED, least=score)
+
+
+def learning_curves(study: Study) -> list[tuple[TrialBrief, list[float]]]:
+    """The trials of a study that have reported an epoch, by number, with the score after each."""
+    return [(_brief(study, row), row.curve) for row in _rows(study, _CURVES)]
+
+
+def _read(study: Study, query: TextClause, **values: float) -> list[TrialBrief]:
+    return [_brief(study, row) for row in _rows(study, query, **values)]
+
+
+def _rows(study: Study, query: TextClause, **values: float) -> Sequence[Row[Any]]:
+    with study.storage.singly() as connection:
+        return connection.execute(query, {"study_id": study.id, "fold": FOLD, **values}).all()
+
+
+def _brief(study: Study, row: Row[Any]) -> TrialBrief:
+    fold = None if row.fold is None else json.loads(row.fold)
+    return TrialBrief(
+        row.trial_id,
+        row.number,
+        row.score,
+        {
+            name: _distribution(distribution).to_external_repr(float(value))
+            for name, value, distribution in row.written or ()
+        },
+        checked_fold(fold, study.definition.folds),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _distribution(written: str) -> BaseDistribution:
+    return json_to_distribution(written)
