@@ -221,11 +221,17 @@ class Trainer:
             self._begin_epoch()
             yield epoch
 
+    @property
+    def position(self) -> tuple[int, int, int]:
+        """How far the run is: finished epochs of the warm-up, epochs after it, batches."""
+        return self.finished_warmup_epochs, self.finished_epochs, self.finished_batches
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on, as it stands between two batches.
 
-        It may be taken between epochs, in ``should_stop``, and after an `InterruptedRunError`.
-        The order of images and their augmentation follow from seed and epoch, so they need none.
+        It may be taken between epochs, in ``should_stop``, and after an `InterruptedRunError`. Its
+        tensors are the run's own, which the next batch changes. The order of images and their
+        augmentation follow from seed and epoch, so they need none.
         """
         return {
             "finished_warmup_epochs": self.finished_warmup_epochs,

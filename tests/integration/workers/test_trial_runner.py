@@ -36,7 +36,7 @@ from histsearch.training.run_inputs import (
     run_settings,
     split_images,
 )
-from histsearch.training.run_states import RunStates
+from histsearch.training.state_writer import StateWriter
 from histsearch.training.trainer import InterruptedRunError, Trainer
 from histsearch.workers import run
 from histsearch.workers.missing_resources import Lack
@@ -533,7 +533,7 @@ def test_states_are_saved_at_the_interval_that_was_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     saved: list[int] = []
-    monkeypatch.setattr(RunStates, "save", lambda _, state: saved.append(len(state["epochs"])))
+    monkeypatch.setattr(StateWriter, "save", lambda _, state: saved.append(len(state["epochs"])))
     stripes["epochs"] = 5
     study = study_of(storage, stripes)
     with reporting(storage) as (reporter, worker_id):
@@ -554,6 +554,6 @@ def test_a_full_disk_gives_no_outcome(
     def full(*_: object, **_options: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint_store, "write_whole", full)
+    monkeypatch.setattr(checkpoint_store, "whole_file", full)
     with pytest.raises(StoreFullError, match="No space left on device"):
         run_next(study_of(storage, stripes), dataset)

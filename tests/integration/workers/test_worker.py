@@ -3,12 +3,13 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import torch
@@ -26,6 +27,7 @@ from histsearch.exceptions import (
     StudyError,
     WeightsError,
 )
+from histsearch.models.file_writing import whole_file
 from histsearch.reports.collect import build_report, write_report
 from histsearch.reports.status import take_status
 from histsearch.space.reading import parse_space
@@ -284,12 +286,14 @@ def test_a_full_disk_gives_the_trial_back_and_ends_the_worker_with_a_message(
     data_dir: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def nearly_full(path: Path, content: bytes, **_options: object) -> None:
-        if content:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        path.touch()
+    @contextmanager
+    def nearly_full(path: Path, **_: object) -> Iterator[BinaryIO]:
+        with whole_file(path) as file:
+            yield file
+            if file.tell():
+                raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint_store, "write_whole", nearly_full)
+    monkeypatch.setattr(checkpoint_store, "whole_file", nearly_full)
     study = create(storage, stripes, trials=1)
     with pytest.raises(StoreFullError, match=r"No space left on device.*free space"):
         run_worker(storage, settings(data_dir), StopRequest())
