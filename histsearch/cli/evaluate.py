@@ -8,10 +8,11 @@ import typer
 from histsearch.cli.device import (
     DeviceOption,
     GpuOption,
+    LoadersOption,
     ThreadsOption,
+    loader_processes,
     named_gpu,
     pin,
-    usual_loader_processes,
     usual_threads,
 )
 from histsearch.cli.model_argument import load_named_model, own_dataset
@@ -44,6 +45,7 @@ def evaluate(
     gpu: GpuOption = None,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
+    loaders: LoadersOption = None,
     data: DataOption = None,
     storage: StorageOption = None,
 ) -> None:
@@ -78,7 +80,7 @@ def evaluate(
         images,
         checkpoint,
         device=torch_device,
-        loader_processes=usual_loader_processes(pinned),
+        loader_processes=loader_processes(loaders, pinned),
     )
     _warn_if_incomplete(images.record, data_folder(data))
     label = Path(checkpoint).name if Path(checkpoint).is_file() else checkpoint

@@ -8,10 +8,11 @@ import typer
 from histsearch.cli.device import (
     DeviceOption,
     GpuOption,
+    LoadersOption,
     ThreadsOption,
+    loader_processes,
     named_gpu,
     pin,
-    usual_loader_processes,
     usual_threads,
 )
 from histsearch.cli.options import DataOption, WeightsOption, assignments
@@ -41,6 +42,7 @@ def train(
     gpu: GpuOption = None,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
+    loaders: LoadersOption = None,
     data: DataOption = None,
 ) -> None:
     """Train one configuration and print its score on the validation images after each epoch.
@@ -72,7 +74,7 @@ def train(
         data_dir=data_folder(data),
         device=torch_device,
         threads=threads or usual_threads(pinned),
-        loader_processes=usual_loader_processes(pinned),
+        loader_processes=loader_processes(loaders, pinned),
         seed=seed,
     )
     configuration = run.trainer.settings.hyperparameters

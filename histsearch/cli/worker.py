@@ -12,10 +12,11 @@ import typer
 
 from histsearch.cli.device import (
     DeviceOption,
+    LoadersOption,
     ThreadsOption,
+    loader_processes,
     named_gpus,
     pin,
-    usual_loader_processes,
     usual_threads,
 )
 from histsearch.cli.logs import LogFormat, log_to_stderr
@@ -102,6 +103,7 @@ class WorkerOptions:
         ),
     ] = 3600.0
     threads: ThreadsOption = None
+    loaders: LoadersOption = None
     log_format: LogFormatOption = LogFormat.text
     metrics_port: Annotated[
         int | None,
@@ -240,7 +242,7 @@ def _settings(
         "checkpoints": checkpoint_location(options.checkpoints),
         "device": device,
         "threads": options.threads or usual_threads(gpu),
-        "loader_processes": usual_loader_processes(gpu),
+        "loader_processes": loader_processes(options.loaders, gpu),
     }
     names = {one.name for one in fields(WorkerSettings)}
     chosen = {name: value for name, value in vars(options).items() if name in names}

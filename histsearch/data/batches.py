@@ -65,6 +65,16 @@ class EvaluationImages(Dataset[tuple[Tensor, int]]):
         self._images = images
         self._transform = transform
 
+    @property
+    def labels_N(self) -> npt.NDArray[np.int64]:
+        """(N,) the class of each image."""
+        return self._images.labels_N
+
+    def batches(self, size: int) -> Iterator[list[int]]:
+        """All indices in order, in batches of which the last may be smaller."""
+        for start in range(0, len(self), size):
+            yield list(range(start, min(start + size, len(self))))
+
     def __len__(self) -> int:
         return len(self._images)
 
@@ -78,7 +88,7 @@ class EvaluationImages(Dataset[tuple[Tensor, int]]):
 
 
 class EpochBatches(Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, index), for a `TrainingImages` loader's ``batch_sampler``.
+    """Batches of (epoch, index), the keys of `TrainingImages`.
 
     An epoch is ``N // batch_size`` batches, balanced or not. Without balancing they are the
     shuffled images, the last incomplete batch dropped. With it every batch draws its classes anew,

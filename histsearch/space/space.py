@@ -43,6 +43,12 @@ from histsearch.space.strategies import (
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 NAME_ALLOWED = "up to 100 letters, digits, dots, dashes and underscores, first a letter or digit"
 
+Precision = Literal["fp32", "bf16"]
+"""What a network is trained with: float32, or bfloat16 where autocast takes it."""
+
+Determinism = Literal["exact", "fast"]
+"""Whether a GPU repeats a run bit for bit, or takes the algorithms that are fastest there."""
+
 _LONGEST_TEXT = 1_000
 _MOST_RETRIES = 1_000
 _MOST_ENQUEUED = 1_000
@@ -209,6 +215,12 @@ class Space(BaseModel):
     )
     on_bad_image: Literal["fail", "skip"] = Field(
         "fail", description='"fail" or "skip" (leave out images that can\'t be read)'
+    )
+    precision: Precision = Field(
+        "fp32", description='"fp32" or "bf16" (autocast to bfloat16, weights and loss in float32)'
+    )
+    determinism: Determinism = Field(
+        "exact", description='"exact" (a GPU repeats a run bit for bit) or "fast"'
     )
     search: dict[str, Parameter] = Field(description="a table of parameters")
     fixed: dict[str, Value] = Field({}, description="a table of parameters")

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from histsearch.data.batches import EvaluationImages
+from histsearch.data.image_loader import ImageLoader
 from histsearch.data.image_set import ImageSet
 from histsearch.models.preprocessing import Preprocessing
 from histsearch.models.transforms import test_transform
-from histsearch.processes import ends_with_this_process
 from histsearch.retrieval.known_metrics import Metric
 from histsearch.retrieval.measurement import measure
 from histsearch.retrieval.nmi import normalized_mutual_information
@@ -75,27 +74,31 @@ class EmbeddedImages:
 
 def embed_images(
     network: nn.Module,
-    queries: ImageSet,
-    gallery: ImageSet | None,
-    preprocessing: Preprocessing,
+    queries: EvaluationImages,
+    gallery: EvaluationImages | None,
     *,
     device: torch.device,
-    loader_processes: int = 0,
+    loader: ImageLoader,
     on_batch: Callable[[], None] = _do_nothing,
 ) -> EmbeddedImages:
-    """Embed queries, and their gallery where there is one, with the test transform.
+    """Embed queries, and their gallery where there is one, in float32.
 
     The network is left in evaluation mode; the embeddings stay on ``device``. ``on_batch`` is
     called before each batch; what it raises ends the work.
     """
 
-    def embed(images: ImageSet) -> tuple[Tensor, Tensor]:
-        embeddings_ND = _embed(network, images, preprocessing, device, loader_processes, on_batch)
+    def embed(images: EvaluationImages) -> tuple[Tensor, Tensor]:
+        embeddings_ND = _embed(network, images, device, loader, on_batch)
         return embeddings_ND, torch.as_tensor(images.labels_N, device=device)
 
     if gallery is None:
         return EmbeddedImages(*embed(queries))
     return EmbeddedImages(*embed(queries), *embed(gallery))
+
+
+def evaluation_images(images: ImageSet, preprocessing: Preprocessing) -> EvaluationImages:
+    """Images as a network is shown them to embed."""
+    return EvaluationImages(images, test_transform(preprocessing))
 
 
 def first_images(images: ImageSet, preprocessing: Preprocessing, number: int) -> Tensor:
@@ -107,23 +110,14 @@ def first_images(images: ImageSet, preprocessing: Preprocessing, number: int) ->
 @torch.no_grad()
 def _embed(
     network: nn.Module,
-    images: ImageSet,
-    preprocessing: Preprocessing,
+    images: EvaluationImages,
     device: torch.device,
-    loader_processes: int,
+    loader: ImageLoader,
     on_batch: Callable[[], None],
 ) -> Tensor:
     network.eval()
-    loader: DataLoader[tuple[Tensor, int]] = DataLoader(
-        EvaluationImages(images, test_transform(preprocessing)),
-        batch_size=_BATCH_SIZE,
-        num_workers=loader_processes,
-        pin_memory=device.type == "cuda",
-        generator=torch.Generator(),
-        worker_init_fn=ends_with_this_process(),
-    )
     embeddings = []
-    for images_N3HW, _ in loader:
+    for images_N3HW, _ in loader.batches(images, images.batches(_BATCH_SIZE)):
         on_batch()
         embeddings.append(network(images_N3HW.to(device, non_blocking=True)).float())
     return torch.cat(embeddings)

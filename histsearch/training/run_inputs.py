@@ -168,4 +168,6 @@ def run_settings(
         epochs=epochs or space.epochs,
         configuration=completed,
         seed=seed,
+        precision=space.precision,
+        determinism=space.determinism,
     )

@@ -19,6 +19,7 @@ from histsearch.space.known_parameters import known_parameters
 from histsearch.space.loss_trial import check_trainable, reason_of_clash
 from histsearch.space.rankable_images import check_objective
 from histsearch.space.space import Space
+from histsearch.training.arithmetic import check_precision
 from histsearch.training.run_inputs import (
     find_run_parts,
     load_images,
@@ -83,6 +84,7 @@ class SingleRun:
     ) -> None:
         torch.set_num_threads(threads)
         self._space = space
+        check_precision(space.precision, torch.device(device))
         parts = find_run_parts(space, data_dir)
         chosen = configuration(space, values, parts.loss)
         settings = run_settings(space, chosen, parts, seed=seed)
@@ -119,6 +121,8 @@ class SingleRun:
                 "epochs": settings.epochs,
                 "seed": settings.seed,
                 "loss": str(self._space.loss),
+                "precision": settings.precision,
+                "determinism": settings.determinism,
                 "hyperparameters": settings.hyperparameters,
             },
         )

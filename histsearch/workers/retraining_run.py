@@ -61,6 +61,8 @@ class RetrainingRun(Run):
                 "epochs": self.settings.epochs,
                 "seed": self.settings.seed,
                 "loss": str(self.study.definition.space.loss),
+                "precision": self.settings.precision,
+                "determinism": self.settings.determinism,
                 "hyperparameters": self.settings.hyperparameters,
             },
         )

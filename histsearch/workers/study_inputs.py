@@ -4,12 +4,15 @@ import logging
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 
+import torch
+
 from histsearch.data.census import Census
 from histsearch.data.dataset import Dataset
 from histsearch.exceptions import HistsearchError
 from histsearch.space.trained_space import TrainedSpace
 from histsearch.studies.images import count_images, image_warnings, note_census
 from histsearch.studies.study import Study
+from histsearch.training.arithmetic import check_precision
 from histsearch.training.run_inputs import RunInputs, find_run_parts, load_images
 from histsearch.training.trainer import InterruptedRunError
 from histsearch.workers.missing_resources import Lack, find_lack, short_of
@@ -64,6 +67,7 @@ class StudyInputs:
         try:
             study.definition.check_version(study.name)
             study.definition.check_providers()
+            check_precision(space.precision, torch.device(self._settings.device))
             parts = find_run_parts(space, self._settings.data_dir)
             dataset = self._dataset(space)
             census = count_images(dataset, study.definition)

@@ -336,6 +336,7 @@ def test_retraining_tests_once_on_the_full_training_half(
     tmp_path: Path,
 ) -> None:
     stripes["search"] |= {"image_size": [24]}
+    stripes |= {"precision": "bf16", "determinism": "fast"}
     study = study_of(storage, stripes)
     run_next(study, dataset)
     retraining = create_retraining(study, seeds=2)
@@ -354,6 +355,7 @@ def test_retraining_tests_once_on_the_full_training_half(
     assert model.preprocessing.crop == 24
     input_ = {"image_size": 24, "min_crop_area": 0.5, "flip": True}
     assert model.metadata["hyperparameters"].items() >= input_.items()
+    assert (model.metadata["precision"], model.metadata["determinism"]) == ("bf16", "fast")
 
 
 def test_the_objective_is_what_is_reported_stored_and_shown(

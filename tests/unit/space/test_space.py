@@ -22,6 +22,8 @@ epochs = 20
 trials = 40
 max_retries = 0
 on_bad_image = "skip"
+precision = "bf16"
+determinism = "fast"
 
 [search]
 tau = [16, 24.5, 32]
@@ -67,7 +69,7 @@ FAIL_OR_SKIP = '"fail" or "skip" (leave out images that can\'t be read)'
 DIVIDES = "0 (no class balancing) or a whole number that divides batch_size"
 TOP_LEVEL = (
     "name, dataset, backbone, weights, loss, epochs, trials, sampler, pruner, gpu_hours, decided, "
-    "max_retries, on_bad_image, search, fixed, protocol, enqueue"
+    "max_retries, on_bad_image, precision, determinism, search, fixed, protocol, enqueue"
 )
 
 
@@ -95,6 +97,7 @@ def test_full_space_is_read_from_its_file(full: Space) -> None:
     assert full.weights == "weights/own.pth"
     assert (full.epochs, full.trials) == (20, 40)
     assert (full.max_retries, full.on_bad_image) == (0, "skip")
+    assert (full.precision, full.determinism) == ("bf16", "fast")
     assert full.search == {
         "tau": (16, 24.5, 32),
         "distance": ("mahalanobis", "cosine"),
@@ -120,12 +123,19 @@ def test_short_space_gets_the_defaults() -> None:
     assert space.enqueue == ()
     assert space.protocol == Protocol(validation="held-out", validation_fraction=0.25, seed=0)
     assert (space.max_retries, space.on_bad_image) == (3, "fail")
+    assert (space.precision, space.determinism) == ("fp32", "exact")
 
 
 def test_space_stored_before_there_were_these_keys_is_read(full: Space) -> None:
-    stored = full.model_dump(mode="json", exclude={"max_retries", "on_bad_image"})
+    usual = {
+        "max_retries": 3,
+        "on_bad_image": "fail",
+        "precision": "fp32",
+        "determinism": "exact",
+    }
+    stored = full.model_dump(mode="json", exclude={*usual})
     restored = Space.model_validate(json.loads(json.dumps(stored)))
-    assert restored == full.model_copy(update={"max_retries": 3, "on_bad_image": "fail"})
+    assert restored == full.model_copy(update=usual)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +191,15 @@ def test_weights_left_out_are_those_usual_for_the_backbone(backbone: str, weight
         ({"max_retries": "3"}, 'max_retries: found "3", allowed: a whole number from 0 to 1000'),
         ({"on_bad_image": "ignore"}, f'on_bad_image: found "ignore", allowed: {FAIL_OR_SKIP}'),
         ({"on_bad_image": True}, f"on_bad_image: found true, allowed: {FAIL_OR_SKIP}"),
+        (
+            {"precision": "fp16"},
+            'precision: found "fp16", allowed: "fp32" or "bf16" (autocast to bfloat16, weights and '
+            "loss in float32)",
+        ),
+        (
+            {"determinism": True},
+            'determinism: found true, allowed: "exact" (a GPU repeats a run bit for bit) or "fast"',
+        ),
     ],
 )
 def test_top_level_key_that_cannot_be_used_is_refused(
