@@ -144,7 +144,9 @@ def print_saves(trees: dict[str, Path], rounds: int) -> None:
         for name, tree in trees.items():
             with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
                 found[name].append(in_a_process(tree, "--measure-saves", folder))
-    print("| | MB | one copy, s | training waits, s | times one copy | first save, s | durable, s |")
+    print(
+        "| | MB | one copy, s | training waits, s | times one copy | first save, s | durable, s |"
+    )
     print("|---|--:|--:|--:|--:|--:|--:|")
     for name, all_of_it in found.items():
         column = {key: [one[key] for one in all_of_it] for key in all_of_it[0]}

@@ -114,7 +114,7 @@ class Run(ABC):
         except RuntimeError as error:
             # A loader process that is stopped along with this one breaks the loader, at any
             # moment, so the state of now isn't one to go on from.
-            if self.should_stop():
+            if self._is_asked_to_stop():
                 raise InterruptedRunError from error
             raise
         finally:
@@ -138,9 +138,11 @@ class Run(ABC):
         return trainer
 
     def should_stop(self) -> bool:
-        """Whether the run is to be interrupted."""
-        asked = self.context.should_stop() or self.context.reporter.should_stop()
-        return asked or self._writer.has_failed  # which is raised where the run saves next
+        """Whether the run is to be interrupted; where its states can't be saved, it then says so."""
+        return self._is_asked_to_stop() or self._writer.has_failed
+
+    def _is_asked_to_stop(self) -> bool:
+        return self.context.should_stop() or self.context.reporter.should_stop()
 
     @cached_property
     def checkpoints(self) -> RunStates:

@@ -121,9 +121,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver"])
-def test_loader_processes_end_with_a_process_that_was_killed(
-    method: str, tmp_path: Path
-) -> None:
+def test_loader_processes_end_with_a_process_that_was_killed(method: str, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     process = subprocess.Popen(

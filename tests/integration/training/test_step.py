@@ -54,14 +54,14 @@ def a_trainer(
     return Trainer(settings, images[0], device=torch.device("cpu"), should_stop=should_stop)
 
 
-class Waits(TorchDispatchMode):
+class Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the operations on numbers of the device that would make the host wait for a GPU.
 
     The labels, which are whole numbers, lie on the host.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found: list[str] = []
 
     def __torch_dispatch__(
@@ -85,7 +85,7 @@ def test_no_batch_waits_for_the_device(
     trainer = a_trainer(images, loss, precision)
     # That of a GPU, fused, asks for no numbers; that of a CPU does.
     step, steps = trainer.optimizer.step, []
-    trainer.optimizer.step = lambda: steps.append(1)  # type: ignore[assignment,method-assign,misc]
+    trainer.optimizer.step = lambda: steps.append(1)  # type: ignore[assignment,method-assign]
     batch_N3HW = torch.randn(8, 3, 32, 32)
     labels_N = torch.arange(8) % 4
     with Waits() as waits:
@@ -241,5 +241,5 @@ def test_a_gpu_without_bf16_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) 
         check_precision("bf16", torch.device("cpu"))
         if has_it:
             check_precision("bf16", gpu)
-    with pytest.raises(DeviceError, match='found precision = "bf16" and Tesla V100, .*8.0 or la'):
+    with pytest.raises(DeviceError, match=r'found precision = "bf16" and Tesla V100, .*8.0 or la'):
         check_precision("bf16", gpu)

@@ -23,7 +23,7 @@ from histsearch.training.state_writer import StateWriter
 from histsearch.training.trainer import Trainer
 from histsearch.workers.search_run import SearchRun
 from histsearch.workers.stop_request import StopRequest
-from histsearch.workers.worker import run_worker
+from histsearch.workers.worker import DeviceFaultError, run_worker
 from tests.integration.workers.test_worker import create, settings, wait_until
 
 LIMIT_SECONDS = 120.0
@@ -222,33 +222,43 @@ def test_a_pause_saves_no_state_a_second_time(
     assert saved == [(1, 0), (1, 1), (1, 2), (1, 3)]
 
 
-def test_a_disk_that_fills_up_ends_a_run_between_two_batches(
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (StoreFullError("no space left"), StoreFullError),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), DeviceFaultError),
+    ],
+    ids=["a full disk", "a GPU that fails"],
+)
+def test_what_ends_the_writing_ends_the_run_between_two_batches(
     storage: Storage,
     stripes: dict[str, Any],
     workers: Workers,
     monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    raised: type[Exception],
 ) -> None:
     study = create(storage, stripes, trials=1, enqueue=ENQUEUED)
-    full = threading.Event()
+    failed = threading.Event()
     write_from = CheckpointStore.write_from
 
     def write(store: CheckpointStore, key: str, fill: Fill) -> None:
         if key.endswith(".ckpt"):
-            full.set()
-            raise StoreFullError("no space left")
+            failed.set()
+            raise error
         write_from(store, key, fill)
 
     train_batch = Trainer._train_batch
 
-    def train_once_the_disk_is_full(trainer: Trainer, images: Any, labels: Any) -> Any:
+    def train_once_it_failed(trainer: Trainer, images: Any, labels: Any) -> Any:
         if trainer.finished_warmup_epochs:
-            assert full.wait(LIMIT_SECONDS)
+            assert failed.wait(LIMIT_SECONDS)
             wait_until(trainer._should_stop)
         return train_batch(trainer, images, labels)
 
     monkeypatch.setattr(CheckpointStore, "write_from", write)
-    monkeypatch.setattr(Trainer, "_train_batch", train_once_the_disk_is_full)
-    with pytest.raises(StoreFullError, match="no space left"):
+    monkeypatch.setattr(Trainer, "_train_batch", train_once_it_failed)
+    with pytest.raises(raised, match=str(error)):
         workers.run()
     (trial,) = study.trials()
     assert trial.state == TrialState.WAITING
