@@ -138,7 +138,7 @@ class Run(ABC):
         return trainer
 
     def should_stop(self) -> bool:
-        """Whether the run is to be interrupted; where its states can't be saved, it then says so."""
+        """Whether the run is to be interrupted, also where its states can't be saved any more."""
         return self._is_asked_to_stop() or self._writer.has_failed
 
     def _is_asked_to_stop(self) -> bool:
