@@ -47,14 +47,14 @@ def ends_with_this_process() -> Callable[[int], None]:
     By themselves they look every five seconds, and never while they wait for a disk.
     """
     has_server = multiprocessing.get_start_method() == "forkserver"
-    return _end_with_server_s_client if has_server else partial(_end_loader_process, os.getpid())
+    return _end_with_client_of_server if has_server else partial(_end_loader_process, os.getpid())
 
 
 def _end_loader_process(parent: int, _place: int) -> None:
     end_with_parent(parent)
 
 
-def _end_with_server_s_client(_place: int) -> None:
+def _end_with_client_of_server(_place: int) -> None:
     """End with the process that asked a fork server for this one: the server outlives it."""
     client = multiprocessing.parent_process()
     assert client is not None

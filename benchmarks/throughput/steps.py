@@ -142,7 +142,7 @@ def print_saves(trees: dict[str, Path], rounds: int) -> None:
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in trees}
     for _ in range(rounds):
         for name, tree in trees.items():
-            with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+            with tempfile.TemporaryDirectory() as folder:
                 found[name].append(in_a_process(tree, "--measure-saves", folder))
     print(
         "| | MB | one copy, s | training waits, s | times one copy | first save, s | durable, s |"
