@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from histsearch.data.dataset import load_dataset
 from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import DeviceError
+from histsearch.hist import HISTLoss
+from histsearch.losses.known_losses import find_loss
 from histsearch.space.configuration import Value
 from histsearch.space.space import Precision
 from histsearch.training import trainer as trainer_module
@@ -98,6 +101,27 @@ def test_no_batch_waits_for_the_device(
         trainer._is_checked = False
         trainer._check_finite()
     assert waits.found, "they would be seen"
+
+
+@pytest.mark.parametrize("name", ["hist", "proxy-anchor"])
+def test_a_gpu_takes_a_step_with_labels_that_lie_on_the_cpu(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU that torch makes up, an operation that would have to wait for it raises."""
+    record = find_loss(name)
+    # What is done with the labels alone is done on the CPU.
+    monkeypatch.setattr(HISTLoss, "_classes_of", lambda *_: torch.empty(4, dtype=torch.int64))
+    with FakeTensorMode():  # type: ignore[no-untyped-call]
+        with torch.device("cuda"):
+            loss = record.build(record.parameters(), 4, 16)
+            embeddings_ND = torch.empty(8, 16, requires_grad=True)
+        losses_B = torch.zeros(5, device="cuda")
+        losses_B[3] = loss(embeddings_ND, torch.empty(8, dtype=torch.int64)).detach()
+        for one in loss.parameters():
+            one.grad = torch.empty_like(one)
+        torch.optim.Adam(loss.parameters(), fused=True).step()
+        with pytest.raises(DataDependentOutputException):
+            bool(torch.isfinite(losses_B).all())
 
 
 def test_the_losses_of_an_epoch_are_asked_for_once_in_a_while(
