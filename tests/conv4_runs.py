@@ -35,6 +35,6 @@ def conv4_run(
         epochs,
         configuration,
         seed,
-        precision,
-        determinism,
+        precision=precision,
+        determinism=determinism,
     )

@@ -144,7 +144,7 @@ class Trainer:
             settings.backbone, values.embedding_size, weights=settings.weights
         ).to(device)
         if self._on_gpu:
-            # On a CPU it would change the last bits of curves that are kept.
+            # On a CPU it may change the last bits of curves that are kept.
             self.network.to(memory_format=torch.channels_last)
         self.network.bn_freeze = values.bn_freeze
         self._loss_parameters = settings.loss.parameters(**settings.configuration.loss)
