@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from histsearch.exceptions import WeightsError
+from histsearch.file_writing import write_whole
 from histsearch.models.backbone import Backbone
 from histsearch.models.description import (
     FEWEST_EMBEDDING,
@@ -22,7 +23,6 @@ from histsearch.models.description import (
     faults_text,
 )
 from histsearch.models.digest import with_digest
-from histsearch.models.file_writing import write_whole
 from histsearch.models.initial_weights import RANDOM_WEIGHTS
 from histsearch.models.known_backbones import BACKBONES, find_backbone
 from histsearch.models.network import EmbeddingNetwork, build_network

@@ -5,6 +5,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -12,7 +13,7 @@ from torch.utils.data import DataLoader
 from histsearch.data.batches import EvaluationImages
 from histsearch.data.image_set import ImageSet
 from histsearch.models.preprocessing import Preprocessing
-from histsearch.models.transforms import test_transform
+from histsearch.models.transforms import EvaluationCrop, Normalisation
 from histsearch.processes import ends_with_this_process
 from histsearch.retrieval.known_metrics import Metric
 from histsearch.retrieval.measurement import measure
@@ -86,7 +87,8 @@ def embed_images(
     """Embed queries, and their gallery where there is one, with the test transform.
 
     The network is left in evaluation mode; the embeddings stay on ``device``. ``on_batch`` is
-    called before each batch; what it raises ends the work.
+    called before each batch, and after each image that is decoded to be kept; what it raises ends
+    the work.
     """
 
     def embed(images: ImageSet) -> tuple[Tensor, Tensor]:
@@ -100,8 +102,10 @@ def embed_images(
 
 def first_images(images: ImageSet, preprocessing: Preprocessing, number: int) -> Tensor:
     """(N, 3, H, W) at most ``number`` images, as a network is shown them to embed."""
-    transform = test_transform(preprocessing)
-    return torch.stack([transform(images.image(i)) for i in range(min(number, len(images)))])
+    crop = EvaluationCrop(preprocessing)
+    crops = [np.array(crop(images.image(i))) for i in range(min(number, len(images)))]
+    normalised = Normalisation(preprocessing, torch.device("cpu"))
+    return normalised(torch.from_numpy(np.stack(crops)))
 
 
 @torch.no_grad()
@@ -114,8 +118,10 @@ def _embed(
     on_batch: Callable[[], None],
 ) -> Tensor:
     network.eval()
-    loader: DataLoader[tuple[Tensor, int]] = DataLoader(
-        EvaluationImages(images, test_transform(preprocessing)),
+    crops = images.formed(EvaluationCrop(preprocessing), loader_processes, on_batch)
+    normalised = Normalisation(preprocessing, device)
+    loader: DataLoader[Tensor] = DataLoader(
+        EvaluationImages(crops),
         batch_size=_BATCH_SIZE,
         num_workers=loader_processes,
         pin_memory=device.type == "cuda",
@@ -123,7 +129,7 @@ def _embed(
         worker_init_fn=ends_with_this_process(),
     )
     embeddings = []
-    for images_N3HW, _ in loader:
+    for images_NHW3 in loader:
         on_batch()
-        embeddings.append(network(images_N3HW.to(device, non_blocking=True)).float())
+        embeddings.append(network(normalised(images_NHW3)).float())
     return torch.cat(embeddings)

@@ -19,13 +19,14 @@ from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import DataLoader
 
 from histsearch.data.batches import EpochBatches, TrainingImages
+from histsearch.data.image_forms import WholeImages
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import HistsearchError
 from histsearch.losses.loss_record import LossRecord
 from histsearch.models.backbone import Backbone
 from histsearch.models.network import build_network
 from histsearch.models.preprocessing import Preprocessing
-from histsearch.models.transforms import train_transform
+from histsearch.models.transforms import Normalisation, TrainingCrop
 from histsearch.processes import ends_with_this_process
 from histsearch.retrieval.known_metrics import Metric
 from histsearch.space.configuration import Configuration, Value
@@ -48,7 +49,8 @@ class InterruptedRunError(Exception):
 class RunSettings:
     """What a training run depends on besides its images and its device.
 
-    The objective is the metric that its validation images are scored by.
+    The objective is the metric that its validation images are scored by, and ``image_size_cap`` the
+    longest that the shorter side of a training image may be, in pixels.
     """
 
     backbone: Backbone
@@ -58,6 +60,7 @@ class RunSettings:
     epochs: int
     configuration: Configuration
     seed: int
+    image_size_cap: int | None = None
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -164,8 +167,16 @@ class Trainer:
             images_per_class=values.images_per_class,
         )
         self._losses_B = torch.zeros(len(self._batches), device=device)
-        self._loader: DataLoader[tuple[Tensor, int]] = DataLoader(
-            TrainingImages(images, train_transform(self.preprocessing), seed=settings.seed),
+        self._normalised = Normalisation(self.preprocessing, device)
+        self._loader: DataLoader[tuple[Tensor, bool, int]] = DataLoader(
+            TrainingImages(
+                images.formed(
+                    WholeImages(settings.image_size_cap), loader_processes, self._on_progress
+                ),
+                images.labels_N,
+                TrainingCrop(self.preprocessing),
+                settings.seed,
+            ),
             batch_sampler=self._batches,
             num_workers=loader_processes,
             persistent_workers=loader_processes > 0,
@@ -345,7 +356,8 @@ class Trainer:
             self.finished_warmup_epochs + self.finished_epochs, self.finished_batches
         )
         started = self._clock() - self._train_seconds
-        for images_N3HW, labels_N in self._loader:
+        for images_NHW3, flipped_N, labels_N in self._loader:
+            images_N3HW = self._normalised(images_NHW3, flipped_N)
             self._losses_B[self.finished_batches] = self._train_batch(images_N3HW, labels_N)
             self.finished_batches += 1
             self._train_seconds = self._clock() - started
@@ -368,7 +380,7 @@ class Trainer:
 
     def _train_batch(self, images_N3HW: Tensor, labels_N: Tensor) -> Tensor:
         self._stop_if_asked()
-        embeddings_ND = self.network(images_N3HW.to(self.device, non_blocking=True))
+        embeddings_ND = self.network(images_N3HW)
         loss: Tensor = self.loss(embeddings_ND, labels_N.to(self.device, non_blocking=True))
         if not torch.isfinite(loss):
             raise NonFiniteLossError(f"the loss became {loss.item()}")
