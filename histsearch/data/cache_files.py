@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from histsearch.data.cache_index import Stamp
-from histsearch.sharing import barrier_to, give_to_group, is_shared, make_folder, user_name
+from histsearch.sharing import barrier_to, give_to_group, is_shared, user_name
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OURS = re.compile(
@@ -36,23 +36,22 @@ def refusals(folder: Path) -> Iterator[None]:
         raise NotKeptError(str(barrier or f"{error.strerror}: {where}")) from error
 
 
-def make_folders(of_dataset: Path) -> None:
-    """Make the folder of a data set, and that of the cache which it lies in.
+def check_owner(folder: Path) -> None:
+    """Make sure that nobody has put a cache's folder in the place of this user's, where all may.
 
     Raises:
-        OSError: One can't be made.
-        NotKeptError: Another user has put a folder in the place of this user's, where all may.
+        NotKeptError: Another user has, or somebody a link.
+        OSError: The folder can't be looked at.
     """
-    folder = of_dataset.parent
-    make_folder(folder, private=True)
-    above = folder.parent.stat().st_mode
-    status = folder.lstat()
-    everybody = above & stat.S_IWOTH and above & stat.S_ISVTX
-    if everybody and (stat.S_ISLNK(status.st_mode) or status.st_uid != os.geteuid()):
+    try:
+        status, above = folder.lstat(), folder.parent.stat().st_mode
+    except FileNotFoundError:
+        return
+    is_everybodys = above & stat.S_IWOTH and above & stat.S_ISVTX
+    if is_everybodys and (stat.S_ISLNK(status.st_mode) or status.st_uid != os.geteuid()):
         raise NotKeptError(
             f"{folder} is {user_name(status.st_uid)}'s; --image-cache names another folder"
         )
-    make_folder(of_dataset, private=True)
 
 
 def create(file: Path) -> FileIO:

@@ -20,9 +20,9 @@ from PIL import Image
 from histsearch.data.cache_files import (
     NotKeptError,
     bytes_below,
+    check_owner,
     create,
     files_of,
-    make_folders,
     refusals,
     try_lock,
 )
@@ -31,6 +31,7 @@ from histsearch.data.decoding import UnreadableImageError, decode, of_each_file
 from histsearch.data.image_forms import ImageForm
 from histsearch.data.kept_images import KeptImages
 from histsearch.data.pixels import ToRGB
+from histsearch.sharing import make_folder
 from histsearch.wording import counted, size_text
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,13 @@ class Store:
             return self._empty
 
     def find(self, paths: Sequence[Path]) -> KeptImages | None:
-        """The images of these files; None where one isn't kept as it is now."""
+        """The images of these files; None where one isn't kept as it is now.
+
+        Raises:
+            NotKeptError: The cache's folder is another user's.
+        """
+        with refusals(self._folder.parent):
+            check_owner(self._folder.parent)
         index = self.read()
         return None if index.stale(paths) else self._images(index, paths)
 
@@ -107,7 +114,8 @@ class Store:
             NotKeptError: They can't be kept.
         """
         with refusals(self._folder.parent):
-            make_folders(self._folder)
+            make_folder(self._folder, private=True)
+            check_owner(self._folder.parent)
         with self._held(on_image):
             index = self._whole_index()
             stale = index.stale(paths)

@@ -1,5 +1,6 @@
 """Decoded images that are kept: the pixels that decoding gives, found again, never half."""
 
+import os
 import pickle
 import shutil
 from collections import namedtuple
@@ -296,21 +297,26 @@ def test_one_data_set_or_all_are_removed_and_nothing_else(
 @needs_root
 def test_a_cache_of_another_user_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
     with open_folder() as folder:
-        path = folder / "a.png"
+        path = folder / "a.bmp"
         Image.new("L", (9, 9), 7).save(path)
         path.chmod(0o644)
+        stamp = path.stat().st_atime_ns, path.stat().st_mtime_ns
         everybodys = folder / "tmp"
         everybodys.mkdir()
         everybodys.chmod(0o1777)
+        cache = ImageCache(everybodys / "images")
         with acting_as(BOB, umask=0o022):
-            (everybodys / "images").mkdir(mode=0o777)
-            (everybodys / "images").chmod(0o777)
+            cache.folder.mkdir()
+            assert decoded(image_set([path], cache)) == 1
+            for made in cache.folder.rglob("*"):
+                made.chmod(0o777)
+        # What he has made of it would be found, and be wrong.
+        Image.new("L", (9, 9), 8).save(path)
+        os.utime(path, ns=stamp)
         with acting_as(ALICE, umask=0o022):
-            images = image_set([path], ImageCache(everybodys / "images"))
-            assert pixels(images) == pixels(image_set([path]))
-        (line,) = caplog.messages
-        assert f"images is user {BOB}'s; --image-cache names another folder" in line
-        assert list((everybodys / "images").iterdir()) == []
+            assert pixels(image_set([path], cache)) == pixels(image_set([path]))
+    (line,) = caplog.messages
+    assert f"images is user {BOB}'s; --image-cache names another folder" in line
 
 
 @needs_root
