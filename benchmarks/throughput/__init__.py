@@ -1,0 +1,1 @@
+"""How fast the database is asked: by workers, and by commands."""

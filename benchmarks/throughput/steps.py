@@ -110,7 +110,7 @@ def measure_evaluations(method: str, processes: int) -> dict[str, float]:
     multiprocessing.set_start_method(method)
     pixels_NHW = np.zeros((IMAGES, 36, 36), dtype=np.uint8)
     images = ImageSet(ImageArrays(pixels_NHW), np.zeros(IMAGES, dtype=np.int64), ["a"])
-    shown = evaluation_images(images, find_backbone("conv4").preprocessing)
+    shown = evaluation_images(images, find_backbone("conv4").preprocessing, processes=0)
     loader = ImageLoader(processes, pin_memory=False)
 
     def load() -> None:

@@ -15,7 +15,15 @@ from histsearch.cli.device import (
     pin,
     usual_threads,
 )
-from histsearch.cli.options import DataOption, WeightsOption, assignments
+from histsearch.cli.options import (
+    USUAL_IMAGE_CACHE_LIMIT,
+    DataOption,
+    ImageCacheLimitOption,
+    ImageCacheOption,
+    WeightsOption,
+    assignments,
+    named_image_cache,
+)
 from histsearch.cli.output import echo
 from histsearch.exceptions import WeightsError
 from histsearch.folders import data_folder
@@ -44,6 +52,8 @@ def train(
     threads: ThreadsOption = None,
     loaders: LoadersOption = None,
     data: DataOption = None,
+    image_cache: ImageCacheOption = None,
+    image_cache_limit: ImageCacheLimitOption = USUAL_IMAGE_CACHE_LIMIT,
 ) -> None:
     """Train one configuration and print its score on the validation images after each epoch.
 
@@ -76,6 +86,7 @@ def train(
         threads=threads or usual_threads(pinned),
         loader_processes=loader_processes(loaders, pinned),
         seed=seed,
+        image_cache=named_image_cache(image_cache, image_cache_limit),
     )
     configuration = run.trainer.settings.hyperparameters
     echo(" ".join(f"{name}={value}" for name, value in configuration.items()))

@@ -21,10 +21,13 @@ class ImageLoader:
     Args:
         processes: Processes that decode; with 0 this one does.
         pin_memory: Whether batches are to be copied to a GPU.
+
+    Attributes:
+        processes: How many processes decode.
     """
 
     def __init__(self, processes: int, *, pin_memory: bool) -> None:
-        self._processes = processes
+        self.processes = processes
         self._pin_memory = pin_memory
         self._sets = _Sets()
         self._plan = _Plan()
@@ -53,8 +56,8 @@ class ImageLoader:
             self._loader = DataLoader(
                 self._sets,
                 batch_sampler=self._plan,
-                num_workers=self._processes,
-                persistent_workers=self._processes > 0,
+                num_workers=self.processes,
+                persistent_workers=self.processes > 0,
                 pin_memory=self._pin_memory,
                 generator=torch.Generator(),
                 worker_init_fn=ends_with_this_process(),

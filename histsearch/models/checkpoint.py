@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from histsearch.exceptions import WeightsError
+from histsearch.file_writing import whole_file
 from histsearch.models.backbone import Backbone
 from histsearch.models.description import (
     FEWEST_EMBEDDING,
@@ -20,7 +21,6 @@ from histsearch.models.description import (
     faults_text,
 )
 from histsearch.models.digest import save_with_digest
-from histsearch.models.file_writing import whole_file
 from histsearch.models.initial_weights import RANDOM_WEIGHTS
 from histsearch.models.known_backbones import BACKBONES, find_backbone
 from histsearch.models.network import EmbeddingNetwork, build_network

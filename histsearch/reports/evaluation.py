@@ -57,12 +57,13 @@ def _embed(
     loader_processes: int,
 ) -> EmbeddedImages:
     loader = ImageLoader(loader_processes, pin_memory=device.type == "cuda")
-    queries, gallery = evaluation_images(dataset.test, model.preprocessing), None
+    preprocessing, gallery = model.preprocessing, None
+    queries = evaluation_images(dataset.test, preprocessing, loader_processes)
     if dataset.gallery is not None:
-        gallery = evaluation_images(dataset.gallery, model.preprocessing)
+        gallery = evaluation_images(dataset.gallery, preprocessing, loader_processes)
     try:
         return embed_images(
-            model.network.to(device), queries, gallery, device=device, loader=loader
+            model.network.to(device), queries, gallery, preprocessing, device=device, loader=loader
         )
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):

@@ -58,6 +58,10 @@ class TrainedSpace(typing.Protocol):
         """Whether a GPU repeats a run bit for bit."""
 
     @property
+    def image_size_cap(self) -> int | None:
+        """The longest that the shorter side of a training image may be; None for no limit."""
+
+    @property
     def search(self) -> Mapping[str, Parameter]:
         """The values or ranges of the parameters that differ between trials."""
 

@@ -14,7 +14,7 @@ from optuna.artifacts import Boto3ArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from histsearch.exceptions import CheckpointDeniedError, CheckpointError, StoreFullError
-from histsearch.models.file_writing import remove_whole, whole_file
+from histsearch.file_writing import remove_whole, whole_file
 from histsearch.sharing import Barrier, barrier_to, make_folder
 
 # A worker that was asked to stop has little time for its last checkpoint.

@@ -5,6 +5,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +13,7 @@ from histsearch.data.batches import EvaluationImages
 from histsearch.data.image_loader import ImageLoader
 from histsearch.data.image_set import ImageSet
 from histsearch.models.preprocessing import Preprocessing
-from histsearch.models.transforms import test_transform
+from histsearch.models.transforms import EvaluationCrop, Normalisation
 from histsearch.retrieval.known_metrics import Metric
 from histsearch.retrieval.measurement import measure
 from histsearch.retrieval.nmi import normalized_mutual_information
@@ -76,6 +77,7 @@ def embed_images(
     network: nn.Module,
     queries: EvaluationImages,
     gallery: EvaluationImages | None,
+    preprocessing: Preprocessing,
     *,
     device: torch.device,
     loader: ImageLoader,
@@ -86,9 +88,10 @@ def embed_images(
     The network is left in evaluation mode; the embeddings stay on ``device``. ``on_batch`` is
     called before each batch; what it raises ends the work.
     """
+    normalised = Normalisation(preprocessing, device)
 
     def embed(images: EvaluationImages) -> tuple[Tensor, Tensor]:
-        embeddings_ND = _embed(network, images, device, loader, on_batch)
+        embeddings_ND = _embed(network, images, normalised, loader, on_batch)
         return embeddings_ND, torch.as_tensor(images.labels_N, device=device)
 
     if gallery is None:
@@ -96,28 +99,40 @@ def embed_images(
     return EmbeddedImages(*embed(queries), *embed(gallery))
 
 
-def evaluation_images(images: ImageSet, preprocessing: Preprocessing) -> EvaluationImages:
-    """Images as a network is shown them to embed."""
-    return EvaluationImages(images, test_transform(preprocessing))
+def evaluation_images(
+    images: ImageSet,
+    preprocessing: Preprocessing,
+    processes: int,
+    on_image: Callable[[], None] = _do_nothing,
+) -> EvaluationImages:
+    """Images as a network is shown them to embed.
+
+    ``on_image`` is called after each image that is decoded to be kept; what it raises ends the
+    work.
+    """
+    crops = images.formed(EvaluationCrop(preprocessing), processes, on_image)
+    return EvaluationImages(crops, images.labels_N)
 
 
 def first_images(images: ImageSet, preprocessing: Preprocessing, number: int) -> Tensor:
     """(N, 3, H, W) at most ``number`` images, as a network is shown them to embed."""
-    transform = test_transform(preprocessing)
-    return torch.stack([transform(images.image(i)) for i in range(min(number, len(images)))])
+    crop = EvaluationCrop(preprocessing)
+    crops = [np.array(crop(images.image(i))) for i in range(min(number, len(images)))]
+    normalised = Normalisation(preprocessing, torch.device("cpu"))
+    return normalised(torch.from_numpy(np.stack(crops)))
 
 
 @torch.no_grad()
 def _embed(
     network: nn.Module,
     images: EvaluationImages,
-    device: torch.device,
+    normalised: Normalisation,
     loader: ImageLoader,
     on_batch: Callable[[], None],
 ) -> Tensor:
     network.eval()
     embeddings = []
-    for images_N3HW, _ in loader.batches(images, images.batches(_BATCH_SIZE)):
+    for images_NHW3 in loader.batches(images, images.batches(_BATCH_SIZE)):
         on_batch()
-        embeddings.append(network(images_N3HW.to(device, non_blocking=True)).float())
+        embeddings.append(network(normalised(images_NHW3)).float())
     return torch.cat(embeddings)

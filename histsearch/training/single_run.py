@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from histsearch.data.census import take_census
+from histsearch.data.image_cache import ImageCache
 from histsearch.exceptions import SpaceError
 from histsearch.losses.known_losses import LOSSES
 from histsearch.losses.loss_record import LossRecord
@@ -65,6 +66,7 @@ class SingleRun:
         device: "cpu" or "cuda".
         threads: CPU threads of torch.
         loader_processes: Processes that decode images.
+        image_cache: Where decoded images are kept; None for nowhere.
         seed: Seed of everything random.
 
     Raises:
@@ -81,6 +83,7 @@ class SingleRun:
         threads: int,
         loader_processes: int,
         seed: int,
+        image_cache: ImageCache | None = None,
     ) -> None:
         torch.set_num_threads(threads)
         self._space = space
@@ -88,7 +91,7 @@ class SingleRun:
         parts = find_run_parts(space, data_dir)
         chosen = configuration(space, values, parts.loss)
         settings = run_settings(space, chosen, parts, seed=seed)
-        dataset = load_images(space, data_dir, loader_processes)
+        dataset = load_images(space, data_dir, loader_processes, image_cache)
         train, self._validation, self._gallery = split_images(dataset, space.protocol)
         census = take_census(dataset, space.protocol.hold_out)
         check_objective(space.protocol.metric, census.judge)

@@ -18,6 +18,7 @@ from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import StepLR
 
 from histsearch.data.batches import EpochBatches, EvaluationImages, TrainingImages
+from histsearch.data.image_forms import WholeImages
 from histsearch.data.image_loader import ImageLoader
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import HistsearchError
@@ -25,7 +26,7 @@ from histsearch.losses.loss_record import LossRecord
 from histsearch.models.backbone import Backbone
 from histsearch.models.network import build_network
 from histsearch.models.preprocessing import Preprocessing
-from histsearch.models.transforms import train_transform
+from histsearch.models.transforms import Normalisation, TrainingCrop
 from histsearch.retrieval.known_metrics import Metric
 from histsearch.space.configuration import Configuration, Value
 from histsearch.space.space import Determinism, Precision
@@ -52,7 +53,8 @@ class InterruptedRunError(Exception):
 class RunSettings:
     """What a training run depends on besides its images and its device.
 
-    The objective is the metric that its validation images are scored by.
+    The objective is the metric that its validation images are scored by, and ``image_size_cap`` the
+    longest that the shorter side of a training image may be, in pixels.
     """
 
     backbone: Backbone
@@ -64,6 +66,7 @@ class RunSettings:
     seed: int
     precision: Precision = "fp32"
     determinism: Determinism = "exact"
+    image_size_cap: int | None = None
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -170,9 +173,15 @@ class Trainer:
             images_per_class=values.images_per_class,
         )
         self._losses_B = torch.zeros(len(self._batches), device=device)
+        self._normalised = Normalisation(self.preprocessing, device)
         self._loader = ImageLoader(loader_processes, pin_memory=self._on_gpu)
         self._training = TrainingImages(
-            images, train_transform(self.preprocessing), seed=settings.seed
+            images.formed(
+                WholeImages(settings.image_size_cap), loader_processes, self._on_progress
+            ),
+            images.labels_N,
+            TrainingCrop(self.preprocessing),
+            settings.seed,
         )
         self._loader.add(self._training)
         self._evaluated: dict[ImageSet, EvaluationImages] = {}
@@ -319,6 +328,7 @@ class Trainer:
             self.network,
             self._evaluation_images(queries),
             None if gallery is None else self._evaluation_images(gallery),
+            self.preprocessing,
             device=self.device,
             loader=self._loader,
             on_batch=self._before_embedding,
@@ -330,7 +340,9 @@ class Trainer:
     def _evaluation_images(self, images: ImageSet) -> EvaluationImages:
         """The same object for the same images, as the loader's processes hold it."""
         if images not in self._evaluated:
-            self._evaluated[images] = evaluation_images(images, self.preprocessing)
+            self._evaluated[images] = evaluation_images(
+                images, self.preprocessing, self._loader.processes, self._before_embedding
+            )
         return self._evaluated[images]
 
     def _score(self, validation: ImageSet, gallery: ImageSet | None) -> float:
@@ -368,7 +380,9 @@ class Trainer:
             self.finished_warmup_epochs + self.finished_epochs, self.finished_batches
         )
         started = self._clock() - self._train_seconds
-        for images_N3HW, labels_N in self._loader.batches(self._training, self._batches):
+        batches = self._loader.batches(self._training, self._batches)
+        for images_NHW3, flipped_N, labels_N in batches:
+            images_N3HW = self._normalised(images_NHW3, flipped_N)
             self._losses_B[self.finished_batches] = self._train_batch(images_N3HW, labels_N)
             self._is_checked = False
             self.finished_batches += 1
@@ -405,7 +419,6 @@ class Trainer:
 
     def _train_batch(self, images_N3HW: Tensor, labels_N: Tensor) -> Tensor:
         self._stop_if_asked()
-        images_N3HW = images_N3HW.to(self.device, non_blocking=True)
         with autocast(self.settings.precision, self.device):
             embeddings_ND = self.network(images_N3HW)
         loss = self._loss_of(embeddings_ND.float(), labels_N)

@@ -43,7 +43,7 @@ class StudyInputs:
         self._watch = watch
         self._should_stop = should_stop
         self._on_reading = on_reading
-        self._datasets: dict[tuple[str, str], Dataset] = {}
+        self._datasets: dict[tuple[str, str, int | None], Dataset] = {}
         self._told: set[int] = set()
 
     def load(self, study: Study) -> RunInputs:
@@ -86,7 +86,7 @@ class StudyInputs:
         return RunInputs(dataset, parts), census
 
     def _dataset(self, space: TrainedSpace) -> Dataset:
-        key = (space.dataset, space.on_bad_image)
+        key = (space.dataset, space.on_bad_image, space.image_size_cap)
         if key not in self._datasets:
             self._on_reading(space.dataset)
             with self._watch.watching("reading images", begins_long=True):
@@ -94,9 +94,15 @@ class StudyInputs:
                     space,
                     self._settings.data_dir,
                     self._settings.loader_processes,
-                    on_image=self._watch.progress,
+                    self._settings.image_cache,
+                    on_image=self._on_image,
                 )
         return self._datasets[key]
+
+    def _on_image(self) -> None:
+        self._watch.progress()
+        if self._should_stop():
+            raise InterruptedRunError
 
     def _tell_images(self, study: Study, census: Census) -> None:
         """Say once what a study's images are and what they can't tell, and keep it with it."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import psutil
 import pytest
 import torch
@@ -17,11 +18,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from histsearch.data.batches import EpochBatches, EvaluationImages, TrainingImages
+from histsearch.data.image_forms import WholeImages
 from histsearch.data.image_loader import ImageLoader
 from histsearch.data.image_set import ImageArrays, ImageSet
 from histsearch.models.known_backbones import find_backbone
-from histsearch.models.transforms import test_transform as evaluation_transform
-from histsearch.models.transforms import train_transform
+from histsearch.models.transforms import EvaluationCrop, TrainingCrop
 
 LABELS_N = np.repeat(np.arange(4), 3)
 LIMIT_SECONDS = 60.0
@@ -40,28 +41,28 @@ def images() -> ImageSet:
     return ImageSet(ImageArrays(pixels_NHW), LABELS_N, "abcd")
 
 
-def two_epochs_with_evaluations(processes: int) -> list[tuple[Tensor, Tensor]]:
+def two_epochs_with_evaluations(processes: int) -> list[Tensor]:
     preprocessing = find_backbone("conv4").preprocessing
-    training = TrainingImages(images(), train_transform(preprocessing), seed=3)
-    evaluation = EvaluationImages(images(), evaluation_transform(preprocessing))
+    whole = images().formed(WholeImages())
+    training = TrainingImages(whole, LABELS_N, TrainingCrop(preprocessing), seed=3)
+    evaluation = EvaluationImages(images().formed(EvaluationCrop(preprocessing)), LABELS_N)
     order = EpochBatches(LABELS_N, 4, seed=3)
     loader = ImageLoader(processes, pin_memory=False)
     loader.add(training)
-    batches: list[tuple[Tensor, Tensor]] = []
+    batches: list[Tensor] = []
     for epoch, first_batch in ((2, 1), (5, 0)):
         order.set_epoch(epoch, first_batch)
-        batches += map(tuple, loader.batches(training, order))
-        batches += map(tuple, loader.batches(evaluation, evaluation.batches(5)))
+        for crops_and_labels in loader.batches(training, order):
+            batches += crops_and_labels
+        batches += loader.batches(evaluation, evaluation.batches(5))
     return batches
 
 
 def test_batches_are_the_same_bit_for_bit_however_processes_start(start_method: str) -> None:
     assert multiprocessing.get_start_method() == start_method
     alone, shared = two_epochs_with_evaluations(0), two_epochs_with_evaluations(1)
-    assert len(alone) == len(shared) == 2 + 3 + 3 + 3
-    for (expected, labels), (found, found_labels) in zip(alone, shared, strict=True):
-        assert torch.equal(expected, found)
-        assert torch.equal(labels, found_labels)
+    assert len(alone) == len(shared) == 3 * 2 + 3 + 3 * 3 + 3
+    assert all(torch.equal(*pair) for pair in zip(alone, shared, strict=True))
 
 
 class Processes(Dataset[int]):
@@ -89,22 +90,24 @@ def test_the_same_processes_load_epochs_and_evaluations() -> None:
 
 
 def test_an_iteration_that_was_left_disturbs_no_later_one() -> None:
-    training = TrainingImages(images(), _array, seed=1)
+    whole_images = images().formed(WholeImages())
+    training = TrainingImages(whole_images, LABELS_N, _as_it_is, seed=1)
     loader = ImageLoader(1, pin_memory=False)
-    whole = [labels.tolist() for _, labels in loader.batches(training, [[(0, 1)], [(0, 7)]])]
+    whole = [labels.tolist() for _, _, labels in loader.batches(training, [[(0, 1)], [(0, 7)]])]
     for _ in loader.batches(training, [[(0, i)] for i in range(12)]):
         break
-    again = [labels.tolist() for _, labels in loader.batches(training, [[(0, 1)], [(0, 7)]])]
+    again = [labels.tolist() for _, _, labels in loader.batches(training, [[(0, 1)], [(0, 7)]])]
     assert whole == again == [[0], [2]]
 
 
-def _array(image: object) -> Tensor:
-    return torch.as_tensor(np.asarray(image).copy())
+def _as_it_is(image_HW3: npt.NDArray[np.uint8]) -> tuple[Tensor, bool]:
+    return torch.as_tensor(image_HW3.copy()), False
 
 
 PROGRAM = """
 import multiprocessing, os, sys, time
 from torch.utils.data import Dataset
+from histsearch.data.image_forms import WholeImages
 from histsearch.data.image_loader import ImageLoader
 
 class Processes(Dataset):

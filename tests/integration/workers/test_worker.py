@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 from sqlalchemy import select
 from typer.testing import CliRunner
 
+import histsearch
 from histsearch.cli.main import app
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts
@@ -27,7 +28,7 @@ from histsearch.exceptions import (
     StudyError,
     WeightsError,
 )
-from histsearch.models.file_writing import whole_file
+from histsearch.file_writing import whole_file
 from histsearch.reports.collect import build_report, write_report
 from histsearch.reports.status import take_status
 from histsearch.space.reading import parse_space
@@ -393,7 +394,8 @@ def test_another_patch_of_the_same_release_line_is_served(
     storage: Storage, stripes: dict[str, Any], data_dir: Path
 ) -> None:
     study = create(storage, stripes, trials=1)
-    patched = study.definition.model_dump(mode="json") | {"version": "0.1.99"}
+    patched_version = f"{histsearch.__version__.rpartition('.')[0]}.99"
+    patched = study.definition.model_dump(mode="json") | {"version": patched_version}
     study.optuna_study.set_user_attr(DEFINITION, patched)
     run_worker(storage, settings(data_dir), StopRequest())
     assert study.count(TrialState.COMPLETE) == 1
