@@ -111,7 +111,7 @@ def test_a_gpu_takes_a_step_with_labels_that_lie_on_the_cpu(
     record = find_loss(name)
     # What is done with the labels alone is done on the CPU.
     monkeypatch.setattr(HISTLoss, "_classes_of", lambda *_: torch.empty(4, dtype=torch.int64))
-    with FakeTensorMode():  # type: ignore[no-untyped-call]
+    with FakeTensorMode():
         with torch.device("cuda"):
             loss = record.build(record.parameters(), 4, 16)
             embeddings_ND = torch.empty(8, 16, requires_grad=True)
