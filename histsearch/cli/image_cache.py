@@ -67,9 +67,9 @@ def build(
 def _keep(name: str, images: "ImageSet", cache: "DatasetCache", form: "WholeImages") -> None:
     from histsearch.data.cache_files import NotKeptError
 
-    stale = len(cache.stale(images.paths, images.to_rgb, form))
     processes = min(_MOST_PROCESSES, os.cpu_count() or 1)
     try:
+        stale = len(cache.stale(images.paths, images.to_rgb, form))
         with progress("decoding", stale) as on_image:
             kept = cache.keep(images.paths, images.to_rgb, form, processes, on_image)
     except NotKeptError as reason:

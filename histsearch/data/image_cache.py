@@ -21,14 +21,17 @@ from histsearch.data.cache_index import Index
 from histsearch.data.cache_store import Store
 from histsearch.data.image_forms import ImageForm
 from histsearch.data.kept_images import KeptImages
-from histsearch.data.pixels import ToRGB
+from histsearch.data.pixels import ToRGB, reference_rgb, rgb_as_shown
 
 log = logging.getLogger(__name__)
 
 USUAL_MOST_BYTES = 20 * 10**9
 """Most room that decoded images may take together, unless another limit is named."""
 
-_LAYOUT = 1  # of index and segments
+_LAYOUT = 1
+"""Number of how index and segments are laid out, and of how histsearch reads and forms images."""
+
+_READINGS = {reference_rgb: "reference", rgb_as_shown: "as shown"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,11 @@ class DatasetCache:
         self._without: set[str] = set()
 
     def stale(self, paths: Sequence[Path], to_rgb: ToRGB, form: ImageForm) -> list[Path]:
-        """The files whose images `keep` would decode."""
+        """The files whose images `keep` would decode.
+
+        Raises:
+            NotKeptError: They can't be kept.
+        """
         return self._store(to_rgb, form).read().stale(paths)
 
     def keep(
@@ -121,12 +128,14 @@ class DatasetCache:
             self._without.add(form.name)
             return None
 
-    def _store(self, to_rgb: ToRGB, form: ImageForm) -> "Store":
+    def _store(self, to_rgb: ToRGB, form: ImageForm) -> Store:
+        if to_rgb not in _READINGS:
+            raise NotKeptError("another package says what its pixels mean, and may change its mind")
         made_by = (
             _LAYOUT,
             self._dataset,
             self._data_dir,
-            f"{to_rgb.__module__}.{to_rgb.__qualname__}",
+            _READINGS[to_rgb],
             PIL.__version__,
             features.version("libjpeg_turbo"),
         )

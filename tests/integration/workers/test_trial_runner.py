@@ -138,13 +138,13 @@ def run_until_stopped(
 def watch_images(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The indices of the images that are loaded from now on."""
     loaded: list[int] = []
-    load = images.image
+    load = images._images.load
 
     def load_and_note(index: int) -> Image.Image:
         loaded.append(index)
         return load(index)
 
-    monkeypatch.setattr(images, "image", load_and_note)
+    monkeypatch.setattr(images._images, "load", load_and_note)
     return loaded
 
 
@@ -218,7 +218,7 @@ def test_a_search_never_touches_the_test_classes(
     def fail(*_: object) -> None:
         raise AssertionError("a test image was loaded")
 
-    monkeypatch.setattr(dataset.test, "image", fail)
+    monkeypatch.setattr(dataset.test._images, "load", fail)
     _, outcome = run_next(study_of(storage, stripes), dataset)
     assert outcome.state == TrialState.COMPLETE
 

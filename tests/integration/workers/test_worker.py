@@ -14,11 +14,16 @@ from typing import Any, BinaryIO
 import pytest
 import torch
 from optuna.trial import TrialState
+from PIL import Image
 from sqlalchemy import select
 from typer.testing import CliRunner
 
 import histsearch
 from histsearch.cli.main import app
+from histsearch.data import cache_store, image_set
+from histsearch.data.cache_contents import kept_forms
+from histsearch.data.decoding import decode
+from histsearch.data.image_cache import ImageCache
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts
 from histsearch.exceptions import (
@@ -77,6 +82,31 @@ def test_a_draining_worker_uses_up_every_budget_and_ends(
     studies = [create(storage, stripes, name=name, trials=2) for name in ("a", "b")]
     run_worker(storage, settings(data_dir), StopRequest())
     assert [study.count(TrialState.COMPLETE) for study in studies] == [2, 2]
+
+
+def test_the_images_of_all_trials_are_decoded_once(
+    storage: Storage,
+    stripes: dict[str, Any],
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def note(path: Path, *arguments: Any) -> Image.Image:
+        decoded.append(path)
+        return decode(path, *arguments)
+
+    decoded: list[Path] = []
+    monkeypatch.setattr(cache_store, "decode", note)
+    monkeypatch.setattr(image_set, "decode", note)
+    create(storage, stripes, trials=2, image_size_cap=30)
+    cache = ImageCache(tmp_path / "images")
+    run_worker(storage, replace(settings(data_dir), image_cache=cache), StopRequest())
+    # 48 images train or validate; 16 of them validate, by a crop of the whole image.
+    assert len(decoded) == 48 + 16
+    assert [(one.form, one.images) for one in kept_forms(cache.folder)] == [
+        ("crop-36-32-bilinear", 16),
+        ("whole-30", 48),
+    ]
 
 
 def test_a_worker_that_leaves_a_trial_takes_another_one(

@@ -113,6 +113,18 @@ def test_images_read_otherwise_are_kept_apart(paths: list[Path], cache: ImageCac
     assert pixels(with_cache) == pixels(reference) != pixels(image_set(paths, cache))
 
 
+def test_images_that_another_package_reads_are_decoded_each_time(
+    paths: list[Path], cache: ImageCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    def mirrored(image: Image.Image) -> Image.Image:
+        return rgb_as_shown(image).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+    images = ImageSet.from_files([(path, "a") for path in paths], to_rgb=mirrored)
+    assert pixels(images.with_cache(cache.of("things", paths[0].parent))) == pixels(images)
+    (line,) = caplog.messages
+    assert "another package says what its pixels mean" in line
+
+
 def test_an_unreadable_file_is_an_error_where_it_is_used_and_tried_once(
     paths: list[Path], cache: ImageCache
 ) -> None:
