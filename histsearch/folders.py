@@ -14,7 +14,9 @@ from histsearch.sharing import make_folder, nearest, user_name
 HOME_VARIABLE = "HISTSEARCH_HOME"
 DATA_VARIABLE = "HISTSEARCH_DATA"
 CHECKPOINTS_VARIABLE = "HISTSEARCH_CHECKPOINTS"
+IMAGE_CACHE_VARIABLE = "HISTSEARCH_IMAGE_CACHE"
 
+_LASTING_TEMPORARY = Path("/var/tmp")  # noqa: S108 - what others put there is refused
 _ROOT = 0
 _PASSABLE = 0o711
 _NOBODY = 65534  # whoever has no name in a container, or on a network file system
@@ -100,6 +102,17 @@ def checkpoint_location(option: str | None = None) -> str:
     if configured and "://" in configured:
         return configured
     return str(Path(configured).expanduser() if configured else home() / "checkpoints")
+
+
+def image_cache_folder(option: Path | None = None) -> Path:
+    """Folder of decoded images: as asked for, else ``HISTSEARCH_IMAGE_CACHE``, else the user's own.
+
+    The latter lies in ``/var/tmp``: a home folder may be on a network, and ``/tmp`` in memory.
+    """
+    configured = option or os.environ.get(IMAGE_CACHE_VARIABLE)
+    if configured:
+        return Path(configured).expanduser()
+    return _LASTING_TEMPORARY / f"histsearch-images-{os.geteuid()}"
 
 
 def composed(name: str) -> str:

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import NoReturn
@@ -45,8 +46,21 @@ def ends_with_this_process() -> Callable[[int], None]:
 
     By themselves they look every five seconds, and never while they wait for a disk.
     """
-    return partial(_end_loader_process, os.getpid())
+    has_server = multiprocessing.get_start_method() == "forkserver"
+    return _end_with_client_of_server if has_server else partial(_end_loader_process, os.getpid())
 
 
 def _end_loader_process(parent: int, _place: int) -> None:
     end_with_parent(parent)
+
+
+def _end_with_client_of_server(_place: int) -> None:
+    """End with the process that asked a fork server for this one: the server outlives it."""
+    client = multiprocessing.parent_process()
+    assert client is not None
+
+    def end_with_client() -> None:
+        client.join()
+        os._exit(0)
+
+    threading.Thread(target=end_with_client, name="end with client", daemon=True).start()

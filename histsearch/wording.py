@@ -49,3 +49,12 @@ def shortened(text: object) -> str:
     """A path or a list of names for a message, cut where it is endless."""
     whole = str(text)
     return whole if len(whole) <= _LONGEST_SHOWN else f"{whole[:_LONGEST_SHOWN]}…"
+
+
+def size_text(size: int) -> str:
+    """A number of bytes for people: "6.6 GB", "12 MB"."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB")):
+        if size >= unit:
+            number = size / unit
+            return f"{number:.1f} {name}" if number < 10 else f"{number:,.0f} {name}"
+    return f"{size / 1000:.0f} kB"

@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL
 
 from histsearch.database.embedded_postgres import server
 from histsearch.database.storage import Storage
+from histsearch.folders import IMAGE_CACHE_VARIABLE
 from tests.homes import temporary_home
 from tests.stripes import draw_stripes, stripes_space
 
@@ -26,6 +27,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 @pytest.fixture(scope="session")
 def golden() -> Path:
     return GOLDEN
+
+
+@pytest.fixture(scope="session", autouse=True)
+def image_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of decoded images of every process that a test starts."""
+    folder = tmp_path_factory.mktemp("images")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(IMAGE_CACHE_VARIABLE, str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

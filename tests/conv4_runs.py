@@ -8,6 +8,7 @@ from histsearch.models.known_backbones import find_backbone
 from histsearch.retrieval.known_metrics import USUAL_OBJECTIVE, Metric
 from histsearch.space.configuration import Value
 from histsearch.space.known_parameters import known_parameters
+from histsearch.space.space import Determinism, Precision
 from histsearch.training.trainer import RunSettings
 
 
@@ -19,11 +20,21 @@ def conv4_run(
     loss: str = "hist",
     miner: str | None = None,
     objective: Metric = USUAL_OBJECTIVE,
+    precision: Precision = "fp32",
+    determinism: Determinism = "exact",
 ) -> RunSettings:
     """A run from random weights; values over the defaults of its loss."""
     record = find_loss(loss, miner)
     own: type[LossParameters] = record.parameters
     configuration = known_parameters(own).complete(values)
     return RunSettings(
-        find_backbone("conv4"), "none", record, objective, epochs, configuration, seed
+        find_backbone("conv4"),
+        "none",
+        record,
+        objective,
+        epochs,
+        configuration,
+        seed,
+        precision=precision,
+        determinism=determinism,
     )

@@ -76,9 +76,9 @@ def grid(space: Space) -> list[dict[str, Value]]:
 
 class _RememberedTrainingImages(TrainingImages):
     column = 0
-    memory: dict[tuple[int, int, int], tuple[Tensor, int]] = {}  # noqa: RUF012
+    memory: dict[tuple[int, int, int], tuple[Tensor, bool, int]] = {}  # noqa: RUF012
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, bool, int]:
         self._seed = self.column
         known = (self.column, *key)
         if known not in self.memory:
@@ -87,9 +87,9 @@ class _RememberedTrainingImages(TrainingImages):
 
 
 class _RememberedEvaluationImages(EvaluationImages):
-    memory: dict[int, tuple[Tensor, int]] = {}  # noqa: RUF012
+    memory: dict[int, Tensor] = {}  # noqa: RUF012
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+    def __getitem__(self, index: int) -> Tensor:
         if index not in self.memory:
             self.memory[index] = super().__getitem__(index)
         return self.memory[index]

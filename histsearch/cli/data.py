@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from histsearch.cli import image_cache
 from histsearch.cli.denied import megabytes, warn_of_staying, warn_of_unlisted
 from histsearch.cli.options import CheckpointsOption, DataOption, StorageOption, open_to_read
 from histsearch.cli.output import echo, print_table, table
@@ -23,6 +24,7 @@ _MOST_PROCESSES = 8
 _STOCK_COLUMNS = ("study", "key", "study is", "states of", "left over", "models", "size")
 
 app = typer.Typer(help="Put data sets in place and check them.", no_args_is_help=True)
+app.add_typer(image_cache.app, name="cache", no_args_is_help=True)
 
 
 @app.command()

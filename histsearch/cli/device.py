@@ -11,7 +11,7 @@ from histsearch.exceptions import DeviceError
 if TYPE_CHECKING:
     from histsearch.workers.gpu import Gpu
 
-_MOST_LOADER_PROCESSES = 8
+_USUALLY_MOST_LOADERS = 8
 _GPU_THREADS = 2
 
 
@@ -29,6 +29,18 @@ DeviceOption = Annotated[DeviceName | None, typer.Option("--device", help="Work 
 ThreadsOption = Annotated[
     int | None,
     typer.Option(min=1, help="CPU threads of torch [default: 1 with --device cpu, else 2]"),
+]
+
+LoadersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--loaders",
+        min=0,
+        max=1024,
+        metavar="N",
+        help="Processes that decode images [default: the GPU's share of the cores, at most "
+        f"{_USUALLY_MOST_LOADERS}; with --device cpu 0, which decodes in between batches]",
+    ),
 ]
 
 
@@ -67,11 +79,13 @@ def usual_threads(gpu: "Gpu | None") -> int:
     return _GPU_THREADS if gpu else 1
 
 
-def usual_loader_processes(gpu: "Gpu | None") -> int:
-    """A GPU's share of the cores, for decoding images; a CPU run decodes in its own process."""
+def loader_processes(chosen: int | None, gpu: "Gpu | None") -> int:
+    """Processes that decode images: those of ``--loaders``, else what its help says."""
+    if chosen is not None:
+        return chosen
     if gpu is None:
         return 0
     from histsearch.workers.gpu import count_machines_gpus
 
     share = (os.cpu_count() or 1) // count_machines_gpus()
-    return max(1, min(_MOST_LOADER_PROCESSES, share))
+    return max(1, min(_USUALLY_MOST_LOADERS, share))

@@ -8,14 +8,22 @@ import typer
 from histsearch.cli.device import (
     DeviceOption,
     GpuOption,
+    LoadersOption,
     ThreadsOption,
+    loader_processes,
     named_gpu,
     pin,
-    usual_loader_processes,
     usual_threads,
 )
 from histsearch.cli.model_argument import load_named_model, own_dataset
-from histsearch.cli.options import DataOption, StorageOption
+from histsearch.cli.options import (
+    USUAL_IMAGE_CACHE_LIMIT,
+    DataOption,
+    ImageCacheLimitOption,
+    ImageCacheOption,
+    StorageOption,
+    named_image_cache,
+)
 from histsearch.cli.output import echo, print_table, table
 from histsearch.exceptions import WeightsError
 from histsearch.folders import data_folder
@@ -44,7 +52,10 @@ def evaluate(
     gpu: GpuOption = None,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
+    loaders: LoadersOption = None,
     data: DataOption = None,
+    image_cache: ImageCacheOption = None,
+    image_cache_limit: ImageCacheLimitOption = USUAL_IMAGE_CACHE_LIMIT,
     storage: StorageOption = None,
 ) -> None:
     """Print a trained model's retrieval figures on the test classes of a data set, in percent.
@@ -70,17 +81,19 @@ def evaluate(
 
     torch.set_num_threads(threads or usual_threads(pinned))
     model = load_named_model(checkpoint, storage)
-    images = load_dataset(_dataset(dataset, model, checkpoint), data_folder(data))
+    folder = data_folder(data)
+    images = load_dataset(_dataset(dataset, model, checkpoint), folder)
+    cache = named_image_cache(image_cache, image_cache_limit).of(images.name, folder)
     _note_without_digest(model, checkpoint)
     _warn_of_cap(images)
     figures = evaluate_model(
         model,
-        images,
+        images.with_cache(cache),
         checkpoint,
         device=torch_device,
-        loader_processes=usual_loader_processes(pinned),
+        loader_processes=loader_processes(loaders, pinned),
     )
-    _warn_if_incomplete(images.record, data_folder(data))
+    _warn_if_incomplete(images.record, folder)
     label = Path(checkpoint).name if Path(checkpoint).is_file() else checkpoint
     _print_rows({label: figures} | published_rows(images.name, model.backbone))
 

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import re
 import tomllib
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -8,12 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from histsearch.cli.logs import LogFormat
-from histsearch.exceptions import NoTablesError, SpaceError
+from histsearch.exceptions import DataError, NoTablesError, SpaceError
+from histsearch.folders import image_cache_folder
 from histsearch.space.refusals import show
 from histsearch.space.toml_text import parse_toml
 
 if TYPE_CHECKING:
+    from histsearch.data.image_cache import ImageCache
     from histsearch.database.storage import Purpose, Storage
+
+_SIZE = re.compile(r"(?P<number>\d+(\.\d+)?) ?(?P<unit>|[kKMGT]?B)", re.ASCII)
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 StorageOption = Annotated[
     str | None,
@@ -54,6 +60,24 @@ CheckpointsOption = Annotated[
         "checkpoints in your histsearch folder.",
     ),
 ]
+ImageCacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--image-cache",
+        metavar="DIR",
+        help="Where decoded images are kept, on a disk of this machine. Left out: "
+        "HISTSEARCH_IMAGE_CACHE, else a folder of yours in /var/tmp.",
+    ),
+]
+ImageCacheLimitOption = Annotated[
+    str,
+    typer.Option(
+        "--image-cache-limit",
+        metavar="SIZE",
+        help="Most room that decoded images may take there, such as 100GB; 0 keeps none.",
+    ),
+]
+USUAL_IMAGE_CACHE_LIMIT = "20GB"
 LogFormatOption = Annotated[
     LogFormat, typer.Option("--log-format", help="How to write the log on standard error.")
 ]
@@ -71,6 +95,26 @@ def open_to_change(option: str | None) -> "Storage":
     from histsearch.database.storage import Purpose
 
     return _open(option, Purpose.CHANGE)
+
+
+def named_image_cache(folder: Path | None, limit: str) -> "ImageCache":
+    """The cache of decoded images that the two options name.
+
+    Raises:
+        DataError: The limit is no size.
+    """
+    from histsearch.data.image_cache import ImageCache
+
+    return ImageCache(image_cache_folder(folder), _bytes_of(limit))
+
+
+def _bytes_of(size: str) -> int:
+    match = _SIZE.fullmatch(size.strip())
+    if match is None:
+        raise DataError(
+            f"found --image-cache-limit {show(size)}, allowed: a size such as 500MB, 20GB or 0"
+        )
+    return int(float(match["number"]) * _UNITS[match["unit"].upper()])
 
 
 def _never() -> bool:

@@ -5,7 +5,8 @@ control characters are made visible. The linter refuses other ways to print.
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -59,11 +60,34 @@ def text(line: str) -> "RenderableType":
     return Text(one_line(line))
 
 
-def console(width: int | None = None) -> "Console":
+def console(width: int | None = None, *, stderr: bool = False) -> "Console":
     """A console that reads neither markup nor emoji codes."""
     from rich.console import Console
 
-    return Console(width=width, markup=False, emoji=False, highlight=False)
+    return Console(width=width, stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
+@contextmanager
+def progress(doing: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show on a terminal how far work is; yields what is called after each of its steps."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    shown = console(stderr=True)
+    with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as bar:
+        task = bar.add_task(one_line(doing), total=total)
+        yield lambda: bar.advance(task)
 
 
 def print_table(renderable: "RenderableType") -> None:

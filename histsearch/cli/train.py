@@ -8,13 +8,22 @@ import typer
 from histsearch.cli.device import (
     DeviceOption,
     GpuOption,
+    LoadersOption,
     ThreadsOption,
+    loader_processes,
     named_gpu,
     pin,
-    usual_loader_processes,
     usual_threads,
 )
-from histsearch.cli.options import DataOption, WeightsOption, assignments
+from histsearch.cli.options import (
+    USUAL_IMAGE_CACHE_LIMIT,
+    DataOption,
+    ImageCacheLimitOption,
+    ImageCacheOption,
+    WeightsOption,
+    assignments,
+    named_image_cache,
+)
 from histsearch.cli.output import echo
 from histsearch.exceptions import WeightsError
 from histsearch.folders import data_folder
@@ -41,7 +50,10 @@ def train(
     gpu: GpuOption = None,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
+    loaders: LoadersOption = None,
     data: DataOption = None,
+    image_cache: ImageCacheOption = None,
+    image_cache_limit: ImageCacheLimitOption = USUAL_IMAGE_CACHE_LIMIT,
 ) -> None:
     """Train one configuration and print its score on the validation images after each epoch.
 
@@ -72,8 +84,9 @@ def train(
         data_dir=data_folder(data),
         device=torch_device,
         threads=threads or usual_threads(pinned),
-        loader_processes=usual_loader_processes(pinned),
+        loader_processes=loader_processes(loaders, pinned),
         seed=seed,
+        image_cache=named_image_cache(image_cache, image_cache_limit),
     )
     configuration = run.trainer.settings.hyperparameters
     echo(" ".join(f"{name}={value}" for name, value in configuration.items()))

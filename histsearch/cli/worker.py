@@ -12,18 +12,23 @@ import typer
 
 from histsearch.cli.device import (
     DeviceOption,
+    LoadersOption,
     ThreadsOption,
+    loader_processes,
     named_gpus,
     pin,
-    usual_loader_processes,
     usual_threads,
 )
 from histsearch.cli.logs import LogFormat, log_to_stderr
 from histsearch.cli.options import (
+    USUAL_IMAGE_CACHE_LIMIT,
     CheckpointsOption,
     DataOption,
+    ImageCacheLimitOption,
+    ImageCacheOption,
     LogFormatOption,
     StorageOption,
+    named_image_cache,
     open_to_create,
     repeated_arguments,
 )
@@ -102,6 +107,7 @@ class WorkerOptions:
         ),
     ] = 3600.0
     threads: ThreadsOption = None
+    loaders: LoadersOption = None
     log_format: LogFormatOption = LogFormat.text
     metrics_port: Annotated[
         int | None,
@@ -115,6 +121,8 @@ class WorkerOptions:
     metrics_address: Annotated[
         str, typer.Option(help="Address that the metrics are served on.")
     ] = "127.0.0.1"
+    image_cache: ImageCacheOption = None
+    image_cache_limit: ImageCacheLimitOption = USUAL_IMAGE_CACHE_LIMIT
     storage: StorageOption = None
 
     def arguments(self, place: int) -> list[str]:
@@ -240,7 +248,8 @@ def _settings(
         "checkpoints": checkpoint_location(options.checkpoints),
         "device": device,
         "threads": options.threads or usual_threads(gpu),
-        "loader_processes": usual_loader_processes(gpu),
+        "loader_processes": loader_processes(options.loaders, gpu),
+        "image_cache": named_image_cache(options.image_cache, options.image_cache_limit),
     }
     names = {one.name for one in fields(WorkerSettings)}
     chosen = {name: value for name, value in vars(options).items() if name in names}

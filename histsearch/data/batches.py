@@ -5,7 +5,7 @@ augmentation of an image from (seed, epoch, index). A run is therefore the same 
 loader processes, and a resumed run needs no loader state.
 """
 
-# N = images, C = classes
+# N = images, C = classes, H, W = image height and width, 3 = red, green, blue
 
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -13,72 +13,87 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from histsearch.data.image_set import ImageSet
+from histsearch.data.image_set import FormedImages
 from histsearch.exceptions import SpaceError
 from histsearch.wording import counted
 
 
-class TrainingImages(Dataset[tuple[Tensor, int]]):
+class TrainingImages(Dataset[tuple[Tensor, bool, int]]):
     """Augmented images, addressed by (epoch, index).
 
     Args:
         images: The images to augment.
-        transform: Draws its randomness from torch's global generator alone, as torchvision's
+        labels_N: (N,) the class of each.
+        crop: From (H, W, 3) pixels, which it leaves as they are, to a crop and whether that is to
+            be mirrored; draws its randomness from torch's global generator alone, as torchvision's
             transforms do.
         seed: Seed of the run, 0 or above.
     """
 
     def __init__(
-        self, images: ImageSet, transform: Callable[[Image.Image], Tensor], seed: int
+        self,
+        images: FormedImages,
+        labels_N: npt.NDArray[np.int64],
+        crop: Callable[[npt.NDArray[np.uint8]], tuple[Tensor, bool]],
+        seed: int,
     ) -> None:
         self._images = images
-        self._transform = transform
+        self._labels_N = labels_N
+        self._crop = crop
         self._seed = seed
 
     def __len__(self) -> int:
         return len(self._images)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
-        """Return the image as augmented in this epoch, and its label.
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, bool, int]:
+        """Return the crop of this epoch, whether it is to be mirrored, and the image's label.
 
         Raises:
             UnreadableImageError: If the image can't be read.
         """
         epoch, index = key
-        image = self._images.image(index)
+        image_HW3 = self._images[index]
         # torch's CPU generator takes in no more than 32 bits of a seed.
         words = np.random.SeedSequence((self._seed, epoch, index)).generate_state(1, np.uint32)
         # torch.manual_seed would reseed the GPUs as well.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(int(words[0]))
-            return self._transform(image), int(self._images.labels_N[index])
+            return *self._crop(image_HW3), int(self._labels_N[index])
 
 
-class EvaluationImages(Dataset[tuple[Tensor, int]]):
-    """Images under a deterministic transform, addressed by index."""
+class EvaluationImages(Dataset[Tensor]):
+    """Images as they are, addressed by index.
 
-    def __init__(self, images: ImageSet, transform: Callable[[Image.Image], Tensor]) -> None:
+    Attributes:
+        labels_N: (N,) the class of each.
+    """
+
+    def __init__(self, images: FormedImages, labels_N: npt.NDArray[np.int64]) -> None:
         self._images = images
-        self._transform = transform
+        self.labels_N = labels_N
+
+    def batches(self, size: int) -> Iterator[list[int]]:
+        """All indices in order, in batches of which the last may be smaller."""
+        for start in range(0, len(self), size):
+            yield list(range(start, min(start + size, len(self))))
 
     def __len__(self) -> int:
         return len(self._images)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Return the transformed image and its label.
+    def __getitem__(self, index: int) -> Tensor:
+        """Return the (H, W, 3) uint8 pixels of an image.
 
         Raises:
             UnreadableImageError: If the image can't be read.
         """
-        return self._transform(self._images.image(index)), int(self._images.labels_N[index])
+        return torch.from_numpy(self._images[index].copy())
 
 
 class EpochBatches(Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, index), for a `TrainingImages` loader's ``batch_sampler``.
+    """Batches of (epoch, index), the keys of `TrainingImages`.
 
     An epoch is ``N // batch_size`` batches, balanced or not. Without balancing they are the
     shuffled images, the last incomplete batch dropped. With it every batch draws its classes anew,

@@ -1,13 +1,14 @@
 """Data sets by name."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from histsearch.data.dataset_record import DatasetRecord
 from histsearch.data.file_system import unreachable
+from histsearch.data.image_cache import DatasetCache
 from histsearch.data.image_set import ImageSet
 from histsearch.data.known_datasets import find_dataset
 from histsearch.data.pixels import rgb_as_shown
@@ -37,6 +38,16 @@ class Dataset:
     def name(self) -> str:
         """As in `load_dataset`."""
         return self.record.name
+
+    def with_cache(self, cache: DatasetCache) -> "Dataset":
+        """The same data set, whose images may be kept decoded."""
+        gallery = None if self.gallery is None else self.gallery.with_cache(cache)
+        return replace(
+            self,
+            train=self.train.with_cache(cache),
+            test=self.test.with_cache(cache),
+            gallery=gallery,
+        )
 
     def parts(self) -> dict[str, ImageSet]:
         """Its image sets by name: ``train`` and ``test``, or ``train``, ``query``, ``gallery``."""

@@ -1,9 +1,8 @@
 """A set of labelled images, on disk or in memory."""
 
-# N = images, C = classes, H, W = image height and width
+# N = images, C = classes, H, W = image height and width, 3 = red, green, blue
 
-import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -11,26 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from histsearch.data.file_system import check_plain
+from histsearch.data.decoding import decode
+from histsearch.data.image_cache import DatasetCache
+from histsearch.data.image_forms import ImageForm
+from histsearch.data.kept_images import KeptImages
 from histsearch.data.pixels import ToRGB, reference_rgb
-from histsearch.exceptions import DataError
-
-_NOT_THE_FILES_FAULT = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-
-DECODED_CACHE_BYTES = 256 * 2**20
-"""Most memory, per process, that the decoded images of one set of files may take."""
 
 
-class UnreadableImageError(DataError):
-    """An image file is missing, or holds no image that can be read.
-
-    torch rebuilds what a loader process raised from the text of its traceback, which ends in the
-    name of the class and the original message. Of such a text the message alone is kept.
-    """
-
-    def __init__(self, message: str) -> None:
-        _, _, original = message.rpartition(f"{__name__}.{type(self).__name__}: ")
-        super().__init__(original.rstrip("\n"))
+def _do_nothing() -> None:
+    return None
 
 
 class ImageStore(Protocol):
@@ -56,19 +44,30 @@ class ImageStore(Protocol):
         """Return a store of these images alone, in this order."""
         ...
 
+    def with_cache(self, cache: DatasetCache) -> Self:
+        """Return a store of the same images, which may be kept decoded."""
+        ...
+
+    def kept(
+        self, form: ImageForm, processes: int, on_image: Callable[[], object]
+    ) -> KeptImages | None:
+        """The images of a form that are kept decoded; None where none are."""
+        ...
+
 
 class ImageFiles:
-    """Image files, decoded when they are asked for.
+    """Image files, decoded when they are asked for, unless a cache keeps them."""
 
-    A small set stays decoded in memory, which is what makes repeated epochs over it quick. Each
-    image may take an equal share of `DECODED_CACHE_BYTES`; one larger than its share, as in any
-    large set, is decoded anew every time.
-    """
-
-    def __init__(self, paths: Iterable[Path], to_rgb: ToRGB = reference_rgb) -> None:
+    def __init__(
+        self,
+        paths: Iterable[Path],
+        to_rgb: ToRGB = reference_rgb,
+        cache: DatasetCache | None = None,
+    ) -> None:
         self._paths = tuple(paths)
         self._to_rgb = to_rgb
-        self._decoded: dict[int, Image.Image] = {}
+        self._cache = cache
+        self._kept: dict[str, KeptImages | None] = {}
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -84,44 +83,32 @@ class ImageFiles:
         return len(self._paths)
 
     def load(self, index: int) -> Image.Image:
-        """Decode a file, or copy what an earlier call decoded.
+        """Decode a file.
 
         Raises:
             UnreadableImageError: If the file is missing or holds no image that can be read.
         """
-        cached = self._decoded.get(index)
-        if cached is not None:
-            return cached.copy()
-        image = decode(self._paths[index], self._to_rgb)
-        if 3 * image.width * image.height <= DECODED_CACHE_BYTES // len(self):
-            self._decoded[index] = image.copy()
-        return image
+        return decode(self._paths[index], self._to_rgb)
 
     def take(self, indices: npt.NDArray[np.int64]) -> Self:
         """Return a store of these files alone, in this order."""
-        return type(self)((self._paths[i] for i in indices), self._to_rgb)
+        return type(self)((self._paths[i] for i in indices), self._to_rgb, self._cache)
 
+    def with_cache(self, cache: DatasetCache) -> Self:
+        """Return a store of the same files, which may be kept decoded."""
+        return type(self)(self._paths, self._to_rgb, cache)
 
-def decode(path: Path, to_rgb: ToRGB = reference_rgb) -> Image.Image:
-    """Read an image file in RGB mode.
-
-    Raises:
-        UnreadableImageError: If the file is missing, is no plain file or holds no image that can be
-            read.
-        OSError: If this process may open no more files, or has no memory left.
-    """
-    try:
-        check_plain(path)
-        with Image.open(path) as image:
-            return to_rgb(image)
-    # Pillow reports damaged files with any of these, depending on the format.
-    except (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, OSError) and error.errno in _NOT_THE_FILES_FAULT:
-            raise
-        raise UnreadableImageError(
-            f"The image {path} can't be read ({error}): replace it, remove it from the data set, "
-            'or set on_bad_image = "skip" in the space.'
-        ) from error
+    def kept(
+        self, form: ImageForm, processes: int, on_image: Callable[[], object]
+    ) -> KeptImages | None:
+        """What a cache keeps of these files, looked for once; None without one."""
+        if self._cache is None:
+            return None
+        if form.name not in self._kept:
+            self._kept[form.name] = self._cache.keep_if_possible(
+                self._paths, self._to_rgb, form, processes, on_image
+            )
+        return self._kept[form.name]
 
 
 class ImageArrays:
@@ -150,6 +137,45 @@ class ImageArrays:
     def take(self, indices: npt.NDArray[np.int64]) -> Self:
         """Return a store of these images alone, in this order."""
         return type(self)(self._pixels_NHW[indices])
+
+    def with_cache(self, cache: DatasetCache) -> Self:  # noqa: ARG002 - nothing to decode
+        """Return this store: its images are no files."""
+        return self
+
+    def kept(
+        self,
+        form: ImageForm,  # noqa: ARG002
+        processes: int,  # noqa: ARG002
+        on_image: Callable[[], object],  # noqa: ARG002
+    ) -> None:
+        """Nothing, as they are no files."""
+        return
+
+
+class FormedImages:
+    """The images of a set in one form, taken from a cache or made anew each time.
+
+    Both ways give the same pixels. They can be handed to another process.
+    """
+
+    def __init__(self, images: ImageStore, form: ImageForm, kept: KeptImages | None) -> None:
+        self._images = images
+        self._form = form
+        self._kept = kept
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> npt.NDArray[np.uint8]:
+        """The (H, W, 3) pixels of an image, which may not be written to.
+
+        Raises:
+            UnreadableImageError: If its file can't be read.
+        """
+        kept_HW3 = None if self._kept is None else self._kept.pixels(index)
+        if kept_HW3 is not None:
+            return kept_HW3
+        return np.asarray(self._form(self._images.load(index)))
 
 
 class ImageSet:
@@ -227,6 +253,25 @@ class ImageSet:
             UnreadableImageError: If its file can't be read.
         """
         return self._images.load(index)
+
+    def formed(
+        self,
+        form: ImageForm,
+        processes: int = 0,
+        on_image: Callable[[], object] = _do_nothing,
+    ) -> FormedImages:
+        """Return the images in a form, kept decoded where the set has a cache.
+
+        Args:
+            form: The form.
+            processes: Processes that decode those that aren't kept yet; with 0 or 1 this one does.
+            on_image: Called after each of these; what it raises ends the work.
+        """
+        return FormedImages(self._images, form, self._images.kept(form, processes, on_image))
+
+    def with_cache(self, cache: DatasetCache) -> Self:
+        """Return the same images, which may be kept decoded."""
+        return type(self)(self._images.with_cache(cache), self.labels_N, self.class_names)
 
     def take(self, indices: npt.NDArray[np.int64]) -> Self:
         """Return these images alone, in this order; no class is relabelled or dropped."""

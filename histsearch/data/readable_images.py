@@ -1,25 +1,20 @@
 """Which images of a data set can be decoded, and the data set of those alone."""
 
 import logging
-import math
-import multiprocessing
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from histsearch.data.dataset import Dataset
-from histsearch.data.image_set import ImageSet, UnreadableImageError, decode
+from histsearch.data.decoding import UnreadableImageError, decode, of_each_file
+from histsearch.data.image_set import ImageSet
 from histsearch.data.pixels import ToRGB, reference_rgb
 from histsearch.exceptions import DataError
-from histsearch.processes import end_with_parent
 
 log = logging.getLogger(__name__)
 
-_FILES_A_TASK = 32
 _FEWEST_CLASSES = 2
 
 
@@ -108,23 +103,7 @@ def unreadable_files(
     Yields:
         Each file that can't be read, in order, and why.
     """
-    processes = min(processes, math.ceil(len(paths) / _FILES_A_TASK))
-    reason = partial(_reason, to_rgb=to_rgb)
-    if processes <= 1:
-        yield from _with_reasons(paths, map(reason, paths), on_image)
-        return
-    # A forked copy of a process that has threads may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        processes, mp_context=context, initializer=end_with_parent, initargs=(os.getpid(),)
-    ) as pool:
-        reasons = pool.map(reason, paths, chunksize=_FILES_A_TASK)
-        yield from _with_reasons(paths, reasons, on_image)
-
-
-def _with_reasons(
-    paths: Sequence[Path], reasons: Iterator[str | None], on_image: Callable[[], object]
-) -> Iterator[tuple[Path, str]]:
+    reasons = of_each_file(partial(_reason, to_rgb=to_rgb), paths, processes)
     for path, reason in zip(paths, reasons, strict=True):
         on_image()
         if reason is not None:

@@ -54,4 +54,11 @@ def _groups(
     )
 
 
-HIST = LossRecord("hist", HISTParameters, _build, _groups, sizes=("hgnn_hidden", "hgnn_layers"))
+HIST = LossRecord(
+    "hist",
+    HISTParameters,
+    _build,
+    _groups,
+    sizes=("hgnn_hidden", "hgnn_layers"),
+    never_waits=True,
+)

@@ -56,8 +56,8 @@ Module = TypeVar("Module", bound="nn.Module")
 class LossRecord(Generic[Parameters, Module]):
     """A loss that embeddings are trained with.
 
-    Its module is called with (N, D) embeddings, not normalised, and (N,) labels in 0..C-1, and
-    returns a scalar.
+    Its module is called with (N, D) float32 embeddings, not normalised, and (N,) labels in 0..C-1,
+    and returns a scalar.
 
     Attributes:
         name: Its name in a space.
@@ -67,6 +67,8 @@ class LossRecord(Generic[Parameters, Module]):
             the network. Every weight is in one group.
         sizes: Its parameters that take the more memory, the larger their value.
         needs_positives: Whether it compares images of one class, so that a batch needs several.
+        never_waits: Whether its module leaves the host free to run ahead of a GPU: it takes labels
+            that lie on the CPU, and makes NaN of NaN without an error.
     """
 
     name: str
@@ -75,6 +77,7 @@ class LossRecord(Generic[Parameters, Module]):
     groups: Callable[[Module, Parameters, float], Sequence[ParameterGroup]]
     sizes: tuple[str, ...] = ()
     needs_positives: bool = False
+    never_waits: bool = False
 
     def __repr__(self) -> str:
         # Settings written out tell one run from another, in every process.

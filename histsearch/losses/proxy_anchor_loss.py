@@ -57,8 +57,10 @@ class ProxyAnchorLoss(nn.Module):
             ValueError: If a shape is wrong, or the batch is empty.
         """
         self._check_batch(embeddings_ND, labels_N)
-        labels_N = labels_N.to(embeddings_ND.device, torch.int64)
-        with torch.autocast(embeddings_ND.device.type, enabled=False):
+        device = embeddings_ND.device
+        # A copy from the CPU to the GPU is safe without waiting; one in the other direction isn't.
+        labels_N = labels_N.to(device, torch.int64, non_blocking=device.type == "cuda")
+        with torch.autocast(device.type, enabled=False):
             x_ND = F.normalize(embeddings_ND.to(self.proxies.dtype))
             similarity_NC = x_ND @ F.normalize(self.proxies).T
             is_positive_NC = F.one_hot(labels_N, len(self.proxies)).bool()

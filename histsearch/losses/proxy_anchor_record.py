@@ -37,4 +37,4 @@ def _groups(
     return (ParameterGroup([loss.proxies], network_lr * parameters.proxy_lr_factor),)
 
 
-PROXY_ANCHOR = LossRecord("proxy-anchor", ProxyAnchorParameters, _build, _groups)
+PROXY_ANCHOR = LossRecord("proxy-anchor", ProxyAnchorParameters, _build, _groups, never_waits=True)

@@ -1,18 +1,17 @@
 """Checkpoints: a trained embedding network in a file, with what is needed to use it."""
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, BinaryIO
 
-import torch
 from pydantic import ValidationError
 from torch import Tensor
 
 from histsearch.exceptions import WeightsError
+from histsearch.file_writing import whole_file
 from histsearch.models.backbone import Backbone
 from histsearch.models.description import (
     FEWEST_EMBEDDING,
@@ -21,8 +20,7 @@ from histsearch.models.description import (
     ModelDescription,
     faults_text,
 )
-from histsearch.models.digest import with_digest
-from histsearch.models.file_writing import write_whole
+from histsearch.models.digest import save_with_digest
 from histsearch.models.initial_weights import RANDOM_WEIGHTS
 from histsearch.models.known_backbones import BACKBONES, find_backbone
 from histsearch.models.network import EmbeddingNetwork, build_network
@@ -62,7 +60,8 @@ class Checkpoint:
     loss_state: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-def dump_checkpoint(
+def write_checkpoint(
+    file: BinaryIO,
     network: EmbeddingNetwork,
     *,
     backbone: Backbone,
@@ -70,14 +69,15 @@ def dump_checkpoint(
     embedding_size: int,
     extra: Mapping[str, Any],
     loss_state: Mapping[str, Tensor] = MappingProxyType({}),
-) -> bytes:
-    """A trained network as the content of a file that `load_checkpoint` reads.
+) -> None:
+    """Write a trained network as the content of a file that `load_checkpoint` reads.
 
     Like the published HIST checkpoints it holds a "model_state_dict", and besides it a dict
     "histsearch" with backbone, embedding size, preprocessing and metadata, and a "loss_state_dict".
     It ends in a digest, and `torch.load(path, weights_only=True)` reads it too.
 
     Args:
+        file: The file.
         network: The network to save.
         backbone: Its backbone.
         preprocessing: The input images it was trained on.
@@ -87,6 +87,7 @@ def dump_checkpoint(
 
     Raises:
         ValueError: `extra` holds something else.
+        OSError: The file can't be written.
     """
     try:
         # Through JSON, so that every value is one that weights_only lets torch load.
@@ -104,13 +105,12 @@ def dump_checkpoint(
         LOSS_KEY: _on_cpu(loss_state),
         DESCRIPTION_KEY: description,
     }
-    content = io.BytesIO()
-    torch.save(parts, content)
-    return with_digest(content.getvalue())
+    save_with_digest(parts, file)
 
 
 def _on_cpu(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key: tensor.cpu() for key, tensor in state.items()}
+    # In the usual order of axes, whatever device the network was trained on.
+    return {key: tensor.cpu().contiguous() for key, tensor in state.items()}
 
 
 def save_checkpoint(
@@ -123,7 +123,7 @@ def save_checkpoint(
     extra: Mapping[str, Any],
     loss_state: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> None:
-    """Save a trained network to a file, as `dump_checkpoint` describes it.
+    """Save a trained network to a file, as `write_checkpoint` does.
 
     A file of that name is replaced once the new one is complete.
 
@@ -140,16 +140,17 @@ def save_checkpoint(
         WeightsError: The file can't be written.
         ValueError: `extra` can't be saved.
     """
-    content = dump_checkpoint(
-        network,
-        backbone=backbone,
-        preprocessing=preprocessing,
-        embedding_size=embedding_size,
-        extra=extra,
-        loss_state=loss_state,
-    )
     try:
-        write_whole(path, content)
+        with whole_file(path) as file:
+            write_checkpoint(
+                file,
+                network,
+                backbone=backbone,
+                preprocessing=preprocessing,
+                embedding_size=embedding_size,
+                extra=extra,
+                loss_state=loss_state,
+            )
     except OSError as error:
         raise WeightsError(
             f"checkpoint '{path}' can't be written: {error}; "

@@ -1,4 +1,4 @@
-"""A digest in a model's file, so that damage to it is noticed.
+"""A digest in the file of a model or of a run's state, so that damage to it is noticed.
 
 `torch.save` writes a zip archive. Its SHA-256 becomes the archive's comment: it goes where the file
 goes, and torch and every other reader of zip archives pass over it.
@@ -7,7 +7,9 @@ goes, and torch and every other reader of zip archives pass over it.
 import hashlib
 import os
 import struct
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
+
+import torch
 
 _LABEL = b"histsearch sha256 "
 _COMMENT_BYTES = len(_LABEL) + 2 * hashlib.sha256().digest_size
@@ -26,11 +28,65 @@ class DamagedError(Exception):
     """A file isn't as it was written."""
 
 
-def with_digest(archive: bytes) -> bytes:
-    """Return a zip archive that has no comment with its digest as the comment."""
-    without_length = archive[: -_COMMENT_LENGTH.size]
-    content = without_length + _COMMENT_LENGTH.pack(_COMMENT_BYTES)
-    return content + _LABEL + hashlib.sha256(content).hexdigest().encode()
+def save_with_digest(content: object, file: BinaryIO) -> None:
+    """Write what `torch.save` makes of a content to a file, with its digest as the comment.
+
+    The bytes go through once, and nowhere in memory lies a copy of them.
+
+    Raises:
+        OSError: The file can't be written.
+    """
+    archive = _DigestedArchive(file)
+    torch.save(content, cast("IO[bytes]", archive))  # it asks for no more than write and flush
+    archive.finish()
+
+
+class _DigestedArchive:
+    """What torch writes an archive to: all but its last field, the comment's length, is passed on.
+
+    What the file raises is kept until `finish`: torch would hide it behind an error of its own.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+        self._held = b""
+        self._fault: OSError | None = None
+
+    def write(self, data: bytes | memoryview) -> int:
+        end = bytes(data[-_COMMENT_LENGTH.size :])
+        if len(end) < _COMMENT_LENGTH.size:
+            held = self._held + end
+            self._pass_on(held[: -_COMMENT_LENGTH.size])
+            self._held = held[-_COMMENT_LENGTH.size :]
+        else:
+            self._pass_on(self._held)
+            self._pass_on(data[: -_COMMENT_LENGTH.size])
+            self._held = end
+        return len(data)
+
+    def flush(self) -> None:
+        """Torch asks for it at the archive's end, which is still held."""
+
+    def finish(self) -> None:
+        """Write the comment.
+
+        Raises:
+            OSError: The file couldn't be written.
+        """
+        self._pass_on(_COMMENT_LENGTH.pack(_COMMENT_BYTES))
+        if self._fault is not None:
+            raise self._fault
+        self._file.write(_LABEL + self._digest.hexdigest().encode())
+
+    def _pass_on(self, data: bytes | memoryview) -> None:
+        if self._fault is not None:
+            return
+        self._digest.update(data)
+        try:
+            self._file.write(data)
+        except OSError as error:
+            self._fault = error
 
 
 def check_digest(file: BinaryIO) -> bool:

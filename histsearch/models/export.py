@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from histsearch.exceptions import ExportError
+from histsearch.file_writing import write_whole
 from histsearch.models.checkpoint import Checkpoint
 from histsearch.models.description import description_path
-from histsearch.models.file_writing import write_whole
 from histsearch.models.network import EmbeddingNetwork
 from histsearch.sharing import make_folder
 from histsearch.wording import shortened

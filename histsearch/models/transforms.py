@@ -1,80 +1,116 @@
-"""Transforms from an image to a backbone's input tensor."""
+"""From an image to a backbone's input: crops of 8 bit, which a device normalises by the batch."""
 
-# C = channels, H, W = height and width in pixels
+# N = images, C = channels, H, W = height and width in pixels, 3 = red, green, blue
 
-from collections.abc import Callable
-
+import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms import v2
+from torchvision.transforms import RandomResizedCrop, v2
+from torchvision.transforms.v2 import functional
 
 from histsearch.models.preprocessing import Preprocessing
 
 FULL_BRIGHTNESS = 255.0
 
+_CROP_SHAPES = [3 / 4, 4 / 3]  # width to height, as torchvision's and the reference code's
+_FLIPPED_SHARE = 0.5
 
-def train_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
-    """Return the transform of training images: random crop, flip where asked for, normalisation.
 
-    Its randomness comes from torch's global generator alone, so the caller makes a sample
+class TrainingCrop:
+    """Random crops of training images, and whether each is to be mirrored.
+
+    The randomness comes from torch's global generator alone, so the caller makes a sample
     repeatable by seeding that.
-
-    Returns:
-        A function from an image of any mode to a float32 tensor (3, crop, crop).
     """
-    transform: Callable[[Image.Image], Tensor] = v2.Compose(
-        [
-            _as_rgb,
-            v2.RandomResizedCrop(
-                preprocessing.crop,
-                scale=(preprocessing.min_crop_area, 1.0),
-                interpolation=v2.InterpolationMode(preprocessing.interpolation),
-            ),
-            *([v2.RandomHorizontalFlip()] if preprocessing.flip else []),
-            *_normalisation(preprocessing),
-        ]
-    )
-    return transform
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        self._size = [preprocessing.crop, preprocessing.crop]
+        self._interpolation = v2.InterpolationMode(preprocessing.interpolation)
+        self._areas = [preprocessing.min_crop_area, 1.0]
+        self._flip = preprocessing.flip
+
+    def __call__(self, image_HW3: npt.NDArray[np.uint8]) -> tuple[Tensor, bool]:
+        """Return a (crop, crop, 3) uint8 crop, and whether it is to be mirrored left to right."""
+        whole_3HW = torch.empty(1).expand(3, *image_HW3.shape[:2])  # for its size alone
+        top, left, height, width = RandomResizedCrop.get_params(
+            whole_3HW, self._areas, _CROP_SHAPES
+        )
+        # A copy: what is resized must lie in one piece, and may not be a file's.
+        part_HW3 = torch.from_numpy(image_HW3[top : top + height, left : left + width].copy())
+        crop_3HW = functional.resize(
+            part_HW3.permute(2, 0, 1), self._size, self._interpolation, antialias=True
+        )
+        flipped = self._flip and bool(torch.rand(1) < _FLIPPED_SHARE)
+        return crop_3HW.permute(1, 2, 0).contiguous(), flipped
 
 
-def test_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
-    """Return the transform of test images: resize, centre crop, normalisation.
+class EvaluationCrop:
+    """The centre of a test image, resized by its shorter side; a form to keep images in."""
 
-    Returns:
-        A function from an image of any mode to a float32 tensor (3, crop, crop).
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        self._resize = preprocessing.resize
+        self._side = preprocessing.crop
+        self._interpolation = v2.InterpolationMode(preprocessing.interpolation)
+
+    @property
+    def name(self) -> str:
+        """Of its sizes and its interpolation, which decide the pixels."""
+        return f"crop-{self._resize}-{self._side}-{self._interpolation.value}"
+
+    def size(self, width: int, height: int) -> tuple[int, int]:  # noqa: ARG002 - all are alike
+        """Width and height of what an image of these becomes."""
+        return self._side, self._side
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """Return the (crop, crop) centre of an image in RGB mode."""
+        resized = functional.resize(image, [self._resize], self._interpolation)
+        cropped: Image.Image = functional.center_crop(resized, [self._side])
+        return cropped
+
+
+class Normalisation:
+    """From uint8 pixels to a backbone's input, on the device where the network is.
+
+    Args:
+        preprocessing: The channels' order and statistics.
+        device: The device.
     """
-    transform: Callable[[Image.Image], Tensor] = v2.Compose(
-        [
-            _as_rgb,
-            v2.Resize(
-                preprocessing.resize,
-                interpolation=v2.InterpolationMode(preprocessing.interpolation),
-            ),
-            v2.CenterCrop(preprocessing.crop),
-            *_normalisation(preprocessing),
-        ]
-    )
-    return transform
+
+    def __init__(self, preprocessing: Preprocessing, device: torch.device) -> None:
+        # Pixels stay in 0..255 and the statistics are brought to that range: one pass less.
+        to_pixels = FULL_BRIGHTNESS / preprocessing.value_range
+
+        def of_channels(values: tuple[float, float, float]) -> Tensor:
+            scaled = [value * to_pixels for value in values]
+            return torch.tensor(scaled, dtype=torch.float32, device=device).view(3, 1, 1)
+
+        self._device = device
+        self._mean_C11 = of_channels(preprocessing.mean)
+        self._std_C11 = of_channels(preprocessing.std)
+        self._is_reversed = preprocessing.channel_order == "bgr"
+
+    def __call__(self, images_NHW3: Tensor, flipped_N: Tensor | None = None) -> Tensor:
+        """Return the (N, 3, H, W) float32 input of a batch on any device.
+
+        Args:
+            images_NHW3: (N, H, W, 3) uint8 images.
+            flipped_N: (N,) which of them are to be mirrored left to right; None for none.
+        """
+        pixels_NHW3 = images_NHW3.to(self._device, non_blocking=True)
+        pixels_NCHW = pixels_NHW3.permute(0, 3, 1, 2).contiguous()
+        if self._is_reversed:
+            pixels_NCHW = pixels_NCHW.flip(1)
+        if flipped_N is not None:
+            pixels_NCHW = _mirrored(pixels_NCHW, flipped_N.to(self._device, non_blocking=True))
+        return pixels_NCHW.to(torch.float32).sub_(self._mean_C11).div_(self._std_C11)
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
-    return image.convert("RGB")
-
-
-def _reverse_channels(image_CHW: Tensor) -> Tensor:
-    return image_CHW.flip(0)
-
-
-def _normalisation(preprocessing: Preprocessing) -> list[Callable[..., Tensor]]:
-    # Pixels stay in 0..255 and the statistics are brought to that range: one pass less.
-    to_pixels = FULL_BRIGHTNESS / preprocessing.value_range
-    mean = [value * to_pixels for value in preprocessing.mean]
-    std = [value * to_pixels for value in preprocessing.std]
-    reverse = [_reverse_channels] if preprocessing.channel_order == "bgr" else []
-    return [
-        v2.PILToTensor(),
-        *reverse,
-        v2.ToDtype(torch.float32),
-        v2.Normalize(mean, std, inplace=True),
-    ]
+def _mirrored(images_NCHW: Tensor, flipped_N: Tensor) -> Tensor:
+    """Mirror some images of a batch left to right."""
+    # To choose among copies of whole images is several times as fast as torch.where.
+    number = len(images_NCHW)
+    both_NCHW = torch.cat([images_NCHW, images_NCHW.flip(3)])
+    chosen_N = torch.arange(number, device=images_NCHW.device) + number * flipped_N
+    return both_NCHW.index_select(0, chosen_N)

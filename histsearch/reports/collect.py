@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
-from histsearch.models.file_writing import write_whole
+from histsearch.file_writing import write_whole
 from histsearch.reports.cost import Cost, cost
 from histsearch.reports.images import study_warnings
 from histsearch.reports.markdown import render

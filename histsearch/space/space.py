@@ -19,6 +19,7 @@ from histsearch.data.known_datasets import find_dataset
 from histsearch.exceptions import SpaceError
 from histsearch.models.initial_weights import PRETRAINED_WEIGHTS, RANDOM_WEIGHTS
 from histsearch.models.known_backbones import check_backbone_name, starts_pretrained
+from histsearch.models.preprocessing import MOST_PIXELS
 from histsearch.plain_text import is_plain
 from histsearch.retrieval.known_metrics import OBJECTIVES, USUAL_OBJECTIVE, Metric, find_metric
 from histsearch.space.checks import configuration_faults, unknown_name, value_fault
@@ -43,10 +44,17 @@ from histsearch.space.strategies import (
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 NAME_ALLOWED = "up to 100 letters, digits, dots, dashes and underscores, first a letter or digit"
 
+Precision = Literal["fp32", "bf16"]
+"""What a network is trained with: float32, or bfloat16 where autocast takes it."""
+
+Determinism = Literal["exact", "fast"]
+"""Whether a GPU repeats a run bit for bit, or takes the algorithms that are fastest there."""
+
 _LONGEST_TEXT = 1_000
 _MOST_RETRIES = 1_000
 _MOST_ENQUEUED = 1_000
 _MOST_FOLDS = 20
+_SMALLEST_CAP = 16
 
 
 def _usual_weights(space: dict[str, Any]) -> str:
@@ -209,6 +217,18 @@ class Space(BaseModel):
     )
     on_bad_image: Literal["fail", "skip"] = Field(
         "fail", description='"fail" or "skip" (leave out images that can\'t be read)'
+    )
+    precision: Precision = Field(
+        "fp32", description='"fp32" or "bf16" (autocast to bfloat16, weights and loss in float32)'
+    )
+    determinism: Determinism = Field(
+        "exact", description='"exact" (a GPU repeats a run bit for bit) or "fast"'
+    )
+    image_size_cap: int | None = Field(
+        None,
+        ge=_SMALLEST_CAP,
+        le=MOST_PIXELS,
+        description=f"a whole number from {_SMALLEST_CAP} to {MOST_PIXELS} (pixels)",
     )
     search: dict[str, Parameter] = Field(description="a table of parameters")
     fixed: dict[str, Value] = Field({}, description="a table of parameters")

@@ -7,7 +7,7 @@ from histsearch.space.configuration import Configuration, Value
 from histsearch.space.known_parameters import KnownParameters
 from histsearch.space.loss_choice import LossChoice
 from histsearch.space.parameters import Parameter
-from histsearch.space.space import Protocol
+from histsearch.space.space import Determinism, Precision, Protocol
 
 
 class TrainedSpace(typing.Protocol):
@@ -48,6 +48,18 @@ class TrainedSpace(typing.Protocol):
     @property
     def on_bad_image(self) -> str:
         """What an image that can't be read does: "fail" or "skip"."""
+
+    @property
+    def precision(self) -> Precision:
+        """What networks are trained with."""
+
+    @property
+    def determinism(self) -> Determinism:
+        """Whether a GPU repeats a run bit for bit."""
+
+    @property
+    def image_size_cap(self) -> int | None:
+        """The longest that the shorter side of a training image may be; None for no limit."""
 
     @property
     def search(self) -> Mapping[str, Parameter]:

@@ -8,17 +8,14 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from optuna.artifacts import Boto3ArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from histsearch.exceptions import CheckpointDeniedError, CheckpointError, StoreFullError
-from histsearch.models.file_writing import remove_whole, write_whole
+from histsearch.file_writing import remove_whole, whole_file
 from histsearch.sharing import Barrier, barrier_to, make_folder
-
-if TYPE_CHECKING:
-    from optuna.artifacts._protocol import ArtifactStore
 
 # A worker that was asked to stop has little time for its last checkpoint.
 _CONNECT_SECONDS = 10
@@ -37,6 +34,9 @@ class StoredContent(NamedTuple):
     size: int
 
 
+Fill = Callable[[BinaryIO], object]
+"""Writes a content to a file; called again, from the start, where a first try failed."""
+
 PassOver = Callable[[str, OSError], object]
 """Told of a key that can't be listed, and why; it may raise an error of its own."""
 
@@ -45,8 +45,18 @@ def _no_barrier(_key: str, *, writing: bool) -> Barrier | None:  # noqa: ARG001 
     return None
 
 
+class _Artifacts(Protocol):
+    """Where contents lie, as Optuna's artifact stores have it but for how they are written."""
+
+    def open_reader(self, artifact_id: str) -> BinaryIO: ...
+
+    def write(self, artifact_id: str, fill: Fill) -> None: ...
+
+    def remove(self, artifact_id: str) -> None: ...
+
+
 class CheckpointStore:
-    """Named contents in one of Optuna's artifact stores, with errors that a user can act on.
+    """Named contents in one place, with errors that a user can act on.
 
     Keys are relative paths with slashes, such as ``birds/3/attempt-1/a.ckpt``.
 
@@ -63,7 +73,7 @@ class CheckpointStore:
 
     def __init__(
         self,
-        artifacts: "ArtifactStore",
+        artifacts: _Artifacts,
         list_all: Callable[[str, PassOver], Iterable[StoredContent]],
         root: str,
         *,
@@ -101,8 +111,19 @@ class CheckpointStore:
             StoreFullError: The disk or a quota is used up.
             CheckpointError: It can't be written for another reason.
         """
+        self.write_from(key, lambda file: file.write(content))
+
+    def write_from(self, key: str, fill: Fill) -> None:
+        """Write what ``fill`` writes, as `write` does.
+
+        A folder takes it as it comes; for S3 it is gathered in memory.
+
+        Raises:
+            StoreFullError: The disk or a quota is used up.
+            CheckpointError: It can't be written for another reason.
+        """
         try:
-            self._artifacts.write(self._prefix + key, io.BytesIO(content))
+            self._artifacts.write(self._prefix + key, fill)
         except self._failures as error:
             raise self._error("written", key, error) from error
 
@@ -246,7 +267,7 @@ def _open_s3(bucket: str, prefix: str) -> CheckpointStore:
             "and files that boto3 reads, or name a folder with --checkpoints."
         ) from error
     return CheckpointStore(
-        Boto3ArtifactStore(bucket, client, avoid_buf_copy=True),
+        _S3Artifacts(bucket, client),
         lambda beginning, _: _s3_contents(client, bucket, beginning),
         f"s3://{bucket}",
         prefix=f"{prefix}/" if prefix else "",
@@ -262,10 +283,29 @@ def _s3_contents(client: Any, bucket: str, beginning: str) -> Iterator[StoredCon
             yield StoredContent(entry["Key"], entry["Size"])
 
 
-class _FolderArtifacts:
-    """An artifact store in a folder, whose files are complete or not there.
+class _S3Artifacts:
+    """The objects of a bucket."""
 
-    Optuna's own makes no folders and leaves half a file behind when it is stopped.
+    def __init__(self, bucket: str, client: Any) -> None:
+        self._objects = Boto3ArtifactStore(bucket, client, avoid_buf_copy=True)
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        return self._objects.open_reader(artifact_id)
+
+    def write(self, artifact_id: str, fill: Fill) -> None:
+        content = io.BytesIO()
+        fill(content)
+        content.seek(0)
+        self._objects.write(artifact_id, content)
+
+    def remove(self, artifact_id: str) -> None:
+        self._objects.remove(artifact_id)
+
+
+class _FolderArtifacts:
+    """Files in a folder, each complete or not there.
+
+    Optuna's own store makes no folders and leaves half a file behind when it is stopped.
     """
 
     def __init__(self, root: Path) -> None:
@@ -277,13 +317,13 @@ class _FolderArtifacts:
         except FileNotFoundError as error:
             raise ArtifactNotFound(f"{artifact_id} was not found") from error
 
-    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+    def write(self, artifact_id: str, fill: Fill) -> None:
         path = self._root / artifact_id
-        content = content_body.read()
         for tries_left in reversed(range(_TRIES)):
             try:
                 make_folder(path.parent, private=True)
-                write_whole(path, content, private=True)
+                with whole_file(path, private=True) as file:
+                    fill(file)
             except (FileNotFoundError, FileExistsError):
                 # The end of another run has just removed a folder that it shared with this one;
                 # where that was just found to exist, mkdir() takes what is gone for a file.

@@ -5,15 +5,15 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from histsearch.data.batches import EvaluationImages
+from histsearch.data.image_loader import ImageLoader
 from histsearch.data.image_set import ImageSet
 from histsearch.models.preprocessing import Preprocessing
-from histsearch.models.transforms import test_transform
-from histsearch.processes import ends_with_this_process
+from histsearch.models.transforms import EvaluationCrop, Normalisation
 from histsearch.retrieval.known_metrics import Metric
 from histsearch.retrieval.measurement import measure
 from histsearch.retrieval.nmi import normalized_mutual_information
@@ -75,22 +75,23 @@ class EmbeddedImages:
 
 def embed_images(
     network: nn.Module,
-    queries: ImageSet,
-    gallery: ImageSet | None,
+    queries: EvaluationImages,
+    gallery: EvaluationImages | None,
     preprocessing: Preprocessing,
     *,
     device: torch.device,
-    loader_processes: int = 0,
+    loader: ImageLoader,
     on_batch: Callable[[], None] = _do_nothing,
 ) -> EmbeddedImages:
-    """Embed queries, and their gallery where there is one, with the test transform.
+    """Embed queries, and their gallery where there is one, in float32.
 
     The network is left in evaluation mode; the embeddings stay on ``device``. ``on_batch`` is
     called before each batch; what it raises ends the work.
     """
+    normalised = Normalisation(preprocessing, device)
 
-    def embed(images: ImageSet) -> tuple[Tensor, Tensor]:
-        embeddings_ND = _embed(network, images, preprocessing, device, loader_processes, on_batch)
+    def embed(images: EvaluationImages) -> tuple[Tensor, Tensor]:
+        embeddings_ND = _embed(network, images, normalised, loader, on_batch)
         return embeddings_ND, torch.as_tensor(images.labels_N, device=device)
 
     if gallery is None:
@@ -98,32 +99,40 @@ def embed_images(
     return EmbeddedImages(*embed(queries), *embed(gallery))
 
 
+def evaluation_images(
+    images: ImageSet,
+    preprocessing: Preprocessing,
+    processes: int,
+    on_image: Callable[[], None] = _do_nothing,
+) -> EvaluationImages:
+    """Images as a network is shown them to embed.
+
+    ``on_image`` is called after each image that is decoded to be kept; what it raises ends the
+    work.
+    """
+    crops = images.formed(EvaluationCrop(preprocessing), processes, on_image)
+    return EvaluationImages(crops, images.labels_N)
+
+
 def first_images(images: ImageSet, preprocessing: Preprocessing, number: int) -> Tensor:
     """(N, 3, H, W) at most ``number`` images, as a network is shown them to embed."""
-    transform = test_transform(preprocessing)
-    return torch.stack([transform(images.image(i)) for i in range(min(number, len(images)))])
+    crop = EvaluationCrop(preprocessing)
+    crops = [np.array(crop(images.image(i))) for i in range(min(number, len(images)))]
+    normalised = Normalisation(preprocessing, torch.device("cpu"))
+    return normalised(torch.from_numpy(np.stack(crops)))
 
 
 @torch.no_grad()
 def _embed(
     network: nn.Module,
-    images: ImageSet,
-    preprocessing: Preprocessing,
-    device: torch.device,
-    loader_processes: int,
+    images: EvaluationImages,
+    normalised: Normalisation,
+    loader: ImageLoader,
     on_batch: Callable[[], None],
 ) -> Tensor:
     network.eval()
-    loader: DataLoader[tuple[Tensor, int]] = DataLoader(
-        EvaluationImages(images, test_transform(preprocessing)),
-        batch_size=_BATCH_SIZE,
-        num_workers=loader_processes,
-        pin_memory=device.type == "cuda",
-        generator=torch.Generator(),
-        worker_init_fn=ends_with_this_process(),
-    )
     embeddings = []
-    for images_N3HW, _ in loader:
+    for images_NHW3 in loader.batches(images, images.batches(_BATCH_SIZE)):
         on_batch()
-        embeddings.append(network(images_N3HW.to(device, non_blocking=True)).float())
+        embeddings.append(network(normalised(images_NHW3)).float())
     return torch.cat(embeddings)

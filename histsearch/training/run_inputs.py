@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from histsearch.data.dataset import Dataset, load_dataset
+from histsearch.data.image_cache import ImageCache
+from histsearch.data.image_forms import WholeImages
 from histsearch.data.image_set import ImageSet
 from histsearch.data.readable_images import without_unreadable
 from histsearch.exceptions import SpaceError
@@ -98,6 +100,7 @@ def load_images(
     space: TrainedSpace,
     data_dir: Path,
     loader_processes: int,
+    cache: ImageCache | None = None,
     on_image: Callable[[], object] = _do_nothing,
 ) -> Dataset:
     """The data set of a space, without the images that can't be read where it says so.
@@ -107,7 +110,9 @@ def load_images(
     Args:
         space: The space.
         data_dir: Folder of the data sets.
-        loader_processes: Processes that decode, where images are to be left out.
+        loader_processes: Processes that decode, where images are to be kept or left out.
+        cache: Where decoded images are kept; those of the training half are at once. None for
+            nowhere.
         on_image: Called after each image that was decoded.
 
     Raises:
@@ -117,7 +122,10 @@ def load_images(
     for remark in dataset.remarks:
         log.warning("%s: %s", space.dataset, remark)
     if space.on_bad_image == "skip":
-        return without_unreadable(dataset, loader_processes, on_image)
+        dataset = without_unreadable(dataset, loader_processes, on_image)
+    if cache is not None:
+        dataset = dataset.with_cache(cache.of(space.dataset, data_dir))
+        dataset.train.formed(WholeImages(space.image_size_cap), loader_processes, on_image)
     return dataset
 
 
@@ -168,4 +176,7 @@ def run_settings(
         epochs=epochs or space.epochs,
         configuration=completed,
         seed=seed,
+        precision=space.precision,
+        determinism=space.determinism,
+        image_size_cap=space.image_size_cap,
     )

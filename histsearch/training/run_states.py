@@ -4,24 +4,24 @@ Two generations are kept. A checkpoint carries its own digest, so one that was c
 is noticed; the one before it then serves.
 """
 
-import hashlib
 import io
 import logging
 import pickle
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, BinaryIO
 
 import torch
 
 from histsearch.exceptions import CheckpointDeniedError, CheckpointError, StoreFullError
+from histsearch.models.digest import DamagedError, check_digest, save_with_digest
 from histsearch.training.checkpoint_store import CheckpointStore
 from histsearch.training.state_check import UnfitStateError
 
 log = logging.getLogger(__name__)
 
-_DIGEST_BYTES = hashlib.sha256().digest_size
 _SLOTS = ("a", "b")
 
 
@@ -42,6 +42,13 @@ _KEYS = {"identity", "number", "state"}
 
 def _accept(_: object) -> None:
     return None
+
+
+def _is_whole(file: BinaryIO) -> bool:
+    try:
+        return check_digest(file)
+    except DamagedError:
+        return False
 
 
 def _unlike_a_state(place: str, error: UnfitStateError) -> str:
@@ -100,13 +107,11 @@ class RunStates:
         Raises:
             StoreFullError: The disk or the quota is used up.
         """
-        buffer = io.BytesIO()
         number = self._number + 1
-        torch.save({"identity": self._identity, "number": number, "state": dict(state)}, buffer)
-        content = buffer.getvalue()
+        content = {"identity": self._identity, "number": number, "state": dict(state)}
         try:
-            self._store.write(
-                self._key(self._attempt, self._slot), hashlib.sha256(content).digest() + content
+            self._store.write_from(
+                self._key(self._attempt, self._slot), partial(save_with_digest, content)
             )
         except StoreFullError:
             raise
@@ -187,13 +192,14 @@ class RunStates:
         stored = self._store.read(key)
         if stored is None:
             return None
-        digest, content = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
-        if hashlib.sha256(content).digest() != digest:
+        file = io.BytesIO(stored)
+        if not _is_whole(file):
             raise _UnusableError(
                 f"The checkpoint {place} is damaged; going back to the one before it."
             )
+        file.seek(0)
         try:
-            loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            loaded = torch.load(file, map_location="cpu", weights_only=True)
         except _UNREADABLE as error:
             raise _UnusableError(
                 f"The checkpoint {place} can't be read ({error}); going back to the one before it."

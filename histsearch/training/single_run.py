@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from histsearch.data.census import take_census
+from histsearch.data.image_cache import ImageCache
 from histsearch.exceptions import SpaceError
 from histsearch.losses.known_losses import LOSSES
 from histsearch.losses.loss_record import LossRecord
@@ -19,6 +20,7 @@ from histsearch.space.known_parameters import known_parameters
 from histsearch.space.loss_trial import check_trainable, reason_of_clash
 from histsearch.space.rankable_images import check_objective
 from histsearch.space.space import Space
+from histsearch.training.arithmetic import check_precision
 from histsearch.training.run_inputs import (
     find_run_parts,
     load_images,
@@ -64,6 +66,7 @@ class SingleRun:
         device: "cpu" or "cuda".
         threads: CPU threads of torch.
         loader_processes: Processes that decode images.
+        image_cache: Where decoded images are kept; None for nowhere.
         seed: Seed of everything random.
 
     Raises:
@@ -80,13 +83,15 @@ class SingleRun:
         threads: int,
         loader_processes: int,
         seed: int,
+        image_cache: ImageCache | None = None,
     ) -> None:
         torch.set_num_threads(threads)
         self._space = space
+        check_precision(space.precision, torch.device(device))
         parts = find_run_parts(space, data_dir)
         chosen = configuration(space, values, parts.loss)
         settings = run_settings(space, chosen, parts, seed=seed)
-        dataset = load_images(space, data_dir, loader_processes)
+        dataset = load_images(space, data_dir, loader_processes, image_cache)
         train, self._validation, self._gallery = split_images(dataset, space.protocol)
         census = take_census(dataset, space.protocol.hold_out)
         check_objective(space.protocol.metric, census.judge)
@@ -119,6 +124,8 @@ class SingleRun:
                 "epochs": settings.epochs,
                 "seed": settings.seed,
                 "loss": str(self._space.loss),
+                "precision": settings.precision,
+                "determinism": settings.determinism,
                 "hyperparameters": settings.hyperparameters,
             },
         )

@@ -16,24 +16,29 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import StepLR
-from torch.utils.data import DataLoader
 
-from histsearch.data.batches import EpochBatches, TrainingImages
+from histsearch.data.batches import EpochBatches, EvaluationImages, TrainingImages
+from histsearch.data.image_forms import WholeImages
+from histsearch.data.image_loader import ImageLoader
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import HistsearchError
 from histsearch.losses.loss_record import LossRecord
 from histsearch.models.backbone import Backbone
 from histsearch.models.network import build_network
 from histsearch.models.preprocessing import Preprocessing
-from histsearch.models.transforms import train_transform
-from histsearch.processes import ends_with_this_process
+from histsearch.models.transforms import Normalisation, TrainingCrop
 from histsearch.retrieval.known_metrics import Metric
 from histsearch.space.configuration import Configuration, Value
-from histsearch.training.evaluation import embed_images
+from histsearch.space.space import Determinism, Precision
+from histsearch.training.arithmetic import autocast, choose_algorithms
+from histsearch.training.evaluation import embed_images, evaluation_images
 from histsearch.training.state_check import UnfitStateError, check_form, check_optimizer
 
 # Torch's words for a learning rate of 1e38, by 0.1, as a step of float32.
 _OVERFLOW = re.compile(r"cannot be converted to type .* without overflow")
+
+# Asking a GPU makes the host wait until it has done all that is queued.
+_BATCHES_BETWEEN_CHECKS = 32
 
 
 class NonFiniteLossError(HistsearchError):
@@ -48,7 +53,8 @@ class InterruptedRunError(Exception):
 class RunSettings:
     """What a training run depends on besides its images and its device.
 
-    The objective is the metric that its validation images are scored by.
+    The objective is the metric that its validation images are scored by, and ``image_size_cap`` the
+    longest that the shorter side of a training image may be, in pixels.
     """
 
     backbone: Backbone
@@ -58,6 +64,9 @@ class RunSettings:
     epochs: int
     configuration: Configuration
     seed: int
+    precision: Precision = "fp32"
+    determinism: Determinism = "exact"
+    image_size_cap: int | None = None
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -130,17 +139,16 @@ class Trainer:
     ) -> None:
         values = settings.configuration.training
         torch.manual_seed(settings.seed)
-        torch.backends.cudnn.deterministic = True
-        # Benchmarking chooses among cuDNN's algorithms by their speed at the moment, so that two
-        # processes may round differently.
-        torch.backends.cudnn.benchmark = False
+        choose_algorithms(settings.determinism)
         self.settings = settings
         self.device = device
-        self.loader_processes = loader_processes
         self.preprocessing = settings.preprocessing
         self.network = build_network(
             settings.backbone, values.embedding_size, weights=settings.weights
         ).to(device)
+        if self._on_gpu:
+            # On a CPU it may change the last bits of curves that are kept.
+            self.network.to(memory_format=torch.channels_last)
         self.network.bn_freeze = values.bn_freeze
         self._loss_parameters = settings.loss.parameters(**settings.configuration.loss)
         self.loss = settings.loss.build(
@@ -153,6 +161,7 @@ class Trainer:
         self.finished_batches = 0
         self.warmup_seconds = 0.0
         self._train_seconds = 0.0
+        self._is_checked = True
         self._should_stop = should_stop
         self._on_warmup_epoch = on_warmup_epoch
         self._on_progress = on_progress
@@ -164,15 +173,18 @@ class Trainer:
             images_per_class=values.images_per_class,
         )
         self._losses_B = torch.zeros(len(self._batches), device=device)
-        self._loader: DataLoader[tuple[Tensor, int]] = DataLoader(
-            TrainingImages(images, train_transform(self.preprocessing), seed=settings.seed),
-            batch_sampler=self._batches,
-            num_workers=loader_processes,
-            persistent_workers=loader_processes > 0,
-            pin_memory=device.type == "cuda",
-            generator=torch.Generator(),
-            worker_init_fn=ends_with_this_process(),
+        self._normalised = Normalisation(self.preprocessing, device)
+        self._loader = ImageLoader(loader_processes, pin_memory=self._on_gpu)
+        self._training = TrainingImages(
+            images.formed(
+                WholeImages(settings.image_size_cap), loader_processes, self._on_progress
+            ),
+            images.labels_N,
+            TrainingCrop(self.preprocessing),
+            settings.seed,
         )
+        self._loader.add(self._training)
+        self._evaluated: dict[ImageSet, EvaluationImages] = {}
 
     def _build_optimizer(self) -> Optimizer:
         values = self.settings.configuration.training
@@ -183,7 +195,9 @@ class Trainer:
             *({"params": list(one.weights), "lr": one.lr} for one in own),
         ]
         optimizers: dict[str, type[Adam] | type[AdamW]] = {"adam": Adam, "adamw": AdamW}
-        return optimizers[values.optimizer](groups, weight_decay=values.weight_decay)
+        # On a CPU the fused step would change the last bits of curves that are kept.
+        fused = True if self._on_gpu else None
+        return optimizers[values.optimizer](groups, weight_decay=values.weight_decay, fused=fused)
 
     def epochs(
         self, validation: ImageSet | None = None, gallery: ImageSet | None = None
@@ -202,6 +216,9 @@ class Trainer:
             NonFiniteLossError: A batch gave a NaN or infinite loss, or an epoch such weights.
             InterruptedRunError: ``should_stop`` turned true.
         """
+        for images in (validation, gallery):
+            if images is not None:
+                self._loader.add(self._evaluation_images(images))
         self._warm_up()
         while self.finished_epochs < self.settings.epochs:
             # The schedule is a step ahead where only the validation is left of an epoch.
@@ -221,12 +238,22 @@ class Trainer:
             self._begin_epoch()
             yield epoch
 
+    @property
+    def position(self) -> tuple[int, int, int]:
+        """How far the run is: finished epochs of the warm-up, epochs after it, batches."""
+        return self.finished_warmup_epochs, self.finished_epochs, self.finished_batches
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on, as it stands between two batches.
 
-        It may be taken between epochs, in ``should_stop``, and after an `InterruptedRunError`.
-        The order of images and their augmentation follow from seed and epoch, so they need none.
+        It may be taken between epochs, in ``should_stop``, and after an `InterruptedRunError`. Its
+        tensors are the run's own, which the next batch changes. The order of images and their
+        augmentation follow from seed and epoch, so they need none.
+
+        Raises:
+            NonFiniteLossError: A loss or a weight is NaN or infinite.
         """
+        self._check_finite()
         return {
             "finished_warmup_epochs": self.finished_warmup_epochs,
             "finished_epochs": self.finished_epochs,
@@ -299,16 +326,24 @@ class Trainer:
         """
         embedded = embed_images(
             self.network,
-            queries,
-            gallery,
+            self._evaluation_images(queries),
+            None if gallery is None else self._evaluation_images(gallery),
             self.preprocessing,
             device=self.device,
-            loader_processes=self.loader_processes,
+            loader=self._loader,
             on_batch=self._before_embedding,
         )
         if not embedded.are_finite:
             raise NonFiniteLossError("the embeddings became NaN or infinite")
         return embedded.measure(metrics, on_chunk=self._on_progress)
+
+    def _evaluation_images(self, images: ImageSet) -> EvaluationImages:
+        """The same object for the same images, as the loader's processes hold it."""
+        if images not in self._evaluated:
+            self._evaluated[images] = evaluation_images(
+                images, self.preprocessing, self._loader.processes, self._before_embedding
+            )
+        return self._evaluated[images]
 
     def _score(self, validation: ImageSet, gallery: ImageSet | None) -> float:
         objective = self.settings.objective
@@ -345,18 +380,34 @@ class Trainer:
             self.finished_warmup_epochs + self.finished_epochs, self.finished_batches
         )
         started = self._clock() - self._train_seconds
-        for images_N3HW, labels_N in self._loader:
+        batches = self._loader.batches(self._training, self._batches)
+        for images_NHW3, flipped_N, labels_N in batches:
+            images_N3HW = self._normalised(images_NHW3, flipped_N)
             self._losses_B[self.finished_batches] = self._train_batch(images_N3HW, labels_N)
+            self._is_checked = False
             self.finished_batches += 1
+            if self.finished_batches % _BATCHES_BETWEEN_CHECKS == 0:
+                self._check_losses()
             self._train_seconds = self._clock() - started
             self._on_progress()
-        self._check_weights()
+        self._check_finite()
+        self._train_seconds = self._clock() - started  # the last batches may have been queued
 
-    def _check_weights(self) -> None:
-        """End a run whose last batches sent a weight out of range, which no loss has shown."""
-        for module in (self.network, self.loss):
-            if not all(torch.isfinite(weights).all() for weights in module.parameters()):
-                raise NonFiniteLossError("a weight became NaN or infinite")
+    def _check_finite(self) -> None:
+        """End a run with a loss out of range, or with a weight that no loss has shown yet."""
+        if self._is_checked:
+            return
+        self._check_losses()
+        weights = [*self.network.parameters(), *self.loss.parameters()]
+        if not torch.stack([torch.isfinite(one).all() for one in weights]).all():
+            raise NonFiniteLossError("a weight became NaN or infinite")
+        self._is_checked = True
+
+    def _check_losses(self) -> None:
+        losses = self._losses_B[: self.finished_batches]
+        is_finite = torch.isfinite(losses)
+        if not is_finite.all():
+            raise NonFiniteLossError(f"the loss became {losses[~is_finite][0].item()}")
 
     def _before_embedding(self) -> None:
         self._on_progress()
@@ -368,14 +419,24 @@ class Trainer:
 
     def _train_batch(self, images_N3HW: Tensor, labels_N: Tensor) -> Tensor:
         self._stop_if_asked()
-        embeddings_ND = self.network(images_N3HW.to(self.device, non_blocking=True))
-        loss: Tensor = self.loss(embeddings_ND, labels_N.to(self.device, non_blocking=True))
-        if not torch.isfinite(loss):
-            raise NonFiniteLossError(f"the loss became {loss.item()}")
+        with autocast(self.settings.precision, self.device):
+            embeddings_ND = self.network(images_N3HW)
+        loss = self._loss_of(embeddings_ND.float(), labels_N)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._step()
         return loss.detach()
+
+    def _loss_of(self, embeddings_ND: Tensor, labels_N: Tensor) -> Tensor:
+        """The loss of a batch in float32, which a GPU may still have to compute."""
+        if self.settings.loss.never_waits:
+            loss: Tensor = self.loss(embeddings_ND, labels_N)
+            return loss
+        loss = self.loss(embeddings_ND, labels_N.to(self.device, non_blocking=True))
+        # What NaN would do to such a loss isn't known, and it makes the host wait anyway.
+        if not torch.isfinite(loss):
+            raise NonFiniteLossError(f"the loss became {loss.item()}")
+        return loss
 
     def _step(self) -> None:
         """Change the weights, by steps that a weight's type can hold."""

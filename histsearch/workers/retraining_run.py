@@ -1,12 +1,13 @@
 """The run of a retraining's trial."""
 
 import logging
+from functools import partial
 
 from optuna.trial import TrialState
 
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import CheckpointError, StoreFullError
-from histsearch.models.checkpoint import dump_checkpoint
+from histsearch.models.checkpoint import write_checkpoint
 from histsearch.retrieval.known_metrics import recall_at
 from histsearch.studies import trial_record
 from histsearch.studies.store_keys import model_key
@@ -46,8 +47,9 @@ class RetrainingRun(Run):
         if self.context.reporter.lost:
             raise InterruptedRunError
         key = model_key(self.study, self.claim.trial.number)
-        content = dump_checkpoint(
-            trainer.network,
+        fill = partial(
+            write_checkpoint,
+            network=trainer.network,
             backbone=self.settings.backbone,
             preprocessing=trainer.preprocessing,
             embedding_size=self.settings.configuration.training.embedding_size,
@@ -59,12 +61,14 @@ class RetrainingRun(Run):
                 "epochs": self.settings.epochs,
                 "seed": self.settings.seed,
                 "loss": str(self.study.definition.space.loss),
+                "precision": self.settings.precision,
+                "determinism": self.settings.determinism,
                 "hyperparameters": self.settings.hyperparameters,
             },
         )
         try:
             with self.context.watch.long_step("saving its model"):
-                self.context.checkpoints.write(key, content)
+                self.context.checkpoints.write_from(key, fill)
         except StoreFullError:
             raise
         except CheckpointError as error:

@@ -19,6 +19,7 @@ from histsearch.studies.store_keys import states_key
 from histsearch.training.run_inputs import RunInputs, run_settings
 from histsearch.training.run_states import RunStates
 from histsearch.training.state_check import UnfitStateError, check_form
+from histsearch.training.state_writer import StateWriter
 from histsearch.training.trainer import Epoch, InterruptedRunError, Trainer
 from histsearch.workers import metrics
 from histsearch.workers.outcome import Outcome
@@ -69,6 +70,7 @@ class Run(ABC):
         )
         self.finished: list[Epoch] = []
         self.started = started
+        self._handed_over: tuple[int, int, int] | None = None
         # Of the attempts before this one.
         self.seconds_before = sum(seconds_taken([claim.trial]))
 
@@ -103,19 +105,23 @@ class Run(ABC):
         trainer = self._build()
         self.resume(trainer)
         try:
-            return self.outcome(trainer)
+            outcome = self.outcome(trainer)
+            self.settle()  # as the outcome may not be told at once
         except InterruptedRunError:
             if not self.context.reporter.lost:
-                self.save(trainer)
+                self.keep(trainer)
             raise
         except RuntimeError as error:
             # A loader process that is stopped along with this one breaks the loader, at any
             # moment, so the state of now isn't one to go on from.
-            if self.should_stop():
+            if self._is_asked_to_stop():
                 raise InterruptedRunError from error
             raise
         finally:
             self.record(self.expense())
+            with self.context.watch.long_step("saving its state"):
+                self._writer.close()
+        return outcome
 
     def _build(self) -> Trainer:
         with self.context.watch.long_step("building the network"):
@@ -132,7 +138,10 @@ class Run(ABC):
         return trainer
 
     def should_stop(self) -> bool:
-        """Whether the run is to be interrupted."""
+        """Whether the run is to be interrupted, also where its states can't be saved any more."""
+        return self._is_asked_to_stop() or self._writer.has_failed
+
+    def _is_asked_to_stop(self) -> bool:
         return self.context.should_stop() or self.context.reporter.should_stop()
 
     @cached_property
@@ -157,6 +166,11 @@ class Run(ABC):
                 )
             ),
         )
+
+    @cached_property
+    def _writer(self) -> StateWriter:
+        watched = partial(self.context.saving_watch.long_step, "saving its state")
+        return StateWriter(self.checkpoints, watched)
 
     def resume(self, trainer: Trainer) -> None:
         """Go on from the saved state of an earlier attempt, where there is one."""
@@ -201,11 +215,33 @@ class Run(ABC):
                 raise InterruptedRunError
             time.sleep(_GLANCE_SECONDS)
 
-    def save(self, trainer: Trainer) -> bool:
-        """Keep the state of now; whether that could be done."""
+    def save(self, trainer: Trainer) -> None:
+        """Have the state of now written, unless that was asked before.
+
+        Raises:
+            StoreFullError: There was no room for an earlier one.
+            NonFiniteLossError: It holds what isn't finite.
+        """
+        if self._handed_over == trainer.position:
+            return
         epochs = [asdict(epoch) for epoch in self.finished]
+        with self.context.watch.long_step("copying its state"):
+            self._writer.save({"trainer": trainer.state_dict(), "epochs": epochs})
+        self._handed_over = trainer.position
+
+    def settle(self) -> bool:
+        """Wait until the state that was handed over last is durable; whether it could be written.
+
+        Raises:
+            StoreFullError: There is no room for it.
+        """
         with self.context.watch.long_step("saving its state"):
-            return self.checkpoints.save({"trainer": trainer.state_dict(), "epochs": epochs})
+            return self._writer.settle()
+
+    def keep(self, trainer: Trainer) -> bool:
+        """Have the state of now durable; whether that could be done. Raises as the two do."""
+        self.save(trainer)
+        return self.settle()
 
     def note(self, trainer: Trainer, epoch: Epoch) -> None:
         """Take in an epoch: log it, show it, report it, save the state after it."""

@@ -29,6 +29,7 @@ class RunContext:
         should_stop: Asked between batches; true interrupts the run.
         clock: Gives the seconds that trials are charged for.
         watch: Told of every step of a run.
+        saving_watch: The same for the thread that writes its states.
         on_epoch: Called with the study of each epoch that was trained.
     """
 
@@ -38,6 +39,7 @@ class RunContext:
     should_stop: Callable[[], bool]
     clock: Callable[[], float] = time.perf_counter
     watch: ProgressWatch = field(default_factory=ProgressWatch)
+    saving_watch: ProgressWatch = field(default_factory=ProgressWatch)
     on_epoch: Callable[[Study], object] = _ignore
 
     @cached_property

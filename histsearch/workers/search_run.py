@@ -73,7 +73,7 @@ class SearchRun(Run):
         """The outcome of a trial to be left; None where its state can't be saved, to go on."""
         if self.study.pauses:
             self.left_after = None
-            if not self.save(trainer):
+            if not self.keep(trainer):
                 return None
             why = "the study was paused" if self.study_paused else "something else promises more"
             reason = f"after epoch {trainer.finished_epochs} {why}"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from histsearch.data.image_cache import ImageCache
 from histsearch.workers.progress_watch import WatchTimes
 from histsearch.workers.registry import Identity
 
@@ -24,6 +25,7 @@ class WorkerSettings:
         device: "cpu" or "cuda".
         threads: CPU threads of torch.
         loader_processes: Processes that decode images; 0 decodes in the worker's own.
+        image_cache: Where decoded images are kept; None for nowhere.
         watch_times: How long its work may be without progress.
     """
 
@@ -38,4 +40,5 @@ class WorkerSettings:
     device: str
     threads: int
     loader_processes: int
+    image_cache: ImageCache | None = None
     watch_times: WatchTimes = field(default_factory=WatchTimes)

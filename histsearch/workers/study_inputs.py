@@ -4,12 +4,15 @@ import logging
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 
+import torch
+
 from histsearch.data.census import Census
 from histsearch.data.dataset import Dataset
 from histsearch.exceptions import HistsearchError
 from histsearch.space.trained_space import TrainedSpace
 from histsearch.studies.images import count_images, image_warnings, note_census
 from histsearch.studies.study import Study
+from histsearch.training.arithmetic import check_precision
 from histsearch.training.run_inputs import RunInputs, find_run_parts, load_images
 from histsearch.training.trainer import InterruptedRunError
 from histsearch.workers.missing_resources import Lack, find_lack, short_of
@@ -40,7 +43,7 @@ class StudyInputs:
         self._watch = watch
         self._should_stop = should_stop
         self._on_reading = on_reading
-        self._datasets: dict[tuple[str, str], Dataset] = {}
+        self._datasets: dict[tuple[str, str, int | None], Dataset] = {}
         self._told: set[int] = set()
 
     def load(self, study: Study) -> RunInputs:
@@ -64,6 +67,7 @@ class StudyInputs:
         try:
             study.definition.check_version(study.name)
             study.definition.check_providers()
+            check_precision(space.precision, torch.device(self._settings.device))
             parts = find_run_parts(space, self._settings.data_dir)
             dataset = self._dataset(space)
             census = count_images(dataset, study.definition)
@@ -82,7 +86,7 @@ class StudyInputs:
         return RunInputs(dataset, parts), census
 
     def _dataset(self, space: TrainedSpace) -> Dataset:
-        key = (space.dataset, space.on_bad_image)
+        key = (space.dataset, space.on_bad_image, space.image_size_cap)
         if key not in self._datasets:
             self._on_reading(space.dataset)
             with self._watch.watching("reading images", begins_long=True):
@@ -90,9 +94,15 @@ class StudyInputs:
                     space,
                     self._settings.data_dir,
                     self._settings.loader_processes,
-                    on_image=self._watch.progress,
+                    self._settings.image_cache,
+                    on_image=self._on_image,
                 )
         return self._datasets[key]
+
+    def _on_image(self) -> None:
+        self._watch.progress()
+        if self._should_stop():
+            raise InterruptedRunError
 
     def _tell_images(self, study: Study, census: Census) -> None:
         """Say once what a study's images are and what they can't tell, and keep it with it."""

@@ -121,6 +121,7 @@ class Worker:
         self._deaths: dict[int, Deaths] = {}
         self._clock = AwakeClock()
         self._watch = ProgressWatch(self._end_stalled, settings.watch_times, self._clock)
+        self._saving_watch = ProgressWatch(self._end_stalled, settings.watch_times, self._clock)
         self._reporter = Reporter(
             storage,
             worker_id,
@@ -136,6 +137,7 @@ class Worker:
                 should_stop=stop,
                 clock=self._clock,
                 watch=self._watch,
+                saving_watch=self._saving_watch,
                 on_epoch=lambda study: self._deaths_of(study).note_epoch(),
             )
         )
@@ -149,7 +151,7 @@ class Worker:
     def run(self) -> None:
         """Run trials until drained or stopped; raises what `run_worker` does."""
         self._stop.at_deadline = self._teller.let_go
-        with self._clock, self._reporter, self._watch:
+        with self._clock, self._reporter, self._watch, self._saving_watch:
             self._serve()
 
     def _serve(self) -> None:

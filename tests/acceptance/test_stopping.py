@@ -54,7 +54,6 @@ main()
 """
 IMAGE_FOR_HOURS = """
 import os, tempfile
-from histsearch.cli import worker
 from histsearch.cli.main import main
 from histsearch.data.image_set import ImageSet
 
@@ -66,7 +65,6 @@ def read_for_hours(*_):
     open(pipe, "rb")
 
 ImageSet.image = read_for_hours
-worker.usual_loader_processes = lambda _: 2
 main()
 """
 
@@ -156,8 +154,12 @@ def test_workers_that_are_stuck_in_their_trials_end_in_time_with_all_their_proce
     run("study", "create", str(stripes_file), "--trials", "3")
     image_for_hours = IMAGE_FOR_HOURS.format(folder=str(tmp_path))
     workers = [
-        start("worker", "--device", "cpu", program=program)
-        for program in (BATCH_FOR_HOURS, STATE_FOR_HOURS, image_for_hours)
+        start("worker", "--device", "cpu", "--loaders", loaders, program=program)
+        for program, loaders in (
+            (BATCH_FOR_HOURS, "0"),
+            (STATE_FOR_HOURS, "0"),
+            (image_for_hours, "2"),
+        )
     ]
     for worker in workers:
         assert worker.stdout is not None

@@ -105,3 +105,69 @@ def test_a_worker_says_what_was_skipped(
         (message,) = caplog.messages
         assert message.startswith(f"folder:own: {SKIPPED}")
         assert len(dataset.remarks) == 1
+
+
+def test_decoded_images_are_built_checked_listed_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cache(*arguments: str) -> tuple[object, str]:
+        code = run(monkeypatch, "data", "cache", *arguments, "--image-cache", str(folder))
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
+
+    folder = tmp_path / "images"
+    draw_classes(tmp_path / "own", [3] * 6)
+    named = ("build", "folder:own", "--data", str(tmp_path))
+    assert cache("info") == (0, f"no decoded images in {folder}\n")
+    assert cache(*named) == (0, "folder:own (whole): decoded 9 images, 9 are kept\n")
+    assert cache(*named) == (0, "folder:own (whole): 9 images are kept already, and whole\n")
+    code, printed = cache(*named, "--image-size-cap", "4")
+    assert (code, printed) == (0, "folder:own (whole-4): decoded 9 images, 9 are kept\n")
+    code, printed = cache("info")
+    assert code == 0
+    assert [line.split()[:4] for line in printed.splitlines()[1:3]] == [
+        ["folder:own", str(tmp_path), form, "9"] for form in ("whole", "whole-4")
+    ]
+
+    (file,) = folder.glob("*/whole.*.pixels")
+    file.write_bytes(b"\xff" * file.stat().st_size)
+    code, printed = cache(*named)
+    assert code == 2
+    assert "9 of 9 decoded images of folder:own aren't as they were written: remove" in printed
+    code, printed = cache("clear", "folder:own")
+    assert code == 0
+    assert printed.startswith("removed ")
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "sentence"),
+    [
+        (
+            "0.4kB",
+            "error: the decoded images of folder:own can't be kept: 9 images would take some",
+        ),
+        ("much", 'error: found --image-cache-limit "much", allowed: a size such as 500MB, 20GB or'),
+    ],
+)
+def test_decoded_images_that_can_not_be_kept_are_an_error_of_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    limit: str,
+    sentence: str,
+) -> None:
+    draw_classes(tmp_path / "own", [3] * 6)
+    arguments = ("folder:own", "--data", str(tmp_path), "--image-cache-limit", limit)
+    options = ("--image-cache", str(tmp_path / "images"))
+    assert run(monkeypatch, "data", "cache", "build", *arguments, *options) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(sentence)
+    assert len(printed.splitlines()) == 1
+
+
+def test_a_data_set_without_files_has_nothing_to_keep(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "data", "cache", "build", "glyphs") == 0
+    assert "there is no file to decode" in capsys.readouterr().out

@@ -19,7 +19,6 @@ from histsearch.database.storage import Storage
 from histsearch.exceptions import DataError, ExportError, StudyError, WeightsError
 from histsearch.models.checkpoint import load_checkpoint
 from histsearch.models.export import SUFFIXES
-from histsearch.models.transforms import test_transform as transform_for_test
 from histsearch.reports import evaluation
 from histsearch.space.reading import load_space, parse_space
 from histsearch.studies import trial_record
@@ -27,6 +26,7 @@ from histsearch.studies.catalog import create_search
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.study import Study
 from histsearch.studies.trial_models import trial_model
+from histsearch.training.evaluation import first_images
 from tests.integration.claims import claim_next, claimed
 from tests.miniatures import WRITERS
 from tests.unit.data.drawn_classes import draw_classes
@@ -115,8 +115,7 @@ def test_an_onnx_file_gives_the_models_embeddings_of_real_images(
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra histsearch[export]")
     checkpoint = load_checkpoint(trained)
     images = load_dataset("folder:stripes", data_dir).test
-    transform = transform_for_test(checkpoint.preprocessing)
-    batch_N3HW = torch.stack([transform(images.image(i)) for i in range(5)])
+    batch_N3HW = first_images(images, checkpoint.preprocessing, 5)
     with torch.no_grad():
         expected_ND = normalize(checkpoint.network(batch_N3HW)).numpy()
     session = onnxruntime.InferenceSession(str(onnx_file))

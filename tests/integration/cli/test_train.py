@@ -5,6 +5,7 @@ import torch
 from typer.testing import CliRunner
 
 from histsearch.cli.main import app
+from histsearch.data.cache_contents import kept_forms
 from histsearch.exceptions import DeviceError, SpaceError
 from histsearch.models.checkpoint import load_checkpoint
 from histsearch.space.reading import builtin_spaces
@@ -154,3 +155,39 @@ def test_a_gpu_is_pinned_before_a_name_is_looked_up(
     model = ["--checkpoint", "nowhere"] if command == "evaluate" else []
     done = CliRunner().invoke(app, [*arguments, *model])
     assert str(done.exception) == "pinned"
+
+
+def test_train_and_evaluate_keep_the_images_that_each_needs(
+    stripes_file: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    def run(*arguments: str) -> str:
+        cache = ("--image-cache", str(tmp_path / "images"), "--image-cache-limit", limit)
+        done = CliRunner().invoke(
+            app, [*arguments, "--data", str(data_dir), "--device", "cpu", *cache]
+        )
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    def kept() -> list[tuple[str, str, int]]:
+        return [(one.dataset, one.form, one.images) for one in kept_forms(tmp_path / "images")]
+
+    limit = "0"
+    model = str(tmp_path / "model.pt")
+    train = ("train", "--space", str(stripes_file), "--epochs", "1")
+    without = run(*train)
+    assert kept() == []
+    limit = "1MB"
+    assert _scores(run(*train, "--out", model)) == _scores(without)
+    # Of 6 classes of 8 images that train 2 validate, and 6 others test.
+    assert kept() == [
+        ("folder:stripes", "crop-36-32-bilinear", 16),
+        ("folder:stripes", "whole", 48),
+    ]
+    table = run("evaluate", "--checkpoint", model)
+    assert kept()[0] == ("folder:stripes", "crop-36-32-bilinear", 16 + 48)
+    limit = "0"
+    assert run("evaluate", "--checkpoint", model) == table
+
+
+def _scores(output: str) -> list[str]:
+    return [line.split("loss")[0] for line in output.splitlines() if line.startswith("epoch")]

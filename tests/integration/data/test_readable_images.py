@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from histsearch.data import readable_images
+from histsearch.data import decoding
 from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.data.glyphs import GLYPHS
 from histsearch.data.image_set import ImageArrays, ImageSet
@@ -215,7 +215,7 @@ def test_no_process_is_started_without_need(
 ) -> None:
     path = tmp_path / "0.jpg"
     path.write_bytes(jpeg())
-    monkeypatch.setattr(readable_images, "ProcessPoolExecutor", None)
+    monkeypatch.setattr(decoding, "ProcessPoolExecutor", None)
     assert list(unreadable_files([path] * files, processes)) == []
 
 

@@ -13,6 +13,7 @@ from histsearch.data.dataset import load_dataset
 from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import CheckpointError, StoreFullError
+from histsearch.space.space import Precision
 from histsearch.training.checkpoint_store import CheckpointStore, open_checkpoint_store
 from histsearch.training.run_states import RunStates
 from histsearch.training.trainer import Epoch, InterruptedRunError, RunSettings, Trainer
@@ -58,11 +59,17 @@ class Runs:
     validation: ImageSet
     clock: Clock
 
-    def settings(self, loss: str = "hist", miner: str | None = None, **changes: Any) -> RunSettings:
+    def settings(
+        self,
+        loss: str = "hist",
+        miner: str | None = None,
+        precision: Precision = "fp32",
+        **changes: Any,
+    ) -> RunSettings:
         values = VALUES | changes
         if loss != "hist":
             del values["hgnn_hidden"]
-        return conv4_run(EPOCHS, values, seed=7, loss=loss, miner=miner)
+        return conv4_run(EPOCHS, values, seed=7, loss=loss, miner=miner, precision=precision)
 
     def train(
         self,
@@ -189,6 +196,7 @@ def test_a_run_interrupted_twice_goes_on_bit_for_bit(
         {"images_per_class": 2},
         {"warmup_epochs": 0},
         {"loss": "proxy-anchor"},
+        {"precision": "bf16"},
         {
             "loss": "pml:TripletMarginLoss",
             "miner": "pml:UniformHistogramMiner",
@@ -201,6 +209,7 @@ def test_a_run_interrupted_twice_goes_on_bit_for_bit(
         "balanced",
         "no warm-up",
         "another loss",
+        "bf16",
         "a miner that draws",
         "a loss that draws",
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from histsearch.exceptions import CheckpointDeniedError, CheckpointError
-from histsearch.models.file_writing import write_whole
+from histsearch.file_writing import write_whole
 from histsearch.training.checkpoint_store import open_checkpoint_store
 from histsearch.training.run_states import RunStates
 from tests.privileges import (

@@ -1,7 +1,6 @@
 """Saved states with a right digest that are none of their run."""
 
 import copy
-import hashlib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 from histsearch.data.dataset import Dataset, load_dataset
 from histsearch.database.storage import Storage
+from histsearch.models.digest import save_with_digest
 from histsearch.space.reading import parse_space
 from histsearch.studies.catalog import create_search
 from histsearch.training.checkpoint_store import open_checkpoint_store
@@ -25,8 +25,6 @@ from tests.integration.workers.test_trial_runner import (
     stored,
     study_of,
 )
-
-DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 @pytest.fixture
@@ -88,12 +86,10 @@ def test_a_trainer_takes_a_state_wholly_or_not_at_all(dataset: Dataset) -> None:
 
 def rewrite(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Change what a checkpoint holds, and give it the digest that fits."""
-    loaded = torch.load(io.BytesIO(file.read_bytes()[DIGEST_BYTES:]), weights_only=True)
+    loaded = torch.load(file, weights_only=True)
     change(loaded)
-    buffer = io.BytesIO()
-    torch.save(loaded, buffer)
-    content = buffer.getvalue()
-    file.write_bytes(hashlib.sha256(content).digest() + content)
+    with file.open("wb") as rewritten:
+        save_with_digest(loaded, rewritten)
 
 
 def test_a_state_of_another_network_falls_back_to_the_one_before_then_to_a_fresh_start(
@@ -143,8 +139,8 @@ def test_what_is_no_checkpoint_is_passed_over(
     RunStates(store, "run", 1, "this run").save({"epoch": 1})
     if not isinstance(content, bytes):
         buffer = io.BytesIO()
-        torch.save(content, buffer)
+        save_with_digest(content, buffer)
         content = buffer.getvalue()
-    store.write("run/attempt-2/a.ckpt", hashlib.sha256(content).digest() + content)
+    store.write("run/attempt-2/a.ckpt", content)
     assert RunStates(store, "run", 3, "this run").load() == {"epoch": 1}
     assert "going back to the one before it" in caplog.text

@@ -36,7 +36,7 @@ from histsearch.training.run_inputs import (
     run_settings,
     split_images,
 )
-from histsearch.training.run_states import RunStates
+from histsearch.training.state_writer import StateWriter
 from histsearch.training.trainer import InterruptedRunError, Trainer
 from histsearch.workers import run
 from histsearch.workers.missing_resources import Lack
@@ -138,13 +138,13 @@ def run_until_stopped(
 def watch_images(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The indices of the images that are loaded from now on."""
     loaded: list[int] = []
-    load = images.image
+    load = images._images.load
 
     def load_and_note(index: int) -> Image.Image:
         loaded.append(index)
         return load(index)
 
-    monkeypatch.setattr(images, "image", load_and_note)
+    monkeypatch.setattr(images._images, "load", load_and_note)
     return loaded
 
 
@@ -219,7 +219,7 @@ def test_a_search_never_touches_the_test_classes(
     def fail(*_: object) -> None:
         raise AssertionError("a test image was loaded")
 
-    monkeypatch.setattr(dataset.test, "image", fail)
+    monkeypatch.setattr(dataset.test._images, "load", fail)
     _, outcome = run_next(study_of(storage, stripes), dataset)
     assert outcome.state == TrialState.COMPLETE
 
@@ -337,6 +337,7 @@ def test_retraining_tests_once_on_the_full_training_half(
     tmp_path: Path,
 ) -> None:
     stripes["search"] |= {"image_size": [24]}
+    stripes |= {"precision": "bf16", "determinism": "fast"}
     study = study_of(storage, stripes)
     run_next(study, dataset)
     retraining = create_retraining(study, seeds=2)
@@ -355,6 +356,7 @@ def test_retraining_tests_once_on_the_full_training_half(
     assert model.preprocessing.crop == 24
     input_ = {"image_size": 24, "min_crop_area": 0.5, "flip": True}
     assert model.metadata["hyperparameters"].items() >= input_.items()
+    assert (model.metadata["precision"], model.metadata["determinism"]) == ("bf16", "fast")
 
 
 def test_the_objective_is_what_is_reported_stored_and_shown(
@@ -534,7 +536,7 @@ def test_states_are_saved_at_the_interval_that_was_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     saved: list[int] = []
-    monkeypatch.setattr(RunStates, "save", lambda _, state: saved.append(len(state["epochs"])))
+    monkeypatch.setattr(StateWriter, "save", lambda _, state: saved.append(len(state["epochs"])))
     stripes["epochs"] = 5
     study = study_of(storage, stripes)
     with reporting(storage) as (reporter, worker_id):
@@ -555,6 +557,6 @@ def test_a_full_disk_gives_no_outcome(
     def full(*_: object, **_options: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint_store, "write_whole", full)
+    monkeypatch.setattr(checkpoint_store, "whole_file", full)
     with pytest.raises(StoreFullError, match="No space left on device"):
         run_next(study_of(storage, stripes), dataset)

@@ -3,20 +3,27 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import torch
 from optuna.trial import TrialState
+from PIL import Image
 from sqlalchemy import select
 from typer.testing import CliRunner
 
+import histsearch
 from histsearch.cli.main import app
+from histsearch.data import cache_store, image_set
+from histsearch.data.cache_contents import kept_forms
+from histsearch.data.decoding import decode
+from histsearch.data.image_cache import ImageCache
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts
 from histsearch.exceptions import (
@@ -26,6 +33,7 @@ from histsearch.exceptions import (
     StudyError,
     WeightsError,
 )
+from histsearch.file_writing import whole_file
 from histsearch.reports.collect import build_report, write_report
 from histsearch.reports.status import take_status
 from histsearch.space.reading import parse_space
@@ -74,6 +82,31 @@ def test_a_draining_worker_uses_up_every_budget_and_ends(
     studies = [create(storage, stripes, name=name, trials=2) for name in ("a", "b")]
     run_worker(storage, settings(data_dir), StopRequest())
     assert [study.count(TrialState.COMPLETE) for study in studies] == [2, 2]
+
+
+def test_the_images_of_all_trials_are_decoded_once(
+    storage: Storage,
+    stripes: dict[str, Any],
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def note(path: Path, *arguments: Any) -> Image.Image:
+        decoded.append(path)
+        return decode(path, *arguments)
+
+    decoded: list[Path] = []
+    monkeypatch.setattr(cache_store, "decode", note)
+    monkeypatch.setattr(image_set, "decode", note)
+    create(storage, stripes, trials=2, image_size_cap=30)
+    cache = ImageCache(tmp_path / "images")
+    run_worker(storage, replace(settings(data_dir), image_cache=cache), StopRequest())
+    # 48 images train or validate; 16 of them validate, by a crop of the whole image.
+    assert len(decoded) == 48 + 16
+    assert [(one.form, one.images) for one in kept_forms(cache.folder)] == [
+        ("crop-36-32-bilinear", 16),
+        ("whole-30", 48),
+    ]
 
 
 def test_a_worker_that_leaves_a_trial_takes_another_one(
@@ -284,12 +317,14 @@ def test_a_full_disk_gives_the_trial_back_and_ends_the_worker_with_a_message(
     data_dir: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def nearly_full(path: Path, content: bytes, **_options: object) -> None:
-        if content:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        path.touch()
+    @contextmanager
+    def nearly_full(path: Path, **_: object) -> Iterator[BinaryIO]:
+        with whole_file(path) as file:
+            yield file
+            if file.tell():
+                raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint_store, "write_whole", nearly_full)
+    monkeypatch.setattr(checkpoint_store, "whole_file", nearly_full)
     study = create(storage, stripes, trials=1)
     with pytest.raises(StoreFullError, match=r"No space left on device.*free space"):
         run_worker(storage, settings(data_dir), StopRequest())
@@ -389,7 +424,8 @@ def test_another_patch_of_the_same_release_line_is_served(
     storage: Storage, stripes: dict[str, Any], data_dir: Path
 ) -> None:
     study = create(storage, stripes, trials=1)
-    patched = study.definition.model_dump(mode="json") | {"version": "0.1.99"}
+    patched_version = f"{histsearch.__version__.rpartition('.')[0]}.99"
+    patched = study.definition.model_dump(mode="json") | {"version": patched_version}
     study.optuna_study.set_user_attr(DEFINITION, patched)
     run_worker(storage, settings(data_dir), StopRequest())
     assert study.count(TrialState.COMPLETE) == 1

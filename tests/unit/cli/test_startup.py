@@ -11,7 +11,8 @@ from histsearch.cli.main import app
     [
         ([], "worker status train retrain report evaluate export dashboard study data db"),
         (["study"], "create list show best enqueue set pause resume export delete"),
-        (["data"], "prepare verify list states"),
+        (["data"], "prepare verify list states cache"),
+        (["data", "cache"], "build info clear"),
         (["db"], "url start stop status upgrade"),
     ],
 )

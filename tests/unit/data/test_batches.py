@@ -5,23 +5,28 @@ from traceback import clear_frames
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torchvision import transforms
 
 from histsearch.data.batches import EpochBatches, EvaluationImages, TrainingImages
-from histsearch.data.image_set import ImageArrays, ImageSet, UnreadableImageError
+from histsearch.data.decoding import UnreadableImageError
+from histsearch.data.image_forms import WholeImages
+from histsearch.data.image_set import FormedImages, ImageArrays, ImageSet
 from histsearch.exceptions import SpaceError
 
 LABELS_N = np.repeat(np.arange(5), 4)
 
-augment = transforms.Compose([transforms.RandomResizedCrop(8), transforms.ToTensor()])
+
+def augment(image_HW3: NDArray[np.uint8]) -> tuple[Tensor, bool]:
+    top, left = torch.randint(5, (2,)).tolist()
+    crop_HW3 = torch.from_numpy(image_HW3[top : top + 8, left : left + 8].copy())
+    return crop_HW3, bool(torch.rand(1) < 0.5)
 
 
-def images() -> ImageSet:
+def images() -> FormedImages:
     pixels_NHW = np.random.default_rng(0).integers(0, 256, size=(20, 12, 12), dtype=np.uint8)
-    return ImageSet(ImageArrays(pixels_NHW), LABELS_N, "abcde")
+    return ImageSet(ImageArrays(pixels_NHW), LABELS_N, "abcde").formed(WholeImages())
 
 
 def indices_of(batches: EpochBatches) -> list[list[int]]:
@@ -31,37 +36,38 @@ def indices_of(batches: EpochBatches) -> list[list[int]]:
 def epoch_tensors(loader_processes: int) -> list[Tensor]:
     batches = EpochBatches(LABELS_N, 4, seed=3)
     batches.set_epoch(2)
-    loader: DataLoader[tuple[Tensor, int]] = DataLoader(
-        TrainingImages(images(), augment, seed=3),
+    loader: DataLoader[tuple[Tensor, bool, int]] = DataLoader(
+        TrainingImages(images(), LABELS_N, augment, seed=3),
         batch_sampler=batches,
         num_workers=loader_processes,
     )
-    return [image for image, _ in loader]
+    return [part for batch in loader for part in batch]
 
 
 def test_an_augmentation_depends_on_seed_epoch_and_index_alone() -> None:
-    training = TrainingImages(images(), augment, seed=1)
-    image, label = training[2, 7]
+    training = TrainingImages(images(), LABELS_N, augment, seed=1)
+    image, flipped, label = training[2, 7]
     torch.rand(100)
-    again = TrainingImages(images(), augment, seed=1)
+    again = TrainingImages(images(), LABELS_N, augment, seed=1)
     again[2, 6]
     assert torch.equal(again[2, 7][0], image)
+    assert again[2, 7][1] == flipped
     assert label == 1
     assert not torch.equal(training[3, 7][0], image)
-    assert not torch.equal(TrainingImages(images(), augment, seed=2)[2, 7][0], image)
+    assert not torch.equal(TrainingImages(images(), LABELS_N, augment, seed=2)[2, 7][0], image)
 
 
 def test_two_images_are_augmented_independently() -> None:
-    def draw(_: Image.Image) -> Tensor:
-        return torch.rand(1)
+    def draw(_: NDArray[np.uint8]) -> tuple[Tensor, bool]:
+        return torch.rand(1), False
 
-    training = TrainingImages(images(), draw, seed=1)
+    training = TrainingImages(images(), LABELS_N, draw, seed=1)
     draws = [training[epoch, index][0].item() for epoch in range(5) for index in range(20)]
     assert len(set(draws)) == 100
 
 
 def test_augmenting_leaves_the_global_generator_alone() -> None:
-    training = TrainingImages(images(), augment, seed=1)
+    training = TrainingImages(images(), LABELS_N, augment, seed=1)
     before = torch.get_rng_state()
     training[0, 0]
     assert torch.equal(torch.get_rng_state(), before)
@@ -69,17 +75,16 @@ def test_augmenting_leaves_the_global_generator_alone() -> None:
 
 def test_the_number_of_loader_processes_does_not_change_an_epoch() -> None:
     alone, shared = epoch_tensors(0), epoch_tensors(2)
-    assert len(alone) == len(shared) == 5
+    assert len(alone) == len(shared) == 3 * 5
     assert all(torch.equal(a, b) for a, b in zip(alone, shared, strict=True))
 
 
 def test_evaluation_goes_through_the_images_in_order() -> None:
     whole = images()
-    evaluation = EvaluationImages(whole, transforms.ToTensor())
-    loader: DataLoader[tuple[Tensor, int]] = DataLoader(evaluation, batch_size=8)
-    tensors, labels = zip(*loader, strict=True)
-    assert torch.cat(labels).tolist() == LABELS_N.tolist()
-    assert torch.equal(torch.cat(tensors)[13], transforms.ToTensor()(whole.image(13)))
+    loader: DataLoader[Tensor] = DataLoader(EvaluationImages(whole, LABELS_N), batch_size=8)
+    images_NHW3 = torch.cat(list(loader))
+    assert images_NHW3.dtype == torch.uint8
+    assert images_NHW3.tolist() == [whole[i].tolist() for i in range(20)]
 
 
 def test_an_epoch_shuffles_the_images_and_drops_the_incomplete_batch() -> None:
@@ -129,12 +134,12 @@ def test_an_epoch_begun_at_a_later_batch_is_the_rest_of_the_whole_one(
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("loader_processes", [0, 1])
 def test_the_images_of_batches_passed_over_are_not_loaded(loader_processes: int) -> None:
-    def unexpected(_: Image.Image) -> Tensor:
+    def unexpected(_: NDArray[np.uint8]) -> tuple[Tensor, bool]:
         raise AssertionError("an image was loaded")
 
     batches = EpochBatches(LABELS_N, 4, seed=3)
-    loader: DataLoader[tuple[Tensor, int]] = DataLoader(
-        TrainingImages(images(), unexpected, seed=3),
+    loader: DataLoader[tuple[Tensor, bool, int]] = DataLoader(
+        TrainingImages(images(), LABELS_N, unexpected, seed=3),
         batch_sampler=batches,
         num_workers=loader_processes,
     )
@@ -187,7 +192,9 @@ def test_an_unreadable_image_is_told_alike_with_and_without_loader_processes(
 ) -> None:
     path = tmp_path / "text.jpg"
     path.write_text("no image")
-    unreadable = EvaluationImages(ImageSet.from_files([(path, "a")]), augment)
+    unreadable = EvaluationImages(
+        ImageSet.from_files([(path, "a")]).formed(WholeImages()), LABELS_N[:1]
+    )
     messages = []
     for processes in (0, 1):
         with pytest.raises(UnreadableImageError) as raised:

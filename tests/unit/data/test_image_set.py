@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from histsearch.data import image_set
-from histsearch.data.image_set import ImageArrays, ImageFiles, ImageSet
+from histsearch.data.image_forms import WholeImages
+from histsearch.data.image_set import ImageArrays, ImageSet
 from histsearch.exceptions import DataError
 
 
@@ -78,31 +78,33 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
         )
 
 
-def test_a_small_set_is_decoded_once(tmp_path: Path) -> None:
-    path = save_grey(tmp_path / "0.png", 10)
-    images = ImageSet.from_files([(path, "a")])
-    first = images.image(0)
-    path.unlink()
-    assert images.image(0).tobytes() == first.tobytes()
+def test_a_form_is_made_of_each_image_where_none_is_kept(tmp_path: Path) -> None:
+    paths = [save_grey(tmp_path / f"{i}.png", 10 * i, (40, 30)) for i in range(2)]
+    for images in (
+        ImageSet.from_files([(path, "a") for path in paths]),
+        ImageSet(ImageArrays(np.full((2, 30, 40), 10, dtype=np.uint8)), [0, 0], "a"),
+    ):
+        assert images.formed(WholeImages())[1].tolist() == np.full((30, 40, 3), 10).tolist()
+        assert images.formed(WholeImages(20))[1].shape == (20, 27, 3)
+        assert len(images.formed(WholeImages(20))) == 2
 
 
-def test_what_a_caller_draws_on_an_image_does_not_reach_the_next_one(tmp_path: Path) -> None:
-    images = ImageSet.from_files([(save_grey(tmp_path / "0.png", 10), "a")])
-    for _ in range(3):
-        image = images.image(0)
-        assert image.getpixel((0, 0)) == (10, 10, 10)
-        image.putpixel((0, 0), (0, 0, 0))
-
-
-def test_an_image_above_its_share_of_memory_is_decoded_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("cap", "size", "expected"),
+    [
+        (None, (500, 375), (500, 375)),
+        (320, (500, 375), (427, 320)),
+        (320, (375, 500), (320, 427)),
+        (320, (320, 900), (320, 900)),
+        (320, (100, 900), (100, 900)),
+    ],
+)
+def test_a_cap_is_the_shorter_sides(
+    cap: int | None, size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    paths = [save_grey(tmp_path / f"{i}.png", 10, (4, 4)) for i in range(2)]
-    monkeypatch.setattr(image_set, "DECODED_CACHE_BYTES", 2 * 4 * 4 * 3 - 1)
-    files = ImageFiles(paths)
-    files.load(0)
-    save_grey(paths[0], 20, (4, 4))
-    assert files.load(0).getpixel((0, 0)) == (20, 20, 20)
+    form = WholeImages(cap)
+    assert form.size(*size) == expected
+    assert form(Image.new("RGB", size)).size == expected
 
 
 def test_take_keeps_the_images_in_the_order_asked_for() -> None:

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from histsearch.data.dataset import Dataset, load_dataset
+from histsearch.data.decoding import UnreadableImageError, decode
 from histsearch.data.folder import OWN_IMAGES
-from histsearch.data.image_set import ImageSet, UnreadableImageError, decode
+from histsearch.data.image_set import ImageSet
 from histsearch.data.pixels import reference_rgb, rgb_as_shown
 from tests.miniatures import WRITERS
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from histsearch.data.dataset import load_dataset
-from histsearch.data.image_set import UnreadableImageError, decode
+from histsearch.data.decoding import UnreadableImageError, decode
 from histsearch.data.inventory import State, take_inventory
 from histsearch.data.known_datasets import find_dataset
 from histsearch.data.listing import read_listing

@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import os
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from histsearch.exceptions import SpaceError, WeightsError
 from histsearch.models.checkpoint import load_checkpoint, save_checkpoint
-from histsearch.models.digest import DamagedError, check_digest, with_digest
+from histsearch.models.digest import DamagedError, check_digest, save_with_digest
 from histsearch.models.known_backbones import find_backbone
 from histsearch.models.network import EmbeddingNetwork, build_network
 
@@ -236,8 +237,8 @@ def test_one_flipped_bit_of_a_model_is_noticed(
 
 def test_no_flipped_bit_anywhere_in_a_file_goes_unnoticed() -> None:
     archive = io.BytesIO()
-    torch.save({"weight": torch.ones(2)}, archive)
-    whole = with_digest(archive.getvalue())
+    save_with_digest({"weight": torch.ones(2)}, archive)
+    whole = archive.getvalue()
     assert check_digest(io.BytesIO(whole))
     for bit in range(8 * len(whole)):
         flipped = bytearray(whole)
@@ -246,6 +247,17 @@ def test_no_flipped_bit_anywhere_in_a_file_goes_unnoticed() -> None:
             # What was taken for a file without a digest is none that torch reads.
             with pytest.raises(RuntimeError):
                 torch.load(io.BytesIO(flipped), weights_only=True)
+
+
+def test_a_file_that_cannot_be_written_is_told_by_its_own_error() -> None:
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            if self.tell() > 1000:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(data)
+
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        save_with_digest([torch.ones(1000) for _ in range(5)], Full())
 
 
 def _carries_a_digest(content: bytes) -> bool:

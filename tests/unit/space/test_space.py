@@ -22,6 +22,9 @@ epochs = 20
 trials = 40
 max_retries = 0
 on_bad_image = "skip"
+precision = "bf16"
+determinism = "fast"
+image_size_cap = 320
 
 [search]
 tau = [16, 24.5, 32]
@@ -67,8 +70,17 @@ FAIL_OR_SKIP = '"fail" or "skip" (leave out images that can\'t be read)'
 DIVIDES = "0 (no class balancing) or a whole number that divides batch_size"
 TOP_LEVEL = (
     "name, dataset, backbone, weights, loss, epochs, trials, sampler, pruner, gpu_hours, decided, "
-    "max_retries, on_bad_image, search, fixed, protocol, enqueue"
+    "max_retries, on_bad_image, precision, determinism, image_size_cap, search, fixed, protocol, "
+    "enqueue"
 )
+
+LATER_KEYS = {
+    "max_retries": 3,
+    "on_bad_image": "fail",
+    "precision": "fp32",
+    "determinism": "exact",
+    "image_size_cap": None,
+}
 
 
 def refusal(table: dict[str, Any]) -> str:
@@ -94,7 +106,8 @@ def test_full_space_is_read_from_its_file(full: Space) -> None:
     assert full.backbone == "resnet50"
     assert full.weights == "weights/own.pth"
     assert (full.epochs, full.trials) == (20, 40)
-    assert (full.max_retries, full.on_bad_image) == (0, "skip")
+    assert (full.max_retries, full.on_bad_image, full.image_size_cap) == (0, "skip", 320)
+    assert (full.precision, full.determinism) == ("bf16", "fast")
     assert full.search == {
         "tau": (16, 24.5, 32),
         "distance": ("mahalanobis", "cosine"),
@@ -119,13 +132,14 @@ def test_short_space_gets_the_defaults() -> None:
     assert space.fixed == {}
     assert space.enqueue == ()
     assert space.protocol == Protocol(validation="held-out", validation_fraction=0.25, seed=0)
-    assert (space.max_retries, space.on_bad_image) == (3, "fail")
+    assert (space.max_retries, space.on_bad_image, space.image_size_cap) == (3, "fail", None)
+    assert (space.precision, space.determinism) == ("fp32", "exact")
 
 
 def test_space_stored_before_there_were_these_keys_is_read(full: Space) -> None:
-    stored = full.model_dump(mode="json", exclude={"max_retries", "on_bad_image"})
+    stored = full.model_dump(mode="json", exclude=set(LATER_KEYS))
     restored = Space.model_validate(json.loads(json.dumps(stored)))
-    assert restored == full.model_copy(update={"max_retries": 3, "on_bad_image": "fail"})
+    assert restored == full.model_copy(update=LATER_KEYS)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +195,23 @@ def test_weights_left_out_are_those_usual_for_the_backbone(backbone: str, weight
         ({"max_retries": "3"}, 'max_retries: found "3", allowed: a whole number from 0 to 1000'),
         ({"on_bad_image": "ignore"}, f'on_bad_image: found "ignore", allowed: {FAIL_OR_SKIP}'),
         ({"on_bad_image": True}, f"on_bad_image: found true, allowed: {FAIL_OR_SKIP}"),
+        (
+            {"precision": "fp16"},
+            'precision: found "fp16", allowed: "fp32" or "bf16" (autocast to bfloat16, weights and '
+            "loss in float32)",
+        ),
+        (
+            {"determinism": True},
+            'determinism: found true, allowed: "exact" (a GPU repeats a run bit for bit) or "fast"',
+        ),
+        (
+            {"image_size_cap": 15},
+            "image_size_cap: found 15, allowed: a whole number from 16 to 2048 (pixels)",
+        ),
+        (
+            {"image_size_cap": 320.0},
+            "image_size_cap: found 320.0, allowed: a whole number from 16 to 2048 (pixels)",
+        ),
     ],
 )
 def test_top_level_key_that_cannot_be_used_is_refused(

@@ -3,7 +3,10 @@
 import glob
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from histsearch.sharing import give_to_group, is_shared, sync_folder
 
@@ -12,14 +15,24 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
-    """Write a file by way of a temporary one beside it, so that nobody reads half of it.
+    """Write a content as `whole_file` does.
 
-    A file of that name is replaced at once; when writing fails, it stays as it was. A file that
-    was written survives a loss of power.
+    Raises:
+        OSError: The folder doesn't exist, can't be written to or is full.
+    """
+    with whole_file(path, private=private) as file:
+        file.write(content)
+
+
+@contextmanager
+def whole_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
+    """A file to write, in place once the block is over, so that nobody reads half of it.
+
+    It is a temporary one beside its place. A file that was there is replaced at once; when writing
+    fails, it stays as it was. A file that was written survives a loss of power.
 
     Args:
-        path: The file.
-        content: What it is to hold.
+        path: Its place.
         private: For this user alone, unless the folder is shared (`histsearch.sharing`).
 
     Raises:
@@ -32,7 +45,7 @@ def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
         with os.fdopen(descriptor, "wb") as file:
             if shared:
                 give_to_group(descriptor, path.parent)
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(descriptor)
         temporary.replace(path)
