@@ -3,8 +3,10 @@
     python -m benchmarks.metrics > benchmarks/metrics.md
 
 Times are those of the processor, as machines are shared. The measurements of a round follow each
-other, so that their ratios are taken under the same load. NMI, which is no objective, is measured
-in the first round alone, by one clustering.
+other, so that their ratios are taken under the same load. Beside them stand the bare product of all
+embeddings with each other and, where it is installed, the search for two neighbours of faiss-cpu.
+NMI, which is no objective, is measured by as many clusterings as there are rounds, once with
+k-means of scikit-learn.
 """
 
 # N = images, D = embedding size
@@ -13,8 +15,10 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from statistics import median
-from typing import NamedTuple
+from importlib import import_module
+from importlib.util import find_spec
+from statistics import fmean, median
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,9 +26,12 @@ from torch import Tensor
 from benchmarks.hist_loss import cpu_model
 from histsearch.retrieval.known_metrics import MAP_AT_R, R_PRECISION, Metric, recall_at
 from histsearch.retrieval.measurement import measure
-from histsearch.retrieval.nmi import normalized_mutual_information
+from histsearch.retrieval.nmi import assignment_nmi, normalized_mutual_information
+from histsearch.retrieval.similarity import CHUNK_SIMILARITIES, unit_embeddings
 
 EMBEDDING_SIZE = 512
+faiss: Any = import_module("faiss") if find_spec("faiss") else None
+
 METRICS = (recall_at(1), recall_at(4), R_PRECISION, MAP_AT_R)
 
 
@@ -48,9 +55,9 @@ CASES = (
 
 
 class Timed(NamedTuple):
-    """A figure, and the seconds that it took."""
+    """A figure, if there is one, and the seconds that it took."""
 
-    value: float
+    value: float | None
     seconds: float
 
 
@@ -63,7 +70,7 @@ def embeddings(case: Case) -> tuple[Tensor, Tensor]:
     return centres_CD[labels_N] + case.noise * noise_ND, labels_N
 
 
-def timed(work: Callable[[], float]) -> Timed:
+def timed(work: Callable[[], float | None]) -> Timed:
     started = time.process_time()
     value = work()
     return Timed(value, time.process_time() - started)
@@ -73,17 +80,48 @@ def value_of(metric: Metric, embeddings_ND: Tensor, labels_N: Tensor) -> float:
     return measure([metric], embeddings_ND, labels_N)[metric.name]
 
 
+def multiply(embeddings_ND: Tensor) -> None:
+    for chunk_QD in torch.split(embeddings_ND, CHUNK_SIMILARITIES // len(embeddings_ND)):
+        chunk_QD @ embeddings_ND.T
+
+
+def search_with_faiss(embeddings_ND: Tensor) -> None:
+    index = faiss.IndexFlatIP(EMBEDDING_SIZE)
+    index.add(embeddings_ND.numpy())
+    index.search(embeddings_ND.numpy(), 2)
+
+
+def nmi_of_scikit_learn(embeddings_ND: Tensor, labels_N: Tensor) -> float:
+    from sklearn.cluster import KMeans
+
+    clusters = int(labels_N.max()) + 1
+    clusters_N = KMeans(clusters, init="k-means++", n_init=1, random_state=0).fit_predict(
+        unit_embeddings(embeddings_ND).numpy()
+    )
+    return assignment_nmi(labels_N.numpy(), clusters_N)
+
+
 def measure_rounds(case: Case, rounds: int) -> dict[str, list[Timed]]:
-    """Of each metric a measurement a round, after one that isn't counted; of NMI one alone."""
-    images = embeddings(case)
-    works = {metric.label: partial(value_of, metric, *images) for metric in METRICS}
+    """Of each metric a measurement a round, after one that isn't counted."""
+    embeddings_ND, labels_N = embeddings(case)
+    unit_ND = unit_embeddings(embeddings_ND)
+    works: dict[str, Callable[[], float | None]] = {
+        metric.label: partial(value_of, metric, embeddings_ND, labels_N) for metric in METRICS
+    }
+    works["the product alone"] = partial(multiply, unit_ND)
+    if faiss is not None:
+        works["faiss-cpu, 2 nearest"] = partial(search_with_faiss, unit_ND)
     for work in works.values():
         work()
-    results = {label: [timed(work)] for label, work in works.items()}
-    results["NMI"] = [timed(partial(normalized_mutual_information, *images, 1, 0))]
-    for _ in range(rounds - 1):
+    results: dict[str, list[Timed]] = {label: [] for label in (*works, "NMI")}
+    for number in range(rounds):
         for label, work in works.items():
             results[label].append(timed(work))
+        cluster = partial(normalized_mutual_information, embeddings_ND, labels_N, 1, number)
+        results["NMI"].append(timed(cluster))
+        if number == 0:
+            theirs = partial(nmi_of_scikit_learn, embeddings_ND, labels_N)
+            results["NMI, scikit-learn's k-means"] = [timed(theirs)]
     return results
 
 
@@ -95,10 +133,9 @@ def table(results: dict[str, list[Timed]]) -> Iterator[str]:
         ratios = [run.seconds / one.seconds for run, one in zip(runs, base, strict=False)]
         seconds = median(run.seconds for run in runs)
         spread = f" ({min(ratios):.2f}–{max(ratios):.2f})" if len(ratios) > 1 else ""
-        yield (
-            f"| {label} | {100 * runs[0].value:.1f} | {seconds:.2f} "
-            f"| {median(ratios):.2f}{spread} |"
-        )
+        values = [run.value for run in runs if run.value is not None]
+        value = f"{100 * fmean(values):.1f}" if values else ""
+        yield f"| {label} | {value} | {seconds:.2f} | {median(ratios):.2f}{spread} |"
 
 
 def main() -> None:
@@ -106,13 +143,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each metric, n")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if faiss is not None:
+        faiss.omp_set_num_threads(1)
 
     print("# Metrics: time beside R@1\n")
     print(
         f"From embeddings (D = {EMBEDDING_SIZE}, float32, of classes with normal noise) to the "
         f"figure. Medians of n = {arguments.rounds} rounds, ratios within a round: their median "
-        "(smallest–largest). Seconds are the processor's. NMI, no objective: n = 1, by one k-means "
-        "clustering.\n"
+        "(smallest–largest). Seconds are the processor's. NMI, no objective, is that of one "
+        "clustering a round; n = 1 with scikit-learn's k-means.\n"
     )
     print(f"- `python -m benchmarks.metrics --rounds {arguments.rounds}`")
     print(f"- {cpu_model()}, 1 thread, PyTorch {torch.__version__}")

@@ -4,13 +4,18 @@
 
 # scikit-learn takes a second to import, which a worker that never needs it is spared.
 
+from statistics import fmean
+
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
+from histsearch.retrieval.k_means import k_means
 from histsearch.retrieval.similarity import unit_embeddings
 
 
+@torch.no_grad()
 def normalized_mutual_information(
     embeddings_ND: Tensor, labels_N: Tensor, repeats: int, seed: int
 ) -> float:
@@ -33,20 +38,12 @@ def normalized_mutual_information(
     """
     if repeats < 1:
         raise ValueError(f"repeats must be 1 or above, not {repeats}")
-    points_ND = unit_embeddings(embeddings_ND).cpu().numpy()
+    points_ND = unit_embeddings(embeddings_ND)
     classes_N = labels_N.cpu().numpy()
-    starts = np.random.SeedSequence(seed).generate_state(repeats).tolist()
-    return float(np.mean([_clustering_nmi(points_ND, classes_N, start) for start in starts]))
-
-
-def _clustering_nmi(
-    points_ND: npt.NDArray[np.floating], classes_N: npt.NDArray[np.int64], seed: int
-) -> float:
-    from sklearn.cluster import KMeans
-
     clusters = len(np.unique(classes_N))
-    k_means = KMeans(n_clusters=clusters, init="k-means++", n_init=1, random_state=seed)
-    return assignment_nmi(classes_N, k_means.fit_predict(points_ND))
+    starts = np.random.SeedSequence(seed).generate_state(repeats).tolist()
+    clusterings = (k_means(points_ND, clusters, start).cpu().numpy() for start in starts)
+    return fmean(assignment_nmi(classes_N, cluster_N) for cluster_N in clusterings)
 
 
 def assignment_nmi(labels_N: npt.ArrayLike, clusters_N: npt.ArrayLike) -> float:

@@ -1,6 +1,7 @@
 """The ranks of the images that queries look for."""
 
 # M = gallery, Q = queries in a chunk, R = images of the largest class among the queries'
+# B = blocks of the gallery, G = images in a block, J = groups in a block, K = groups kept
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from histsearch.retrieval.similarity import SimilarityChunk
+from histsearch.retrieval.similarity import GROUPS, SimilarityChunk
 
 _NEVER = torch.iinfo(torch.int64).max
 
@@ -30,13 +31,11 @@ class Ranking:
     @cached_property
     def nearest_rank_Q(self) -> Tensor:
         """(Q,) ranks of the nearest image of each query's class; endless where there is none."""
-        similarity_QM, labels_Q, gallery_labels_M = self.chunk
-        same_QM = labels_Q[:, None] == gallery_labels_M
-        same_class_QM = similarity_QM.masked_fill(~same_QM, -torch.inf)
-        other_class_QM = similarity_QM.masked_fill(same_QM, -torch.inf)
-        nearest_Q1 = same_class_QM.amax(dim=1, keepdim=True)
-        rank_Q = 1 + (other_class_QM >= nearest_Q1).sum(dim=1)
-        return rank_Q.masked_fill(nearest_Q1.squeeze(1).isneginf(), _NEVER)
+        nearest_Q1 = self._same_class_QR.amax(dim=1, keepdim=True)
+        as_near_Q = -_count(self._same_class_QR >= nearest_Q1)
+        for similarity_QG in self.chunk.similarity_BQG:
+            as_near_Q += _count(similarity_QG >= nearest_Q1)
+        return (1 + as_near_Q.long()).masked_fill(nearest_Q1.squeeze(1).isneginf(), _NEVER)
 
     @property
     def class_size_Q(self) -> Tensor:
@@ -55,20 +54,63 @@ class Ranking:
     @cached_property
     def _class_ranks(self) -> tuple[Tensor, Tensor]:
         """Return class sizes and ranks, without a mask of all similarities or a sort of them."""
-        similarity_QM = self.chunk.similarity_QM
-        place_QR, is_there_QR = self._class_places()
-        same_class_QR = similarity_QM.gather(1, place_QR).masked_fill(~is_there_QR, -torch.inf)
-        class_size_Q = same_class_QR.isfinite().sum(dim=1)
+        class_size_Q = self._same_class_QR.isfinite().sum(dim=1)
         depth = max(1, int(class_size_Q.max()))
-        nearest_QR = same_class_QR.sort(dim=1, descending=True).values[:, :depth].contiguous()
-        rivals_QR = similarity_QM.scatter(1, place_QR, -torch.inf).topk(depth).values
+        nearest_QR = self._same_class_QR.sort(dim=1, descending=True).values[:, :depth].contiguous()
+        rivals_QR = self._largest_rivals(depth)
         # Rivals as near or nearer. Up to R of them were kept, enough to tell whether a rank exceeds
         # R. searchsorted counts the smaller ones in ascending order.
-        ahead_QR = depth - torch.searchsorted(rivals_QR.flip(1), nearest_QR)
+        ahead_QR = rivals_QR.shape[1] - torch.searchsorted(rivals_QR.flip(1), nearest_QR)
         return class_size_Q, torch.arange(1, depth + 1, device=ahead_QR.device) + ahead_QR
 
+    @cached_property
+    def _same_class_QR(self) -> Tensor:
+        """(Q, R) similarities to the images of each query's class, -inf where there is none."""
+        place_QR, is_there_QR = self._class_places
+        return self._take(place_QR).masked_fill_(~is_there_QR, -torch.inf)
+
+    def _largest_rivals(self, depth: int) -> Tensor:
+        """Return (Q, depth) similarities to the nearest images of other classes, nearest first.
+
+        The nearest ones of all are among the groups whose nearest ones are nearest. Groups are
+        found with one look at each similarity.
+        """
+        place_QR, _ = self._class_places
+        kept_QR = self._take(place_QR)
+        self._put(place_QR, -torch.inf)
+        candidates_QC = self._nearest_groups(depth)
+        self._put(place_QR, kept_QR)
+        return candidates_QC.topk(min(depth, candidates_QC.shape[1])).values
+
+    def _nearest_groups(self, count: int) -> Tensor:
+        """Return (Q, C): a copy of similarities to the images of so many groups, or of all."""
+        similarity_BQG = self.chunk.similarity_BQG
+        blocks, queries, size = similarity_BQG.shape
+        groups = size // GROUPS
+        if count >= blocks * groups:
+            return torch.cat(list(similarity_BQG), dim=1)
+        # Group j of a block are its images j, j + J, j + 2 J, ...
+        best_BQJ = similarity_BQG.view(blocks, queries, GROUPS, groups).amax(dim=2)
+        nearest_QK = best_BQJ.transpose(0, 1).flatten(1).topk(count, sorted=False).indices
+        first_QK = self._flat(nearest_QK // groups * size + nearest_QK % groups)
+        step_S = torch.arange(0, size, groups, device=first_QK.device)
+        return similarity_BQG.view(-1)[(first_QK[:, :, None] + step_S).flatten(1)]
+
+    def _take(self, place_QX: Tensor) -> Tensor:
+        return self.chunk.similarity_BQG.view(-1)[self._flat(place_QX)]
+
+    def _put(self, place_QX: Tensor, value: Tensor | float) -> None:
+        self.chunk.similarity_BQG.view(-1)[self._flat(place_QX)] = value
+
+    def _flat(self, place_QX: Tensor) -> Tensor:
+        """Return (Q, X): where in memory the similarities to some places in the gallery lie."""
+        _, queries, size = self.chunk.similarity_BQG.shape
+        query_Q1 = torch.arange(queries, device=place_QX.device)[:, None]
+        return (place_QX // size * queries + query_Q1) * size + place_QX % size
+
+    @cached_property
     def _class_places(self) -> tuple[Tensor, Tensor]:
-        """Return (Q, R) places in the gallery of the images of each query's class.
+        """(Q, R) places in the gallery of the images of each query's class.
 
         Also whether an image stands there, as classes smaller than R repeat their last one. The
         place of a class that the gallery lacks is arbitrary.
@@ -80,3 +122,8 @@ class Ranking:
         nth_R = torch.arange(max(1, int(size_Q1.max())), device=order_M.device)
         row_QR = first_Q1 + nth_R.minimum((size_Q1 - 1).clamp(min=0))
         return order_M[row_QR.clamp(max=len(order_M) - 1)], nth_R < size_Q1
+
+
+def _count(is_QX: Tensor) -> Tensor:
+    """Return (Q,) how many are true; int64 would take twice as long."""
+    return is_QX.sum(dim=1, dtype=torch.int32)

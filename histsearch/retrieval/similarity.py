@@ -1,6 +1,7 @@
-"""Cosine similarities of queries to a gallery, in chunks."""
+"""Cosine similarities of queries to a gallery, in chunks of queries and blocks of the gallery."""
 
 # N = queries, M = gallery, D = embedding size, Q = queries in a chunk
+# B = blocks of the gallery, G = images in a block
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,20 +11,29 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CHUNK_SIMILARITIES = 2**24
-"""Most entries of a chunk's similarity matrix, which bounds memory whatever the gallery."""
+"""Most similarities of a chunk, which bounds memory whatever the gallery."""
+
+GROUPS = 8
+"""The images of a block can be taken as so many rows of equal length."""
+
+# A product of this size stays in a processor's cache while it is made and looked through. One with
+# the whole gallery at a time takes a core half as long again.
+_CHUNK_QUERIES = 512
+_BLOCK_IMAGES = 512
 
 
 class SimilarityChunk(NamedTuple):
     """Similarities of some queries to the gallery.
 
     Attributes:
-        similarity_QM: Cosine similarity; -inf to a query's own entry, where it belongs to the
-            gallery.
+        similarity_BQG: Cosine similarity to image g of block b, the image b * G + g of the gallery;
+            -inf to a query's own entry, where it belongs to the gallery, and beyond the gallery's
+            last image. G is a multiple of `GROUPS`. The next chunk takes the same memory.
         labels_Q: Classes of the queries.
         gallery_labels_M: Classes of the gallery.
     """
 
-    similarity_QM: Tensor
+    similarity_BQG: Tensor
     labels_Q: Tensor
     gallery_labels_M: Tensor
 
@@ -70,13 +80,46 @@ def similarity_chunks(
         others_MD, other_labels_M = queries_ND, query_labels_N
     else:
         others_MD, other_labels_M = _checked(gallery_MD, gallery_labels_M)
-    chunk_size = max(1, CHUNK_SIMILARITIES // len(others_MD))
+    blocks_BGD = _in_blocks(others_MD)
+    chunk_size = _chunk_size(blocks_BGD)
+    similarity_BQG = queries_ND.new_empty(len(blocks_BGD), chunk_size, blocks_BGD.shape[1])
     for start in range(0, len(queries_ND), chunk_size):
-        chunk = slice(start, start + chunk_size)
-        similarity_QM = queries_ND[chunk] @ others_MD.T
-        if gallery_MD is None:
-            similarity_QM.diagonal(start).fill_(-torch.inf)
-        yield SimilarityChunk(similarity_QM, query_labels_N[chunk], other_labels_M)
+        query_QD = queries_ND[start : start + chunk_size]
+        if len(query_QD) < chunk_size:
+            similarity_BQG = query_QD.new_empty(len(blocks_BGD), len(query_QD), blocks_BGD.shape[1])
+        for similarity_QG, block_GD in zip(similarity_BQG, blocks_BGD, strict=True):
+            torch.mm(query_QD, block_GD.T, out=similarity_QG)
+        _fill_places(similarity_BQG, len(others_MD), start if gallery_MD is None else None)
+        labels_Q = query_labels_N[start : start + chunk_size]
+        yield SimilarityChunk(similarity_BQG, labels_Q, other_labels_M)
+
+
+def _in_blocks(gallery_MD: Tensor) -> Tensor:
+    """Return (B, G, D): the gallery in blocks, the last one filled up with zeros.
+
+    A GPU has no use for more than one block.
+    """
+    count = len(gallery_MD)
+    blocks = 1 if gallery_MD.is_cuda else -(-count // _BLOCK_IMAGES)
+    size = GROUPS * -(-count // (blocks * GROUPS))
+    missing = blocks * size - count
+    return F.pad(gallery_MD, (0, 0, 0, missing)).view(blocks, size, -1)
+
+
+def _chunk_size(blocks_BGD: Tensor) -> int:
+    blocks, size, _ = blocks_BGD.shape
+    most = CHUNK_SIMILARITIES // (blocks * size)
+    return max(1, most if blocks_BGD.is_cuda else min(most, _CHUNK_QUERIES))
+
+
+def _fill_places(similarity_BQG: Tensor, count: int, start: int | None) -> None:
+    """Take out places beyond the gallery, and the queries' own where these begin at one of it."""
+    blocks, queries, size = similarity_BQG.shape
+    similarity_BQG[-1, :, count - (blocks - 1) * size :] = -torch.inf
+    if start is not None:
+        query_Q = torch.arange(queries, device=similarity_BQG.device)
+        place_Q = query_Q + start
+        similarity_BQG[place_Q // size, query_Q, place_Q % size] = -torch.inf
 
 
 def _checked(embeddings_ND: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor]:

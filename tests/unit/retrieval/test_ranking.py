@@ -76,11 +76,13 @@ def test_scores_of_a_gallery_equal_a_plain_sort() -> None:
     assert quality == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("block_images", [512, 24, 8])
+@pytest.mark.parametrize("seed", range(5))
 def test_ties_lone_queries_and_classes_of_any_size_score_as_a_plain_sort(
-    seed: int, monkeypatch: pytest.MonkeyPatch
+    seed: int, block_images: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(similarity, "CHUNK_SIMILARITIES", 11 * 60)
+    monkeypatch.setattr(similarity, "_BLOCK_IMAGES", block_images)
     generator = torch.Generator().manual_seed(seed)
     # Few directions, so that many images are equally near; of classes, some are in one part alone.
     directions_KD = torch.nn.functional.normalize(torch.randn(15, 3, generator=generator))
