@@ -56,7 +56,7 @@ IMAGE_FOR_HOURS = """
 import os, tempfile
 from histsearch.cli import worker
 from histsearch.cli.main import main
-from histsearch.data.image_set import ImageSet
+from histsearch.data.image_set import FormedImages
 
 pipe = os.path.join(tempfile.mkdtemp(dir={folder!r}), "pipe")
 os.mkfifo(pipe)
@@ -65,7 +65,7 @@ def read_for_hours(*_):
     os.write(2, b"stuck now\\n")
     open(pipe, "rb")
 
-ImageSet.image = read_for_hours
+FormedImages.__getitem__ = read_for_hours
 worker.usual_loader_processes = lambda _: 2
 main()
 """
