@@ -55,7 +55,7 @@ main()
 IMAGE_FOR_HOURS = """
 import os, tempfile
 from histsearch.cli.main import main
-from histsearch.data.image_set import ImageSet
+from histsearch.data.image_set import FormedImages
 
 pipe = os.path.join(tempfile.mkdtemp(dir={folder!r}), "pipe")
 os.mkfifo(pipe)
@@ -64,7 +64,7 @@ def read_for_hours(*_):
     os.write(2, b"stuck now\\n")
     open(pipe, "rb")
 
-ImageSet.image = read_for_hours
+FormedImages.__getitem__ = read_for_hours
 main()
 """
 
