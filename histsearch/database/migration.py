@@ -2,19 +2,23 @@
 
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from sqlalchemy import Select, column, inspect, select, table
 from sqlalchemy.engine import Connection
 
 import histsearch
+from histsearch.database.revisions import read_revisions
 from histsearch.exceptions import StorageError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 # Optuna keeps its own revision in Alembic's usual table.
 VERSION_TABLE = "histsearch_revision"
 
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_CURRENT: Select[str] = select(column("version_num")).select_from(table(VERSION_TABLE))
 _OLDEST_SERVER = (13,)  # whose transactions have numbers that aren't used again
 
 
@@ -32,17 +36,16 @@ def own_tables(connection: Connection) -> Tables:
     Raises:
         StorageError: A newer histsearch has upgraded them already.
     """
-    scripts = ScriptDirectory.from_config(alembic_config(connection))
-    options = {"version_table": VERSION_TABLE}
-    revision = MigrationContext.configure(connection, opts=options).get_current_revision()
+    revision = connection.scalar(_CURRENT) if inspect(connection).has_table(VERSION_TABLE) else None
     if revision is None:
         return Tables.NONE
-    if revision not in {script.revision for script in scripts.walk_revisions()}:
+    known = read_revisions(_MIGRATIONS / "versions")
+    if revision not in known.all:
         raise StorageError(
             f"found tables of a newer histsearch (revision {revision}), which this one, "
             f"{histsearch.__version__}, doesn't know; install the version that made them"
         )
-    return Tables.CURRENT if revision == scripts.get_current_head() else Tables.OLDER
+    return Tables.CURRENT if revision == known.head else Tables.OLDER
 
 
 def migrate(connection: Connection) -> None:
@@ -59,12 +62,16 @@ def migrate(connection: Connection) -> None:
             f"found PostgreSQL {'.'.join(map(str, version))}, allowed: {_OLDEST_SERVER[0]} or later"
         )
     if own_tables(connection) != Tables.CURRENT:
+        from alembic import command
+
         command.upgrade(alembic_config(connection), "head")
 
 
-def alembic_config(connection: Connection) -> Config:
+def alembic_config(connection: Connection) -> "Config":
     """What Alembic's commands need to work on the tables in the given transaction."""
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     return config

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from alembic.script import ScriptDirectory
 from optuna.distributions import (
     BaseDistribution,
     check_distribution_compatibility,
@@ -27,6 +26,7 @@ from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import ReturningInsert
 from typing_extensions import override
 
+from histsearch.database.revisions import read_revisions
 from histsearch.database.trial_reading import read_trials
 from histsearch.database.trial_writing import (
     TRIALS,
@@ -406,6 +406,6 @@ def check_optuna(url: URL, connect_arguments: Mapping[str, Any], *, has_tables: 
 
 
 @cache
-def _known_revision() -> str | None:
+def _known_revision() -> str:
     """The revision of the tables that this Optuna works with."""
-    return ScriptDirectory(Path(models.__file__).with_name("alembic")).get_current_head()
+    return read_revisions(Path(models.__file__).parent / "alembic" / "versions").head

@@ -8,7 +8,6 @@ from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 from typing_extensions import override
 
-from histsearch.search.freeze_thaw_study import FreezeThawStudy
 from histsearch.search.freeze_thaw_trials import TO_THE_END, TrialReader, without
 
 
@@ -52,6 +51,9 @@ class FreezeThawPruner(BasePruner):
             return False
         if trial.user_attrs.get(TO_THE_END):
             return False
+        # Takes half a second to import, which whoever prunes nothing is spared.
+        from histsearch.search.freeze_thaw_study import FreezeThawStudy
+
         trials = [*without(trial.number, study.get_trials(deepcopy=False)), trial]
         read = FreezeThawStudy.read(
             study,

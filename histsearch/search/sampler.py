@@ -7,7 +7,6 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
 from histsearch.search.distributions import optuna_distributions
-from histsearch.search.freeze_thaw_sampler import FreezeThawSampler
 from histsearch.search.freeze_thaw_trials import TrialReader
 from histsearch.search.grid import GridSampler
 from histsearch.space.parameters import Range
@@ -34,6 +33,9 @@ def build_sampler(space: Space, seed: int, reader: TrialReader | None = None) ->
     settings = space.sampler
     match settings:
         case FreezeThawSamplerSettings():
+            # Takes half a second to import, which commands that ask no model are spared.
+            from histsearch.search.freeze_thaw_sampler import FreezeThawSampler
+
             return FreezeThawSampler(
                 optuna_distributions(space),
                 space.epochs,

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from histsearch.freeze_thaw.search import FreezeThawSearch
 from histsearch.freeze_thaw.trials import Configuration
+
+if TYPE_CHECKING:
+    from histsearch.freeze_thaw.search import FreezeThawSearch
 
 _MOST = 5
 
@@ -27,7 +29,7 @@ class Standing:
     fold_effects: Sequence[float]
 
     @classmethod
-    def of(cls, search: FreezeThawSearch, winner: Configuration) -> Self:
+    def of(cls, search: "FreezeThawSearch", winner: Configuration) -> Self:
         """How a search stands.
 
         Args:
@@ -68,7 +70,7 @@ class Standing:
         return cls(kept["configurations"], kept["unseen"], kept["fold_effects"])
 
 
-def fold_effects(search: FreezeThawSearch) -> list[float]:
+def fold_effects(search: "FreezeThawSearch") -> list[float]:
     """What each fold adds to R@1 at the last epoch, in points, less the mean of all folds."""
     effects_F = search.planner.posterior(search.views).fold_effects()
     return [float(effect) for effect in effects_F]

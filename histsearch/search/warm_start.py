@@ -1,7 +1,7 @@
 """What a study keeps of the earlier ones it began with, and what it teaches later ones."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
@@ -9,11 +9,14 @@ from optuna.distributions import BaseDistribution, distribution_to_json, json_to
 
 from histsearch.freeze_thaw.arrays import Array
 from histsearch.freeze_thaw.candidates import SearchSpace
-from histsearch.freeze_thaw.earlier_study import EarlierStudy, learn_from
-from histsearch.freeze_thaw.search import FreezeThawSearch
 from histsearch.freeze_thaw.settings import Settings
 from histsearch.search.freeze_thaw_parameters import distribution, parameter, space_of
 from histsearch.search.freeze_thaw_trials import read_trial
+
+if TYPE_CHECKING:
+    from histsearch.freeze_thaw.earlier_study import EarlierStudy
+
+# What works a model out takes half a second to import, which whoever asks none is spared.
 
 EARLIER_STUDIES = "histsearch.warm_start"
 """Attribute of a study: the earlier studies it began with."""
@@ -24,12 +27,17 @@ def attributes_of(study: optuna.Study) -> Mapping[str, Any]:
     return study._storage.get_study_user_attrs(study._study_id)
 
 
-def read_earlier_studies(study: optuna.Study) -> list[EarlierStudy]:
+def names_of_earlier_studies(study: optuna.Study) -> list[str]:
+    """The names of the earlier studies that a study began with."""
+    return [str(entry["study"]) for entry in attributes_of(study).get(EARLIER_STUDIES, [])]
+
+
+def read_earlier_studies(study: optuna.Study) -> "list[EarlierStudy]":
     """The earlier studies that a study began with."""
     return [from_json(entry) for entry in attributes_of(study).get(EARLIER_STUDIES, [])]
 
 
-def to_json(earlier: EarlierStudy) -> dict[str, Any]:
+def to_json(earlier: "EarlierStudy") -> dict[str, Any]:
     """A form that a study can remember."""
     space = earlier.space
     return {
@@ -44,8 +52,10 @@ def to_json(earlier: EarlierStudy) -> dict[str, Any]:
     }
 
 
-def from_json(entry: Mapping[str, Any]) -> EarlierStudy:
+def from_json(entry: Mapping[str, Any]) -> "EarlierStudy":
     """Read what `to_json` wrote."""
+    from histsearch.freeze_thaw.earlier_study import EarlierStudy
+
     space = SearchSpace(
         {
             name: parameter(json_to_distribution(text))
@@ -72,7 +82,7 @@ def learn(
     distributions: Mapping[str, BaseDistribution],
     epochs: int,
     folds: int = 1,
-) -> EarlierStudy | None:
+) -> "EarlierStudy | None":
     """What a study teaches later ones; None if it has no epoch yet.
 
     Configurations that failed or diverged teach nothing. What it was taught itself isn't passed on:
@@ -85,6 +95,9 @@ def learn(
         epochs: Epochs of a full run.
         folds: Folds that its trials validate on.
     """
+    from histsearch.freeze_thaw.earlier_study import learn_from
+    from histsearch.freeze_thaw.search import FreezeThawSearch
+
     space = space_of(distributions)
     trials = [
         read_trial(trial, space, epochs, folds=1)

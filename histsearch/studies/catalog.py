@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
@@ -20,7 +20,6 @@ import histsearch
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts, optuna_trials
 from histsearch.exceptions import StudyError
-from histsearch.freeze_thaw.earlier_study import EarlierStudy
 from histsearch.models.known_backbones import look_up_backbone
 from histsearch.search.distributions import optuna_distributions
 from histsearch.search.freeze_thaw_parameters import space_of
@@ -39,6 +38,9 @@ from histsearch.studies.half_created import half_created
 from histsearch.studies.stages import PAUSED
 from histsearch.studies.study import BUDGET, DEFINITION, SELECTION, Study
 from histsearch.wording import counted
+
+if TYPE_CHECKING:
+    from histsearch.freeze_thaw.earlier_study import EarlierStudy
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def create_search(
     )
 
 
-def _learn(storage: Storage, space: Space, earlier: str) -> EarlierStudy:
+def _learn(storage: Storage, space: Space, earlier: str) -> "EarlierStudy":
     """What an earlier study teaches a new one of this space."""
     if not space.sampler.warm_starts:
         able = " or ".join(f'"{name}"' for name, one in SAMPLERS.items() if one.warm_starts)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -14,13 +14,15 @@ from histsearch.database.storage import Storage
 from histsearch.exceptions import DataError, StudyError
 from histsearch.retrieval.known_metrics import Metric
 from histsearch.search.freeze_thaw_trials import TrialReader
-from histsearch.search.study_posterior import StudyPosterior
-from histsearch.search.warm_start import read_earlier_studies
+from histsearch.search.warm_start import names_of_earlier_studies
 from histsearch.space.configuration import Value
 from histsearch.studies.definition import Limits, StudyDefinition
 from histsearch.studies.hours import in_hours
 from histsearch.studies.stages import ENDED, PAUSED, StudyMove, move_study
 from histsearch.studies.trial_record import SECONDS
+
+if TYPE_CHECKING:
+    from histsearch.search.study_posterior import StudyPosterior
 
 DEFINITION = "histsearch.definition"
 BUDGET = "histsearch.trials"
@@ -159,7 +161,7 @@ class Study:
     @property
     def warm_start(self) -> list[str]:
         """The earlier studies it learned from when it began."""
-        return [earlier.study for earlier in read_earlier_studies(self.optuna_study)]
+        return names_of_earlier_studies(self.optuna_study)
 
     def pause(self) -> None:
         """Let running trials finish, and start no more."""
@@ -268,7 +270,7 @@ class Study:
                 "or create another study"
             )
 
-    def best(self, number: int = 1, posterior: StudyPosterior | None = None) -> list[FrozenTrial]:
+    def best(self, number: int = 1, posterior: "StudyPosterior | None" = None) -> list[FrozenTrial]:
         """The best completed trials, one for each configuration, best first; none of a retraining.
 
         With the freeze-thaw sampler, and where values are of several folds, first comes the
@@ -294,8 +296,11 @@ class Study:
         """The completed trials of a trial's configuration, itself included, by number."""
         return [one for one in self.trials(TrialState.COMPLETE) if one.params == trial.params]
 
-    def posterior(self) -> StudyPosterior:
+    def posterior(self) -> "StudyPosterior":
         """What the model of the freeze-thaw sampler thinks of it."""
+        # Takes half a second to import, which commands that ask no model are spared.
+        from histsearch.search.study_posterior import StudyPosterior
+
         definition = self.definition
         return StudyPosterior.of(
             self.optuna_study,
@@ -337,7 +342,7 @@ class Study:
 
 
 def _merits(
-    posterior: StudyPosterior, trials: Sequence[FrozenTrial]
+    posterior: "StudyPosterior", trials: Sequence[FrozenTrial]
 ) -> dict[int, tuple[bool, float]]:
     """What the sampler's model thinks of some trials' configurations, by number."""
     return {

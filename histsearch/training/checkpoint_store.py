@@ -10,9 +10,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-from optuna.artifacts import Boto3ArtifactStore
-from optuna.artifacts.exceptions import ArtifactNotFound
-
 from histsearch.exceptions import CheckpointDeniedError, CheckpointError, StoreFullError
 from histsearch.file_writing import remove_whole, whole_file
 from histsearch.sharing import Barrier, barrier_to, make_folder
@@ -46,7 +43,10 @@ def _no_barrier(_key: str, *, writing: bool) -> Barrier | None:  # noqa: ARG001 
 
 
 class _Artifacts(Protocol):
-    """Where contents lie, as Optuna's artifact stores have it but for how they are written."""
+    """Where contents lie, as Optuna's artifact stores have it but for how they are written.
+
+    What isn't there raises `FileNotFoundError`.
+    """
 
     def open_reader(self, artifact_id: str) -> BinaryIO: ...
 
@@ -136,11 +136,8 @@ class CheckpointStore:
         try:
             with self._artifacts.open_reader(self._prefix + key) as reader:
                 return reader.read()
-        except ArtifactNotFound as error:
-            # Boto3ArtifactStore says the same of a bucket that doesn't exist.
-            if _s3_code(error.__cause__) in (None, "NoSuchKey"):
-                return None
-            raise self._error("read", key, error.__cause__ or error) from error
+        except FileNotFoundError:
+            return None
         except self._failures as error:
             raise self._error("read", key, error) from error
 
@@ -152,7 +149,7 @@ class CheckpointStore:
         """
         try:
             self._artifacts.remove(self._prefix + key)
-        except ArtifactNotFound:
+        except FileNotFoundError:
             return
         except self._failures as error:
             raise self._error("removed", key, error) from error
@@ -287,10 +284,21 @@ class _S3Artifacts:
     """The objects of a bucket."""
 
     def __init__(self, bucket: str, client: Any) -> None:
+        # Imports boto3, which takes longer than all that a command without a bucket needs.
+        from optuna.artifacts import Boto3ArtifactStore
+        from optuna.artifacts.exceptions import ArtifactNotFound
+
         self._objects = Boto3ArtifactStore(bucket, client, avoid_buf_copy=True)
+        self._not_found = ArtifactNotFound
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
-        return self._objects.open_reader(artifact_id)
+        try:
+            return self._objects.open_reader(artifact_id)
+        except self._not_found as error:
+            # Boto3ArtifactStore says the same of a bucket that doesn't exist.
+            if error.__cause__ is None or _s3_code(error.__cause__) in (None, "NoSuchKey"):
+                raise FileNotFoundError(artifact_id) from error
+            raise error.__cause__ from error
 
     def write(self, artifact_id: str, fill: Fill) -> None:
         content = io.BytesIO()
@@ -312,10 +320,7 @@ class _FolderArtifacts:
         self._root = root
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
-        try:
-            return (self._root / artifact_id).open("rb")
-        except FileNotFoundError as error:
-            raise ArtifactNotFound(f"{artifact_id} was not found") from error
+        return (self._root / artifact_id).open("rb")
 
     def write(self, artifact_id: str, fill: Fill) -> None:
         path = self._root / artifact_id

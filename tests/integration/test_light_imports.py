@@ -12,6 +12,11 @@ import pytest
             "import histsearch.cli.main",
             {"torch", "torchvision", "optuna", "sqlalchemy", "pydantic", "numpy"},
         ),
+        (
+            "import histsearch.studies.catalog, histsearch.reports.status, "
+            "histsearch.reports.study_summary",
+            {"torch", "scipy", "alembic", "boto3", "sklearn", "matplotlib"},
+        ),
         ("import histsearch.data.known_datasets", {"torch", "scipy", "matplotlib"}),
         ("import histsearch.models.known_backbones", {"torch"}),
         (
