@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: demo test chaos lint clean help
+.PHONY: demo test chaos bench lint clean help
 
 help:
 	@echo "make demo   a whole search on this machine's CPU, in minutes"
 	@echo "make test   lint, types, layer contract and all tests"
 	@echo "make chaos  a search while workers are killed and PostgreSQL comes and goes"
+	@echo "make bench  tables of what a worker does beside training, in half an hour"
 	@echo "make clean  remove .venv and caches"
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -29,6 +30,13 @@ test: $(INSTALLED) lint
 
 chaos: $(INSTALLED)
 	$(BIN)/python -m tests.chaos
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks.throughput.database 100 1000
+	$(BIN)/python -m benchmarks.throughput.commands 300 3000
+	$(BIN)/python -m benchmarks.throughput.opening 64
+	$(BIN)/python -m benchmarks.throughput.steps
+	$(BIN)/python -m benchmarks.metrics
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
