@@ -75,8 +75,7 @@ def try_lock(file: Path) -> BinaryIO | None:
     """
     mode = 0o666 if is_shared(file.parent) else 0o600
     while True:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-        lock = os.fdopen(descriptor, "rb")
+        lock = os.fdopen(_open_lock(file, mode), "rb")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -86,6 +85,14 @@ def try_lock(file: Path) -> BinaryIO | None:
             if os.path.samestat(os.fstat(lock.fileno()), file.stat()):
                 return lock
         lock.close()  # whoever held it before has removed it
+
+
+def _open_lock(file: Path, mode: int) -> int:
+    flags = os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(file, os.O_RDWR | flags, mode)  # a lock on NFS needs the right to write
+    except PermissionError:
+        return os.open(file, os.O_RDONLY | flags, mode)
 
 
 def bytes_below(folder: Path) -> int:

@@ -40,7 +40,7 @@ _LARGEST_SHARE = 4  # of the free space new images take one part in so many
 _CHANNELS = 3
 _SAMPLES = 256
 _GLANCE_SECONDS = 0.2
-_STUCK_SECONDS = 60.0
+_STUCK_SECONDS = 30.0  # well under the time after which a worker's watch takes it for hung
 
 
 class _Formed(NamedTuple):
@@ -102,6 +102,7 @@ class Store:
         """
         with refusals(self._folder.parent):
             check_owner(self._folder.parent)
+            check_owner(self._folder)
         index = self.read()
         return None if index.stale(paths) else self._images(index, paths)
 
@@ -116,6 +117,7 @@ class Store:
         with refusals(self._folder.parent):
             make_folder(self._folder, private=True)
             check_owner(self._folder.parent)
+            check_owner(self._folder)
         with self._held(on_image):
             index = self._whole_index()
             stale = index.stale(paths)

@@ -44,15 +44,13 @@ _GLANCE = text(
     "ARRAY(SELECT study_id FROM studies WHERE EXISTS (SELECT FROM histsearch_changes "
     f"WHERE histsearch_changes.study_id = studies.study_id AND {_SINCE})) AS changed"
 )
+# Another transaction's number says nothing of when it is committed. What can be seen now was before
+# this transaction's will be.
 _FORGET = text(
-    "DELETE FROM histsearch_changes AS older USING (SELECT DISTINCT trial_id "  # noqa: S608
-    "FROM histsearch_changes WHERE study_id = :study_id "
-    f"AND (CAST(:since AS pg_snapshot) IS NULL OR {_SINCE})) AS recent "
-    "WHERE older.study_id = :study_id AND older.trial_id = recent.trial_id "
-    "AND EXISTS (SELECT FROM histsearch_changes AS newer "
-    "WHERE newer.study_id = :study_id AND newer.trial_id = older.trial_id "
-    "AND newer.changed_by > older.changed_by "
-    "AND newer.changed_by < pg_snapshot_xmax(pg_current_snapshot()))"
+    "DELETE FROM histsearch_changes AS older USING histsearch_changes AS newer "
+    "WHERE older.study_id = :study_id AND newer.study_id = :study_id "
+    "AND newer.trial_id = older.trial_id AND older.changed_by <> newer.changed_by "
+    "AND newer.changed_by = pg_current_xact_id_if_assigned()"
 )
 
 
@@ -125,15 +123,13 @@ def glance(connection: Connection, since: Moment | None) -> Glance:
     return Glance(moment, {key: key in changed for key in row.studies})
 
 
-def forget_superseded(connection: Connection, study_id: int, since: Moment | None) -> None:
-    """Remove the notes of changes that newer ones of the same trial make needless.
+def forget_superseded(connection: Connection, study_id: int) -> None:
+    """Remove the notes of changes of what the transaction changes itself.
 
-    Whoever would have found one of them finds the newest.
+    Whoever would have found one of them finds the transaction's own.
 
     Args:
-        connection: A transaction.
+        connection: The transaction.
         study_id: The study.
-        since: Look at the trials that changed since then; None for all.
     """
-    parameters = {"study_id": study_id, "since": since and since.snapshot}
-    connection.execute(_FORGET, parameters)
+    connection.execute(_FORGET, {"study_id": study_id})

@@ -53,7 +53,6 @@ class KeepingStorage(_CachedStorage):
         self._kept = kept
         self._connection = connection
         self._held = threading.local()
-        self._first_looks: dict[int, Moment] = {}
         if connection is not None:
             self._held.studies = {}
 
@@ -114,8 +113,6 @@ class KeepingStorage(_CachedStorage):
     def _at_present(
         self, connection: Connection, study_id: int, before: KeptStudy | None
     ) -> tuple[KeptStudy, bool]:
-        if before is not None:
-            self._first_looks.setdefault(study_id, before.moment)
         try:
             return at_present(connection, study_id, before)
         except KeyError:
@@ -163,12 +160,9 @@ class KeepingStorage(_CachedStorage):
         return sum(float(number) for number in carried if number is not None)
 
     def forget_superseded(self, study_id: int) -> None:
-        """Remove needless notes of a study's changes; as `changes.forget_superseded`.
-
-        Those of trials that changed since this first looked at the study.
-        """
+        """Remove needless notes of a study's changes; as `changes.forget_superseded`."""
         with self._begin() as connection:
-            forget_superseded(connection, study_id, self._first_looks.get(study_id))
+            forget_superseded(connection, study_id)
 
     @override
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:

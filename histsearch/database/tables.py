@@ -27,6 +27,7 @@ from sqlalchemy.types import UserDefinedType
 metadata = MetaData()
 
 # Of Optuna's tables, what our statements name.
+optuna_studies = Table("studies", metadata, Column("study_id", Integer, primary_key=True))
 optuna_trials = Table(
     "trials",
     metadata,

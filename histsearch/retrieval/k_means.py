@@ -79,7 +79,7 @@ class _Candidates:
         self._points_ND = points_ND
         self._norm_N = points_ND.square().sum(dim=1)
         self._generator = generator
-        self._count = max(1, _CHUNK_DISTANCES // len(points_ND))
+        self._count = max(1, _CHUNK_DISTANCES // max(points_ND.shape))
         self._point_P = torch.empty(0, dtype=torch.long, device=points_ND.device)
         self._distance_PN = points_ND.new_empty(0, len(points_ND))
         self._least_P = points_ND.new_empty(0)  # a distance from the centres that still counts

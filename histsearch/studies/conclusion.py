@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from optuna.trial import FrozenTrial
-from sqlalchemy import and_, exists, func, not_, or_, select, update
+from sqlalchemy import and_, exists, func, literal, not_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
-from histsearch.database.tables import conclusions, workers
+from histsearch.database.tables import conclusions, optuna_studies, workers
 from histsearch.studies.study import Study
 from histsearch.studies.trial_record import DIVERGED, PAUSED
 
@@ -92,7 +92,11 @@ def _take(connection: Connection, study: Study, state: str, worker_id: int) -> b
         workers.c.heartbeat_at > func.now() - grace,
     )
     fresh = {"state": state, "worker_id": worker_id, "reason": None, "chance": None}
-    taking = insert(conclusions).values(study_id=study.id, **fresh)
+    # A study that was deleted a moment ago gets no row, which nobody would remove.
+    mine = select(optuna_studies.c.study_id, literal(state), literal(worker_id)).where(
+        optuna_studies.c.study_id == study.id
+    )
+    taking = insert(conclusions).from_select(["study_id", "state", "worker_id"], mine)
     taking = taking.on_conflict_do_update(
         index_elements=[conclusions.c.study_id],
         set_=fresh,

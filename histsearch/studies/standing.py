@@ -36,13 +36,16 @@ class StoredStanding:
     stored_at: str | None
 
 
-def note_standing(connection: Connection, study_id: int, standing: Standing) -> None:
+def note_standing(
+    connection: Connection, study_id: int, standing: Standing, *, finished_as: str | None = None
+) -> None:
     """Store how a search stands.
 
     Args:
         connection: The transaction that holds the study's lock.
         study_id: The search.
         standing: It.
+        finished_as: With which trials it is finished; None while it goes on.
     """
     now = func.timezone("UTC", func.clock_timestamp())
     row = insert(optuna_study_attributes).values(
@@ -53,6 +56,8 @@ def note_standing(connection: Connection, study_id: int, standing: Standing) -> 
             func.to_char(now, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
             "standing",
             literal(json.dumps(standing.to_json())).cast(JSON),
+            "finished_as",
+            finished_as,
         ).cast(optuna_study_attributes.c.value_json.type),
     )
     connection.execute(
@@ -63,13 +68,20 @@ def note_standing(connection: Connection, study_id: int, standing: Standing) -> 
 
 
 def note_last_standing(study: Study) -> None:
-    """Store how a search stands that has just finished, of which its last claim knew too little."""
+    """Store how a finished search stands, of which its last claim knew too little.
+
+    Nothing is done where that is stored already.
+    """
     if not is_asked(study) or not study.is_finished:
+        return
+    finished_as = f"{study.count()} trials, {count_epochs(study)} epochs"
+    stored: dict[str, Any] | None = study.optuna_study.user_attrs.get(STANDING)
+    if stored is not None and stored.get("finished_as") == finished_as:
         return
     standing = study.posterior().standing()
     if standing is not None:
         with study.storage.lock(study.id) as connection:
-            note_standing(connection, study.id, standing)
+            note_standing(connection, study.id, standing, finished_as=finished_as)
 
 
 def is_asked(study: Study) -> bool:

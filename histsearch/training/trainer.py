@@ -114,9 +114,9 @@ class Trainer:
     Everything random (initial weights, order of images, augmentation) follows from
     ``settings.seed``, so a run repeated on the same machine gives the same curve.
 
-    ``on_warmup_epoch`` is called after each epoch of the warm-up, which `epochs` doesn't yield, and
-    ``on_progress`` after each step of the work: a batch, or a part of a ranking. ``clock`` gives
-    the seconds by which epochs are timed.
+    ``on_warmup_epoch`` is called with the trainer after each epoch of the warm-up, which `epochs`
+    doesn't yield, and ``on_progress`` after each step of the work: a batch, or a part of a ranking.
+    ``clock`` gives the seconds by which epochs are timed.
 
     Attributes:
         finished_warmup_epochs: Epochs of the warm-up that are over.
@@ -133,7 +133,7 @@ class Trainer:
         device: torch.device,
         loader_processes: int = 0,
         should_stop: Callable[[], bool] = _never,
-        on_warmup_epoch: Callable[[], object] = _do_nothing,
+        on_warmup_epoch: "Callable[[Trainer], object]" = lambda _: None,
         on_progress: Callable[[], object] = _do_nothing,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -365,7 +365,7 @@ class Trainer:
             self.finished_warmup_epochs += 1
             self.warmup_seconds += self._train_seconds
             self._begin_epoch()
-            self._on_warmup_epoch()
+            self._on_warmup_epoch(self)
         self.network.set_backbone_trainable(True)
 
     def _begin_epoch(self) -> None:
@@ -398,9 +398,16 @@ class Trainer:
         if self._is_checked:
             return
         self._check_losses()
-        weights = [*self.network.parameters(), *self.loss.parameters()]
-        if not torch.stack([torch.isfinite(one).all() for one in weights]).all():
-            raise NonFiniteLossError("a weight became NaN or infinite")
+        # A mean or moment that a loss or weight doesn't show is saved as well.
+        kept = [
+            *self.network.state_dict().values(),
+            *self.loss.state_dict().values(),
+            *(one for state in self.optimizer.state.values() for one in state.values()),
+        ]
+        numbers = [one for one in kept if isinstance(one, Tensor) and one.is_floating_point()]
+        is_finite = [torch.isfinite(one).all().to(self.device) for one in numbers]
+        if not torch.stack(is_finite).all():
+            raise NonFiniteLossError("a weight, or what follows from one, became NaN or infinite")
         self._is_checked = True
 
     def _check_losses(self) -> None:

@@ -4,6 +4,7 @@ import errno
 import re
 import resource
 import shutil
+from concurrent.futures.process import BrokenProcessPool
 from enum import Enum
 from pathlib import Path
 
@@ -93,7 +94,8 @@ def find_lack(error: BaseException) -> Lack | None:
     for lack, words in _WORDS:
         if any(words.search(text) for text in texts):
             return lack
-    return Lack.MEMORY if is_out_of_memory(error) else None
+    was_killed = any(isinstance(link, BrokenProcessPool) for link in links)
+    return Lack.MEMORY if was_killed or is_out_of_memory(error) else None
 
 
 def short_of(lack: Lack, found: str) -> LackError:

@@ -125,17 +125,16 @@ class Run(ABC):
 
     def _build(self) -> Trainer:
         with self.context.watch.long_step("building the network"):
-            trainer = Trainer(
+            return Trainer(
                 self.settings,
                 self.training_images(),
                 device=self.context.device,
                 loader_processes=self.context.settings.loader_processes,
                 should_stop=self.should_stop,
-                on_warmup_epoch=lambda: self.save(trainer),
+                on_warmup_epoch=self.save,
                 on_progress=self.context.watch.progress,
                 clock=self.context.clock,
             )
-        return trainer
 
     def should_stop(self) -> bool:
         """Whether the run is to be interrupted, also where its states can't be saved any more."""

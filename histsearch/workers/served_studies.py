@@ -12,6 +12,7 @@ from histsearch.database.changes import Moment
 from histsearch.database.storage import Storage
 from histsearch.exceptions import HistsearchError, StudyError
 from histsearch.studies.catalog import find_study
+from histsearch.studies.standing import note_last_standing
 from histsearch.studies.study import DEFINITION, Study
 from histsearch.workers.missing_resources import LackError
 from histsearch.workers.settings import WorkerSettings
@@ -102,8 +103,11 @@ class ServedStudies:
                     turns.append((running, self._turns.get(study.name, 0), study.name, study))
                     continue
                 self._without_work.add(study.id)
-                if study.is_finished:
-                    self._storage.keeping.forget(study.id)
+                if not study.is_finished:
+                    continue
+            with unless_deleted(study):
+                _note_last_standing(study)
+            self._storage.keeping.forget(study.id)
         return [study for *_, study in sorted(turns, key=lambda turn: turn[:3])]
 
     def take_turn(self, study: Study) -> None:
@@ -148,3 +152,11 @@ def unless_deleted(study: Study) -> Iterator[None]:
         if not study.is_deleted:
             raise
         log.warning("study %s was deleted", study.name)
+
+
+def _note_last_standing(study: Study) -> None:
+    """Store how a search stands that is finished, for those who ask what is best."""
+    try:
+        note_last_standing(study)
+    except (ArithmeticError, MemoryError, ValueError) as error:  # as where a trial is chosen
+        log.warning("study %s: its model gives no last answer: %s", study.name, error)

@@ -22,7 +22,6 @@ from histsearch.studies.claim import Claim
 from histsearch.studies.half_created import half_created_studies
 from histsearch.studies.liveness import DoubtfulTrials
 from histsearch.studies.queue import claim, requeue_abandoned
-from histsearch.studies.standing import note_last_standing
 from histsearch.studies.study import Study
 from histsearch.studies.study_end import end_if_due
 from histsearch.training.checkpoint_store import CheckpointStore, open_checkpoint_store
@@ -297,7 +296,6 @@ class Worker:
         # Until then its state is kept, from which another attempt would come to the same outcome.
         if self._teller.tell(claimed, outcome):
             self._runner.forget(claimed)
-            _note_last_standing(claimed.study)
             if self._stop():
                 self._stop.leaves_work = bool(self._studies.open())
 
@@ -340,11 +338,3 @@ class Worker:
 
     def _deaths_of(self, study: Study) -> Deaths:
         return self._deaths.setdefault(study.id, Deaths(study.definition.space))
-
-
-def _note_last_standing(study: Study) -> None:
-    """Store how a search stands that has just finished, for those who ask what is best."""
-    try:
-        note_last_standing(study)
-    except (ArithmeticError, MemoryError, ValueError) as error:  # as where a trial is chosen
-        log.warning("study %s: its model gives no last answer: %s", study.name, error)

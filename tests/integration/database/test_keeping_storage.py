@@ -244,18 +244,41 @@ def notes(storage: Storage, study_id: int) -> list[int]:
         return list(connection.execute(query, {"study": study_id}).scalars())
 
 
-def test_notes_that_newer_ones_make_needless_are_removed(storage: Storage, study_id: int) -> None:
+def tidy_after(storage: Storage, study_id: int, trial_id: int, step: int) -> None:
+    """Change a trial and remove the needless notes, in one transaction as a claim does."""
+    with storage.begin() as connection:
+        within = storage.keeping_within(connection)
+        within.set_trial_intermediate_value(trial_id, step, 0.5)
+        within.forget_superseded(study_id)
+
+
+def test_notes_that_ones_own_make_needless_are_removed(storage: Storage, study_id: int) -> None:
     keys = [trial._trial_id for trial in read(storage.keeping, study_id)]
     for step in range(1, 5):
         storage.optuna.set_trial_intermediate_value(keys[2], step, 0.5)
     assert notes(storage, study_id).count(keys[2]) == 5
     other = Storage(storage.url)
     other.keeping.get_all_trials(study_id)
-    storage.optuna.set_trial_intermediate_value(keys[2], 5, 0.5)
-    storage.keeping.forget_superseded(study_id)
+    tidy_after(storage, study_id, keys[2], 5)
     assert notes(storage, study_id) == [STUDY_ITSELF, *keys]
     for keeping in (storage.keeping, other.keeping):
         assert read(keeping, study_id) == as_optuna_reads(storage, study_id)
+
+
+def test_a_change_of_a_transaction_that_began_early_and_ended_late_keeps_its_note(
+    storage: Storage, study_id: int
+) -> None:
+    """Its number is smaller than that of one that had ended when somebody looked."""
+    keys = [trial._trial_id for trial in read(storage.keeping, study_id)]
+    late = text(
+        "INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (:id, 'a', 1)"
+    )
+    with storage.begin() as connection:
+        connection.execute(late, {"id": study_id})
+        storage.optuna.set_study_user_attr(study_id, "b", 2)
+        assert storage.keeping.attributes(study_id)["b"] == 2
+    tidy_after(storage, study_id, keys[2], 1)
+    assert storage.keeping.attributes(study_id)["a"] == 1
 
 
 def test_numbers_from_another_server_do_no_harm(storage: Storage, study_id: int) -> None:
@@ -268,8 +291,7 @@ def test_numbers_from_another_server_do_no_harm(storage: Storage, study_id: int)
             )
         )
     assert all(new is old for new, old in zip(read(storage.keeping, study_id), before, strict=True))
-    storage.optuna.set_trial_intermediate_value(before[2]._trial_id, 1, 0.5)
-    storage.keeping.forget_superseded(study_id)
+    tidy_after(storage, study_id, before[2]._trial_id, 1)
     assert read(storage.keeping, study_id)[2].intermediate_values == {1: 0.5}
 
 
