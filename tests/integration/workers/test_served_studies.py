@@ -9,13 +9,14 @@ from optuna.trial import TrialState
 from histsearch.database.storage import Storage
 from histsearch.studies.catalog import create_search, delete_study
 from histsearch.studies.limit_changes import change_limits
+from histsearch.studies.standing import STANDING
 from histsearch.studies.study import Study
 from histsearch.workers.registry import Identity
 from histsearch.workers.served_studies import ServedStudies
 from histsearch.workers.settings import WorkerSettings
 from tests.integration.claims import claimed
 from tests.integration.statements import statements_on
-from tests.integration.studies.small_search import complete_next, small_space
+from tests.integration.studies.small_search import complete_next, complete_with, small_space
 
 
 def served(storage: Storage, *names: str) -> ServedStudies:
@@ -86,3 +87,20 @@ def test_an_unchanged_definition_is_read_once(storage: Storage) -> None:
     (after,) = studies.open()
     assert after is before
     assert after.count(TrialState.RUNNING) == 1
+
+
+def test_who_finds_a_search_finished_stores_its_last_answer_once(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = small_space(
+        sampler="freeze-thaw", enqueue=[], search={"tau": [4, 8, 16]}, epochs=2, trials=2
+    )
+    study = create_search(storage, space)
+    first, last = (complete_with(study, {1: value, 2: value + 0.1}).params for value in (0.3, 0.7))
+    assert served(storage).open() == []
+    stored = study.optuna_study.user_attrs[STANDING]
+    assert stored["standing"]["configurations"][0] == last != first
+    asked: list[Study] = []
+    monkeypatch.setattr(Study, "posterior", asked.append)
+    assert served(storage).open() == []
+    assert asked == []

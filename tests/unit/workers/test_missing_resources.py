@@ -1,5 +1,6 @@
 import errno
 import resource
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from histsearch.workers.missing_resources import Lack, find_lack
         (RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: no"), Lack.MEMORY),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), Lack.MEMORY),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), Lack.MEMORY),
+        (BrokenProcessPool("A process in the pool was terminated abruptly"), Lack.MEMORY),
         (OSError("Caught OSError in DataLoader: [Errno 12] Cannot allocate memory"), Lack.MEMORY),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), Lack.GPU_MEMORY),
         (RuntimeError("CUDA error: out of memory"), Lack.GPU_MEMORY),
