@@ -307,7 +307,10 @@ def test_one_data_set_or_all_are_removed_and_nothing_else(
 
 
 @needs_root
-def test_a_cache_of_another_user_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("place", ["images", ""], ids=["of its own", "everybody's"])
+def test_a_cache_of_another_user_is_left_alone(
+    place: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with open_folder() as folder:
         path = folder / "a.bmp"
         Image.new("L", (9, 9), 7).save(path)
@@ -316,9 +319,9 @@ def test_a_cache_of_another_user_is_left_alone(caplog: pytest.LogCaptureFixture)
         everybodys = folder / "tmp"
         everybodys.mkdir()
         everybodys.chmod(0o1777)
-        cache = ImageCache(everybodys / "images")
+        cache = ImageCache(everybodys / place)
         with acting_as(BOB, umask=0o022):
-            cache.folder.mkdir()
+            cache.folder.mkdir(exist_ok=True)
             assert decoded(image_set([path], cache)) == 1
             for made in cache.folder.rglob("*"):
                 made.chmod(0o777)
@@ -328,7 +331,8 @@ def test_a_cache_of_another_user_is_left_alone(caplog: pytest.LogCaptureFixture)
         with acting_as(ALICE, umask=0o022):
             assert pixels(image_set([path], cache)) == pixels(image_set([path]))
     (line,) = caplog.messages
-    assert f"images is user {BOB}'s; --image-cache names another folder" in line
+    assert f"/{place}" in line
+    assert f" is user {BOB}'s; --image-cache names another folder" in line
 
 
 @needs_root
