@@ -26,7 +26,7 @@ from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import ReturningInsert
 from typing_extensions import override
 
-from histsearch.database.revisions import read_revisions
+from histsearch.database.revisions import Revisions, read_revisions
 from histsearch.database.trial_reading import read_trials
 from histsearch.database.trial_writing import (
     TRIALS,
@@ -73,6 +73,19 @@ class OptunaStorage(RDBStorage):
         self.scoped_session = scoped_session(
             sessionmaker(bind=bind, join_transaction_mode="rollback_only")
         )
+
+    @override
+    def get_current_version(self) -> str:
+        with self._connected() as connection:
+            return str(connection.scalar(_REVISION))
+
+    @override
+    def get_head_version(self) -> str:
+        return _known_revisions().head
+
+    @override
+    def get_all_versions(self) -> list[str]:
+        return sorted(_known_revisions().all, reverse=True)
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
@@ -387,7 +400,7 @@ def open_optuna(engine: Engine) -> OptunaStorage | None:
     """Optuna's storage that works through an engine; None where the tables aren't this Optuna's."""
     with singly(engine) as connection:
         revision = connection.scalar(_REVISION)
-    return OptunaStorage(engine) if revision == _known_revision() else None
+    return OptunaStorage(engine) if revision == _known_revisions().head else None
 
 
 def check_optuna(url: URL, connect_arguments: Mapping[str, Any], *, has_tables: bool) -> None:
@@ -406,6 +419,6 @@ def check_optuna(url: URL, connect_arguments: Mapping[str, Any], *, has_tables: 
 
 
 @cache
-def _known_revision() -> str:
-    """The revision of the tables that this Optuna works with."""
-    return read_revisions(Path(models.__file__).parent / "alembic" / "versions").head
+def _known_revisions() -> Revisions:
+    """The revisions of the tables that this Optuna knows; it works with the last."""
+    return read_revisions(Path(models.__file__).parent / "alembic" / "versions")

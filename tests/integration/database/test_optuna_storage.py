@@ -159,3 +159,10 @@ def test_attributes_of_studies_are_optunas(storage: Storage, theirs: RDBStorage)
     ):
         with pytest.raises(KeyError):
             ask(study._study_id + 1)
+
+
+def test_versions_are_those_that_optuna_tells(storage: Storage) -> None:
+    plain = RDBStorage(storage.url.render_as_string(hide_password=False))
+    assert storage.optuna.get_current_version() == plain.get_current_version()
+    assert storage.optuna.get_head_version() == plain.get_head_version()
+    assert storage.optuna.get_all_versions() == plain.get_all_versions()

@@ -148,10 +148,9 @@ creations = {
     "small": lambda: create_search(storage, small_space(enqueue=queue)),
     "again": lambda: create_retraining(find_study(storage, "done"), name="again", seeds=3),
 }
-# A retraining is created in three times as many statements.
-strides = {"small": 7, "again": 30}
+strides = {"small": 3, "again": 5}
 for name, create in creations.items():
-    step = 5
+    step = 2
     while killed(create, step):
         names = [frozen.study_name for frozen in storage.optuna.get_all_studies()]
         print(name, step, name in names, flush=True)

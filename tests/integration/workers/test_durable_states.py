@@ -153,7 +153,7 @@ def test_a_trial_whose_state_is_not_durable_yet_is_not_told_as_paused(
     kill = workers.start(change)
     assert writing.wait(LIMIT_SECONDS)
     assert waiting.wait(LIMIT_SECONDS)
-    wait_until(lambda: list(curve(study)) == [1])
+    wait_until(lambda: list(curve(study)) == [1, 2])
     (trial,) = study.trials()
     assert trial.state == TrialState.RUNNING
     assert not trial.user_attrs.get("paused")
@@ -186,7 +186,7 @@ def test_a_kill_between_a_durable_state_and_its_telling_loses_nothing(
     kill()
 
     workers.run()
-    assert "#0  resumed after epoch 1" in caplog.text
+    assert "#0  resumed after epoch 2" in caplog.text
     assert curve(study) == undisturbed
 
 

@@ -114,7 +114,8 @@ def test_no_other_module_writes_a_state() -> None:
     writers = [
         path.relative_to(package).as_posix()
         for path in package.rglob("*.py")
-        if write.search(path.read_text())
+        if path.parent.name != "database"  # Optuna's storage, through which it is written
+        and write.search(path.read_text())
     ]
     assert writers == ["studies/stages.py"]
 
