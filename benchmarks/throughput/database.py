@@ -36,6 +36,7 @@ from histsearch.database.embedded_postgres import server
 from histsearch.database.storage import Storage
 from histsearch.freeze_thaw.actions import Action
 from histsearch.search.distributions import optuna_distributions
+from histsearch.search.standing import Standing
 from histsearch.space.reading import parse_space
 from histsearch.studies.catalog import create_search, find_study
 from histsearch.studies.claim import Claim
@@ -186,6 +187,7 @@ def judge(claimed: Claim, curve: dict[int, float], worker_id: int) -> None:
     """A verdict, as a run has it in its reporter's thread."""
     run = SearchRun.__new__(SearchRun)
     run.claim, run.study, run.finished = claimed, claimed.study, []
+    run.judged = claimed.study.for_verdicts()
     run.left_after, run.study_paused = None, False
     run.context = SimpleNamespace(reporter=SimpleNamespace(worker_id=worker_id))  # type: ignore[assignment]
     run._judge(curve)
@@ -291,7 +293,11 @@ def measure(postgres: URL, trials: int, repeats: int, idle_seconds: float) -> di
     """The figures of a study of so many trials."""
     storage = Storage(database(postgres, f"open_{trials}"))
     study = fill(storage, "open", trials, ended=False)
-    with patch("histsearch.search.freeze_thaw_study.FreezeThawSearch", InstantSearch):
+    standing = Standing([CONFIGURATION], unseen={}, fold_effects=[])
+    with (
+        patch("histsearch.search.freeze_thaw_study.FreezeThawSearch", InstantSearch),
+        patch.object(Standing, "of", lambda *_: standing),
+    ):
         served = serve(study, repeats)
     storage.optuna.engine.dispose()
     storage = Storage(database(postgres, f"finished_{trials}"))
