@@ -94,5 +94,5 @@ def test_a_weight_that_the_last_batch_sent_out_of_range_ends_the_run(
             trainer.loss.means[0, 0] = torch.inf
 
     monkeypatch.setattr(trainer.optimizer, "step", overflow)
-    with pytest.raises(NonFiniteLossError, match="a weight, or what follows from one, became NaN or infinite"):
+    with pytest.raises(NonFiniteLossError, match="a weight, or what follows"):
         list(trainer.epochs())

@@ -181,7 +181,7 @@ def test_a_weight_that_became_infinite_is_never_part_of_a_state(
     trainer = a_trainer(images, should_stop=should_stop)
     with pytest.raises(InterruptedRunError):
         next(trainer.epochs(images[1]))
-    with pytest.raises(NonFiniteLossError, match="a weight, or what follows from one, became NaN or infinite"):
+    with pytest.raises(NonFiniteLossError, match="a weight, or what follows"):
         trainer.state_dict()
 
 
