@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL
 from histsearch.database.embedded_postgres import server
 from histsearch.database.storage import Storage
 from histsearch.folders import IMAGE_CACHE_VARIABLE
+from histsearch.workers.gpu import VISIBLE
 from tests.homes import temporary_home
 from tests.stripes import draw_stripes, stripes_space
 
@@ -27,6 +28,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 @pytest.fixture(scope="session")
 def golden() -> Path:
     return GOLDEN
+
+
+@pytest.fixture(autouse=True)
+def _same_gpus() -> Iterator[None]:
+    """A command that a test runs in this process may hide its GPUs, from the next test too."""
+    before = os.environ.get(VISIBLE)
+    yield
+    os.environ.pop(VISIBLE, None)
+    if before is not None:
+        os.environ[VISIBLE] = before
 
 
 @pytest.fixture(scope="session", autouse=True)
