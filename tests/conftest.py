@@ -24,6 +24,8 @@ GOLDEN = Path(__file__).parent / "golden"
 # Two test processes with two threads each would crawl on two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+_GPUS = os.environ.get(VISIBLE)
+
 
 @pytest.fixture(scope="session")
 def golden() -> Path:
@@ -31,13 +33,12 @@ def golden() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _same_gpus() -> Iterator[None]:
-    """A command that a test runs in this process may hide its GPUs, from the next test too."""
-    before = os.environ.get(VISIBLE)
-    yield
-    os.environ.pop(VISIBLE, None)
-    if before is not None:
-        os.environ[VISIBLE] = before
+def _same_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that ran in this process, also for a fixture, may have hidden its GPUs."""
+    if _GPUS is None:
+        monkeypatch.delenv(VISIBLE, raising=False)
+    else:
+        monkeypatch.setenv(VISIBLE, _GPUS)
 
 
 @pytest.fixture(scope="session", autouse=True)
