@@ -33,12 +33,12 @@ def golden() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _same_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+def _same_gpus() -> None:
     """A command that ran in this process, also for a fixture, may have hidden its GPUs."""
     if _GPUS is None:
-        monkeypatch.delenv(VISIBLE, raising=False)
+        os.environ.pop(VISIBLE, None)
     else:
-        monkeypatch.setenv(VISIBLE, _GPUS)
+        os.environ[VISIBLE] = _GPUS
 
 
 @pytest.fixture(scope="session", autouse=True)
