@@ -28,7 +28,8 @@ def test_from_a_space_file_to_a_report(
     ordinary = optuna.load_study(
         study_name="stripes", storage=database.render_as_string(hide_password=False)
     )
-    assert ordinary.best_trial.params == shown["best"]["params"]
+    # Not always Optuna's best trial: the winner is what is expected to be best.
+    assert shown["best"]["params"] in [trial.params for trial in ordinary.trials]
 
     run("retrain", "stripes", "--seeds", "2")
     run("worker", "--device", "cpu", "--drain", "--study", "stripes-retrain")
