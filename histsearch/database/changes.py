@@ -6,11 +6,15 @@ that moment and all later ones: the next look asks for their changes. So a trans
 at the one look and ends before the other isn't missed, however long it took.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from optuna.trial import FrozenTrial
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
+
+from histsearch.database.trial_reading import attributes_of, trials_as_json, trials_from_json
 
 STUDY_ITSELF = 0
 """Stands among the keys of changed trials for the study."""
@@ -32,11 +36,20 @@ _MOMENT = (
     "CAST(CAST('trials' AS regclass) AS oid), "
     "CAST(CAST('histsearch_changes' AS regclass) AS oid)) AS tables"
 )
+_SAME_TABLES = "moment.tables IS NOT DISTINCT FROM :tables"
 _LOOK = text(
-    f"SELECT {_MOMENT}, pg_current_xact_id_if_assigned() IS NOT NULL AS has_written, "  # noqa: S608
+    f"WITH moment AS (SELECT {_MOMENT}), changed AS MATERIALIZED "  # noqa: S608
+    "(SELECT DISTINCT trial_id FROM histsearch_changes "
+    f"WHERE study_id = :study_id AND {_SINCE}) "
+    "SELECT snapshot, tables, pg_current_xact_id_if_assigned() IS NOT NULL AS has_written, "
     "EXISTS (SELECT FROM studies WHERE study_id = :study_id) AS exists, "
-    "ARRAY(SELECT DISTINCT trial_id FROM histsearch_changes "
-    f"WHERE study_id = :study_id AND {_SINCE}) AS changed"
+    "ARRAY(SELECT trial_id FROM changed) AS changed, "
+    f"CASE WHEN {_SAME_TABLES} AND NOT EXISTS (SELECT FROM changed WHERE trial_id = {STUDY_ITSELF})"
+    " THEN NULL ELSE (SELECT coalesce(json_agg(json_build_array(key, value_json) "
+    "ORDER BY study_user_attribute_id), '[]') FROM study_user_attributes "
+    "WHERE study_id = :study_id) END AS attributes, "
+    f"CASE WHEN :with_trials AND {_SAME_TABLES} "
+    f"THEN {trials_as_json('ARRAY(SELECT trial_id FROM changed)')} END AS trials FROM moment"
 )
 _GLANCE = text(
     f"SELECT {_MOMENT}, "  # noqa: S608
@@ -73,32 +86,49 @@ class Look:
 
     Attributes:
         moment: When it was.
-        changed: Keys of trials, and `STUDY_ITSELF`; None where all may have changed.
+        attributes: The study's user attributes; None where they haven't changed.
+        changed: Keys of the trials that have changed, come to be or gone; None where all may have.
+        trials: Those of them that there are, where they were asked for.
         has_written: Whether the transaction that looks has written something itself.
     """
 
     moment: Moment
+    attributes: Mapping[str, Any] | None
     changed: frozenset[int] | None
+    trials: Sequence[FrozenTrial]
     has_written: bool
 
 
-def look(connection: Connection, study_id: int, since: Moment | None) -> Look:
+def look(connection: Connection, study_id: int, since: Moment | None, *, with_trials: bool) -> Look:
     """Look what changed in a study, the changes of the connection's own transaction included.
 
     Args:
         connection: A transaction.
         study_id: The study.
         since: The look before; None for none.
+        with_trials: Whether the trials that changed are wanted too.
 
     Raises:
         KeyError: It doesn't exist, or no longer.
     """
-    row = connection.execute(_LOOK, {"study_id": study_id, "since": since and since.snapshot}).one()
+    asked = {
+        "study_id": study_id,
+        "since": since and since.snapshot,
+        "tables": since and since.tables,
+        "with_trials": with_trials,
+    }
+    row = connection.execute(_LOOK, asked).one()
     if not row.exists:
         raise KeyError(f"no study has the key {study_id}")
     moment = Moment(row.snapshot, row.tables)
     same = since is not None and since.tables == moment.tables
-    return Look(moment, frozenset(row.changed) if same else None, row.has_written)
+    return Look(
+        moment,
+        None if row.attributes is None else attributes_of(row.attributes),
+        frozenset(row.changed) - {STUDY_ITSELF} if same else None,
+        trials_from_json(row.trials),
+        row.has_written,
+    )
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,6 @@ from histsearch.database.kept_studies import (
 from histsearch.database.optuna_storage import singly
 from histsearch.database.trial_reading import read_trials
 
-# One statement where Optuna has five; it does nothing unless the trial may be changed and the
-# parameter's distribution is that of an earlier trial.
-
 
 class KeepingStorage(_CachedStorage):
     """Optuna's storage, which reads of a study only what changed since it was last read.

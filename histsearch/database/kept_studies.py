@@ -1,6 +1,5 @@
 """What a process keeps of the studies it has read, so that it reads again only what changed."""
 
-import json
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,13 +11,9 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from histsearch.database.changes import STUDY_ITSELF, Look, Moment, look
-from histsearch.database.trial_reading import read_study_trials, read_trials
+from histsearch.database.changes import Look, Moment, look
+from histsearch.database.trial_reading import read_study_trials
 
-_ATTRIBUTES = text(
-    "SELECT key, value_json FROM study_user_attributes WHERE study_id = :study_id "
-    "ORDER BY study_user_attribute_id"
-)
 _COUNTS = text("SELECT state, count(*) FROM trials WHERE study_id = :study_id GROUP BY state")
 # Anybody may have written the attribute; what is no number counts as none.
 _SUM = text(
@@ -47,8 +42,6 @@ class KeptStudy:
         counts: Number of its trials by state, where it was asked for.
         trials: Its trials by key, from the smallest on, where they were asked for.
         waiting: Those of them that wait, in any order: every claim and verdict asks for them.
-        outdated: Keys of those trials that have changed, come to be or gone since they were read;
-            the counts are then as old.
     """
 
     moment: Moment
@@ -56,17 +49,16 @@ class KeptStudy:
     counts: Mapping[TrialState, int] | None = None
     trials: Mapping[int, FrozenTrial] | None = None
     waiting: Mapping[int, FrozenTrial] = field(default_factory=dict)
-    outdated: frozenset[int] = frozenset()
 
     def has(self, part: Part | None) -> bool:
-        """Whether a part of it is read, and as it was at the moment."""
+        """Whether a part of it is read."""
         match part:
             case None:
                 return True
             case Part.COUNTS:
-                return self.counts is not None and not self.outdated
+                return self.counts is not None
             case Part.TRIALS:
-                return self.trials is not None and not self.outdated
+                return self.trials is not None
 
 
 @dataclass
@@ -95,7 +87,7 @@ class KeptStudies:
 def at_present(
     connection: Connection, study_id: int, before: KeptStudy | None
 ) -> tuple[KeptStudy, bool]:
-    """What is left of a study that was read before, and whether others may know of it.
+    """A study that was read before as it is now, and whether others may know of it.
 
     They may not where the transaction has written: it sees its own changes, which may come to
     nothing.
@@ -103,30 +95,24 @@ def at_present(
     Raises:
         KeyError: It doesn't exist, or no longer.
     """
-    seen = look(connection, study_id, None if before is None else before.moment)
-    return _later(connection, study_id, before, seen), not seen.has_written
+    since = None if before is None else before.moment
+    with_trials = before is not None and before.trials is not None
+    seen = look(connection, study_id, since, with_trials=with_trials)
+    return _later(before, seen), not seen.has_written
 
 
-def _later(
-    connection: Connection, study_id: int, before: KeptStudy | None, seen: Look
-) -> KeptStudy:
-    changed = seen.changed
-    if before is None or changed is None:
-        return KeptStudy(seen.moment, _read_attributes(connection, study_id))
+def _later(before: KeptStudy | None, seen: Look) -> KeptStudy:
+    if before is None or seen.changed is None:
+        assert seen.attributes is not None
+        return KeptStudy(seen.moment, seen.attributes)
     kept = replace(before, moment=seen.moment)
-    if STUDY_ITSELF in changed:
-        kept = replace(kept, attributes=_read_attributes(connection, study_id))
-    trials = changed - {STUDY_ITSELF}
-    if not trials:
+    if seen.attributes is not None:
+        kept = replace(kept, attributes=seen.attributes)
+    if not seen.changed:
         return kept
-    if kept.trials is None:
+    if kept.trials is None or kept.counts is None:
         return replace(kept, counts=None)
-    return replace(kept, outdated=kept.outdated | trials)
-
-
-def _read_attributes(connection: Connection, study_id: int) -> dict[str, Any]:
-    rows = connection.execute(_ATTRIBUTES, {"study_id": study_id})
-    return {key: json.loads(value) for key, value in rows}
+    return _with_changed_trials(kept, kept.trials, kept.counts, seen)
 
 
 def with_part(
@@ -135,28 +121,27 @@ def with_part(
     """The same with one part more, where it hasn't that already."""
     if kept.has(part):
         return kept
-    if kept.trials is not None and kept.counts is not None:
-        return _with_changed_trials(connection, kept, kept.trials, kept.counts)
     if part == Part.TRIALS:
         trials = _by_key(read_study_trials(connection, study_id))
         counts = Counter(trial.state for trial in trials.values())
         waiting = {key: trial for key, trial in trials.items() if _waits(trial)}
-        return replace(kept, trials=trials, counts=counts, waiting=waiting, outdated=frozenset())
+        return replace(kept, trials=trials, counts=counts, waiting=waiting)
     numbers = connection.execute(_COUNTS, {"study_id": study_id})
     return replace(kept, counts={TrialState[state]: number for state, number in numbers})
 
 
 def _with_changed_trials(
-    connection: Connection,
     kept: KeptStudy,
     trials_before: Mapping[int, FrozenTrial],
     counts_before: Mapping[TrialState, int],
+    seen: Look,
 ) -> KeptStudy:
     """The same with its trials as they are; those that haven't changed are the same objects."""
+    assert seen.changed is not None
     trials, counts, waiting = dict(trials_before), Counter(counts_before), dict(kept.waiting)
     last = next(reversed(trials), 0)
-    now = _by_key(read_trials(connection, sorted(kept.outdated)))
-    for key in sorted(kept.outdated):
+    now = _by_key(seen.trials)
+    for key in sorted(seen.changed):
         before, after = trials.get(key), now.get(key)
         waiting.pop(key, None)
         if before is not None:
@@ -170,7 +155,7 @@ def _with_changed_trials(
             waiting[key] = after
     if any(key < last and key not in trials_before for key in now):  # it was stored late
         trials = {key: trials[key] for key in sorted(trials)}
-    return replace(kept, trials=trials, counts=counts, waiting=waiting, outdated=frozenset())
+    return replace(kept, trials=trials, counts=counts, waiting=waiting)
 
 
 def _waits(trial: FrozenTrial) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import text
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 
 def _parts(table: str, columns: str, key: str) -> str:
@@ -38,41 +38,62 @@ _SELECT = "SELECT trial_id, number, state, datetime_start, datetime_complete, " 
 _OF_STUDY = text(f"{_SELECT} FROM trials WHERE study_id = :study_id")
 _BY_KEY = text(f"{_SELECT} FROM trials WHERE trial_id = ANY(:trial_ids)")
 
+
+def trials_as_json(keys: str) -> str:
+    """SQL of one value, for `trials_from_json`: the trials with some keys.
+
+    Args:
+        keys: SQL of the array of keys.
+    """
+    return (
+        f"(SELECT json_agg(trial) FROM ({_SELECT} FROM trials "  # noqa: S608
+        f"WHERE trial_id = ANY({keys})) AS trial)"
+    )
+
+
 # Optuna stores these as a word, and other numbers with the word FINITE.
 _NOT_FINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 
 
 def read_study_trials(connection: Connection, study_id: int) -> list[FrozenTrial]:
     """All trials of a study."""
-    return [_frozen(row) for row in connection.execute(_OF_STUDY, {"study_id": study_id})]
+    return [
+        _frozen(row) for row in connection.execute(_OF_STUDY, {"study_id": study_id}).mappings()
+    ]
 
 
 def read_trials(connection: Connection, trial_ids: Sequence[int]) -> list[FrozenTrial]:
     """The trials with some keys; those that there aren't are left out."""
-    rows = connection.execute(_BY_KEY, {"trial_ids": list(trial_ids)})
+    rows = connection.execute(_BY_KEY, {"trial_ids": list(trial_ids)}).mappings()
     return [_frozen(row) for row in rows]
 
 
-def _frozen(row: Row[Any]) -> FrozenTrial:
-    distributions = {name: _distribution(written) for name, _, written in row.trial_params or ()}
+def trials_from_json(rows: Iterable[Mapping[str, Any]] | None) -> list[FrozenTrial]:
+    """What `trials_as_json` gave."""
+    return [_frozen(row) for row in rows or ()]
+
+
+def _frozen(row: Mapping[Any, Any]) -> FrozenTrial:
+    distributions = {name: _distribution(written) for name, _, written in row["trial_params"] or ()}
     return FrozenTrial(
-        number=row.number,
-        state=TrialState[row.state],
+        number=row["number"],
+        state=TrialState[row["state"]],
         value=None,
-        values=[_number(value, kind) for value, kind in row.trial_values or ()] or None,
-        datetime_start=_local(row.datetime_start),
-        datetime_complete=_local(row.datetime_complete),
+        values=[_number(value, kind) for value, kind in row["trial_values"] or ()] or None,
+        datetime_start=_local(row["datetime_start"]),
+        datetime_complete=_local(row["datetime_complete"]),
         params={
             name: distributions[name].to_external_repr(float(value))
-            for name, value, _ in row.trial_params or ()
+            for name, value, _ in row["trial_params"] or ()
         },
         distributions=distributions,
-        user_attrs=_attributes(row.trial_user_attributes),
-        system_attrs=_attributes(row.trial_system_attributes),
+        user_attrs=attributes_of(row["trial_user_attributes"]),
+        system_attrs=attributes_of(row["trial_system_attributes"]),
         intermediate_values={
-            step: _number(value, kind) for step, value, kind in row.trial_intermediate_values or ()
+            step: _number(value, kind)
+            for step, value, kind in row["trial_intermediate_values"] or ()
         },
-        trial_id=row.trial_id,
+        trial_id=row["trial_id"],
     )
 
 
@@ -87,10 +108,14 @@ def _number(value: float | None, kind: str) -> float:
     return _NOT_FINITE[kind] if value is None else float(value)
 
 
-def _attributes(rows: Sequence[tuple[str, str]] | None) -> dict[str, Any]:
+def attributes_of(rows: Iterable[tuple[str, str]] | None) -> dict[str, Any]:
+    """Attributes by name, from their names and what Optuna stores of their values."""
     return {key: json.loads(value) for key, value in rows or ()}
 
 
-def _local(moment: datetime | None) -> datetime | None:
-    """Optuna keeps UTC, and shows the local time."""
-    return None if moment is None else moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
+def _local(moment: datetime | str | None) -> datetime | None:
+    """Optuna keeps UTC, and shows the local time; JSON has moments as text."""
+    if moment is None:
+        return None
+    in_utc = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return in_utc.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
