@@ -188,7 +188,7 @@ def judge(claimed: Claim, curve: dict[int, float], worker_id: int) -> None:
     run = SearchRun.__new__(SearchRun)
     run.claim, run.study, run.finished = claimed, claimed.study, []
     run.judged = claimed.study.for_verdicts()
-    run.left_after, run.study_paused = None, False
+    run.left_after, run.left_because = None, ""
     run.context = SimpleNamespace(reporter=SimpleNamespace(worker_id=worker_id))  # type: ignore[assignment]
     run._judge(curve)
     assert run.left_after == max(curve)

@@ -1,9 +1,11 @@
 """Optuna's storage, which keeps what it has read."""
 
 import copy
+import json
 import threading
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -57,8 +59,8 @@ class KeepingStorage(_CachedStorage):
     def at_one_moment(self) -> Iterator[None]:
         """Within the block this thread sees each study as it was when it first asked.
 
-        Once it has written something itself, it looks again. Inside a transaction that is always
-        so.
+        Once it has written something itself, it looks again, unless that was an attribute of the
+        study and written inside a transaction. Inside one that is always so.
         """
         if self._holding is not None:  # within another such block
             yield
@@ -195,6 +197,9 @@ class KeepingStorage(_CachedStorage):
 
     @override
     def get_trial(self, trial_id: int) -> FrozenTrial:
+        for held in (self._holding or {}).values():
+            if held.trials is not None and trial_id in held.trials:
+                return copy.deepcopy(held.trials[trial_id])
         with self._begin() as connection:
             trials = read_trials(connection, [trial_id])
         if not trials:
@@ -203,8 +208,12 @@ class KeepingStorage(_CachedStorage):
 
     @override
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        held = None if self._holding is None else self._holding.get(study_id)
         self._look_again()
         super().set_study_user_attr(study_id, key, value)
+        if held is not None and self._connection is not None:
+            attributes = {**held.attributes, key: json.loads(json.dumps(value))}
+            self._held.studies[study_id] = replace(held, attributes=attributes)
 
     @override
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:

@@ -7,11 +7,25 @@ came of it, and nobody waits: who asks meanwhile is told that it isn't known yet
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any
 
 from optuna.trial import FrozenTrial
-from sqlalchemy import and_, exists, func, literal, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    exists,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql.dml import ReturningInsert
 
 from histsearch.database.tables import conclusions, optuna_studies, workers
 from histsearch.studies.study import Study
@@ -46,9 +60,9 @@ def conclude(
     """
     state = f"{question} {_key(study.trials())}"
     with study.storage.singly() as connection:
-        known = _known(connection, study, state)
-        if known is not None or not _take(connection, study, state, worker_id):
-            return known
+        known, is_taken = _known_or_taken(connection, study, state, worker_id)
+    if not is_taken:
+        return known
     conclusion = Conclusion()
     try:
         conclusion = work_out()
@@ -73,18 +87,41 @@ def _key(trials: Iterable[FrozenTrial]) -> str:
     return blake2b(repr(facts).encode(), digest_size=_KEY_BYTES).hexdigest()
 
 
-def _known(connection: Connection, study: Study, state: str) -> Conclusion | None:
-    query = select(conclusions.c.reason, conclusions.c.chance).where(
+def _known_or_taken(
+    connection: Connection, study: Study, state: str, worker_id: int
+) -> tuple[Conclusion | None, bool]:
+    """What is known; where nothing is, whether it is this worker's to work it out."""
+    known = _known(study, state).cte("known")
+    taken = _take(study, state, worker_id, ~select(known).exists()).cte("taken")
+    query = (
+        select(
+            known.c.study_id.label("known"),
+            known.c.reason,
+            known.c.chance,
+            taken.c.study_id.label("taken"),
+        )
+        .select_from(select(literal(1)).subquery())
+        .outerjoin(known, true())
+        .outerjoin(taken, true())
+    )
+    row = connection.execute(query).one()
+    if row.known is None:
+        return None, row.taken is not None
+    return Conclusion(row.reason, row.chance), False
+
+
+def _known(study: Study, state: str) -> Select[Any]:
+    return select(conclusions.c.study_id, conclusions.c.reason, conclusions.c.chance).where(
         conclusions.c.study_id == study.id,
         conclusions.c.state == state,
         conclusions.c.worker_id.is_(None),
     )
-    row = connection.execute(query).one_or_none()
-    return None if row is None else Conclusion(row.reason, row.chance)
 
 
-def _take(connection: Connection, study: Study, state: str, worker_id: int) -> bool:
-    """Whether it is this worker's to work it out: no other that shows signs of life is at it."""
+def _take(
+    study: Study, state: str, worker_id: int, unless_known: ColumnElement[bool]
+) -> ReturningInsert[Any]:
+    """Have this worker work it out, unless another that shows signs of life is at it."""
     grace = func.make_interval(0, 0, 0, 0, 0, 0, workers.c.grace_seconds)
     at_work = exists().where(
         workers.c.id == conclusions.c.worker_id,
@@ -94,7 +131,7 @@ def _take(connection: Connection, study: Study, state: str, worker_id: int) -> b
     fresh = {"state": state, "worker_id": worker_id, "reason": None, "chance": None}
     # A study that was deleted a moment ago gets no row, which nobody would remove.
     mine = select(optuna_studies.c.study_id, literal(state), literal(worker_id)).where(
-        optuna_studies.c.study_id == study.id
+        optuna_studies.c.study_id == study.id, unless_known
     )
     taking = insert(conclusions).from_select(["study_id", "state", "worker_id"], mine)
     taking = taking.on_conflict_do_update(
@@ -106,7 +143,7 @@ def _take(connection: Connection, study: Study, state: str, worker_id: int) -> b
             and_(conclusions.c.worker_id.is_not(None), not_(at_work)),
         ),
     )
-    return connection.execute(taking.returning(conclusions.c.study_id)).one_or_none() is not None
+    return taking.returning(conclusions.c.study_id)
 
 
 def _keep(

@@ -50,7 +50,7 @@ def end_if_due(study: Study, worker_id: int) -> list[Claim]:
             return []
         # Without the lock, for it may take seconds; what others begin meanwhile is closed as well.
         found = _found(study, limits, worker_id) if ended is None else Conclusion()
-    _note_chance(study, limits, found.chance)
+        _note_chance(study, limits, found.chance)
     if ended is None and found.reason is None:
         return []
     with study.storage.lock(study.id, pause_seconds=LONGEST_PAUSE_SECONDS) as connection:

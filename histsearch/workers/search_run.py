@@ -42,7 +42,7 @@ class SearchRun(Run):
         super().__init__(context, claim, inputs, started)
         self.space = definition.space
         self.left_after: int | None = None
-        self.study_paused = False
+        self.left_because = ""
         self.judged = self.study.for_verdicts()
 
     def facts(self) -> dict[str, Any]:
@@ -75,11 +75,7 @@ class SearchRun(Run):
             self.left_after = None
             if not self.keep(trainer):
                 return None
-            why = "the study was paused" if self.study_paused else "something else promises more"
-            reason = f"after epoch {trainer.finished_epochs} {why}"
-            return Outcome(
-                TrialState.WAITING, reason="the study ended" if self.study.ended else reason
-            )
+            return Outcome(TrialState.WAITING, reason=self.left_because)
         shortfall = f"is under {self.space.pruner.rule}"
         return Outcome(
             TrialState.PRUNED,
@@ -120,7 +116,7 @@ class SearchRun(Run):
         try:
             with self.judged.at_one_moment():
                 leave = self._is_due_to_leave(curve)
-            self.study_paused = leave and self.study.paused
+                self.left_because = self._reason_to_leave(max(curve)) if leave else ""
         except KeyError:  # the study was deleted
             raise ClaimLostError from None
         except LinAlgError as error:
@@ -128,6 +124,13 @@ class SearchRun(Run):
             return
         if leave:
             self.left_after = max(curve)
+
+    def _reason_to_leave(self, epoch: int) -> str:
+        if self.judged.ended:
+            return "the study ended"
+        paused = self.judged.paused
+        why = "the study was paused" if paused else "something else promises more"
+        return f"after epoch {epoch} {why}"
 
     def _is_due_to_leave(self, curve: dict[int, float]) -> bool:
         """Whether the trial is to be left, and wouldn't be this worker's next one all the same."""

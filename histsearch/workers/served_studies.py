@@ -94,17 +94,20 @@ class ServedStudies:
         Among equals, the one this worker served longest ago comes first.
         """
         turns: list[tuple[int, int, str, Study]] = []
-        for study in self.all():
-            if study.id in self._without_work:
-                continue
-            with unless_deleted(study), study.at_one_moment():
-                if study.is_open:
-                    running = study.count(TrialState.RUNNING)
-                    turns.append((running, self._turns.get(study.name, 0), study.name, study))
+        finished: list[Study] = []
+        with self._storage.keeping.at_one_moment():
+            for study in self.all():
+                if study.id in self._without_work:
                     continue
-                self._without_work.add(study.id)
-                if not study.is_finished:
-                    continue
+                with unless_deleted(study):
+                    if study.is_open:
+                        running = study.count(TrialState.RUNNING)
+                        turns.append((running, self._turns.get(study.name, 0), study.name, study))
+                        continue
+                    self._without_work.add(study.id)
+                    if study.is_finished:
+                        finished.append(study)
+        for study in finished:
             with unless_deleted(study):
                 _note_last_standing(study)
             self._storage.keeping.forget(study.id)

@@ -201,11 +201,10 @@ class Worker:
             # What an idle worker looks through again and again is mostly others' work.
             self._stop.leaves_work = not self._is_idle
             with unless_deleted(study):
-                inputs = self._prepare(study)
-                if inputs is None:
-                    continue
-                claimed = self._next_trial(study)
-                if claimed is not None:
+                with study.at_one_moment():  # but for the claim, which looks again
+                    inputs = self._prepare(study)
+                    claimed = None if inputs is None else self._next_trial(study)
+                if inputs is not None and claimed is not None:
                     self._stop.leaves_work = True
                     self._studies.take_turn(study)
                     self._execute(claimed, inputs)

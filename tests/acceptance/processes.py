@@ -3,7 +3,6 @@
 import re
 import socket
 import subprocess
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -40,10 +39,3 @@ def start_dashboard(start: Start, *options: str) -> Dashboard:
         assert line, printed
         printed += line
     return Dashboard(process.pid, printed, url[0])
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.05)

@@ -13,7 +13,8 @@ from histsearch.database.storage import Storage
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
 from histsearch.studies.store_keys import model_key
-from tests.acceptance.processes import Run, Start, wait_until
+from tests.acceptance.processes import Run, Start
+from tests.waiting import wait_until
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "someone",

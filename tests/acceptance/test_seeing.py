@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.processes import Run, Start, wait_until
+from tests.acceptance.processes import Run, Start
+from tests.waiting import wait_until
 
 FIELDS_OF_AN_ENDED_TRIAL = {"study", "trial", "attempt", "outcome", "worker", "time", "message"}
 

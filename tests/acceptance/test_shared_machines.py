@@ -14,9 +14,10 @@ import pytest
 
 from histsearch.database.embedded_postgres.account import SYSTEM_FOLDER
 from histsearch.folders import HOME_VARIABLE
-from tests.acceptance.processes import PATIENCE_SECONDS, wait_until
+from tests.acceptance.processes import PATIENCE_SECONDS
 from tests.homes import temporary_home
 from tests.other_users import ALICE, BOB, as_user, missing_for_other_users
+from tests.waiting import wait_until
 
 _REPOSITORY = Path(__file__).parents[2]
 _NAMESPACES = ("unshare", "--pid", "--ipc", "--uts", "--mount-proc", "--fork", "--kill-child")

@@ -14,8 +14,9 @@ from histsearch.database.storage import Storage
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
 from histsearch.workers import exit_codes
-from tests.acceptance.processes import Run, Start, wait_until
+from tests.acceptance.processes import Run, Start
 from tests.integration.database.outage import outage, silence
+from tests.waiting import wait_until
 
 TrainingWorker = tuple[subprocess.Popen[str], Iterator[str]]
 

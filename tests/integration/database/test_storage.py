@@ -24,6 +24,7 @@ from tests.integration.claims import claimed
 from tests.integration.database.outage import outage
 from tests.integration.database.side_by_side import PROCESSES, run_side_by_side
 from tests.integration.studies.small_search import small_space
+from tests.waiting import wait_until
 
 PASSWORD = "swordfish"  # noqa: S105 - opens nothing
 KEY = 7
@@ -297,10 +298,7 @@ def test_a_process_keeps_one_connection_while_it_asks_nothing(database: URL) -> 
             connection.execute(sqlalchemy.text("SELECT 1"))
     count = sqlalchemy.text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mine'")
     with mine.begin() as connection:
-        for _ in range(1000):  # a backend takes a moment to end
-            if connection.scalar(count) == 1:
-                break
-        assert connection.scalar(count) == 1
+        wait_until(lambda: connection.scalar(count) == 1, "the backends' ends")
 
 
 def test_who_only_reads_changes_nothing(storage: Storage) -> None:

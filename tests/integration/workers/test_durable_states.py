@@ -24,7 +24,8 @@ from histsearch.training.trainer import Trainer
 from histsearch.workers.search_run import SearchRun
 from histsearch.workers.stop_request import StopRequest
 from histsearch.workers.worker import DeviceFaultError, run_worker
-from tests.integration.workers.test_worker import create, settings, wait_until
+from tests.integration.workers.test_worker import create, settings
+from tests.waiting import wait_until
 
 LIMIT_SECONDS = 120.0
 ENQUEUED: list[dict[str, Any]] = [{"batch_size": 8, "tau": 8, "lambda_s": 1.0}]

@@ -26,7 +26,8 @@ from histsearch.workers.registry import list_workers
 from histsearch.workers.stop_request import StopRequest
 from histsearch.workers.worker import run_worker
 from tests.integration.claims import signed_on
-from tests.integration.workers.test_worker import create, settings, wait_until
+from tests.integration.workers.test_worker import create, settings
+from tests.waiting import wait_until
 
 LIMIT_SECONDS = 120.0
 

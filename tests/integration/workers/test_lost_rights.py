@@ -18,9 +18,9 @@ from histsearch.exceptions import DatabaseAwayError, StorageError
 from histsearch.workers.settings import WorkerSettings
 from histsearch.workers.stop_request import StopRequest
 from histsearch.workers.worker import run_worker
-from tests.acceptance.processes import wait_until
 from tests.integration.database.roles import WRITE, execute, role
 from tests.integration.workers.test_worker import create, settings
+from tests.waiting import wait_until
 
 
 class Stop(StopRequest):

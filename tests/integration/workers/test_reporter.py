@@ -20,6 +20,7 @@ from histsearch.workers.reporter import Reporter
 from tests.integration.claims import signed_on
 from tests.integration.database.outage import outage
 from tests.integration.studies.small_search import small_space
+from tests.waiting import wait_until
 
 WAIT_SECONDS = 60.0
 
@@ -62,13 +63,6 @@ def reporter(storage: Storage, worker_id: int, held: Claim) -> Iterator[Reporter
     with reporter_of(storage, worker_id) as running:
         running.begin(held)
         yield running
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def report_steps(reporter: Reporter, held: Claim, *steps: int) -> None:

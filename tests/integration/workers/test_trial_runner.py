@@ -197,16 +197,12 @@ def test_a_trial_that_is_left_says_whether_its_study_was_paused(
     reason: str,
 ) -> None:
     study = study_of(storage, stripes | {"sampler": "freeze-thaw"})
-
-    def leave(*_: object) -> bool:
-        if paused:
-            study.pause()
-        return True
-
-    monkeypatch.setattr(FreezeThawPruner, "prune", leave)
+    monkeypatch.setattr(FreezeThawPruner, "prune", lambda *_: True)
     with reporting(storage) as (reporter, worker_id):
         one = claim(study, worker_id)
         assert one is not None
+        if paused:
+            study.pause()
         reporter.begin(one)
         outcome = runner(reporter).run(one, inputs_of(study, dataset))
     # The pruner is asked from then on: a trial of three epochs runs for two at least.

@@ -3,7 +3,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -52,6 +52,7 @@ from histsearch.workers.worker import DeviceFaultError, run_worker
 from tests.integration.claims import Judge, signed_on
 from tests.integration.studies.half_studies import half_search
 from tests.unit.data.drawn_classes import draw_classes
+from tests.waiting import wait_until
 
 WAIT_SECONDS = 60.0
 
@@ -395,13 +396,6 @@ def taken_over(study: Study) -> Claim:
         if successor is not None:
             return successor
     raise AssertionError("the trial could not be taken over")
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_study_of_another_release_line_is_refused_with_a_sentence(
