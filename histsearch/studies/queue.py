@@ -118,17 +118,14 @@ class _Waiting(NamedTuple):
 
 
 def _waiting(study: Study) -> _Waiting:
-    paused, returned, due = [], [], []
-    begun = study.count()
-    for trial in study.trials(TrialState.WAITING):
-        attributes = trial.user_attrs
-        begun -= not trial.params
-        if not attributes.get(trial_record.PAUSED):
-            returned.append(trial)
-            continue
-        paused.append(trial)
-        if attributes.get(trial_record.TO_THE_END):
-            due.append(trial)
+    waiting = study.trials(TrialState.WAITING)
+    # A verdict waits for this, and most may be paused.
+    paused = [trial for trial in waiting if trial.user_attrs.get(trial_record.PAUSED)]
+    returned = []
+    if len(paused) < len(waiting):
+        returned = [one for one in waiting if not one.user_attrs.get(trial_record.PAUSED)]
+    due = [trial for trial in paused if trial.user_attrs.get(trial_record.TO_THE_END)]
+    begun = study.count() - sum(not trial.params for trial in returned)
     return _Waiting(paused, returned, due, begun)
 
 
