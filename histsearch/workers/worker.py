@@ -119,6 +119,7 @@ class Worker:
         self._doubts = DoubtfulTrials()  # since it is idle
         self._deaths: dict[int, Deaths] = {}
         self._clock = AwakeClock()
+        self._next_look = 0.0
         self._watch = ProgressWatch(self._end_stalled, settings.watch_times, self._clock)
         self._saving_watch = ProgressWatch(self._end_stalled, settings.watch_times, self._clock)
         self._reporter = Reporter(
@@ -171,8 +172,7 @@ class Worker:
     def _work_once(self) -> bool:
         """Run a trial, or wait a moment for one; True when drained."""
         self._reporter.check()
-        for failed in requeue_abandoned(self._storage, self._id, self._reporter.watch):
-            self._runner.forget(failed)
+        self._look_after_others()
         if self._run_one():
             self._is_idle = False
             return False
@@ -190,6 +190,15 @@ class Worker:
         self._stop.wait(IDLE_SECONDS)
         return False
 
+    def _look_after_others(self) -> None:
+        """Queue the trials again whose workers are gone; between two trials no more than needed."""
+        now = self._clock()
+        if not self._is_idle and now < self._next_look:
+            return
+        self._next_look = now + self._settings.heartbeat_seconds
+        for failed in requeue_abandoned(self._storage, self._id, self._reporter.watch):
+            self._runner.forget(failed)
+
     def _may_get_work(self) -> bool:
         """Whether a trial that runs elsewhere may come back, its worker being gone."""
         served = [study.id for study in self._studies.all()]
@@ -197,20 +206,28 @@ class Worker:
 
     def _run_one(self) -> bool:
         """Run the next trial of the study whose turn it is; False if there is none."""
+        with self._storage.keeping.at_one_moment():  # but for the claim, which looks again
+            claimed, inputs = self._claim_one()
+        if claimed is None or inputs is None:
+            self._stop.leaves_work = False
+            return False
+        self._stop.leaves_work = True
+        self._studies.take_turn(claimed.study)
+        with unless_deleted(claimed.study):
+            self._execute(claimed, inputs)
+        return True
+
+    def _claim_one(self) -> tuple[Claim | None, RunInputs | None]:
+        """The next trial of the study whose turn it is, and what it needs, if there is one."""
         for study in self._studies.open():
             # What an idle worker looks through again and again is mostly others' work.
             self._stop.leaves_work = not self._is_idle
             with unless_deleted(study):
-                with study.at_one_moment():  # but for the claim, which looks again
-                    inputs = self._prepare(study)
-                    claimed = None if inputs is None else self._next_trial(study)
-                if inputs is not None and claimed is not None:
-                    self._stop.leaves_work = True
-                    self._studies.take_turn(study)
-                    self._execute(claimed, inputs)
-                    return True
-        self._stop.leaves_work = False
-        return False
+                inputs = self._prepare(study)
+                claimed = None if inputs is None else self._next_trial(study)
+                if claimed is not None:
+                    return claimed, inputs
+        return None, None
 
     def _next_trial(self, study: Study) -> Claim | None:
         """Claim a study's next trial; one whose sampler fails is left to other workers."""
