@@ -270,11 +270,11 @@ class Storage:
         Whoever claims holds what it has noted of the study until it is done, and a worker that
         waited for that could show no sign of life.
         """
-        free = OptunaStorage(
-            self.optuna.engine,
-            lambda study_id: sqlalchemy.func.pg_try_advisory_xact_lock(_LOCK_FAMILY, study_id),
-        )
-        return KeepingStorage(free, self._kept)
+        return KeepingStorage(OptunaStorage(self.optuna.engine, self.is_free), self._kept)
+
+    def is_free(self, key: int) -> sqlalchemy.ColumnElement[bool]:
+        """In SQL, whether nobody holds a lock, which is then held to the transaction's end."""
+        return sqlalchemy.func.pg_try_advisory_xact_lock(_LOCK_FAMILY, key)
 
     def keeping_within(self, connection: Connection) -> KeepingStorage:
         """The same inside a transaction of ours, whose own changes it shows as well."""

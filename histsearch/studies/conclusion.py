@@ -4,6 +4,7 @@ It may take a minute. Whoever asks first of a study as it stands works it out; t
 came of it, and nobody waits: who asks meanwhile is told that it isn't known yet.
 """
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -23,12 +24,17 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.dml import ReturningInsert
 
-from histsearch.database.tables import conclusions, optuna_studies, workers
-from histsearch.studies.study import Study
+from histsearch.database.tables import (
+    conclusions,
+    optuna_studies,
+    optuna_study_attributes,
+    workers,
+)
+from histsearch.studies.study import CHANCE_OF_BETTER, LIMITS, Study
 from histsearch.studies.trial_record import DIVERGED, PAUSED
 
 _KEY_BYTES = 16
@@ -149,11 +155,39 @@ def _take(
 def _keep(
     connection: Connection, study: Study, state: str, worker_id: int, conclusion: Conclusion
 ) -> None:
-    keeping = update(conclusions).where(
-        conclusions.c.study_id == study.id,
-        conclusions.c.state == state,
-        conclusions.c.worker_id == worker_id,
+    """Store what came of it, and for people the probability, unless somebody holds the study."""
+    keeping = (
+        update(conclusions)
+        .where(
+            conclusions.c.study_id == study.id,
+            conclusions.c.state == state,
+            conclusions.c.worker_id == worker_id,
+        )
+        .values(worker_id=None, reason=conclusion.reason, chance=conclusion.chance)
     )
-    connection.execute(
-        keeping.values(worker_id=None, reason=conclusion.reason, chance=conclusion.chance)
+    changes = [keeping.cte()]
+    if conclusion.chance is not None:
+        changes.append(_note_chance(study, conclusion.chance).cte())
+    connection.execute(select(literal(1)).add_cte(*changes))
+
+
+def _note_chance(study: Study, chance: float) -> Insert:
+    """Have the study say how probable it is, unless its limits are others by now."""
+    attributes = optuna_study_attributes
+    limits = study.optuna_study.user_attrs.get(LIMITS)
+    others = select(attributes.c.study_id).where(
+        attributes.c.study_id == study.id,
+        attributes.c.key == LIMITS,
+        attributes.c.value_json.is_distinct_from(None if limits is None else json.dumps(limits)),
+    )
+    mine = select(
+        optuna_studies.c.study_id, literal(CHANCE_OF_BETTER), literal(json.dumps(chance))
+    ).where(
+        optuna_studies.c.study_id == study.id, study.storage.is_free(study.id), ~others.exists()
+    )
+    noting = insert(attributes).from_select(["study_id", "key", "value_json"], mine)
+    return noting.on_conflict_do_update(
+        index_elements=["study_id", "key"],
+        set_={"value_json": noting.excluded.value_json},
+        where=attributes.c.value_json != noting.excluded.value_json,
     )

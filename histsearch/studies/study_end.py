@@ -13,7 +13,7 @@ from histsearch.studies.claim import Claim, last_attempt
 from histsearch.studies.conclusion import Conclusion, conclude
 from histsearch.studies.definition import Limits
 from histsearch.studies.stages import StudyMove, TrialMove, move_trial
-from histsearch.studies.study import CHANCE_OF_BETTER, Study
+from histsearch.studies.study import Study
 from histsearch.wording import counted
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,6 @@ def end_if_due(study: Study, worker_id: int) -> list[Claim]:
             return []
         # Without the lock, for it may take seconds; what others begin meanwhile is closed as well.
         found = _found(study, limits, worker_id) if ended is None else Conclusion()
-        _note_chance(study, limits, found.chance)
     if ended is None and found.reason is None:
         return []
     with study.storage.lock(study.id, pause_seconds=LONGEST_PAUSE_SECONDS) as connection:
@@ -137,15 +136,6 @@ def _no_trial_overtakes(study: Study, decided: Decided) -> Conclusion:
         f"than {counted(f'{decided.delta:g}', 'point')} is under {100 * decided.epsilon:g}%",
         chance,
     )
-
-
-def _note_chance(study: Study, limits: Limits, chance: float | None) -> None:
-    if chance is None or chance == study.chance_of_better:
-        return
-    with study.storage.lock(study.id) as connection:
-        inside = study.within(connection)
-        if inside.limits == limits:
-            inside.optuna_study.set_user_attr(CHANCE_OF_BETTER, chance)
 
 
 def _close(study: Study, connection: Connection) -> list[Claim]:
