@@ -103,14 +103,16 @@ def _saving(states: RunStates) -> tuple[Callable[[Any], object], Callable[[], ob
 
 def measure_evaluations(method: str, processes: int) -> dict[str, float]:
     """Seconds of loading a small set with new processes, and with those of before."""
+    from histsearch.data.batches import EvaluationImages
     from histsearch.data.image_loader import ImageLoader
     from histsearch.data.image_set import ImageArrays, ImageSet
-    from histsearch.training.evaluation import evaluation_images
+    from histsearch.models.transforms import EvaluationCrop
 
     multiprocessing.set_start_method(method)
     pixels_NHW = np.zeros((IMAGES, 36, 36), dtype=np.uint8)
     images = ImageSet(ImageArrays(pixels_NHW), np.zeros(IMAGES, dtype=np.int64), ["a"])
-    shown = evaluation_images(images, find_backbone("conv4").preprocessing, processes=0)
+    preprocessing = find_backbone("conv4").preprocessing
+    shown = EvaluationImages(images.formed(EvaluationCrop(preprocessing)))
     loader = ImageLoader(processes, pin_memory=False)
 
     def load() -> None:
