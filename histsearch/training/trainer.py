@@ -115,6 +115,19 @@ def _do_nothing() -> None:
     return None
 
 
+def _stopping(
+    on_progress: Callable[[], object], should_stop: Callable[[], bool]
+) -> Callable[[], None]:
+    """What is called between two steps that don't train: it ends a run that is to stop."""
+
+    def tell_and_ask() -> None:
+        on_progress()
+        if should_stop():
+            raise InterruptedRunError
+
+    return tell_and_ask
+
+
 class Trainer:
     """Trains one configuration; iterate over `epochs` to drive it.
 
@@ -194,6 +207,9 @@ class Trainer:
             TrainingCrop(self.preprocessing),
             settings.seed,
         )
+        # A method of this object would keep it, and with it the loader's processes, until the
+        # garbage collector finds it; they then end with a delay of seconds.
+        self._before_embedding = _stopping(on_progress, should_stop)
         self._evaluation = EvaluationLoader(self.preprocessing, loader, self._before_embedding)
         self._source: BatchSource = LoadedBatches(self._training, loader, self._evaluation)
         self._on_device = on_device or ImagesOnDevice(device)
@@ -444,10 +460,6 @@ class Trainer:
         is_finite = torch.isfinite(losses)
         if not is_finite.all():
             raise NonFiniteLossError(f"the loss became {losses[~is_finite][0].item()}")
-
-    def _before_embedding(self) -> None:
-        self._on_progress()
-        self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
         if self._should_stop():

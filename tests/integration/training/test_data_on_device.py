@@ -1,6 +1,8 @@
 """Training on images that lie on the device, which cuts the crops; here it is the CPU."""
 
 import contextlib
+import gc
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -209,6 +211,23 @@ def test_no_loader_process_starts_where_the_device_cuts(parts: tuple[ImageSet, I
     # Were images loaded, there would be one by now.
     trainer.measure([trainer.settings.objective], in_memory(Path()))
     assert len(set(own.children()) - before) == 1
+
+
+@pytest.mark.parametrize("choice", [DataOnGpu.never, DataOnGpu.always])
+def test_a_trainer_is_gone_as_soon_as_it_is_dropped(
+    parts: tuple[ImageSet, ImageSet], choice: DataOnGpu
+) -> None:
+    """Loader processes that the garbage collector finds take seconds to end."""
+    store = ImagesOnDevice(CPU, choice)
+    trainer = Trainer(conv4_run(1, VALUES), parts[0], device=CPU, on_device=store)
+    list(trainer.epochs(parts[1]))
+    left = weakref.ref(trainer)
+    gc.disable()
+    try:
+        del trainer
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def of_memory(monkeypatch: pytest.MonkeyPatch, free: int, total: int = 10**9) -> None:

@@ -33,7 +33,9 @@ def noise(number: int, largest: int) -> list[NDArray[np.uint8]]:
     return images
 
 
-def cut_on_device(preprocessing: Preprocessing, images: list[NDArray[np.uint8]]) -> Tensor:
+def cut_on_device(
+    preprocessing: Preprocessing, images: list[NDArray[np.uint8]], device: str = "cpu"
+) -> Tensor:
     boxes, first = [], 0
     for seed, image_HW3 in enumerate(images):
         height, width, _ = image_HW3.shape
@@ -41,7 +43,7 @@ def cut_on_device(preprocessing: Preprocessing, images: list[NDArray[np.uint8]])
         boxes.append(PlacedBox(first, width, box))
         first += height * width
     pixels_P3 = torch.from_numpy(np.concatenate([one.reshape(-1, 3) for one in images]))
-    return DeviceCrop(preprocessing)(pixels_P3, boxes)
+    return DeviceCrop(preprocessing)(pixels_P3.to(device), boxes).cpu()
 
 
 def cut_by_loader(preprocessing: Preprocessing, images: list[NDArray[np.uint8]]) -> Tensor:
@@ -67,15 +69,19 @@ def test_boxes_are_drawn_with_the_numbers_that_torchvision_draws(
         assert torch.equal(generator.get_state(), torch.get_rng_state())
 
 
+NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NEEDS_GPU)])
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize(("largest", "side"), [(40, 32), (260, 32), (260, 7), (900, 64)])
 def test_crops_differ_from_those_of_loader_processes_by_a_level_at_most(
-    largest: int, side: int, interpolation: str
+    largest: int, side: int, interpolation: str, device: str
 ) -> None:
     changed = {"crop": side, "interpolation": interpolation}
     preprocessing = replace(PLAIN, **changed)  # type: ignore[arg-type]
     images = noise(16, largest)
-    found = cut_on_device(preprocessing, images)
+    found = cut_on_device(preprocessing, images, device)
     expected = cut_by_loader(preprocessing, images)
     assert (found.shape, found.dtype) == (expected.shape, torch.uint8)
     difference = (found.int() - expected.int()).abs()
