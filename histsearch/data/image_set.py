@@ -190,13 +190,20 @@ class FormedImages:
         paths = self._images.paths
         return (paths, self._images.to_rgb, self._form.name) if paths else None
 
-    def num_pixels(self) -> int:
+    def num_pixels(self, on_image: Callable[[], object] = _do_nothing) -> int:
         """Pixels of all images together, by what files say where no cache knows.
+
+        Args:
+            on_image: Called after each image; what it raises ends the work.
 
         Raises:
             UnreadableImageError: If a file can't be read.
         """
-        return sum(self._num_pixels(index) for index in range(len(self)))
+        number = 0
+        for index in range(len(self)):
+            number += self._num_pixels(index)
+            on_image()
+        return number
 
     def _num_pixels(self, index: int) -> int:
         kept = 0 if self._kept is None else self._kept.num_pixels(index)

@@ -1,7 +1,7 @@
 """Which images lie on a device, kept there from one run to the next."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import psutil
 import torch
@@ -34,12 +34,19 @@ class ImagesOnDevice:
         self._choice = choice
         self._slots = slots
         self._placed: list[tuple[FormedImages, DeviceImages]] = []
+        self._known_bytes: dict[Hashable, int] = {}
+        self._told: set[int] = set()
 
-    def are_wanted(self, sets: Sequence[FormedImages]) -> bool:
+    def are_wanted(self, sets: Sequence[FormedImages], on_image: Callable[[], object]) -> bool:
         """Whether images are to lie on the device in a run that begins.
 
         By itself that is where they take at most a quarter of the memory that is free there, and
         of the process's part of it.
+
+        Args:
+            sets: The images.
+            on_image: Called after each image whose size was looked for; what it raises ends the
+                work.
 
         Raises:
             DataError: They must, and can't.
@@ -49,14 +56,15 @@ class ImagesOnDevice:
             return False
         if self._choice is DataOnGpu.auto and self._device.type != "cuda":
             return False
-        needed = sum(_CHANNELS * one.num_pixels() for one in sets)
+        needed = sum(self._num_bytes(one, on_image) for one in sets)
         free, total = _memory(self._device)
         free += sum(images.num_bytes for _, images in self._placed)
         if self._choice is DataOnGpu.always:
             _check_room(needed, free)
             return True
         most = int(min(free, total / self._slots) * _MOST_SHARE)
-        if needed > most:
+        if needed > most and needed not in self._told:
+            self._told.add(needed)
             log.info(
                 "the images take %s, more than the %s of the device's memory that is left to them: "
                 "loader processes cut the training crops",
@@ -101,6 +109,14 @@ class ImagesOnDevice:
         self._choice = DataOnGpu.never
         self._placed.clear()
         return True
+
+    def _num_bytes(self, images: FormedImages, on_image: Callable[[], object]) -> int:
+        known = None if images.key is None else self._known_bytes.get(images.key)
+        if known is None:
+            known = _CHANNELS * images.num_pixels(on_image)
+            if images.key is not None:
+                self._known_bytes[images.key] = known
+        return known
 
     def _found(self, one: FormedImages) -> DeviceImages | None:
         return next((images for mine, images in self._placed if _are_same(mine, one)), None)

@@ -377,7 +377,7 @@ class Trainer:
         """Have the images of each epoch where its batches are put together."""
         sets = [self._training.images, *(self._evaluation.add(images) for images in evaluated)]
         if self._crops_on_device is None:
-            self._crops_on_device = self._on_device.are_wanted(sets)
+            self._crops_on_device = self._on_device.are_wanted(sets, self._before_embedding)
         if self._crops_on_device:
             training, *shown = self._on_device.place(
                 sets, self._loader_processes, self._before_embedding

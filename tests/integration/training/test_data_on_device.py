@@ -34,6 +34,7 @@ from histsearch.training.batch_source import (
 )
 from histsearch.training.data_on_gpu import DataOnGpu
 from histsearch.training.images_on_device import ImagesOnDevice
+from histsearch.training.state_check import UnfitStateError
 from histsearch.training.trainer import Epoch, InterruptedRunError, Trainer
 from tests.conv4_runs import conv4_run
 
@@ -177,7 +178,7 @@ def test_a_run_on_the_device_is_repeatable_bit_for_bit(parts: tuple[ImageSet, Im
         (DataOnGpu.never, DataOnGpu.always),
     ],
 )
-@pytest.mark.parametrize("stop_at", [(0, 0, 0), (0, 0, 3), (1, 0, 4), (1, 1, 2)])
+@pytest.mark.parametrize("stop_at", [(0, 0, 1), (0, 0, 3), (1, 0, 4), (1, 1, 2)])
 def test_a_run_goes_on_the_way_it_began_bit_for_bit(
     parts: tuple[ImageSet, ImageSet],
     began: DataOnGpu,
@@ -201,6 +202,19 @@ def test_a_run_goes_on_the_way_it_began_bit_for_bit(
     assert head + tail == whole
     pairs = zip(weights(second), weights(undisturbed), strict=True)
     assert all(torch.equal(*pair) for pair in pairs)
+
+
+def test_a_run_that_was_stopped_before_it_was_settled_settles_it_anew(
+    parts: tuple[ImageSet, ImageSet],
+) -> None:
+    _, first = train(parts, DataOnGpu.always, stop_at=(0, 0, 0))
+    state = first.state_dict()
+    assert state["crops_on_device"] is None
+    for choice in (DataOnGpu.always, DataOnGpu.never):
+        _, second = train(parts, choice, state)
+        assert second.state_dict()["crops_on_device"] is (choice is DataOnGpu.always)
+    with pytest.raises(UnfitStateError, match=r"crops_on_device is neither true nor false"):
+        second.load_state_dict(state | {"crops_on_device": "on the device"})
 
 
 def test_no_loader_process_starts_where_the_device_cuts(parts: tuple[ImageSet, ImageSet]) -> None:
@@ -230,6 +244,10 @@ def test_a_trainer_is_gone_as_soon_as_it_is_dropped(
         gc.enable()
 
 
+def nothing() -> None:
+    return None
+
+
 def of_memory(monkeypatch: pytest.MonkeyPatch, free: int, total: int = 10**9) -> None:
     monkeypatch.setattr(images_on_device, "_memory", lambda _: (free, total))
 
@@ -241,16 +259,18 @@ def test_images_are_wanted_on_a_gpu_where_they_take_a_quarter_of_its_free_memory
     formed = in_memory(tmp_path).formed(WholeImages())
     needed = 3 * 12 * 40 * 40
     of_memory(monkeypatch, free=4 * needed)
-    assert ImagesOnDevice(GPU, DataOnGpu.auto).are_wanted([formed])
+    assert ImagesOnDevice(GPU, DataOnGpu.auto).are_wanted([formed], nothing)
     assert caplog.messages == []
-    assert not ImagesOnDevice(GPU, DataOnGpu.auto).are_wanted([formed, formed])
+    small = ImagesOnDevice(GPU, DataOnGpu.auto)
+    for _ in range(2):
+        assert not small.are_wanted([formed, formed], nothing)
     assert caplog.messages == [
         "the images take 115 kB, more than the 58 kB of the device's memory that is left to them: "
         "loader processes cut the training crops"
     ]
-    assert not ImagesOnDevice(GPU, DataOnGpu.never).are_wanted([formed])
-    assert not ImagesOnDevice(CPU, DataOnGpu.auto).are_wanted([formed])
-    assert ImagesOnDevice(CPU, DataOnGpu.always).are_wanted([formed])
+    assert not ImagesOnDevice(GPU, DataOnGpu.never).are_wanted([formed], nothing)
+    assert not ImagesOnDevice(CPU, DataOnGpu.auto).are_wanted([formed], nothing)
+    assert ImagesOnDevice(CPU, DataOnGpu.always).are_wanted([formed], nothing)
 
 
 def test_a_process_counts_on_its_part_of_a_shared_device_alone(
@@ -259,8 +279,23 @@ def test_a_process_counts_on_its_part_of_a_shared_device_alone(
     formed = in_memory(tmp_path).formed(WholeImages())
     needed = 3 * 12 * 40 * 40
     of_memory(monkeypatch, free=8 * needed, total=8 * needed)
-    wanted = [ImagesOnDevice(GPU, DataOnGpu.auto, n).are_wanted([formed]) for n in (1, 2, 3)]
+    wanted = [
+        ImagesOnDevice(GPU, DataOnGpu.auto, n).are_wanted([formed], nothing) for n in (1, 2, 3)
+    ]
     assert wanted == [True, True, False]
+
+
+def test_files_are_asked_for_their_size_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_memory(monkeypatch, free=100)
+    store = ImagesOnDevice(GPU, DataOnGpu.auto)
+    paths = photographs(tmp_path).paths
+    looked_at = []
+    for _ in range(3):
+        again = ImageSet.from_files([(path, "a") for path in paths])
+        assert not store.are_wanted([again.formed(WholeImages())], lambda: looked_at.append(1))
+    assert len(looked_at) == 12
 
 
 def test_images_that_must_lie_on_a_device_and_cannot_are_refused(
@@ -269,7 +304,7 @@ def test_images_that_must_lie_on_a_device_and_cannot_are_refused(
     of_memory(monkeypatch, free=10_000)
     formed = in_memory(tmp_path).formed(WholeImages())
     with pytest.raises(DataError) as refusal:
-        ImagesOnDevice(CPU, DataOnGpu.always).are_wanted([formed])
+        ImagesOnDevice(CPU, DataOnGpu.always).are_wanted([formed], nothing)
     assert str(refusal.value) == (
         "found --data-on-gpu always and images of 58 kB, but 10 kB of the device's memory are "
         "free: leave it at auto, or lower image_size_cap in a new study"

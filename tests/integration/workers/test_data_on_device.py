@@ -109,7 +109,7 @@ def test_images_that_take_the_memory_of_training_are_given_up(
 ) -> None:
     """They lie there by the worker's own choice, so that costs no trial."""
     monkeypatch.setattr(
-        ImagesOnDevice, "are_wanted", lambda images, _: images._choice is DataOnGpu.auto
+        ImagesOnDevice, "are_wanted", lambda images, *_: images._choice is DataOnGpu.auto
     )
     begun: list[bool | None] = []
     train_batch = Trainer._train_batch

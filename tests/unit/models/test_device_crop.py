@@ -7,13 +7,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torchvision.transforms import RandomResizedCrop
 
 from histsearch.models import device_crop
 from histsearch.models.device_crop import DeviceCrop, PlacedBox
 from histsearch.models.preprocessing import Preprocessing
 from histsearch.models.training_boxes import TrainingBoxes
-from histsearch.models.transforms import TrainingCrop
+from histsearch.models.transforms import Normalisation, TrainingCrop
 
 PLAIN = Preprocessing(resize=36, crop=32, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
@@ -87,6 +88,29 @@ def test_crops_differ_from_those_of_loader_processes_by_a_level_at_most(
     difference = (found.int() - expected.int()).abs()
     assert difference.max() <= 1
     assert difference.float().mean() < 1e-3
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_a_gpu_cuts_a_batch_while_the_host_goes_on(
+    interpolation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU that torch makes up, an operation that would have to wait for it raises."""
+    monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: tensor)
+    monkeypatch.setattr(device_crop, "_PIXELS_AT_ONCE", 2000)
+    preprocessing = replace(PLAIN, interpolation=interpolation)  # type: ignore[arg-type]
+    boxes = [
+        PlacedBox(1200 * seed, 30, TrainingBoxes(preprocessing).draw(40, 30, seeded(seed)))
+        for seed in range(8)
+    ]
+    with FakeTensorMode():
+        pixels_P3 = torch.empty(1200 * 8, 3, dtype=torch.uint8, device="cuda")
+        crops_NSS3 = DeviceCrop(preprocessing)(pixels_P3, boxes)
+        flipped_N = torch.empty(8, dtype=torch.bool)
+        input_N3SS = Normalisation(preprocessing, pixels_P3.device)(crops_NSS3, flipped_N)
+        assert crops_NSS3.shape == (8, 32, 32, 3)
+        assert {crops_NSS3.device.type, input_N3SS.device.type} == {"cuda"}
+        with pytest.raises(DataDependentOutputException):
+            bool((crops_NSS3 > 0).all())
 
 
 def test_a_batch_that_is_cut_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
