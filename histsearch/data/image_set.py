@@ -206,8 +206,9 @@ class FormedImages:
         return number
 
     def _num_pixels(self, index: int) -> int:
-        kept = 0 if self._kept is None else self._kept.num_pixels(index)
-        return kept or math.prod(self._form.size(*self._images.size(index)))
+        kept_HW3 = None if self._kept is None else self._kept.pixels(index)
+        size = self._form.size(*self._images.size(index)) if kept_HW3 is None else kept_HW3.shape
+        return math.prod(size[:2])
 
     def __getitem__(self, index: int) -> npt.NDArray[np.uint8]:
         """The (H, W, 3) pixels of an image, which may not be written to.

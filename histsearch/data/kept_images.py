@@ -36,10 +36,6 @@ class KeptImages:
     def __len__(self) -> int:
         return len(self._offset_N)
 
-    def num_pixels(self, index: int) -> int:
-        """Pixels of an image; 0 where they aren't kept."""
-        return int(self._size_N2[index].prod())
-
     def pixels(self, index: int) -> npt.NDArray[np.uint8] | None:
         """The (H, W, 3) pixels of an image; None where they aren't kept, or not any more."""
         height, width = self._size_N2[index].tolist()
