@@ -36,7 +36,7 @@ from histsearch.space.configuration import Value
 from histsearch.space.parameters import Range
 from histsearch.space.reading import load_space
 from histsearch.space.space import Space
-from histsearch.training import evaluation, trainer
+from histsearch.training import batch_source, trainer
 from histsearch.training.run_inputs import (
     RunParts,
     find_run_parts,
@@ -79,7 +79,7 @@ class _RememberedTrainingImages(TrainingImages):
     memory: dict[tuple[int, int, int], tuple[Tensor, bool, int]] = {}  # noqa: RUF012
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, bool, int]:
-        self._seed = self.column
+        self.seed = self.column
         known = (self.column, *key)
         if known not in self.memory:
             self.memory[known] = super().__getitem__(key)
@@ -101,7 +101,7 @@ def _with_memory() -> Iterator[None]:
     with ExitStack() as changes:
         for module, name, substitute in (
             (trainer, "TrainingImages", _RememberedTrainingImages),
-            (evaluation, "EvaluationImages", _RememberedEvaluationImages),
+            (batch_source, "EvaluationImages", _RememberedEvaluationImages),
         ):
             changes.enter_context(patch.object(module, name, substitute))
         yield

@@ -18,9 +18,10 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms import RandomResizedCrop, v2
+from torchvision.transforms import v2
 
 from histsearch.models.preprocessing import Preprocessing
+from histsearch.models.training_boxes import TrainingBoxes
 from histsearch.models.transforms import TrainingCrop
 from histsearch.reports.statistics import estimate
 from histsearch.space.reading import load_space
@@ -34,15 +35,19 @@ class PillowCrop:
     """The training crop of version 0.1: Pillow's, of an image in RGB mode."""
 
     def __init__(self, preprocessing: Preprocessing) -> None:
-        self._preprocessing = preprocessing
+        self._side = preprocessing.crop
+        self._boxes = TrainingBoxes(preprocessing)
         self._interpolation = v2.InterpolationMode(preprocessing.interpolation)
 
-    def __call__(self, image_HW3: npt.NDArray[np.uint8]) -> tuple[Tensor, bool]:
+    def __call__(
+        self, image_HW3: npt.NDArray[np.uint8], generator: torch.Generator
+    ) -> tuple[Tensor, bool]:
         image = Image.fromarray(image_HW3)
-        of = self._preprocessing
-        box = RandomResizedCrop.get_params(image, [of.min_crop_area, 1.0], [3 / 4, 4 / 3])
-        crop = v2.functional.resized_crop(image, *box, [of.crop, of.crop], self._interpolation)
-        return torch.from_numpy(np.array(crop)), of.flip and bool(torch.rand(1) < 0.5)
+        *box, flipped = self._boxes.draw(image.height, image.width, generator)
+        crop = v2.functional.resized_crop(
+            image, *box, [self._side, self._side], self._interpolation
+        )
+        return torch.from_numpy(np.array(crop)), flipped
 
 
 def curve(space: Space, data_dir: Path, seed: int, crop: type) -> list[float]:

@@ -117,7 +117,7 @@ def ways(paths: Sequence[Path], folder: Path) -> dict[str, tuple[Way, str]]:
         return lambda batch, epoch: default_collate([data[epoch, index] for index in batch])
 
     def evaluation(images: ImageSet, form: ImageForm) -> Way:
-        data = EvaluationImages(images.formed(form), labels_N)
+        data = EvaluationImages(images.formed(form))
         return lambda batch, _: default_collate([data[index] for index in batch])
 
     def earlier(*, train: bool) -> Way:

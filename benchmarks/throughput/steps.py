@@ -29,12 +29,13 @@ from histsearch.training.run_states import RunStates
 
 SAVES = 5
 IMAGES = 256
+CPU = torch.device("cpu")
 START_METHODS = ("fork", "spawn", "forkserver")
 
 
-def resnet50_state() -> dict[str, Any]:
-    network = build_network(find_backbone("resnet50"), 512, weights="none")
-    loss = HISTLoss(98, 512, tau=32, alpha=0.9, lambda_s=1.0)
+def state_of(backbone: str, device: torch.device) -> dict[str, Any]:
+    network = build_network(find_backbone(backbone), 512, weights="none").to(device)
+    loss = HISTLoss(98, 512, tau=32, alpha=0.9, lambda_s=1.0).to(device)
     weights = [*network.parameters(), *loss.parameters()]
     optimizer = torch.optim.Adam(weights)
     for one in weights:
@@ -62,11 +63,17 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def measure_saves(folder: Path) -> dict[str, Any]:
-    """Seconds of copies in warm memory, of what a save blocks, and until it is durable."""
-    state = resnet50_state()
+def measure_saves(
+    folder: Path, backbone: str = "resnet50", device: torch.device = CPU
+) -> dict[str, Any]:
+    """Seconds of copies in warm memory, of what a save blocks, and until it is durable.
+
+    A copy is into the host's memory, which is pinned where a GPU copies.
+    """
+    state = state_of(backbone, device)
     sources = list(tensors(state))
-    targets = [torch.empty_like(one) for one in sources]
+    pinned = device.type == "cuda"
+    targets = [torch.empty_like(one, device="cpu", pin_memory=pinned) for one in sources]
 
     def copy() -> None:
         for source, target in zip(sources, targets, strict=True):
@@ -103,14 +110,16 @@ def _saving(states: RunStates) -> tuple[Callable[[Any], object], Callable[[], ob
 
 def measure_evaluations(method: str, processes: int) -> dict[str, float]:
     """Seconds of loading a small set with new processes, and with those of before."""
+    from histsearch.data.batches import EvaluationImages
     from histsearch.data.image_loader import ImageLoader
     from histsearch.data.image_set import ImageArrays, ImageSet
-    from histsearch.training.evaluation import evaluation_images
+    from histsearch.models.transforms import EvaluationCrop
 
     multiprocessing.set_start_method(method)
     pixels_NHW = np.zeros((IMAGES, 36, 36), dtype=np.uint8)
     images = ImageSet(ImageArrays(pixels_NHW), np.zeros(IMAGES, dtype=np.int64), ["a"])
-    shown = evaluation_images(images, find_backbone("conv4").preprocessing, processes=0)
+    preprocessing = find_backbone("conv4").preprocessing
+    shown = EvaluationImages(images.formed(EvaluationCrop(preprocessing)))
     loader = ImageLoader(processes, pin_memory=False)
 
     def load() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histsearch.exceptions import DeviceError
+from histsearch.training.data_on_gpu import DataOnGpu
 
 if TYPE_CHECKING:
     from histsearch.workers.gpu import Gpu
@@ -40,6 +41,16 @@ LoadersOption = Annotated[
         metavar="N",
         help="Processes that decode images [default: the GPU's share of the cores, at most "
         f"{_USUALLY_MOST_LOADERS}; with --device cpu 0, which decodes in between batches]",
+    ),
+]
+
+DataOnGpuOption = Annotated[
+    DataOnGpu,
+    typer.Option(
+        "--data-on-gpu",
+        help="Whether decoded images lie on the GPU, which then cuts the training crops: auto, "
+        "where they take at most a quarter of its free memory; always, or not at all; never. A "
+        "trial that was begun in one way goes on in it.",
     ),
 ]
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from histsearch.cli.device import (
+    DataOnGpuOption,
     DeviceOption,
     GpuOption,
     LoadersOption,
@@ -28,6 +29,7 @@ from histsearch.cli.output import echo
 from histsearch.exceptions import WeightsError
 from histsearch.folders import data_folder
 from histsearch.sharing import make_folder
+from histsearch.training.data_on_gpu import DataOnGpu
 
 
 def train(
@@ -54,6 +56,7 @@ def train(
     data: DataOption = None,
     image_cache: ImageCacheOption = None,
     image_cache_limit: ImageCacheLimitOption = USUAL_IMAGE_CACHE_LIMIT,
+    data_on_gpu: DataOnGpuOption = DataOnGpu.auto,
 ) -> None:
     """Train one configuration and print its score on the validation images after each epoch.
 
@@ -87,6 +90,7 @@ def train(
         loader_processes=loader_processes(loaders, pinned),
         seed=seed,
         image_cache=named_image_cache(image_cache, image_cache_limit),
+        data_on_gpu=data_on_gpu,
     )
     configuration = run.trainer.settings.hyperparameters
     echo(" ".join(f"{name}={value}" for name, value in configuration.items()))

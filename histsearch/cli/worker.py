@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from histsearch.cli.device import (
+    DataOnGpuOption,
     DeviceOption,
     LoadersOption,
     ThreadsOption,
@@ -36,6 +37,7 @@ from histsearch.cli.output import echo_error
 from histsearch.exceptions import DeviceError, HistsearchError, StorageError
 from histsearch.folders import checkpoint_location, data_folder
 from histsearch.processes import end_at_once
+from histsearch.training.data_on_gpu import DataOnGpu
 
 if TYPE_CHECKING:
     from histsearch.workers.gpu import Gpu
@@ -123,6 +125,7 @@ class WorkerOptions:
     ] = "127.0.0.1"
     image_cache: ImageCacheOption = None
     image_cache_limit: ImageCacheLimitOption = USUAL_IMAGE_CACHE_LIMIT
+    data_on_gpu: DataOnGpuOption = DataOnGpu.auto
     storage: StorageOption = None
 
     def arguments(self, place: int) -> list[str]:

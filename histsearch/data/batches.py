@@ -20,6 +20,16 @@ from histsearch.data.image_set import FormedImages
 from histsearch.exceptions import SpaceError
 from histsearch.wording import counted
 
+Crop = Callable[[npt.NDArray[np.uint8], torch.Generator], tuple[Tensor, bool]]
+"""From (H, W, 3) pixels, left as they are, to a crop and whether that is to be mirrored."""
+
+
+def augmentation(seed: int, epoch: int, index: int) -> torch.Generator:
+    """The random numbers of an image in an epoch of a run."""
+    # torch's CPU generator takes in no more than 32 bits of a seed.
+    words = np.random.SeedSequence((seed, epoch, index)).generate_state(1, np.uint32)
+    return torch.Generator().manual_seed(int(words[0]))
+
 
 class TrainingImages(Dataset[tuple[Tensor, bool, int]]):
     """Augmented images, addressed by (epoch, index).
@@ -27,26 +37,29 @@ class TrainingImages(Dataset[tuple[Tensor, bool, int]]):
     Args:
         images: The images to augment.
         labels_N: (N,) the class of each.
-        crop: From (H, W, 3) pixels, which it leaves as they are, to a crop and whether that is to
-            be mirrored; draws its randomness from torch's global generator alone, as torchvision's
-            transforms do.
+        crop: Cuts an image's crop, with the random numbers that it is given.
         seed: Seed of the run, 0 or above.
+
+    Attributes:
+        images: The images to augment.
+        labels_N: (N,) the class of each.
+        seed: Seed of the run.
     """
 
     def __init__(
         self,
         images: FormedImages,
         labels_N: npt.NDArray[np.int64],
-        crop: Callable[[npt.NDArray[np.uint8]], tuple[Tensor, bool]],
+        crop: Crop,
         seed: int,
     ) -> None:
-        self._images = images
-        self._labels_N = labels_N
+        self.images = images
+        self.labels_N = labels_N
+        self.seed = seed
         self._crop = crop
-        self._seed = seed
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self.images)
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, bool, int]:
         """Return the crop of this epoch, whether it is to be mirrored, and the image's label.
@@ -55,25 +68,19 @@ class TrainingImages(Dataset[tuple[Tensor, bool, int]]):
             UnreadableImageError: If the image can't be read.
         """
         epoch, index = key
-        image_HW3 = self._images[index]
-        # torch's CPU generator takes in no more than 32 bits of a seed.
-        words = np.random.SeedSequence((self._seed, epoch, index)).generate_state(1, np.uint32)
-        # torch.manual_seed would reseed the GPUs as well.
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(int(words[0]))
-            return *self._crop(image_HW3), int(self._labels_N[index])
+        crop = self._crop(self.images[index], augmentation(self.seed, epoch, index))
+        return *crop, int(self.labels_N[index])
 
 
 class EvaluationImages(Dataset[Tensor]):
     """Images as they are, addressed by index.
 
     Attributes:
-        labels_N: (N,) the class of each.
+        images: The images.
     """
 
-    def __init__(self, images: FormedImages, labels_N: npt.NDArray[np.int64]) -> None:
-        self._images = images
-        self.labels_N = labels_N
+    def __init__(self, images: FormedImages) -> None:
+        self.images = images
 
     def batches(self, size: int) -> Iterator[list[int]]:
         """All indices in order, in batches of which the last may be smaller."""
@@ -81,7 +88,7 @@ class EvaluationImages(Dataset[Tensor]):
             yield list(range(start, min(start + size, len(self))))
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> Tensor:
         """Return the (H, W, 3) uint8 pixels of an image.
@@ -89,7 +96,7 @@ class EvaluationImages(Dataset[Tensor]):
         Raises:
             UnreadableImageError: If the image can't be read.
         """
-        return torch.from_numpy(self._images[index].copy())
+        return torch.from_numpy(self.images[index].copy())
 
 
 class EpochBatches(Sampler[list[tuple[int, int]]]):

@@ -45,10 +45,19 @@ def decode(path: Path, to_rgb: ToRGB = reference_rgb) -> Image.Image:
             read.
         OSError: If this process may open no more files, or has no memory left.
     """
+    return _read(path, to_rgb)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """The width and height that an image file says it has; raises as `decode` does."""
+    return _read(path, lambda image: image.size)
+
+
+def _read(path: Path, function: Callable[[Image.Image], _Result]) -> _Result:
     try:
         check_plain(path)
         with Image.open(path) as image:
-            return to_rgb(image)
+            return function(image)
     # Pillow reports damaged files with any of these, depending on the format.
     except (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError) as error:
         if isinstance(error, OSError) and error.errno in _NOT_THE_FILES_FAULT:

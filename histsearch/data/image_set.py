@@ -2,7 +2,8 @@
 
 # N = images, C = classes, H, W = image height and width, 3 = red, green, blue
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from histsearch.data.decoding import decode
+from histsearch.data.decoding import decode, size_of
 from histsearch.data.image_cache import DatasetCache
 from histsearch.data.image_forms import ImageForm
 from histsearch.data.kept_images import KeptImages
@@ -38,6 +39,10 @@ class ImageStore(Protocol):
 
     def load(self, index: int) -> Image.Image:
         """Return image ``index`` in RGB mode, as an object of the caller's own."""
+        ...
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Width and height of image ``index``, which isn't decoded for that."""
         ...
 
     def take(self, indices: npt.NDArray[np.int64]) -> Self:
@@ -90,6 +95,10 @@ class ImageFiles:
         """
         return decode(self._paths[index], self._to_rgb)
 
+    def size(self, index: int) -> tuple[int, int]:
+        """Width and height that a file says it has; raises as `load` does."""
+        return size_of(self._paths[index])
+
     def take(self, indices: npt.NDArray[np.int64]) -> Self:
         """Return a store of these files alone, in this order."""
         return type(self)((self._paths[i] for i in indices), self._to_rgb, self._cache)
@@ -134,6 +143,11 @@ class ImageArrays:
         """Return one image in RGB mode."""
         return self.to_rgb(Image.fromarray(self._pixels_NHW[index]))
 
+    def size(self, index: int) -> tuple[int, int]:  # noqa: ARG002 - all are alike
+        """Width and height of one image."""
+        _, height, width = self._pixels_NHW.shape
+        return width, height
+
     def take(self, indices: npt.NDArray[np.int64]) -> Self:
         """Return a store of these images alone, in this order."""
         return type(self)(self._pixels_NHW[indices])
@@ -156,15 +170,45 @@ class FormedImages:
     """The images of a set in one form, taken from a cache or made anew each time.
 
     Both ways give the same pixels. They can be handed to another process.
+
+    Attributes:
+        are_kept: Whether they are taken from a cache.
     """
 
     def __init__(self, images: ImageStore, form: ImageForm, kept: KeptImages | None) -> None:
         self._images = images
         self._form = form
         self._kept = kept
+        self.are_kept = kept is not None
 
     def __len__(self) -> int:
         return len(self._images)
+
+    @property
+    def key(self) -> Hashable:
+        """The same for the same files in the same form; None of images that are no files."""
+        paths = self._images.paths
+        return (paths, self._images.to_rgb, self._form.name) if paths else None
+
+    def num_pixels(self, on_image: Callable[[], object] = _do_nothing) -> int:
+        """Pixels of all images together, by what files say where no cache knows.
+
+        Args:
+            on_image: Called after each image; what it raises ends the work.
+
+        Raises:
+            UnreadableImageError: If a file can't be read.
+        """
+        number = 0
+        for index in range(len(self)):
+            number += self._num_pixels(index)
+            on_image()
+        return number
+
+    def _num_pixels(self, index: int) -> int:
+        kept_HW3 = None if self._kept is None else self._kept.pixels(index)
+        size = self._form.size(*self._images.size(index)) if kept_HW3 is None else kept_HW3.shape
+        return math.prod(size[:2])
 
     def __getitem__(self, index: int) -> npt.NDArray[np.uint8]:
         """The (H, W, 3) pixels of an image, which may not be written to.

@@ -7,42 +7,34 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms import RandomResizedCrop, v2
+from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from histsearch.models.preprocessing import Preprocessing
+from histsearch.models.training_boxes import TrainingBoxes
 
 FULL_BRIGHTNESS = 255.0
 
-_CROP_SHAPES = [3 / 4, 4 / 3]  # width to height, as torchvision's and the reference code's
-_FLIPPED_SHARE = 0.5
-
 
 class TrainingCrop:
-    """Random crops of training images, and whether each is to be mirrored.
-
-    The randomness comes from torch's global generator alone, so the caller makes a sample
-    repeatable by seeding that.
-    """
+    """Random crops of training images, and whether each is to be mirrored."""
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         self._size = [preprocessing.crop, preprocessing.crop]
         self._interpolation = v2.InterpolationMode(preprocessing.interpolation)
-        self._areas = [preprocessing.min_crop_area, 1.0]
-        self._flip = preprocessing.flip
+        self._boxes = TrainingBoxes(preprocessing)
 
-    def __call__(self, image_HW3: npt.NDArray[np.uint8]) -> tuple[Tensor, bool]:
+    def __call__(
+        self, image_HW3: npt.NDArray[np.uint8], generator: torch.Generator
+    ) -> tuple[Tensor, bool]:
         """Return a (crop, crop, 3) uint8 crop, and whether it is to be mirrored left to right."""
-        whole_3HW = torch.empty(1).expand(3, *image_HW3.shape[:2])  # for its size alone
-        top, left, height, width = RandomResizedCrop.get_params(
-            whole_3HW, self._areas, _CROP_SHAPES
-        )
+        image_height, image_width = image_HW3.shape[:2]
+        top, left, height, width, flipped = self._boxes.draw(image_height, image_width, generator)
         # A copy: what is resized must lie in one piece, and may not be a file's.
         part_HW3 = torch.from_numpy(image_HW3[top : top + height, left : left + width].copy())
         crop_3HW = functional.resize(
             part_HW3.permute(2, 0, 1), self._size, self._interpolation, antialias=True
         )
-        flipped = self._flip and bool(torch.rand(1) < _FLIPPED_SHARE)
         return crop_3HW.permute(1, 2, 0).contiguous(), flipped
 
 

@@ -8,7 +8,8 @@ from histsearch.exceptions import WeightsError
 from histsearch.models.checkpoint import Checkpoint
 from histsearch.models.loading import ExportedModel
 from histsearch.retrieval.known_metrics import MAP_AT_R, R_PRECISION, recall_at
-from histsearch.training.evaluation import EmbeddedImages, embed_images, evaluation_images
+from histsearch.training.batch_source import EvaluationLoader
+from histsearch.training.evaluation import EmbeddedImages, embed_images
 from histsearch.workers.device_fault import is_out_of_memory
 
 _NMI_SEED = 0
@@ -57,13 +58,18 @@ def _embed(
     loader_processes: int,
 ) -> EmbeddedImages:
     loader = ImageLoader(loader_processes, pin_memory=device.type == "cuda")
-    preprocessing, gallery = model.preprocessing, None
-    queries = evaluation_images(dataset.test, preprocessing, loader_processes)
+    images = EvaluationLoader(model.preprocessing, loader)
+    images.add(dataset.test)
     if dataset.gallery is not None:
-        gallery = evaluation_images(dataset.gallery, preprocessing, loader_processes)
+        images.add(dataset.gallery)
     try:
         return embed_images(
-            model.network.to(device), queries, gallery, preprocessing, device=device, loader=loader
+            model.network.to(device),
+            dataset.test,
+            dataset.gallery,
+            model.preprocessing,
+            device=device,
+            batches=images.batches,
         )
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):

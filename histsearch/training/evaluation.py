@@ -9,16 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from histsearch.data.batches import EvaluationImages
-from histsearch.data.image_loader import ImageLoader
 from histsearch.data.image_set import ImageSet
 from histsearch.models.preprocessing import Preprocessing
 from histsearch.models.transforms import EvaluationCrop, Normalisation
 from histsearch.retrieval.known_metrics import Metric
 from histsearch.retrieval.measurement import measure
 from histsearch.retrieval.nmi import normalized_mutual_information
-
-_BATCH_SIZE = 128
 
 
 def _do_nothing() -> None:
@@ -75,43 +71,36 @@ class EmbeddedImages:
 
 def embed_images(
     network: nn.Module,
-    queries: EvaluationImages,
-    gallery: EvaluationImages | None,
+    queries: ImageSet,
+    gallery: ImageSet | None,
     preprocessing: Preprocessing,
     *,
     device: torch.device,
-    loader: ImageLoader,
+    batches: Callable[[ImageSet], Iterable[Tensor]],
     on_batch: Callable[[], None] = _do_nothing,
 ) -> EmbeddedImages:
     """Embed queries, and their gallery where there is one, in float32.
 
-    The network is left in evaluation mode; the embeddings stay on ``device``. ``on_batch`` is
-    called before each batch; what it raises ends the work.
+    The network is left in evaluation mode; the embeddings stay on ``device``.
+
+    Args:
+        network: The network.
+        queries: The queries.
+        gallery: Their gallery; None without one.
+        preprocessing: The network's input.
+        device: Where the network is.
+        batches: Gives the (N, H, W, 3) uint8 batches of images.
+        on_batch: Called before each batch; what it raises ends the work.
     """
     normalised = Normalisation(preprocessing, device)
 
-    def embed(images: EvaluationImages) -> tuple[Tensor, Tensor]:
-        embeddings_ND = _embed(network, images, normalised, loader, on_batch)
+    def embed(images: ImageSet) -> tuple[Tensor, Tensor]:
+        embeddings_ND = _embed(network, batches(images), normalised, on_batch)
         return embeddings_ND, torch.as_tensor(images.labels_N, device=device)
 
     if gallery is None:
         return EmbeddedImages(*embed(queries))
     return EmbeddedImages(*embed(queries), *embed(gallery))
-
-
-def evaluation_images(
-    images: ImageSet,
-    preprocessing: Preprocessing,
-    processes: int,
-    on_image: Callable[[], None] = _do_nothing,
-) -> EvaluationImages:
-    """Images as a network is shown them to embed.
-
-    ``on_image`` is called after each image that is decoded to be kept; what it raises ends the
-    work.
-    """
-    crops = images.formed(EvaluationCrop(preprocessing), processes, on_image)
-    return EvaluationImages(crops, images.labels_N)
 
 
 def first_images(images: ImageSet, preprocessing: Preprocessing, number: int) -> Tensor:
@@ -125,14 +114,13 @@ def first_images(images: ImageSet, preprocessing: Preprocessing, number: int) ->
 @torch.no_grad()
 def _embed(
     network: nn.Module,
-    images: EvaluationImages,
+    batches: Iterable[Tensor],
     normalised: Normalisation,
-    loader: ImageLoader,
     on_batch: Callable[[], None],
 ) -> Tensor:
     network.eval()
     embeddings = []
-    for images_NHW3 in loader.batches(images, images.batches(_BATCH_SIZE)):
+    for images_NHW3 in batches:
         on_batch()
         embeddings.append(network(normalised(images_NHW3)).float())
     return torch.cat(embeddings)

@@ -21,6 +21,8 @@ from histsearch.space.loss_trial import check_trainable, reason_of_clash
 from histsearch.space.rankable_images import check_objective
 from histsearch.space.space import Space
 from histsearch.training.arithmetic import check_precision
+from histsearch.training.data_on_gpu import DataOnGpu
+from histsearch.training.images_on_device import ImagesOnDevice
 from histsearch.training.run_inputs import (
     find_run_parts,
     load_images,
@@ -67,6 +69,7 @@ class SingleRun:
         threads: CPU threads of torch.
         loader_processes: Processes that decode images.
         image_cache: Where decoded images are kept; None for nowhere.
+        data_on_gpu: Whether they lie on the device as well.
         seed: Seed of everything random.
 
     Raises:
@@ -84,6 +87,7 @@ class SingleRun:
         loader_processes: int,
         seed: int,
         image_cache: ImageCache | None = None,
+        data_on_gpu: DataOnGpu = DataOnGpu.never,
     ) -> None:
         torch.set_num_threads(threads)
         self._space = space
@@ -98,7 +102,11 @@ class SingleRun:
         for warning in census.warnings():
             log.warning("%s", warning)
         self.trainer = Trainer(
-            settings, train, device=torch.device(device), loader_processes=loader_processes
+            settings,
+            train,
+            device=torch.device(device),
+            loader_processes=loader_processes,
+            on_device=ImagesOnDevice(torch.device(device), data_on_gpu),
         )
 
     def epochs(self) -> Iterator[Epoch]:

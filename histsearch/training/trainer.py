@@ -8,7 +8,7 @@ Yuan & Le-Phuoc 2023, Tables 8 and 9, as defaults.
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import StepLR
 
-from histsearch.data.batches import EpochBatches, EvaluationImages, TrainingImages
+from histsearch.data.batches import EpochBatches, TrainingImages
 from histsearch.data.image_forms import WholeImages
 from histsearch.data.image_loader import ImageLoader
 from histsearch.data.image_set import ImageSet
@@ -31,7 +31,14 @@ from histsearch.retrieval.known_metrics import Metric
 from histsearch.space.configuration import Configuration, Value
 from histsearch.space.space import Determinism, Precision
 from histsearch.training.arithmetic import autocast, choose_algorithms
-from histsearch.training.evaluation import embed_images, evaluation_images
+from histsearch.training.batch_source import (
+    BatchSource,
+    DeviceBatches,
+    EvaluationLoader,
+    LoadedBatches,
+)
+from histsearch.training.evaluation import embed_images
+from histsearch.training.images_on_device import ImagesOnDevice
 from histsearch.training.state_check import UnfitStateError, check_form, check_optimizer
 
 # Torch's words for a learning rate of 1e38, by 0.1, as a step of float32.
@@ -108,6 +115,19 @@ def _do_nothing() -> None:
     return None
 
 
+def _stopping(
+    on_progress: Callable[[], object], should_stop: Callable[[], bool]
+) -> Callable[[], None]:
+    """What is called between two steps that don't train: it ends a run that is to stop."""
+
+    def tell_and_ask() -> None:
+        on_progress()
+        if should_stop():
+            raise InterruptedRunError
+
+    return tell_and_ask
+
+
 class Trainer:
     """Trains one configuration; iterate over `epochs` to drive it.
 
@@ -116,7 +136,9 @@ class Trainer:
 
     ``on_warmup_epoch`` is called with the trainer after each epoch of the warm-up, which `epochs`
     doesn't yield, and ``on_progress`` after each step of the work: a batch, or a part of a ranking.
-    ``clock`` gives the seconds by which epochs are timed.
+    ``clock`` gives the seconds by which epochs are timed. ``on_device`` says whether the images of
+    a run that begins lie on the device, and keeps them there for the next; a run that goes on has
+    them where they lay before.
 
     Attributes:
         finished_warmup_epochs: Epochs of the warm-up that are over.
@@ -132,6 +154,7 @@ class Trainer:
         *,
         device: torch.device,
         loader_processes: int = 0,
+        on_device: ImagesOnDevice | None = None,
         should_stop: Callable[[], bool] = _never,
         on_warmup_epoch: "Callable[[Trainer], object]" = lambda _: None,
         on_progress: Callable[[], object] = _do_nothing,
@@ -174,7 +197,8 @@ class Trainer:
         )
         self._losses_B = torch.zeros(len(self._batches), device=device)
         self._normalised = Normalisation(self.preprocessing, device)
-        self._loader = ImageLoader(loader_processes, pin_memory=self._on_gpu)
+        loader = ImageLoader(loader_processes, pin_memory=self._on_gpu)
+        self._loader_processes = loader_processes
         self._training = TrainingImages(
             images.formed(
                 WholeImages(settings.image_size_cap), loader_processes, self._on_progress
@@ -183,8 +207,13 @@ class Trainer:
             TrainingCrop(self.preprocessing),
             settings.seed,
         )
-        self._loader.add(self._training)
-        self._evaluated: dict[ImageSet, EvaluationImages] = {}
+        # A method of this object would keep it, and with it the loader's processes, until the
+        # garbage collector finds it; they then end with a delay of seconds.
+        self._before_embedding = _stopping(on_progress, should_stop)
+        self._evaluation = EvaluationLoader(self.preprocessing, loader, self._before_embedding)
+        self._source: BatchSource = LoadedBatches(self._training, loader, self._evaluation)
+        self._on_device = on_device or ImagesOnDevice(device)
+        self._crops_on_device: bool | None = None
 
     def _build_optimizer(self) -> Optimizer:
         values = self.settings.configuration.training
@@ -215,10 +244,9 @@ class Trainer:
         Raises:
             NonFiniteLossError: A batch gave a NaN or infinite loss, or an epoch such weights.
             InterruptedRunError: ``should_stop`` turned true.
+            DataError: An image can't be read, or all are to lie on the device and can't.
         """
-        for images in (validation, gallery):
-            if images is not None:
-                self._loader.add(self._evaluation_images(images))
+        self._place_images([one for one in (validation, gallery) if one is not None])
         self._warm_up()
         while self.finished_epochs < self.settings.epochs:
             # The schedule is a step ahead where only the validation is left of an epoch.
@@ -261,6 +289,7 @@ class Trainer:
             "warmup_seconds": self.warmup_seconds,
             "train_seconds": self._train_seconds,
             "losses": self._losses_B,
+            "crops_on_device": self._crops_on_device,
             "network": self.network.state_dict(),
             "loss": self.loss.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -276,11 +305,17 @@ class Trainer:
             UnfitStateError: It is no state of a run with the same settings and images.
         """
         expected = self.state_dict()
-        del expected["optimizer"]  # its own grows with the first step
-        if not isinstance(state, Mapping) or "optimizer" not in state:
+        # Where crops are cut may not be settled yet; an optimizer's own grows with the first step.
+        apart = {"crops_on_device", "optimizer"}
+        if not isinstance(state, Mapping) or not apart <= state.keys():
             raise UnfitStateError("it holds no state of a run")
-        rest = {key: value for key, value in state.items() if key != "optimizer"}
+        rest, expected = (
+            {key: value for key, value in one.items() if key not in apart}
+            for one in (state, expected)
+        )
         check_form(rest, expected, "the state")
+        if not isinstance(state["crops_on_device"], bool | None):
+            raise UnfitStateError("the state.crops_on_device is neither true nor false")
         check_optimizer(state["optimizer"], self.optimizer, "the state.optimizer")
         limits = {
             "finished_warmup_epochs": self.settings.configuration.training.warmup_epochs,
@@ -307,6 +342,7 @@ class Trainer:
         self.warmup_seconds = state["warmup_seconds"]
         self._train_seconds = state["train_seconds"]
         self._losses_B.copy_(state["losses"])
+        self._crops_on_device = state["crops_on_device"]
         self.network.load_state_dict(state["network"])
         self.loss.load_state_dict(state["loss"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -326,24 +362,33 @@ class Trainer:
         """
         embedded = embed_images(
             self.network,
-            self._evaluation_images(queries),
-            None if gallery is None else self._evaluation_images(gallery),
+            queries,
+            gallery,
             self.preprocessing,
             device=self.device,
-            loader=self._loader,
+            batches=self._source.evaluation,
             on_batch=self._before_embedding,
         )
         if not embedded.are_finite:
             raise NonFiniteLossError("the embeddings became NaN or infinite")
         return embedded.measure(metrics, on_chunk=self._on_progress)
 
-    def _evaluation_images(self, images: ImageSet) -> EvaluationImages:
-        """The same object for the same images, as the loader's processes hold it."""
-        if images not in self._evaluated:
-            self._evaluated[images] = evaluation_images(
-                images, self.preprocessing, self._loader.processes, self._before_embedding
+    def _place_images(self, evaluated: Sequence[ImageSet]) -> None:
+        """Have the images of each epoch where its batches are put together."""
+        sets = [self._training.images, *(self._evaluation.add(images) for images in evaluated)]
+        if self._crops_on_device is None:
+            self._crops_on_device = self._on_device.are_wanted(sets, self._before_embedding)
+        if self._crops_on_device:
+            training, *shown = self._on_device.place(
+                sets, self._loader_processes, self._before_embedding
             )
-        return self._evaluated[images]
+            self._source = DeviceBatches(
+                self._training,
+                self.preprocessing,
+                training,
+                dict(zip(evaluated, shown, strict=True)),
+                self._evaluation,
+            )
 
     def _score(self, validation: ImageSet, gallery: ImageSet | None) -> float:
         objective = self.settings.objective
@@ -380,7 +425,7 @@ class Trainer:
             self.finished_warmup_epochs + self.finished_epochs, self.finished_batches
         )
         started = self._clock() - self._train_seconds
-        batches = self._loader.batches(self._training, self._batches)
+        batches = self._source.training(self._batches)
         for images_NHW3, flipped_N, labels_N in batches:
             images_N3HW = self._normalised(images_NHW3, flipped_N)
             self._losses_B[self.finished_batches] = self._train_batch(images_N3HW, labels_N)
@@ -415,10 +460,6 @@ class Trainer:
         is_finite = torch.isfinite(losses)
         if not is_finite.all():
             raise NonFiniteLossError(f"the loss became {losses[~is_finite][0].item()}")
-
-    def _before_embedding(self) -> None:
-        self._on_progress()
-        self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
         if self._should_stop():

@@ -130,6 +130,7 @@ class Run(ABC):
                 self.training_images(),
                 device=self.context.device,
                 loader_processes=self.context.settings.loader_processes,
+                on_device=self.context.on_device,
                 should_stop=self.should_stop,
                 on_warmup_epoch=self.save,
                 on_progress=self.context.watch.progress,

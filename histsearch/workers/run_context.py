@@ -9,6 +9,7 @@ import torch
 
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import CheckpointStore
+from histsearch.training.images_on_device import ImagesOnDevice
 from histsearch.workers.progress_watch import ProgressWatch
 from histsearch.workers.reporter import Reporter
 from histsearch.workers.settings import WorkerSettings
@@ -46,3 +47,8 @@ class RunContext:
     def device(self) -> torch.device:
         """Where tensors live."""
         return torch.device(self.settings.device)
+
+    @cached_property
+    def on_device(self) -> ImagesOnDevice:
+        """The images that lie there from one run to the next."""
+        return ImagesOnDevice(self.device, self.settings.data_on_gpu)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from histsearch.data.image_cache import ImageCache
+from histsearch.training.data_on_gpu import DataOnGpu
 from histsearch.workers.progress_watch import WatchTimes
 from histsearch.workers.registry import Identity
 
@@ -26,6 +27,7 @@ class WorkerSettings:
         threads: CPU threads of torch.
         loader_processes: Processes that decode images; 0 decodes in the worker's own.
         image_cache: Where decoded images are kept; None for nowhere.
+        data_on_gpu: Whether they lie on the device as well.
         watch_times: How long its work may be without progress.
     """
 
@@ -41,4 +43,5 @@ class WorkerSettings:
     threads: int
     loader_processes: int
     image_cache: ImageCache | None = None
+    data_on_gpu: DataOnGpu = DataOnGpu.auto
     watch_times: WatchTimes = field(default_factory=WatchTimes)

@@ -1,6 +1,7 @@
 """Runs trials on one device, each by its study's kind of run."""
 
 import gc
+import logging
 
 import torch
 from optuna.trial import TrialState
@@ -24,6 +25,8 @@ from histsearch.workers.retraining_run import RetrainingRun
 from histsearch.workers.run import Run, run_checkpoints
 from histsearch.workers.run_context import RunContext
 from histsearch.workers.search_run import SearchRun
+
+log = logging.getLogger(__name__)
 
 # Users search for the usual words.
 _PLAIN_WORDS = {Lack.GPU_MEMORY: "memory"}
@@ -65,7 +68,7 @@ class TrialRunner:
         reset_peak_memory(context.device)
         try:
             with context.watch.watching("training"):
-                outcome = self._run_of(claim, inputs).to_its_end()
+                outcome = self._outcome(claim, inputs)
         except NonFiniteLossError as error:
             context.reporter.report(lambda: claim.record({trial_record.DIVERGED: True}))
             outcome = Outcome(TrialState.PRUNED, reason=str(error))
@@ -82,6 +85,17 @@ class TrialRunner:
             attributes = {trial_record.REASON: outcome.reason}
             context.reporter.report(lambda: claim.record(attributes))
         return outcome
+
+    def _outcome(self, claim: Claim, inputs: RunInputs) -> Outcome:
+        """What a run comes to, begun anew where images on the device took the memory it needs."""
+        try:
+            return self._run_of(claim, inputs).to_its_end()
+        except RuntimeError as error:
+            if find_lack(error) is not Lack.GPU_MEMORY or not self._context.on_device.give_up():
+                raise
+            log.warning("%s  begins anew without the images on the device: %s", claim.label, error)
+        self.free_memory()
+        return self._run_of(claim, inputs).to_its_end()
 
     def _run_of(self, claim: Claim, inputs: RunInputs) -> Run:
         context, definition = self._context, claim.study.definition

@@ -112,6 +112,20 @@ def test_a_model_carries_the_input_that_it_was_trained_on(
     )
 
 
+def test_a_run_prints_the_same_with_the_images_on_the_device(
+    data_dir: Path, stripes_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "histsearch")
+    arguments = ["train", "--space", str(stripes_file), "--data", str(data_dir), *QUICK]
+    printed = {}
+    for choice in ("never", "auto", "always"):
+        done = CliRunner().invoke(app, [*arguments, "--data-on-gpu", choice])
+        assert done.exit_code == 0, done.output
+        printed[choice] = done.output.partition("  loss")[0]
+        assert ("which cuts the training crops" in caplog.text) == (choice == "always")
+    assert printed["always"] == printed["auto"] == printed["never"]
+
+
 def test_an_image_size_that_the_network_cannot_take_is_refused(
     tmp_path: Path, data_dir: Path, stripes_file: Path
 ) -> None:

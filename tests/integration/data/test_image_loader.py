@@ -45,7 +45,7 @@ def two_epochs_with_evaluations(processes: int) -> list[Tensor]:
     preprocessing = find_backbone("conv4").preprocessing
     whole = images().formed(WholeImages())
     training = TrainingImages(whole, LABELS_N, TrainingCrop(preprocessing), seed=3)
-    evaluation = EvaluationImages(images().formed(EvaluationCrop(preprocessing)), LABELS_N)
+    evaluation = EvaluationImages(images().formed(EvaluationCrop(preprocessing)))
     order = EpochBatches(LABELS_N, 4, seed=3)
     loader = ImageLoader(processes, pin_memory=False)
     loader.add(training)
@@ -100,7 +100,7 @@ def test_an_iteration_that_was_left_disturbs_no_later_one() -> None:
     assert whole == again == [[0], [2]]
 
 
-def _as_it_is(image_HW3: npt.NDArray[np.uint8]) -> tuple[Tensor, bool]:
+def _as_it_is(image_HW3: npt.NDArray[np.uint8], _: torch.Generator) -> tuple[Tensor, bool]:
     return torch.as_tensor(image_HW3.copy()), False
 
 

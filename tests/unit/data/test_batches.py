@@ -18,10 +18,10 @@ from histsearch.exceptions import SpaceError
 LABELS_N = np.repeat(np.arange(5), 4)
 
 
-def augment(image_HW3: NDArray[np.uint8]) -> tuple[Tensor, bool]:
-    top, left = torch.randint(5, (2,)).tolist()
+def augment(image_HW3: NDArray[np.uint8], generator: torch.Generator) -> tuple[Tensor, bool]:
+    top, left = torch.randint(5, (2,), generator=generator).tolist()
     crop_HW3 = torch.from_numpy(image_HW3[top : top + 8, left : left + 8].copy())
-    return crop_HW3, bool(torch.rand(1) < 0.5)
+    return crop_HW3, bool(torch.rand(1, generator=generator) < 0.5)
 
 
 def images() -> FormedImages:
@@ -58,8 +58,8 @@ def test_an_augmentation_depends_on_seed_epoch_and_index_alone() -> None:
 
 
 def test_two_images_are_augmented_independently() -> None:
-    def draw(_: NDArray[np.uint8]) -> tuple[Tensor, bool]:
-        return torch.rand(1), False
+    def draw(_: NDArray[np.uint8], generator: torch.Generator) -> tuple[Tensor, bool]:
+        return torch.rand(1, generator=generator), False
 
     training = TrainingImages(images(), LABELS_N, draw, seed=1)
     draws = [training[epoch, index][0].item() for epoch in range(5) for index in range(20)]
@@ -81,7 +81,7 @@ def test_the_number_of_loader_processes_does_not_change_an_epoch() -> None:
 
 def test_evaluation_goes_through_the_images_in_order() -> None:
     whole = images()
-    loader: DataLoader[Tensor] = DataLoader(EvaluationImages(whole, LABELS_N), batch_size=8)
+    loader: DataLoader[Tensor] = DataLoader(EvaluationImages(whole), batch_size=8)
     images_NHW3 = torch.cat(list(loader))
     assert images_NHW3.dtype == torch.uint8
     assert images_NHW3.tolist() == [whole[i].tolist() for i in range(20)]
@@ -134,7 +134,7 @@ def test_an_epoch_begun_at_a_later_batch_is_the_rest_of_the_whole_one(
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("loader_processes", [0, 1])
 def test_the_images_of_batches_passed_over_are_not_loaded(loader_processes: int) -> None:
-    def unexpected(_: NDArray[np.uint8]) -> tuple[Tensor, bool]:
+    def unexpected(_: NDArray[np.uint8], __: torch.Generator) -> tuple[Tensor, bool]:
         raise AssertionError("an image was loaded")
 
     batches = EpochBatches(LABELS_N, 4, seed=3)
@@ -192,9 +192,7 @@ def test_an_unreadable_image_is_told_alike_with_and_without_loader_processes(
 ) -> None:
     path = tmp_path / "text.jpg"
     path.write_text("no image")
-    unreadable = EvaluationImages(
-        ImageSet.from_files([(path, "a")]).formed(WholeImages()), LABELS_N[:1]
-    )
+    unreadable = EvaluationImages(ImageSet.from_files([(path, "a")]).formed(WholeImages()))
     messages = []
     for processes in (0, 1):
         with pytest.raises(UnreadableImageError) as raised:

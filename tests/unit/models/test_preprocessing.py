@@ -30,7 +30,7 @@ def noise(height: int, width: int) -> NDArray[np.uint8]:
 
 
 def training_crop(preprocessing: Preprocessing, image: Image.Image) -> Tensor:
-    crop_HW3, flipped = TrainingCrop(preprocessing)(np.asarray(image))
+    crop_HW3, flipped = TrainingCrop(preprocessing)(np.asarray(image), torch.default_generator)
     return Normalisation(preprocessing, CPU)(crop_HW3[None], torch.tensor([flipped]))[0]
 
 
@@ -48,7 +48,7 @@ def span(preprocessing: Preprocessing, image: Image.Image) -> float:
 def test_crops_are_of_8_bit_and_become_a_float_input(name: str) -> None:
     preprocessing = find_backbone(name).preprocessing
     side = preprocessing.crop
-    crop_HW3, _ = TrainingCrop(preprocessing)(np.asarray(gradient(40)))
+    crop_HW3, _ = TrainingCrop(preprocessing)(np.asarray(gradient(40)), torch.default_generator)
     assert (crop_HW3.shape, crop_HW3.dtype) == ((side, side, 3), torch.uint8)
     assert EvaluationCrop(preprocessing)(gradient(40)).size == (side, side)
     for build in (training_crop, evaluation_crop):
@@ -128,7 +128,7 @@ def test_training_crops_are_nearly_those_of_torchvision_on_pillow_images(
     image = Image.fromarray(noise(90, 130)).resize((260, 180), Image.Resampling.BICUBIC)
     for seed in range(20):
         torch.manual_seed(seed)
-        crop_HW3, flipped = TrainingCrop(preprocessing)(np.asarray(image))
+        crop_HW3, flipped = TrainingCrop(preprocessing)(np.asarray(image), torch.default_generator)
         given_HW3 = crop_HW3.flip(1) if flipped else crop_HW3
         torch.manual_seed(seed)
         expected_HW3 = reference(image).permute(1, 2, 0)
