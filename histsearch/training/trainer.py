@@ -257,7 +257,7 @@ class Trainer:
             score = None if validation is None else self._score(validation, gallery)
             epoch = Epoch(
                 number=self.finished_epochs + 1,
-                loss=float(self._losses_B.mean()),
+                loss=float(self._losses_B.mean(dtype=torch.float64)),
                 score=score,
                 seconds=self._train_seconds + self._clock() - started,
                 images_per_second=self._images_per_epoch / self._train_seconds,
