@@ -3,13 +3,17 @@
 import json
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from histsearch.cli.denied import warn_of_staying, warn_of_unlisted
+from histsearch.cli.device import DeviceOption, GpuOption
+from histsearch.cli.dry_run import run_dry
 from histsearch.cli.options import (
     CheckpointsOption,
+    DataOption,
     StorageOption,
     StudyArgument,
     assignments,
@@ -19,7 +23,7 @@ from histsearch.cli.options import (
     workers_hint,
 )
 from histsearch.cli.output import echo, echo_data, print_table, table
-from histsearch.exceptions import CheckpointError, StudyError
+from histsearch.exceptions import CheckpointError, DeviceError, StudyError
 from histsearch.folders import checkpoint_location, data_folder
 from histsearch.wording import counted, list_text, value_text
 
@@ -62,9 +66,34 @@ def create(
             "alike. May be given several times.",
         ),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Create nothing: time some batches with --gpu or --device cpu, and say how long "
+            "an epoch, a full run and the budget will take, and how much memory.",
+        ),
+    ] = False,
+    gpu: GpuOption = None,
+    device: DeviceOption = None,
+    data: DataOption = None,
     storage: StorageOption = None,
 ) -> None:
     """Create a study from a search space."""
+    if dry_run:
+        if warm_start:
+            raise StudyError(
+                "found --warm-start with --dry-run, which asks no database for earlier studies; "
+                "leave one of the two out"
+            )
+        run_dry(space, name, trials, gpu=gpu, device=device, data=data)
+        return
+    if gpu is not None or device is not None:
+        raise DeviceError(
+            "found --gpu or --device without --dry-run, allowed: with it; a study runs wherever "
+            "its workers do"
+        )
+
     from histsearch.space.reading import load_space
     from histsearch.studies.catalog import create_search
     from histsearch.studies.definition import TEST_SELECTION
@@ -82,16 +111,15 @@ def create(
         echo(f"it has learned from {', '.join(study.warm_start)}")
     if study.definition.touches_test_classes:
         echo(f"warning: this study selects on the {TEST_SELECTION}", err=True)
-    _tell_images(study)
+    _tell_images(study, data_folder(data))
     echo(workers_hint(study.name))
 
 
-def _tell_images(study: "Study") -> None:
-    """Say what the data folder of this machine holds for a new study, where there is one."""
+def _tell_images(study: "Study", folder: Path) -> None:
+    """Say what a folder of data sets holds for a new study, where there is such a folder."""
     from histsearch.studies.data_here import look_for_data
     from histsearch.studies.images import image_warnings
 
-    folder = data_folder()
     here = look_for_data(study.definition, folder)
     if here is None:
         return

@@ -18,7 +18,8 @@ from histsearch.retrieval.known_metrics import Metric
 from histsearch.retrieval.measurement import measure
 from histsearch.retrieval.nmi import normalized_mutual_information
 
-_BATCH_SIZE = 128
+BATCH_SIZE = 128
+"""Images that are embedded at once."""
 
 
 def _do_nothing() -> None:
@@ -132,7 +133,7 @@ def _embed(
 ) -> Tensor:
     network.eval()
     embeddings = []
-    for images_NHW3 in loader.batches(images, images.batches(_BATCH_SIZE)):
+    for images_NHW3 in loader.batches(images, images.batches(BATCH_SIZE)):
         on_batch()
         embeddings.append(network(normalised(images_NHW3)).float())
     return torch.cat(embeddings)
