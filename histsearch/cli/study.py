@@ -180,6 +180,7 @@ def show(
     from histsearch.reports.chance import chance_sentence
     from histsearch.reports.fold_comparison import compare_folds
     from histsearch.reports.study_summary import study_summary
+    from histsearch.reports.time_left import TimeLeft
     from histsearch.reports.winner import winning_trial
     from histsearch.studies.catalog import find_study
     from histsearch.studies.images import known_census
@@ -205,9 +206,10 @@ def show(
         "fixed": _configuration(space.fixed) or "defaults",
         **({} if study.definition.source else {"ends by": _limits_line(study)}),
         "trials": f"{summary['finished']} of {study.budget} finished ({counts or 'none yet'})",
+        **({"time left": str(TimeLeft(**left))} if (left := summary["time_left"]) else {}),
         **({"images": str(census)} if (census := known_census(study)) else {}),
         **({"learned": f"from {', '.join(study.warm_start)}"} if study.warm_start else {}),
-        **({"left by": left} if (left := _left_line(study)) else {}),
+        **({"left by": hosts} if (hosts := _left_line(study)) else {}),
         **({"ended": summary["ended"]} if summary["ended"] else {}),
         **({"in doubt": chance} if (chance := chance_sentence(study)) else {}),
         **({} if folds is None else _fold_lines(folds)),

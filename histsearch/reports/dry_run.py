@@ -145,14 +145,12 @@ def dry_run(
     return DryRun(
         planned,
         census,
-        costs=_costs_of_ends(sizes, costs_of),
+        costs=costs_of_ends(sizes, costs_of),
         warmup_epochs=space.complete(largest_run(space, sizes[0])).training.warmup_epochs,
     )
 
 
-def _costs_of_ends(
-    sizes: Sequence[int], costs_of: Callable[[int], RunCosts]
-) -> dict[int, RunCosts]:
+def costs_of_ends(sizes: Sequence[int], costs_of: Callable[[int], RunCosts]) -> dict[int, RunCosts]:
     """What runs with the smallest and the largest of some batch sizes cost.
 
     Args:

@@ -77,6 +77,9 @@ def test_status_and_metrics_follow_a_worker(
     (study,), (seen,) = status["studies"], status["workers"]
     assert (study["name"], study["trials"], study["budget"]) == ("stripes", {"RUNNING": 1}, 3)
     assert study["hours"] > 0
+    left = study["time_left"]
+    assert 0 < left["probable_seconds"] <= left["at_most_seconds"]
+    assert left["workers"] == 1
     assert (seen["study"], seen["trial"], seen["epochs"]) == ("stripes", 0, 10000)
     assert seen["state"] == "training"
     assert seen["host"] == socket.gethostname()
@@ -84,8 +87,9 @@ def test_status_and_metrics_follow_a_worker(
     assert seen["images_per_second"] > 0
     assert seen["memory_mib"] > 0
     assert seen["silent_seconds"] < 30
-    screen = run("status").stdout
-    assert re.search(r"stripes +open +0/3 +1 ", screen)
+    screen, shown_study = run("status").stdout, run("study", "show", "stripes").stdout
+    assert re.search(r"stripes +open +0/3 +1 .* \d+ (s|min|h|d)\b", screen)
+    assert re.search(r"\ntime left: about .*, with 1 worker\n", shown_study)
     assert "training stripes #0" in screen
 
     found = metrics(port)
