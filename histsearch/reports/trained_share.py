@@ -11,7 +11,7 @@ from histsearch.space.strategies import (
     NoPrunerSettings,
 )
 
-# Means over six tables, for 12 to 48 trials: "How much of the budget is trained" in
+# Means over six tables and several numbers of trials: "How much of a budget is trained" in
 # benchmarks/search/few-trials.md.
 _WITH_PAUSES = 0.60
 _WITH_HALVING = 0.27

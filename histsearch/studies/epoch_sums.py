@@ -8,8 +8,10 @@ from sqlalchemy import text
 from histsearch.studies import trial_record
 from histsearch.studies.study import Study
 
-# Anybody may have written an attribute; what is no number counts as none.
-_NUMBER = "'^[0-9]+([.][0-9]+)?(e[-+]?[0-9]+)?$'"
+# Anybody may have written an attribute; what is no number, or no list of them, counts as none.
+_DIGITS = "[0-9]+([.][0-9]+)?(e[-+]?[0-9]+)?"
+_NUMBER = f"'^{_DIGITS}$'"
+_NUMBERS = rf"'^\[{_DIGITS}(, {_DIGITS})*\]$'"
 _SUMS = text(
     f"""
     SELECT state, coalesce(to_the_end.value_json = 'true', false) AS to_the_end,
@@ -35,7 +37,7 @@ _SUMS = text(
         SELECT count(second) AS epochs, sum(CAST(second AS double precision)) AS seconds
         FROM trial_user_attributes,
             unnest(string_to_array(btrim(value_json, '[]'), ', ')) AS second
-        WHERE trial_id = trials.trial_id AND key = :epoch_seconds AND second ~ {_NUMBER}
+        WHERE trial_id = trials.trial_id AND key = :epoch_seconds AND value_json ~ {_NUMBERS}
     ) AS trained
     WHERE study_id = :study_id
     GROUP BY state, to_the_end

@@ -97,7 +97,7 @@ def time_run(
     """
     _release_memory(device)
     values = settings.configuration.training.model_copy(update={"warmup_epochs": 0, "lr": 0.0})
-    stopwatch = _Stopwatch(device, _UNTIMED_BATCHES + _BATCHES_AHEAD * loader_processes)
+    stopwatch = Stopwatch(device, _UNTIMED_BATCHES + _BATCHES_AHEAD * loader_processes)
     trainer = Trainer(
         replace(
             settings,
@@ -120,12 +120,15 @@ def time_run(
     )
 
 
-class _Stopwatch:
-    """Times steps, at whose beginnings it is asked whether it has seen enough of them.
+class Stopwatch:
+    """Times steps until it has seen enough of them.
 
     Args:
         device: What the steps compute on.
         untimed: How many steps come before.
+
+    Attributes:
+        seconds_a_step: Mean seconds of a step, once there were enough.
     """
 
     def __init__(self, device: torch.device, untimed: int) -> None:
@@ -136,6 +139,7 @@ class _Stopwatch:
         self.seconds_a_step = 0.0
 
     def __call__(self) -> bool:
+        """Whether enough steps were timed; asked as each begins."""
         if self._untimed > 0:
             self._untimed -= 1
             return False

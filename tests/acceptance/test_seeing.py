@@ -129,3 +129,20 @@ def test_a_metrics_port_in_use_is_one_sentence(run: Run) -> None:
 
 def test_watching_as_json_is_refused(run: Run) -> None:
     assert "can't be combined" in run("status", "--watch", "--json", code=2).stderr
+
+
+def test_a_dry_run_that_is_interrupted_leaves_nothing(
+    start: Start, stripes_file: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    home = tmp_path / "home"
+    environment |= {"HISTSEARCH_HOME": str(home), "HISTSEARCH_IMAGE_CACHE": str(home / "images")}
+    environment |= {"HISTSEARCH_STORAGE": "", "TMPDIR": str(tmp_path / "temporary")}
+    (tmp_path / "temporary").mkdir()
+    dry = start("study", "create", str(stripes_file), "--dry-run", "--device", "cpu")
+    assert dry.stdout is not None
+    assert any("timing batches" in line for line in iter(dry.stdout.readline, ""))
+    dry.send_signal(signal.SIGINT)
+    assert dry.wait(timeout=60) != 0
+    assert "Traceback" not in dry.stdout.read()
+    assert not home.exists()
+    assert not list((tmp_path / "temporary").iterdir())
