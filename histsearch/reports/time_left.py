@@ -13,7 +13,7 @@ from histsearch.studies.epoch_sums import EpochSum, sum_epochs
 from histsearch.studies.hours import in_seconds
 from histsearch.studies.study import Study
 from histsearch.wording import counted, duration_text
-from histsearch.workers.registry import RegisteredWorker
+from histsearch.workers.registry import IDLE, RegisteredWorker
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class WorkLeft(NamedTuple):
 def time_left(
     study: Study, charged_seconds: float, workers: Sequence[RegisteredWorker]
 ) -> TimeLeft | None:
-    """How long a study will still take with the workers that train its trials at the moment.
+    """How long a study will still take with the workers that it has at the moment.
 
     Args:
         study: The study.
@@ -63,10 +63,10 @@ def time_left(
         workers: All workers.
 
     Returns:
-        The time; None of a study that is paused or finished, while no worker trains its trials,
-        and before any has trained an epoch.
+        The time; None of a study that is paused or finished, while it has no worker, and before
+        any has trained an epoch.
     """
-    number = sum(one.activity.study == study.name and not one.gone for one in workers)
+    number = _count_workers(study, workers)
     if not number or study.paused or study.is_finished:
         return None
     sums = sum_epochs(study)
@@ -84,6 +84,21 @@ def time_left(
         return (alone + (number - 1) * min(most, left.longest * seconds / trained)) / number
 
     return TimeLeft(shared(left.at_most), shared(left.probable), number)
+
+
+def _count_workers(study: Study, workers: Sequence[RegisteredWorker]) -> int:
+    """How many workers train a study's trials, or are about to claim one."""
+    alive = [one for one in workers if not one.gone]
+    number = sum(one.activity.study == study.name for one in alive)
+    if number == len(alive) or not study.is_open:
+        return number
+    left_by = study.left_by
+    return number + sum(
+        one.activity.word == IDLE
+        and (not one.serves or study.name in one.serves)
+        and one.identity.host not in left_by
+        for one in alive
+    )
 
 
 def work_left(study: Study, sums: Sequence[EpochSum]) -> WorkLeft:

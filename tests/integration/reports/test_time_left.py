@@ -18,7 +18,7 @@ from histsearch.studies.queue import claim
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.stages import StudyMove
 from histsearch.studies.study import Study
-from histsearch.workers.registry import Activity, beat
+from histsearch.workers.registry import IDLE, Activity, Identity, beat, sign_on
 from tests.integration.claims import claimed, signed_on
 from tests.integration.cli.test_study import shown
 from tests.integration.studies.small_search import complete_next, small_space
@@ -127,6 +127,28 @@ def test_workers_share_what_is_left_but_no_trial(storage: Storage) -> None:
     # 5 and 5 epochs, and a whole run; at the end one of the two may be idle.
     shared = (20 * 60 + 6 + 10 * 60) / 2
     assert seconds(study) == pytest.approx((shared, shared))
+
+
+def test_a_worker_between_two_trials_counts_while_there_are_trials_for_it(
+    storage: Storage,
+) -> None:
+    study = searched(storage, trials=2)
+    working(study, 5)
+
+    def with_idle(host: str, *serves: str) -> int:
+        worker_id = sign_on(storage, Identity("idle", host, 1, "a processor", None), 10, serves)
+        beat(storage, worker_id, Activity(IDLE), None)
+        estimate = left(study)
+        assert estimate is not None
+        return estimate.workers
+
+    study.note_left("node2", "There is no folder /data.")
+    assert with_idle("node1", "another") == 1
+    assert with_idle("node2") == 1
+    assert with_idle("node1", "another", "small") == 2
+    assert with_idle("node1") == 3
+    working(study, 0)
+    assert with_idle("node1") == 2, "both trials have begun"
 
 
 def test_the_pace_is_that_of_the_epochs_so_far(storage: Storage) -> None:
