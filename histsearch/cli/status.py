@@ -35,7 +35,8 @@ def status(
 ) -> None:
     """Show all studies with their progress, and all workers with what they do.
 
-    A worker that died is shown for a day; its trial goes back to the queue by itself.
+    The ETA is how long a study still takes with its workers, probably and at most. A worker that
+    died is shown for a day; its trial goes back to the queue by itself.
     """
     from histsearch.reports.status import take_status
 
