@@ -1,10 +1,11 @@
-"""Numbers and names in sentences: counts with their noun, values, paths that are endless."""
+"""Numbers and names in sentences: counts with their noun, values, times, paths that are endless."""
 
 from collections.abc import Iterable
 
 _EXACT_DIGITS = 6
 _SHOWN_DIGITS = 4
 _LONGEST_SHOWN = 200
+_MINUTE, _HOUR, _DAY = 60, 60 * 60, 24 * 60 * 60
 
 
 def counted(number: int | str, noun: str) -> str:
@@ -58,3 +59,19 @@ def size_text(size: int) -> str:
             number = size / unit
             return f"{number:.1f} {name}" if number < 10 else f"{number:,.0f} {name}"
     return f"{size / 1000:.0f} kB"
+
+
+def duration_text(seconds: float) -> str:
+    """A time for people: "45 s", "12 min", "3 h 20 min", "2 d 5 h"."""
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s"
+    if round(seconds / _MINUTE) < _HOUR // _MINUTE:
+        return f"{seconds / _MINUTE:.0f} min"
+    if round(seconds / _MINUTE) < 2 * _DAY // _MINUTE:
+        return _in_two_units(round(seconds / _MINUTE), _HOUR // _MINUTE, "h", "min")
+    return _in_two_units(round(seconds / _HOUR), _DAY // _HOUR, "d", "h")
+
+
+def _in_two_units(number: int, in_larger: int, larger: str, smaller: str) -> str:
+    whole, rest = divmod(number, in_larger)
+    return f"{whole} {larger} {rest} {smaller}" if rest else f"{whole} {larger}"

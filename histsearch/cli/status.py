@@ -9,12 +9,14 @@ import typer
 from histsearch.cli.options import StorageOption, open_to_read
 from histsearch.cli.output import console, echo_data, print_table, table, text
 from histsearch.exceptions import HistsearchError, StorageError
+from histsearch.wording import duration_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from histsearch.database.storage import Storage
     from histsearch.reports.status import Status, StudyStatus
+    from histsearch.reports.time_left import TimeLeft
     from histsearch.workers.registry import RegisteredWorker
 
 _STUDY_COLUMNS = (
@@ -24,7 +26,6 @@ _WORKER_COLUMNS = (
     *("worker", "host", "device", "does", "epoch", "images/s", "memory", "heartbeat"),
 )
 _REFRESH_SECONDS = 2.0
-_MINUTE, _HOUR, _DAY = 60, 60 * 60, 24 * 60 * 60
 
 
 def status(
@@ -34,7 +35,8 @@ def status(
 ) -> None:
     """Show all studies with their progress, and all workers with what they do.
 
-    A worker that died is shown for a day; its trial goes back to the queue by itself.
+    The ETA is how long a study still takes with its workers, probably and at most. A worker that
+    died is shown for a day; its trial goes back to the queue by itself.
     """
     from histsearch.reports.status import take_status
 
@@ -98,8 +100,15 @@ def _study_row(study: "StudyStatus") -> tuple[str, ...]:
         str(study.retries),
         "" if study.best is None else f"{study.objective} {study.best:.1%}",
         f"{study.hours:.1f} {study.hours_unit}",
-        "" if study.eta_seconds is None else _duration(study.eta_seconds),
+        _eta(study.time_left),
     )
+
+
+def _eta(left: "TimeLeft | None") -> str:
+    if left is None:
+        return ""
+    probable, at_most = map(duration_text, (left.probable_seconds, left.at_most_seconds))
+    return probable if probable == at_most else f"{probable}, at most {at_most}"
 
 
 def _worker_row(worker: "RegisteredWorker") -> tuple[str, ...]:
@@ -114,12 +123,5 @@ def _worker_row(worker: "RegisteredWorker") -> tuple[str, ...]:
         "" if activity.epoch is None else f"{activity.epoch}/{activity.epochs}",
         "" if activity.images_per_second is None else f"{activity.images_per_second:.0f}",
         "" if activity.memory_mib is None else f"{activity.memory_mib} MiB",
-        f"{_duration(worker.silent_seconds)} ago",
+        f"{duration_text(worker.silent_seconds)} ago",
     )
-
-
-def _duration(seconds: float) -> str:
-    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{seconds:.0f} s"

@@ -3,13 +3,17 @@
 import json
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from histsearch.cli.denied import warn_of_staying, warn_of_unlisted
+from histsearch.cli.device import DeviceOption, GpuOption
+from histsearch.cli.dry_run import run_dry
 from histsearch.cli.options import (
     CheckpointsOption,
+    DataOption,
     StorageOption,
     StudyArgument,
     assignments,
@@ -19,7 +23,7 @@ from histsearch.cli.options import (
     workers_hint,
 )
 from histsearch.cli.output import echo, echo_data, print_table, table
-from histsearch.exceptions import CheckpointError, StudyError
+from histsearch.exceptions import CheckpointError, DeviceError, StudyError
 from histsearch.folders import checkpoint_location, data_folder
 from histsearch.wording import counted, list_text, value_text
 
@@ -62,9 +66,34 @@ def create(
             "alike. May be given several times.",
         ),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Create nothing: time some batches with --gpu or --device cpu, and say how long "
+            "an epoch, a full run and the budget will take, and how much memory.",
+        ),
+    ] = False,
+    gpu: GpuOption = None,
+    device: DeviceOption = None,
+    data: DataOption = None,
     storage: StorageOption = None,
 ) -> None:
     """Create a study from a search space."""
+    if dry_run:
+        if warm_start:
+            raise StudyError(
+                "found --warm-start with --dry-run, which asks no database for earlier studies; "
+                "leave one of the two out"
+            )
+        run_dry(space, name, trials, gpu=gpu, device=device, data=data)
+        return
+    if gpu is not None or device is not None:
+        raise DeviceError(
+            "found --gpu or --device without --dry-run, allowed: with it; a study runs wherever "
+            "its workers do"
+        )
+
     from histsearch.space.reading import load_space
     from histsearch.studies.catalog import create_search
     from histsearch.studies.definition import TEST_SELECTION
@@ -82,16 +111,15 @@ def create(
         echo(f"it has learned from {', '.join(study.warm_start)}")
     if study.definition.touches_test_classes:
         echo(f"warning: this study selects on the {TEST_SELECTION}", err=True)
-    _tell_images(study)
+    _tell_images(study, data_folder(data))
     echo(workers_hint(study.name))
 
 
-def _tell_images(study: "Study") -> None:
-    """Say what the data folder of this machine holds for a new study, where there is one."""
+def _tell_images(study: "Study", folder: Path) -> None:
+    """Say what a folder of data sets holds for a new study, where there is such a folder."""
     from histsearch.studies.data_here import look_for_data
     from histsearch.studies.images import image_warnings
 
-    folder = data_folder()
     here = look_for_data(study.definition, folder)
     if here is None:
         return
@@ -152,6 +180,7 @@ def show(
     from histsearch.reports.chance import chance_sentence
     from histsearch.reports.fold_comparison import compare_folds
     from histsearch.reports.study_summary import study_summary
+    from histsearch.reports.time_left import TimeLeft
     from histsearch.reports.winner import winning_trial
     from histsearch.studies.catalog import find_study
     from histsearch.studies.images import known_census
@@ -177,9 +206,10 @@ def show(
         "fixed": _configuration(space.fixed) or "defaults",
         **({} if study.definition.source else {"ends by": _limits_line(study)}),
         "trials": f"{summary['finished']} of {study.budget} finished ({counts or 'none yet'})",
+        **({"time left": str(TimeLeft(**left))} if (left := summary["time_left"]) else {}),
         **({"images": str(census)} if (census := known_census(study)) else {}),
         **({"learned": f"from {', '.join(study.warm_start)}"} if study.warm_start else {}),
-        **({"left by": left} if (left := _left_line(study)) else {}),
+        **({"left by": hosts} if (hosts := _left_line(study)) else {}),
         **({"ended": summary["ended"]} if summary["ended"] else {}),
         **({"in doubt": chance} if (chance := chance_sentence(study)) else {}),
         **({} if folds is None else _fold_lines(folds)),

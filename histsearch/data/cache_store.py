@@ -31,7 +31,7 @@ from histsearch.data.decoding import UnreadableImageError, decode, of_each_file
 from histsearch.data.image_forms import ImageForm
 from histsearch.data.kept_images import KeptImages
 from histsearch.data.pixels import ToRGB
-from histsearch.sharing import make_folder
+from histsearch.sharing import make_folder, nearest
 from histsearch.wording import counted, size_text
 
 log = logging.getLogger(__name__)
@@ -124,9 +124,25 @@ class Store:
             if stale:
                 with refusals(self._folder):
                     self._sweep(index)
-                    most = self._room(stale)
+                    needed, most = self._room(stale)
+                log.info(
+                    "%s: keeping decoded images (%s), some %s in %s",
+                    self._empty.dataset,
+                    self._form.name,
+                    size_text(needed),
+                    self._folder,
+                )
                 index = self._extended(index, stale, most, processes, on_image)
             return self._images(index, paths)
+
+    def check_room(self, paths: Sequence[Path]) -> None:
+        """Make sure that there is room for the images of these files; nothing is made.
+
+        Raises:
+            NotKeptError: There isn't.
+        """
+        with refusals(self._folder.parent):
+            self._room(paths)
 
     def _read(self) -> Index | None:
         index = Index.read(self._index_file)
@@ -189,15 +205,15 @@ class Store:
             if file.name not in index.segments and file.suffix not in (".index", ".lock"):
                 file.unlink(missing_ok=True)
 
-    def _room(self, paths: Sequence[Path]) -> int:
-        """Bytes that new images may take.
+    def _room(self, paths: Sequence[Path]) -> tuple[int, int]:
+        """Bytes that new images are expected to take, and that they may take.
 
         Raises:
             NotKeptError: These would take more, as far as a sample of them tells.
         """
         needed = self._expected_bytes(paths)
         used = bytes_below(self._folder.parent)
-        free = shutil.disk_usage(self._folder).free
+        free = shutil.disk_usage(nearest(self._folder)).free
         left = self._most_bytes - used
         quarter = free // _LARGEST_SHARE
         what = f"{counted(len(paths), 'image')} would take some {size_text(needed)}"
@@ -211,14 +227,7 @@ class Store:
                 f"{what}, more than a quarter of the {size_text(free)} that are free in "
                 f"{self._folder.parent}; --image-cache names another folder"
             )
-        log.info(
-            "%s: keeping decoded images (%s), some %s in %s",
-            self._empty.dataset,
-            self._form.name,
-            size_text(needed),
-            self._folder,
-        )
-        return min(left, quarter)
+        return needed, min(left, quarter)
 
     def _expected_bytes(self, paths: Sequence[Path]) -> int:
         sample = [paths[i * len(paths) // _SAMPLES] for i in range(_SAMPLES)]

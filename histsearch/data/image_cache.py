@@ -74,6 +74,16 @@ class DatasetCache:
         """
         return self._store(to_rgb, form).read().stale(paths)
 
+    def will_keep(self, paths: Sequence[Path], to_rgb: ToRGB, form: ImageForm) -> bool:
+        """Whether `keep_if_possible` would decode and keep the images of these files."""
+        if not self._cache.most_bytes:
+            return False
+        try:
+            self._store(to_rgb, form).check_room(paths)
+        except NotKeptError:
+            return False
+        return True
+
     def keep(
         self,
         paths: Sequence[Path],

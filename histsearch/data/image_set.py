@@ -22,6 +22,14 @@ def _do_nothing() -> None:
     return None
 
 
+class ReadyPixels(Protocol):
+    """Images in one form that needn't be decoded any more."""
+
+    def pixels(self, index: int) -> npt.NDArray[np.uint8] | None:
+        """The (H, W, 3) pixels of an image; None where they aren't there."""
+        ...
+
+
 class ImageStore(Protocol):
     """Where the images of a set come from."""
 
@@ -55,7 +63,7 @@ class ImageStore(Protocol):
 
     def kept(
         self, form: ImageForm, processes: int, on_image: Callable[[], object]
-    ) -> KeptImages | None:
+    ) -> ReadyPixels | None:
         """The images of a form that are kept decoded; None where none are."""
         ...
 
@@ -175,7 +183,7 @@ class FormedImages:
         are_kept: Whether they are taken from a cache.
     """
 
-    def __init__(self, images: ImageStore, form: ImageForm, kept: KeptImages | None) -> None:
+    def __init__(self, images: ImageStore, form: ImageForm, kept: ReadyPixels | None) -> None:
         self._images = images
         self._form = form
         self._kept = kept

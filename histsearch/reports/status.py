@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from histsearch.database.storage import Storage
 from histsearch.reports.cost import hours_unit
+from histsearch.reports.time_left import TimeLeft, time_left
 from histsearch.reports.winner import winning_trial
 from histsearch.studies.catalog import list_studies, unreadable_studies
 from histsearch.studies.half_created import HalfCreated, half_created_studies
@@ -34,8 +35,8 @@ class StudyStatus:
             for a retraining, whose result is a mean over seeds.
         hours: Device hours spent so far.
         hours_unit: What the hours are hours of.
-        eta_seconds: Time until it is finished at today's pace; None while nobody works on it or
-            no trial has ended.
+        time_left: Time until it is finished; None while nobody works on it, and before its first
+            epoch.
         left_by: Hosts whose last worker could not serve it, and why; none of a finished study.
     """
 
@@ -49,7 +50,7 @@ class StudyStatus:
     best: float | None
     hours: float
     hours_unit: str
-    eta_seconds: float | None
+    time_left: TimeLeft | None
     left_by: dict[str, str]
 
 
@@ -139,22 +140,6 @@ def _study_status(
         best=best.overall if best else None,
         hours=in_hours(sums.seconds),
         hours_unit=hours_unit(accelerated=sums.accelerated),
-        eta_seconds=_eta(study.budget, sums, _progress(study.name, workers)),
+        time_left=time_left(study, sums.seconds, workers),
         left_by=study.left_by,
     )
-
-
-def _progress(study: str, workers: Sequence[RegisteredWorker]) -> list[float]:
-    """How much of its trial each worker on a study has done, in [0, 1]."""
-    return [
-        (worker.activity.epoch or 0) / (worker.activity.epochs or 1)
-        for worker in workers
-        if worker.activity.study == study and not worker.gone
-    ]
-
-
-def _eta(budget: int, sums: TrialSums, progress: Sequence[float]) -> float | None:
-    remaining = budget - sums.finished - sum(progress)
-    if not (sums.timed and progress):
-        return None
-    return max(0.0, remaining) * sums.finished_seconds / sums.timed / len(progress)

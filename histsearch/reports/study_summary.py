@@ -7,10 +7,12 @@ from histsearch.reports.fold_comparison import FoldComparison
 from histsearch.reports.images import study_warnings
 from histsearch.reports.report import WinningTrial
 from histsearch.reports.status import study_state
+from histsearch.reports.time_left import time_left
 from histsearch.studies.images import known_census
 from histsearch.studies.study import Study
 from histsearch.studies.trial_models import retrained_models
 from histsearch.studies.trial_sums import sums_of
+from histsearch.workers.registry import list_workers
 
 
 def study_summary(
@@ -25,6 +27,7 @@ def study_summary(
     """
     census = known_census(study)
     sums = sums_of(study)
+    left = time_left(study, sums.seconds, list_workers(study.storage))
     return {
         "study": study.name,
         "kind": study.definition.kind,
@@ -45,6 +48,7 @@ def study_summary(
         "budget": study.budget,
         "finished": sums.finished,
         "trials": sums.by_name(),
+        "time_left": left and asdict(left),
         "best": best
         and {
             "number": best.number,

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import optuna
@@ -51,26 +51,36 @@ class QueuedTrial:
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
-def create_search(
-    storage: Storage,
-    space: Space,
-    *,
-    name: str | None = None,
-    trials: int | None = None,
-    warm_start: Sequence[str] = (),
-) -> Study:
-    """Create the study of a search space, its enqueued configurations first in its queue.
+class PlannedSearch(NamedTuple):
+    """The study of a search space before it is created.
+
+    Attributes:
+        name: The study's name.
+        definition: What it will be.
+        budget: The trial budget.
+    """
+
+    name: str
+    definition: SearchDefinition
+    budget: int
+
+
+def plan_search(
+    space: Space, *, name: str | None = None, trials: int | None = None
+) -> PlannedSearch:
+    """What `create_search` makes of a space; no database is asked.
 
     Args:
+        space: The space.
         name: The study's name; the space's when left out.
         trials: The trial budget; the space's when left out.
-        warm_start: Names of earlier studies that the freeze-thaw sampler learns from.
 
     Raises:
-        StudyError: A study of that name exists, the budget is below 1 or above the size of a grid,
-            or an earlier study doesn't exist or has nothing to teach this one.
-        SpaceError: With a warm start, timm has no such model.
+        StudyError: No study can have that name, the budget is below 1 or above the size of a grid,
+            or it is too small for what the space enqueues.
     """
+    name = space.name if name is None else name
+    _check_name(name)
     budget = space.trials if trials is None else trials
     if not 1 <= budget <= MOST_TRIALS:
         raise StudyError(f"found a budget of {budget} trials, allowed: 1 to {MOST_TRIALS}")
@@ -87,14 +97,39 @@ def create_search(
     definition = SearchDefinition(
         version=histsearch.__version__, key=new_key(), providers=providers(space), space=space
     )
-    queue = [QueuedTrial(configuration) for configuration in space.enqueue]
+    return PlannedSearch(name, definition, budget)
+
+
+def create_search(
+    storage: Storage,
+    space: Space,
+    *,
+    name: str | None = None,
+    trials: int | None = None,
+    warm_start: Sequence[str] = (),
+) -> Study:
+    """Create the study of a search space, its enqueued configurations first in its queue.
+
+    Args:
+        storage: Where it is to be.
+        space: The space.
+        name: The study's name; the space's when left out.
+        trials: The trial budget; the space's when left out.
+        warm_start: Names of earlier studies that the freeze-thaw sampler learns from.
+
+    Raises:
+        StudyError: As `plan_search`, or a study of that name exists, or an earlier study doesn't
+            exist or has nothing to teach this one.
+        SpaceError: With a warm start, timm has no such model.
+    """
+    planned = plan_search(space, name=name, trials=trials)
     earlier = [to_json(_learn(storage, space, one)) for one in dict.fromkeys(warm_start)]
     return create_study(
         storage,
-        space.name if name is None else name,
-        definition,
-        budget=budget,
-        queue=queue,
+        planned.name,
+        planned.definition,
+        budget=planned.budget,
+        queue=[QueuedTrial(configuration) for configuration in space.enqueue],
         attributes={EARLIER_STUDIES: earlier} if earlier else {},
     )
 
@@ -182,8 +217,7 @@ def create_study(
     Raises:
         StudyError: A study of that name exists, or no study can have it.
     """
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise StudyError(f"found the study name {name!r}, allowed: {NAME_ALLOWED}")
+    _check_name(name)
     all_attributes = {
         PAUSED: False,
         BUDGET: budget,
@@ -203,6 +237,11 @@ def create_study(
     except DuplicatedStudyError:
         raise StudyError(_name_taken(storage, name)) from None
     return find_study(storage, name)
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise StudyError(f"found the study name {name!r}, allowed: {NAME_ALLOWED}")
 
 
 def _create_within(

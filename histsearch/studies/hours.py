@@ -26,3 +26,8 @@ def hours_taken(trials: Iterable[FrozenTrial]) -> float:
 def in_hours(seconds: float) -> float:
     """Seconds as hours."""
     return seconds / _SECONDS_PER_HOUR
+
+
+def in_seconds(hours: float) -> float:
+    """Hours as seconds."""
+    return hours * _SECONDS_PER_HOUR

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 _SLOTS = ("a", "b")
 
+GENERATIONS = len(_SLOTS)
+"""States of a run that are kept at once."""
 
 # What torch raises for a file that it didn't write, depending on the file.
 _UNREADABLE = (

@@ -12,6 +12,9 @@ from histsearch.database.tables import attempts, workers
 GRACE_HEARTBEATS = 6
 """A worker counts as gone after a silence of this many heartbeats."""
 
+IDLE = "idle"
+"""What a worker does that has no trial, for a moment or for want of work."""
+
 _FORGOTTEN_SECONDS = 24 * 60 * 60
 
 
@@ -39,7 +42,7 @@ class Activity:
     """What a worker does at the moment.
 
     Attributes:
-        word: "idle", "training" and the like.
+        word: `IDLE`, "training" and the like.
         study: Its study, when it runs a trial; so the others.
         trial: Number of the trial.
         epoch: The last one finished.

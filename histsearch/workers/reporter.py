@@ -19,7 +19,7 @@ from histsearch.exceptions import DatabaseAwayError, StorageError
 from histsearch.studies.claim import Claim, ClaimLostError
 from histsearch.studies.liveness import Watch
 from histsearch.workers import metrics
-from histsearch.workers.registry import Activity, beat, grace_seconds, sign_off
+from histsearch.workers.registry import IDLE, Activity, beat, grace_seconds, sign_off
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Reporter:
         self._claim: Claim | None = None
         self._lost = False
         self._closing = False
-        self._activity = Activity("idle")
+        self._activity = Activity(IDLE)
         self._next_heartbeat = 0.0
         self._away_since: float | None = None
         self._away_because: DatabaseAwayError | None = None
@@ -106,7 +106,7 @@ class Reporter:
         """Report for no attempt any more, but for what is left of the last one's reports."""
         with self._changed:
             self._claim = None
-            self._activity = Activity("idle")
+            self._activity = Activity(IDLE)
 
     def show(self, activity: Activity) -> None:
         """Let the coming heartbeats say what the worker does."""

@@ -36,7 +36,7 @@ from histsearch.workers.missing_resources import Lack, LackError, short_of
 from histsearch.workers.outcome import Outcome
 from histsearch.workers.process_suspension import AwakeClock
 from histsearch.workers.progress_watch import ProgressWatch, Stall
-from histsearch.workers.registry import Activity, grace_seconds, sign_on
+from histsearch.workers.registry import IDLE, Activity, grace_seconds, sign_on
 from histsearch.workers.reporter import Reporter
 from histsearch.workers.run_context import RunContext
 from histsearch.workers.served_studies import ServedStudies, unless_deleted
@@ -184,7 +184,7 @@ class Worker:
             log.info("%s", held_back(self._studies.all()) or "nothing left to do")
             return True
         if has_just_begun:
-            self._reporter.show(Activity("idle"))
+            self._reporter.show(Activity(IDLE))
             paused = held_back(self._studies.all())
             log.info("waiting for work%s", f": {paused}" if paused else "")
         self._stop.wait(IDLE_SECONDS)

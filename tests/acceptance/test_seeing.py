@@ -78,6 +78,9 @@ def test_status_and_metrics_follow_a_worker(
     (study,), (seen,) = status["studies"], status["workers"]
     assert (study["name"], study["trials"], study["budget"]) == ("stripes", {"RUNNING": 1}, 3)
     assert study["hours"] > 0
+    left = study["time_left"]
+    assert 0 < left["probable_seconds"] <= left["at_most_seconds"]
+    assert left["workers"] == 1
     assert (seen["study"], seen["trial"], seen["epochs"]) == ("stripes", 0, 10000)
     assert seen["state"] == "training"
     assert seen["host"] == socket.gethostname()
@@ -85,8 +88,9 @@ def test_status_and_metrics_follow_a_worker(
     assert seen["images_per_second"] > 0
     assert seen["memory_mib"] > 0
     assert seen["silent_seconds"] < 30
-    screen = run("status").stdout
-    assert re.search(r"stripes +open +0/3 +1 ", screen)
+    screen, shown_study = run("status").stdout, run("study", "show", "stripes").stdout
+    assert re.search(r"stripes +open +0/3 +1 .* \d+ (s|min|h|d)\b", screen)
+    assert re.search(r"\ntime left: about .*, with 1 worker\n", shown_study)
     assert "training stripes #0" in screen
 
     found = metrics(port)
@@ -126,3 +130,20 @@ def test_a_metrics_port_in_use_is_one_sentence(run: Run) -> None:
 
 def test_watching_as_json_is_refused(run: Run) -> None:
     assert "can't be combined" in run("status", "--watch", "--json", code=2).stderr
+
+
+def test_a_dry_run_that_is_interrupted_leaves_nothing(
+    start: Start, stripes_file: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    home = tmp_path / "home"
+    environment |= {"HISTSEARCH_HOME": str(home), "HISTSEARCH_IMAGE_CACHE": str(home / "images")}
+    environment |= {"HISTSEARCH_STORAGE": "", "TMPDIR": str(tmp_path / "temporary")}
+    (tmp_path / "temporary").mkdir()
+    dry = start("study", "create", str(stripes_file), "--dry-run", "--device", "cpu")
+    assert dry.stdout is not None
+    assert any("timing batches" in line for line in iter(dry.stdout.readline, ""))
+    dry.send_signal(signal.SIGINT)
+    assert dry.wait(timeout=60) != 0
+    assert "Traceback" not in dry.stdout.read()
+    assert not home.exists()
+    assert not list((tmp_path / "temporary").iterdir())

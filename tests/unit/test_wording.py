@@ -1,6 +1,6 @@
 import pytest
 
-from histsearch.wording import counted, list_text, value_text
+from histsearch.wording import counted, duration_text, list_text, value_text
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,21 @@ def test_a_shown_value_differs_by_less_than_a_thousandth(value: float) -> None:
 def test_different_values_of_a_list_look_different() -> None:
     assert list_text((1e-4, 0.00031622776601683794, 1e-3)) == "0.0001, 0.0003162, 0.001"
     assert list_text((0.12345678, 0.12345679)) == "0.12345678, 0.12345679"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0 s"),
+        (119.4, "119 s"),
+        (120, "2 min"),
+        (59.4 * 60, "59 min"),
+        (59.6 * 60, "1 h"),
+        (70 * 60, "1 h 10 min"),
+        (3 * 3600 + 20 * 60, "3 h 20 min"),
+        (48 * 3600, "2 d"),
+        (53.4 * 3600, "2 d 5 h"),
+    ],
+)
+def test_a_time_has_two_units_at_most(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text

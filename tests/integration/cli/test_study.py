@@ -157,14 +157,23 @@ def test_what_ends_a_search_is_set_and_shown(storage: Storage) -> None:
     )
 
 
-def create(storage: Storage, folder: Path, table: dict[str, Any]) -> Result:
+def create(storage: Storage, folder: Path, table: dict[str, Any], *options: str) -> Result:
     lines = [f"{key} = {json.dumps(value)}" for key, value in table.items() if key != "search"]
     space = folder / "space.toml"
     space.write_text("\n".join([*lines, "search = { tau = [4, 8] }"]))
     url = storage.url.render_as_string(hide_password=False)
-    done = CliRunner().invoke(app, ["study", "create", str(space), "--storage", url])
+    done = CliRunner().invoke(app, ["study", "create", str(space), "--storage", url, *options])
     assert done.exit_code == 0, done.output
     return done
+
+
+def test_the_data_folder_of_a_new_study_may_be_named(
+    storage: Storage, data_dir: Path, tmp_path: Path
+) -> None:
+    seen = {"name": "seen", "dataset": "folder:stripes", "backbone": "conv4"}
+    table = {**seen, "epochs": 1, "trials": 9}
+    created = create(storage, tmp_path, table, "--data", str(data_dir))
+    assert f"images in {data_dir}: training 32 images" in created.stdout
 
 
 def test_a_new_study_is_told_what_the_data_folder_here_lacks(

@@ -6,11 +6,9 @@ from histsearch.reports.status import StudyStatus, take_status
 from histsearch.studies import trial_record
 from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.catalog import create_search
-from histsearch.studies.queue import claim
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.study import Study
-from histsearch.workers.registry import Activity, beat
-from tests.integration.claims import claimed, signed_on
+from tests.integration.claims import claimed
 from tests.integration.studies.small_search import small_space
 
 
@@ -34,7 +32,7 @@ def test_a_new_study_has_nothing_done_and_no_eta(study: Study) -> None:
     status = only_study(study.storage)
     assert (status.name, status.state) == ("small", "open")
     assert (status.finished, status.budget, status.trials) == (0, 6, {"WAITING": 1})
-    assert (status.best, status.eta_seconds, status.hours) == (None, None, 0)
+    assert (status.best, status.time_left, status.hours) == (None, None, 0)
 
 
 def test_progress_best_hours_and_retries(study: Study) -> None:
@@ -46,18 +44,6 @@ def test_progress_best_hours_and_retries(study: Study) -> None:
     assert (status.finished, status.retries, status.best) == (2, 1, 0.75)
     assert status.hours == pytest.approx(2)
     assert status.hours_unit == "CPU worker hours"
-
-
-def test_eta_follows_from_the_pace_of_the_workers_that_live(study: Study) -> None:
-    for _ in range(2):
-        tell(study, 0.5, seconds=100)
-    # Four trials are left, of which two workers have done a half and none.
-    for epoch in (5, 0):
-        worker_id = signed_on(study.storage)
-        assert claim(study, worker_id) is not None
-        beat(study.storage, worker_id, Activity("training", "small", 2, epoch, 10), None)
-    status = only_study(study.storage)
-    assert status.eta_seconds == pytest.approx((4 - 0.5) * 100 / 2)
 
 
 def test_a_retraining_shows_no_lucky_seed(study: Study) -> None:
