@@ -139,22 +139,20 @@ def _study_status(
         best=best.overall if best else None,
         hours=in_hours(sums.seconds),
         hours_unit=hours_unit(accelerated=sums.accelerated),
-        eta_seconds=_eta(study.budget, sums, _progress(study.name, workers)),
+        eta_seconds=_eta(study.budget, sums, _at_work(study.name, workers)),
         left_by=study.left_by,
     )
 
 
-def _progress(study: str, workers: Sequence[RegisteredWorker]) -> list[float]:
-    """How much of its trial each worker on a study has done, in [0, 1]."""
-    return [
-        (worker.activity.epoch or 0) / (worker.activity.epochs or 1)
-        for worker in workers
-        if worker.activity.study == study and not worker.gone
-    ]
+def _at_work(study: str, workers: Sequence[RegisteredWorker]) -> list[RegisteredWorker]:
+    """The workers that train a trial of a study."""
+    return [worker for worker in workers if worker.activity.study == study and not worker.gone]
 
 
-def _eta(budget: int, sums: TrialSums, progress: Sequence[float]) -> float | None:
-    remaining = budget - sums.finished - sum(progress)
-    if not (sums.timed and progress):
+def _eta(budget: int, sums: TrialSums, at_work: Sequence[RegisteredWorker]) -> float | None:
+    if not (sums.timed and at_work):
         return None
-    return max(0.0, remaining) * sums.finished_seconds / sums.timed / len(progress)
+    done = sum((one.activity.epoch or 0) / (one.activity.epochs or 1) for one in at_work)
+    remaining = budget - sums.finished - done
+    devices = sum(one.identity.share for one in at_work)
+    return max(0.0, remaining) * sums.finished_seconds / sums.timed / devices

@@ -7,6 +7,7 @@ from pathlib import Path
 from histsearch.data.image_cache import ImageCache
 from histsearch.workers.progress_watch import WatchTimes
 from histsearch.workers.registry import Identity
+from histsearch.workers.slots import Slot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class WorkerSettings:
         device: "cpu" or "cuda".
         threads: CPU threads of torch.
         loader_processes: Processes that decode images; 0 decodes in the worker's own.
+        slot: Its place under a supervisor; None without one.
         image_cache: Where decoded images are kept; None for nowhere.
         watch_times: How long its work may be without progress.
     """
@@ -40,5 +42,6 @@ class WorkerSettings:
     device: str
     threads: int
     loader_processes: int
+    slot: Slot | None = None
     image_cache: ImageCache | None = None
     watch_times: WatchTimes = field(default_factory=WatchTimes)

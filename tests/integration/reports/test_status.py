@@ -60,6 +60,17 @@ def test_eta_follows_from_the_pace_of_the_workers_that_live(study: Study) -> Non
     assert status.eta_seconds == pytest.approx((4 - 0.5) * 100 / 2)
 
 
+def test_eta_takes_workers_on_slots_of_a_device_for_their_share_of_it(study: Study) -> None:
+    for _ in range(2):
+        tell(study, 0.5, seconds=100)
+    for slots in (1, 4, 4):
+        worker_id = signed_on(study.storage, slots=slots)
+        beat(study.storage, worker_id, Activity("training", "small", 2, 0, 10), None)
+    assert only_study(study.storage).eta_seconds == pytest.approx(4 * 100 / 1.5)
+    workers = take_status(study.storage).to_json()["workers"]
+    assert [worker["slots"] for worker in workers][-3:] == [1, 4, 4]
+
+
 def test_a_retraining_shows_no_lucky_seed(study: Study) -> None:
     tell(study, 0.5, seconds=1)
     retraining = create_retraining(study, seeds=1)

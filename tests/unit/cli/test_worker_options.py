@@ -28,7 +28,7 @@ def options_of(*arguments: str) -> WorkerOptions:
     "given",
     [
         ["--drain", "--study", "a", "--study", "--b", "--threads", "3", "--loaders", "0"],
-        ["--share", "--data", "a folder", "--checkpoints", "s3://bucket/runs", "--heartbeat", ".1"],
+        ["--slots", "3", "--data", "a folder", "--checkpoints", "s3://bucket", "--heartbeat", ".1"],
         ["--checkpoint-every", "5", "--database-patience", "7", "--log-format", "json"],
         [],
     ],
