@@ -7,7 +7,7 @@ slots of the device come to together.
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Self
 
@@ -91,20 +91,22 @@ class SlotPaces:
 
     Args:
         slots: How many there are.
+        clock: The seconds between summaries go by it.
 
     Attributes:
         reports: Descriptor that they write to.
         reader: Descriptor that their reports are read from.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.reader, self.reports = os.pipe()
         os.set_blocking(self.reader, False)
         os.set_blocking(self.reports, False)
         self._rest = b""
         self._awaited = set(range(1, slots + 1))
         self._paces: dict[int, Pace] = {}
-        self._next_summary = time.monotonic()
+        self._clock = clock
+        self._next_summary = clock()
 
     def take(self) -> bool:
         """Read what was told; whether a summary is due: at an epoch's end, now and then."""
@@ -113,9 +115,9 @@ class SlotPaces:
         for report in reports:
             self._take_one(report)
         trained = any(report["pace"] is not None for report in reports)
-        due = trained and not self._awaited and time.monotonic() >= self._next_summary
+        due = trained and not self._awaited and self._clock() >= self._next_summary
         if due:
-            self._next_summary = time.monotonic() + SUMMARY_SECONDS
+            self._next_summary = self._clock() + SUMMARY_SECONDS
         return due
 
     def _read(self) -> bytes:
