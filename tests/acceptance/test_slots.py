@@ -143,19 +143,18 @@ def test_the_trial_of_a_killed_slot_goes_on_and_the_other_slot_is_not_disturbed(
     slot = re.findall(r"-cpu/(\d)-", killed.name)[0]
     log = next(line for line in lines if "is started again" in line)
     assert f"the worker on slot {slot} of the CPU ended: killed by SIGKILL" in log
-    assert re.search(rf"-cpu/{slot}-\d+  stripes #\d  resumed after epoch \d+", next_resumed(lines))
+    resumed = next(line for line in lines if "resumed" in line)
+    assert re.search(rf"-cpu/{slot}-\d+  stripes #\d  resumed after ", resumed)
 
     first, second, third = rows_of(storage)
-    assert (first.id, first.ending, second.ended_at) == (killed.id, Ending.LOST, None)
+    assert first.id == killed.id
+    assert first.ending in (Ending.LOST, Ending.LOST_EARLY), "its last reports may be lost too"
+    assert second.ended_at is None
     assert (third.trial_id, third.number) == (killed.trial_id, 2)
     assert f"-cpu/{slot}-" in third.name
     assert psutil.Process(other.process_id).parent() == psutil.Process(supervisor.pid)
     assert stop(supervisor) < STOP_SECONDS
     assert supervisor.wait() == exit_codes.WORK_LEFT
-
-
-def next_resumed(lines: Iterator[str]) -> str:
-    return next(line for line in lines if "resumed" in line)
 
 
 @pytest.mark.usefixtures("endless")
