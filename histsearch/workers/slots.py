@@ -70,7 +70,7 @@ class Slot:
         return None if told is None else cls(**json.loads(told))
 
     def take(self) -> None:
-        """Have the files alone that it needs, and hold its GPU, until this process ends."""
+        """Hold its GPU until this process ends; programs started meanwhile get neither file."""
         os.set_inheritable(self.reports, False)
         if self.lock is not None:
             os.set_inheritable(self.lock, False)
@@ -103,7 +103,8 @@ class SlotPaces:
         os.set_blocking(self.reader, False)
         os.set_blocking(self.reports, False)
         self._rest = b""
-        self._awaited = set(range(1, slots + 1))
+        self._running = set(range(1, slots + 1))
+        self._awaited = set(self._running)
         self._paces: dict[int, Pace] = {}
         self._clock = clock
         self._next_summary = clock()
@@ -129,18 +130,21 @@ class SlotPaces:
     def _take_one(self, report: Mapping[str, object]) -> None:
         number, pace = report["number"], report["pace"]
         assert isinstance(number, int)
-        self.forget(number)
-        if pace is not None:
+        self._awaited.discard(number)
+        self._paces.pop(number, None)
+        if pace is not None and number in self._running:  # and not its last words
             assert isinstance(pace, dict)
             self._paces[number] = Pace(**pace)
 
     def await_report(self, number: int) -> None:
         """Make no summary before the worker of a slot, which is new, has told how it trains."""
         self.forget(number)
+        self._running.add(number)
         self._awaited.add(number)
 
     def forget(self, number: int) -> None:
-        """Expect no more of the worker of a slot."""
+        """Expect no more of the worker of a slot, which has ended."""
+        self._running.discard(number)
         self._awaited.discard(number)
         self._paces.pop(number, None)
 

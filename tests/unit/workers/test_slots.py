@@ -61,6 +61,14 @@ def test_slots_that_idle_or_have_ended_are_not_waited_for(paces: SlotPaces) -> N
     assert (str(paces), paces.memory_mib) == ("50 images/s on 1 slot", 2000)
 
 
+def test_what_a_worker_told_before_it_ended_counts_no_more(paces: SlotPaces) -> None:
+    tell(paces, 1, 10)
+    tell(paces, 2, 20)
+    paces.forget(2)
+    paces.take()
+    assert str(paces) == "10 images/s on 1 slot"
+
+
 @pytest.mark.usefixtures("at_any_time")
 def test_a_slot_whose_worker_is_started_again_is_waited_for(paces: SlotPaces) -> None:
     for number in (1, 2, 3):
