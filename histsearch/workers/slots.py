@@ -115,7 +115,7 @@ class SlotPaces:
         reports = [json.loads(line) for line in lines]
         for report in reports:
             self._take_one(report)
-        trained = any(report["pace"] is not None for report in reports)
+        trained = bool(self._paces) and any(report["pace"] is not None for report in reports)
         due = trained and not self._awaited and self._clock() >= self._next_summary
         if due:
             self._next_summary = self._clock() + SUMMARY_SECONDS

@@ -65,8 +65,12 @@ def test_what_a_worker_told_before_it_ended_counts_no_more(paces: SlotPaces) -> 
     tell(paces, 1, 10)
     tell(paces, 2, 20)
     paces.forget(2)
-    paces.take()
+    assert not paces.take(), "the third is waited for"
     assert str(paces) == "10 images/s on 1 slot"
+    tell(paces, 1, 10)
+    paces.forget(1)
+    paces.forget(3)
+    assert not paces.take(), "none is left"
 
 
 @pytest.mark.usefixtures("at_any_time")
