@@ -106,7 +106,7 @@ def _worker_row(worker: "RegisteredWorker") -> tuple[str, ...]:
     identity, activity = worker.identity, worker.activity
     trial = "" if activity.trial is None else f" {activity.study} #{activity.trial}"
     gpu = "" if identity.gpu is None else f"{identity.gpu}: "
-    slots = "" if identity.slots == 1 else f", 1 of {identity.slots} slots"
+    slots = "" if identity.slots == 1 else f", one of {identity.slots} slots"
     return (
         identity.name,
         identity.host,

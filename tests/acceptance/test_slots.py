@@ -116,9 +116,10 @@ def test_a_search_on_two_slots_is_charged_half_the_seconds_of_each(
 
 @pytest.mark.usefixtures("endless")
 def test_one_signal_stops_all_slots_and_saves_their_trials(
-    run: Run, start: Start, storage: Storage
+    run: Run, start: Start, look: Look, storage: Storage
 ) -> None:
     supervisor, lines = train_on_two_slots(start)
+    assert look("status").count(", one of 2 slots ") == 2
     assert stop(supervisor) < STOP_SECONDS
     log = "".join(lines)
     assert supervisor.wait() == exit_codes.WORK_LEFT
