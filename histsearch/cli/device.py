@@ -90,13 +90,19 @@ def usual_threads(gpu: "Gpu | None") -> int:
     return _GPU_THREADS if gpu else 1
 
 
-def loader_processes(chosen: int | None, gpu: "Gpu | None") -> int:
-    """Processes that decode images: those of ``--loaders``, else what its help says."""
+def loader_processes(chosen: int | None, gpu: "Gpu | None", slots: int = 1) -> int:
+    """Processes that decode images: those of ``--loaders``, else what its help says.
+
+    Args:
+        chosen: What ``--loaders`` says.
+        gpu: The GPU that they work for.
+        slots: How many it has, to each of which ``--loaders`` gives as many.
+    """
     if chosen is not None:
         return chosen
     if gpu is None:
         return 0
     from histsearch.workers.gpu import count_machines_gpus
 
-    share = (os.cpu_count() or 1) // count_machines_gpus()
+    share = (os.cpu_count() or 1) // count_machines_gpus() // slots
     return max(1, min(_USUALLY_MOST_LOADERS, share))

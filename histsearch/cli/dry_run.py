@@ -1,6 +1,7 @@
 """What ``histsearch study create --dry-run`` does and prints."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,31 +31,38 @@ def run_dry(
     """Say what the search of a space will cost on a device, which is held meanwhile."""
     pinned = named_gpu(gpu, device)
     torch_device = pin(pinned)
-    if pinned is not None:
-        from histsearch.workers.gpu_lock import hold_gpu
+    with _held(pinned):
+        from histsearch.space.reading import load_space
+        from histsearch.studies.catalog import plan_search
 
-        hold_gpu(pinned, share=False)
+        planned = plan_search(load_space(space), name=name, trials=trials)
 
-    from histsearch.space.reading import load_space
-    from histsearch.studies.catalog import plan_search
+        from histsearch.reports.dry_run import dry_run
 
-    planned = plan_search(load_space(space), name=name, trials=trials)
-
-    from histsearch.reports.dry_run import dry_run
-
-    done = dry_run(
-        planned,
-        device=torch_device,
-        threads=usual_threads(pinned),
-        loader_processes=loader_processes(None, pinned),
-        data_dir=data_folder(data),
-        image_cache=named_image_cache(None, USUAL_IMAGE_CACHE_LIMIT),
-        on_batch_size=lambda size: echo(f"timing batches of {counted(size, 'image')}", err=True),
-    )
+        done = dry_run(
+            planned,
+            device=torch_device,
+            threads=usual_threads(pinned),
+            loader_processes=loader_processes(None, pinned),
+            data_dir=data_folder(data),
+            image_cache=named_image_cache(None, USUAL_IMAGE_CACHE_LIMIT),
+            on_batch_size=lambda size: echo(
+                f"timing batches of {counted(size, 'image')}", err=True
+            ),
+        )
     for warning in done.warnings:
         echo(f"warning: {warning}", err=True)
     for label, text in _lines(done, pinned).items():
         echo(f"{label + ':':<13}{text}")
+
+
+def _held(gpu: "Gpu | None") -> AbstractContextManager[object]:
+    """A GPU held for the time of a block."""
+    if gpu is None:
+        return nullcontext()
+    from histsearch.workers.gpu_lock import hold_gpu
+
+    return hold_gpu(gpu)
 
 
 def _lines(done: "DryRun", gpu: "Gpu | None") -> dict[str, str]:

@@ -115,10 +115,11 @@ def _worker_row(worker: "RegisteredWorker") -> tuple[str, ...]:
     identity, activity = worker.identity, worker.activity
     trial = "" if activity.trial is None else f" {activity.study} #{activity.trial}"
     gpu = "" if identity.gpu is None else f"{identity.gpu}: "
+    slots = "" if identity.slots == 1 else f", one of {identity.slots} slots"
     return (
         identity.name,
         identity.host,
-        f"{gpu}{identity.device}",
+        f"{gpu}{identity.device}{slots}",
         ("gone, was " if worker.gone else "") + activity.word + trial,
         "" if activity.epoch is None else f"{activity.epoch}/{activity.epochs}",
         "" if activity.images_per_second is None else f"{activity.images_per_second:.0f}",

@@ -42,12 +42,21 @@ from histsearch.training.data_on_gpu import DataOnGpu
 if TYPE_CHECKING:
     from histsearch.workers.gpu import Gpu
     from histsearch.workers.settings import WorkerSettings
+    from histsearch.workers.slots import Slot
     from histsearch.workers.stop_request import StopRequest
 
 log = logging.getLogger(__name__)
 
-# Tells a worker that it is a supervisor's, and not to become one itself.
-_SUPERVISED_VARIABLE = "HISTSEARCH_SUPERVISED"
+_MOST_SLOTS = 48  # as many processes as MPS takes on a GPU
+
+
+def _refuse_share(given: bool) -> bool:
+    if given:
+        raise DeviceError(
+            "found --share, which --slots has replaced; start one worker with --slots N to run N "
+            "trials side by side on a GPU"
+        )
+    return given
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ class WorkerOptions:
 
     Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 saves the trial where it stands, returns it to the queue and
     ends the worker, within ten seconds; with exit code 75 if it left work behind, else with 0. A
-    GPU's worker that dies, or loses its GPU, is started again.
+    GPU's worker, or a slot's, that dies, or loses its GPU, is started again.
     """
 
     # An option with the name of one of WorkerSettings' fields becomes that setting.
@@ -71,8 +80,18 @@ class WorkerOptions:
         ),
     ] = None
     device: DeviceOption = None
+    slots: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=_MOST_SLOTS,
+            metavar="N",
+            help="Trials to run side by side on each device, each with --loaders of its own; "
+            "--threads are divided among them. A second of one counts 1/N second in hours.",
+        ),
+    ] = 1
     share: Annotated[
-        bool, typer.Option("--share", help="Use the GPU beside other workers with --share.")
+        bool, typer.Option("--share", hidden=True, callback=_refuse_share, is_eager=True)
     ] = False
     study_names: Annotated[
         list[str] | None,
@@ -116,8 +135,8 @@ class WorkerOptions:
         typer.Option(
             min=1,
             max=65535,
-            help="Serve Prometheus metrics on this port; the second GPU's on the next one, and so "
-            "on [default: off]",
+            help="Serve Prometheus metrics on this port; those of the second GPU, or slot, on the "
+            "next one, and so on [default: off]",
         ),
     ] = None
     metrics_address: Annotated[
@@ -147,11 +166,12 @@ def worker(**given: Any) -> None:
     """The command, whose options are the fields of `WorkerOptions`."""
     options = WorkerOptions(**given)
     gpus = named_gpus(options.gpu, options.device)
-    if options.share and not gpus:
-        raise DeviceError("found --share with --device cpu, allowed: with --gpu")
-    if gpus and _SUPERVISED_VARIABLE not in os.environ:
+    from histsearch.workers.slots import Slot
+
+    slot = Slot.of_this_process()
+    if slot is None and (gpus or options.slots > 1):
         sys.exit(_supervise(gpus, options))
-    code = _serve(gpus[0] if gpus else None, options)
+    code = _serve(gpus[0] if gpus else None, slot, options)
     logging.shutdown()
     # A usual exit joins loader processes, which may wait for a disk, and lets CUDA clean up, which
     # may hang after a fault.
@@ -160,43 +180,56 @@ def worker(**given: Any) -> None:
 
 def _supervise(gpus: list["Gpu"], options: WorkerOptions) -> int:
     from histsearch.database.storage import STORAGE_VARIABLE, storage_url
+    from histsearch.workers import exit_codes
+    from histsearch.workers.mps import how_slots_compute
     from histsearch.workers.supervisor import supervise
 
     log_to_stderr("supervisor", options.log_format)
-    url = storage_url(options.storage).render_as_string(hide_password=False)
-    return supervise(
-        gpus,
-        lambda gpu: options.arguments(gpus.index(gpu)),
-        {STORAGE_VARIABLE: url, _SUPERVISED_VARIABLE: "1"},
-    )
+    try:
+        if options.slots > 1:
+            for gpu in gpus:
+                log.info("%s", how_slots_compute(gpu, options.slots))
+        url = storage_url(options.storage).render_as_string(hide_password=False)
+        return supervise(gpus or [None], options.slots, options.arguments, {STORAGE_VARIABLE: url})
+    except HistsearchError as error:
+        _say(error, options)
+        return exit_codes.USER_ERROR
 
 
-def _serve(gpu: "Gpu | None", options: WorkerOptions) -> int:
+def _say(error: HistsearchError, options: WorkerOptions) -> None:
+    if options.log_format == LogFormat.text:
+        echo_error(error)
+    else:
+        log.error("%s", error)  # where lines are read by a program, the last one is no other
+
+
+def _serve(gpu: "Gpu | None", slot: "Slot | None", options: WorkerOptions) -> int:
     """Become the worker of one device: listen for signals and pin first, then import torch."""
     from histsearch.workers import exit_codes
     from histsearch.workers.stop_request import StopRequest
 
     stop = StopRequest()
     stop.listen()
+    if slot is not None:
+        slot.take()
     device = pin(gpu)
-    name = f"{socket.gethostname()}-{f'gpu{gpu.index}' if gpu else 'cpu'}-{os.getpid()}"
+    place = f"{f'gpu{gpu.index}' if gpu else 'cpu'}{slot.suffix if slot else ''}"
+    name = f"{socket.gethostname()}-{place}-{os.getpid()}"
     log_to_stderr(name, options.log_format)
-    if gpu is not None:
-        from histsearch.workers.gpu_lock import hold_gpu
-
-        hold_gpu(gpu, share=options.share)
     try:
-        return _work(name, device, gpu, options, stop)
+        return _work(name, device, gpu, slot, options, stop)
     except HistsearchError as error:
-        if options.log_format == LogFormat.text:
-            echo_error(error)
-        else:
-            log.error("%s", error)  # where lines are read by a program, the last one is no other
+        _say(error, options)
         return exit_codes.USER_ERROR
 
 
 def _work(
-    name: str, device: str, gpu: "Gpu | None", options: WorkerOptions, stop: "StopRequest"
+    name: str,
+    device: str,
+    gpu: "Gpu | None",
+    slot: "Slot | None",
+    options: WorkerOptions,
+    stop: "StopRequest",
 ) -> int:
     from histsearch.workers import exit_codes
     from histsearch.workers.database_wait import wait_for_database
@@ -206,7 +239,7 @@ def _work(
 
     if options.metrics_port:
         serve(options.metrics_address, options.metrics_port)
-    settings = _settings(name, device, gpu, options)
+    settings = _settings(name, device, gpu, slot, options)
     try:
         storage = wait_for_database(
             lambda: open_to_create(options.storage, should_hurry=stop),
@@ -229,7 +262,7 @@ def _work(
 
 
 def _settings(
-    name: str, device: str, gpu: "Gpu | None", options: WorkerOptions
+    name: str, device: str, gpu: "Gpu | None", slot: "Slot | None", options: WorkerOptions
 ) -> "WorkerSettings":
     """The options as a worker takes them, those left out filled in."""
     import torch
@@ -245,15 +278,23 @@ def _settings(
             process_id=os.getpid(),
             device=device_name(torch.device(device)),
             gpu=str(gpu.index) if gpu else None,
+            slots=options.slots,
         ),
         "study_names": tuple(options.study_names or ()),
         "data_dir": data_folder(options.data_dir),
         "checkpoints": checkpoint_location(options.checkpoints),
         "device": device,
-        "threads": options.threads or usual_threads(gpu),
-        "loader_processes": loader_processes(options.loaders, gpu),
+        "threads": _threads(gpu, options),
+        "loader_processes": loader_processes(options.loaders, gpu, options.slots),
+        "slot": slot,
         "image_cache": named_image_cache(options.image_cache, options.image_cache_limit),
     }
     names = {one.name for one in fields(WorkerSettings)}
     chosen = {name: value for name, value in vars(options).items() if name in names}
     return WorkerSettings(**{**chosen, **filled_in})
+
+
+def _threads(gpu: "Gpu | None", options: WorkerOptions) -> int:
+    if options.threads is None:
+        return usual_threads(gpu)
+    return max(1, options.threads // options.slots)

@@ -65,6 +65,13 @@ workers = Table(
     Column("process_id", Integer, nullable=False),
     Column("device", Text, nullable=False),
     Column("gpu", Text, comment="index by nvidia-smi; empty without a GPU"),
+    Column(
+        "slots",
+        Integer,
+        nullable=False,
+        server_default="1",
+        comment="of its device; a second on one of N counts 1/N second",
+    ),
     Column("version", Text, nullable=False),
     Column(
         "grace_seconds",

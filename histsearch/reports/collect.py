@@ -20,6 +20,7 @@ from histsearch.reports.statistics import difference, estimate
 from histsearch.reports.winner import winning_trial
 from histsearch.sharing import make_folder
 from histsearch.studies import trial_record
+from histsearch.studies.attempt_slots import most_slots
 from histsearch.studies.catalog import find_study
 from histsearch.studies.half_created import half_created_studies
 from histsearch.studies.images import known_census
@@ -81,6 +82,7 @@ def build_report(storage: Storage, name: str) -> Report:
         provenance=_provenance([study, *retrainings]),
         models=[model for retraining in retrainings for model in retrained_models(retraining)],
         images=known_census(study),
+        slots=most_slots([study, *retrainings]),
         warnings=study_warnings(study),
     )
 

@@ -185,6 +185,11 @@ def _cost(report: Report) -> str:
     if report.retraining_cost is not None:
         retraining = report.retraining_cost
         lines.append(f"Retraining: {retraining.amount(retraining.hours_spent)}.")
+    if report.slots > 1:
+        lines.append(
+            f"Trials ran on up to {report.slots} slots of a device, where a second on one of N "
+            "counts 1/N."
+        )
     return "## Cost\n\n" + " ".join(lines)
 
 

@@ -110,6 +110,7 @@ class Report:
             worker has read them.
         objective: Label of the metric that the search maximised.
         warnings: What the search's score can't tell, a sentence each.
+        slots: The most slots of a device that its trials ran on side by side.
     """
 
     study: str
@@ -136,3 +137,4 @@ class Report:
     models: list[RetrainedModel]
     images: Census | None = None
     warnings: Sequence[str] = ()
+    slots: int = 1

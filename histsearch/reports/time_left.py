@@ -66,8 +66,8 @@ def time_left(
         The time; None of a study that is paused or finished, while it has no worker, and before
         any has trained an epoch.
     """
-    number = _count_workers(study, workers)
-    if not number or study.paused or study.is_finished:
+    sharing = _sharing(study, workers)
+    if not sharing or study.paused or study.is_finished:
         return None
     sums = sum_epochs(study)
     trained, seconds = sum(one.trained for one in sums), sum(one.seconds for one in sums)
@@ -76,29 +76,31 @@ def time_left(
     warmup_seconds = sum(one.warmup_seconds for one in sums)
     left = work_left(study, sums)
     most = _seconds_to_limit(study, charged_seconds, seconds + warmup_seconds)
+    number, devices = len(sharing), sum(one.identity.share for one in sharing)
     warmups = left.beginnings * warmup_seconds / sum(one.begun for one in sums)
 
     def shared(epochs: float) -> float:
         # No schedule without idle workers takes longer (Graham, 1966).
         alone = min(most, epochs * seconds / trained + warmups)
-        return (alone + (number - 1) * min(most, left.longest * seconds / trained)) / number
+        return (alone + (number - 1) * min(most, left.longest * seconds / trained)) / devices
 
     return TimeLeft(shared(left.at_most), shared(left.probable), number)
 
 
-def _count_workers(study: Study, workers: Sequence[RegisteredWorker]) -> int:
-    """How many workers train a study's trials, or are about to claim one."""
+def _sharing(study: Study, workers: Sequence[RegisteredWorker]) -> list[RegisteredWorker]:
+    """The workers that train a study's trials, or are about to claim one."""
     alive = [one for one in workers if not one.gone]
-    number = sum(one.activity.study == study.name for one in alive)
-    if number == len(alive) or not study.is_open:
-        return number
+    training = [one for one in alive if one.activity.study == study.name]
+    if len(training) == len(alive) or not study.is_open:
+        return training
     left_by = study.left_by
-    return number + sum(
-        one.activity.word == IDLE
+    return training + [
+        one
+        for one in alive
+        if one.activity.word == IDLE
         and (not one.serves or study.name in one.serves)
         and one.identity.host not in left_by
-        for one in alive
-    )
+    ]
 
 
 def work_left(study: Study, sums: Sequence[EpochSum]) -> WorkLeft:

@@ -45,14 +45,15 @@ CHECKPOINT = "checkpoint"
 """Retraining: the trained model, a file on the machine of the worker or an s3:// address."""
 
 SECONDS = "seconds"
-"""Wall-clock seconds from the claim to the outcome, all attempts together.
+"""Seconds of a device from the claim to the outcome, all attempts together.
 
-Those for which a worker's process was suspended don't count; so those of the epochs.
+A second on one of N slots of a device counts 1/N; those for which a worker's process was suspended
+don't count. So those of the epochs.
 """
 
 WARMUP_SECONDS = freeze_thaw_trials.WARMUP_SECONDS
 EPOCH_SECONDS = freeze_thaw_trials.EPOCH_SECONDS
-"""Wall-clock seconds of each epoch, validation included."""
+"""Seconds of a device of each epoch, validation included."""
 
 IMAGES_PER_SECOND = "images_per_second"
 """Training throughput, mean over the epochs."""

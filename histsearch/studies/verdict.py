@@ -39,6 +39,7 @@ class _Failure:
     worker: str
     host: str
     gpu: str | None
+    slots: int
 
     def __str__(self) -> str:
         return f"{self.ending} on {self.worker}: {self.reason}"
@@ -70,6 +71,7 @@ def _failures(connection: Connection, trial_id: int) -> list[_Failure]:
             workers.c.name,
             workers.c.host,
             workers.c.gpu,
+            workers.c.slots,
         )
         .join(workers, workers.c.id == attempts.c.worker_id)
         .where(attempts.c.trial_id == trial_id, attempts.c.ending.in_(FAILED))
@@ -110,15 +112,17 @@ class _Judgement:
         if len(hosts) > 1:
             return f"{last.reason}; the same on {len(hosts)} machines"
         tries = sum(one.worker_id == last.worker_id for one in lacks)
-        return last.reason if self._is_its_own(last.worker_id, tries) else None
+        return last.reason if self._is_its_own(last, tries) else None
 
-    def _is_its_own(self, worker_id: int, tries: int) -> bool:
+    def _is_its_own(self, lack: _Failure, tries: int) -> bool:
         """Whether a lack that a worker met so many times is the configuration's."""
-        trained = self._others_trained_by(workers.c.id == worker_id)
+        trained = self._others_trained_by(workers.c.id == lack.worker_id)
         if not trained:
             return False
-        if tries == 1 and is_at_work_elsewhere(self.connection, self.study.id, worker_id):
+        if tries == 1 and is_at_work_elsewhere(self.connection, self.study.id, lack.worker_id):
             return False  # another may have what it takes
+        if lack.slots > 1 and tries < _MOST_TRIES:
+            return False  # what it takes may have been another slot's
         mine = self._sizes(self.trial)
         fits = any(
             all(a <= b for a, b in zip(mine, self._sizes(one), strict=True)) for one in trained

@@ -6,6 +6,7 @@ is pinned before.
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -156,6 +157,32 @@ def _describe(index: int, handle: Any) -> Gpu:
         name=str(pynvml.nvmlDeviceGetName(handle)),
         memory_mib=pynvml.nvmlDeviceGetMemoryInfo(handle).total // 2**20,
     )
+
+
+def is_exclusive(gpu: Gpu) -> bool:
+    """Whether a GPU takes one process at a time, those of an MPS server counting as one."""
+    mode = _ask(pynvml.nvmlDeviceGetComputeMode, gpu)
+    return bool(mode == pynvml.NVML_COMPUTEMODE_EXCLUSIVE_PROCESS)
+
+
+def used_memory_mib(gpu: Gpu) -> int | None:
+    """Memory of a GPU that is in use, by whichever process; None where it can't be told."""
+    memory = _ask(pynvml.nvmlDeviceGetMemoryInfo, gpu)
+    return None if memory is None else int(memory.used) // 2**20
+
+
+def _ask(question: Callable[[Any], Any], gpu: Gpu) -> Any:
+    """What the driver answers of a GPU; None where it doesn't, as for some instances."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None
+    try:
+        return question(pynvml.nvmlDeviceGetHandleByUUID(gpu.uuid))
+    except pynvml.NVMLError:
+        return None
+    finally:
+        pynvml.nvmlShutdown()
 
 
 def select_gpus(selection: str) -> list[Gpu]:

@@ -1,10 +1,11 @@
-"""One worker a GPU: a lock that the kernel takes back when the worker's process ends."""
+"""One supervisor a GPU: a lock that the kernel takes back when the last process with it ends."""
 
 import errno
 import fcntl
 import os
 import stat
 import tempfile
+from io import FileIO
 from pathlib import Path
 
 from histsearch.exceptions import DeviceError
@@ -14,30 +15,36 @@ from histsearch.workers.gpu import Gpu
 _COMMON_FOLDER = Path("/tmp")  # noqa: S108 - what may lie there is looked at, never written to
 
 
-def hold_gpu(gpu: Gpu, *, share: bool) -> None:
-    """Hold ``gpu`` until this process ends, however it ends.
+def hold_gpu(gpu: Gpu) -> FileIO:
+    """Hold a GPU alone; the workers that the lock is handed on to hold it too.
 
-    Args:
-        gpu: The GPU to hold.
-        share: Hold it beside other sharers. Without, it is held alone.
+    Returns:
+        The lock, held until the last process that has it open closes it or ends, however it ends.
 
     Raises:
-        DeviceError: Another worker of this machine holds the GPU, or the lock's file can't be used.
+        DeviceError: Another process of this machine holds the GPU, or the lock's file can't be
+            used.
     """
     path = _folder() / f"histsearch-{gpu.uuid}.lock"
     try:
         lock = os.fdopen(_open(path), "rb", buffering=0)
         # flock and not lockf: systemd-tmpfiles leaves a file alone that is locked so.
-        fcntl.flock(lock, (fcntl.LOCK_SH if share else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise DeviceError(
-            f"another histsearch worker holds GPU {gpu}; stop it, choose another GPU, or start all "
-            "workers of this GPU with --share"
+            f"another histsearch worker holds GPU {gpu}; stop it, or choose another GPU (one "
+            "command runs several trials on a GPU with --slots)"
         ) from error
     except OSError as error:
         raise DeviceError(
             f"the lock of GPU {gpu} can't be used ({error.strerror}: {path}); {_remedy(path)}"
         ) from error
+    return lock
+
+
+def keep_held(descriptor: int) -> None:
+    """Hold the GPU whose lock a supervisor handed on, until this process ends."""
+    lock = os.fdopen(descriptor, "rb", buffering=0)
     # A forked process would share the lock: loader processes that outlive a killed worker for some
     # seconds would keep its successor out. The hook also keeps the file open in this process.
     os.register_at_fork(after_in_child=lock.close)

@@ -38,8 +38,8 @@ class Lack(Enum):
         """How much of it there is, and what to do."""
         return {
             Lack.GPU_MEMORY: (
-                "see with nvidia-smi whether other processes hold its memory, or search smaller "
-                "batch sizes"
+                "see with nvidia-smi whether other processes hold its memory, use fewer --slots, "
+                "or search smaller batch sizes"
             ),
             Lack.SHARED_MEMORY: (
                 f"{_SHARED_MEMORY_FOLDER} holds {_shared_memory_mib()} MiB; enlarge it "

@@ -28,6 +28,7 @@ class Identity:
         process_id: On that machine.
         device: Model of its GPU or processor.
         gpu: Index of its GPU by nvidia-smi; None without one.
+        slots: How many its device has: workers that run trials on it side by side.
     """
 
     name: str
@@ -35,6 +36,12 @@ class Identity:
     process_id: int
     device: str
     gpu: str | None
+    slots: int = 1
+
+    @property
+    def share(self) -> float:
+        """Its part of its device: what one second of the worker is charged."""
+        return 1.0 / self.slots
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ def sign_on(
         process_id=identity.process_id,
         device=identity.device,
         gpu=identity.gpu,
+        slots=identity.slots,
         version=histsearch.__version__,
         grace_seconds=grace_seconds(heartbeat_seconds),
         serves=list(serves),
@@ -165,7 +173,7 @@ def list_workers(storage: Storage) -> list[RegisteredWorker]:
         rows = connection.execute(query).all()
     return [
         RegisteredWorker(
-            identity=Identity(row.name, row.host, row.process_id, row.device, row.gpu),
+            identity=Identity(row.name, row.host, row.process_id, row.device, row.gpu, row.slots),
             version=row.version,
             activity=Activity(
                 row.activity,

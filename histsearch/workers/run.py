@@ -4,7 +4,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -26,6 +26,7 @@ from histsearch.workers.outcome import Outcome
 from histsearch.workers.provenance import peak_memory_mib, provenance
 from histsearch.workers.registry import Activity
 from histsearch.workers.run_context import RunContext
+from histsearch.workers.slots import Pace
 
 log = logging.getLogger(__name__)
 
@@ -245,19 +246,27 @@ class Run(ABC):
 
     def note(self, trainer: Trainer, epoch: Epoch) -> None:
         """Take in an epoch: log it, show it, report it, save the state after it."""
+        share = self.context.settings.identity.share
+        # By the clock of what is charged, on which a slot of N seems N times as fast as it is.
+        epoch = replace(epoch, images_per_second=epoch.images_per_second * share)
         self.finished.append(epoch)
+        seen = replace(epoch, seconds=epoch.seconds / share)
         quality = "" if epoch.score is None else f"{self.objective} {epoch.score:6.2%}  "
         self.log(
             f"epoch {epoch.number}/{self.settings.epochs}  {quality}loss {epoch.loss:.3f}  "
-            f"{epoch.seconds:.1f} s",
+            f"{seen.seconds:.1f} s  {seen.images_per_second:.0f} images/s  "
+            f"{peak_memory_mib(self.context.device)} MiB",
             "epoch",
-            **asdict(epoch),
+            **asdict(seen),
         )
         self.context.on_epoch(self.study)
         metrics.EPOCHS.labels(self.study.name).inc()
-        metrics.EPOCH_SECONDS.labels(self.study.name).inc(epoch.seconds)
+        metrics.EPOCH_SECONDS.labels(self.study.name).inc(seen.seconds)
         metrics.IMAGES_PER_SECOND.set(epoch.images_per_second)
         self.show(epoch)
+        if self.context.settings.slot is not None:
+            memory_mib = peak_memory_mib(self.context.device)
+            self.context.settings.slot.tell(Pace(epoch.images_per_second, memory_mib))
         self.record(self.progress(trainer), self.curve_of([epoch]))
         if epoch.number % self.context.settings.checkpoint_every == 0 or self.is_last(epoch):
             self.save(trainer)

@@ -28,7 +28,7 @@ class RunContext:
         reporter: Its line to the database.
         checkpoints: Where runs are saved, and retrained models.
         should_stop: Asked between batches; true interrupts the run.
-        clock: Gives the seconds that trials are charged for.
+        clock: Gives the seconds that trials are charged: of its device, not of its slot.
         watch: Told of every step of a run.
         saving_watch: The same for the thread that writes its states.
         on_epoch: Called with the study of each epoch that was trained.
@@ -51,4 +51,4 @@ class RunContext:
     @cached_property
     def on_device(self) -> ImagesOnDevice:
         """The images that lie there from one run to the next."""
-        return ImagesOnDevice(self.device, self.settings.data_on_gpu)
+        return ImagesOnDevice(self.device, self.settings.data_on_gpu, self.settings.identity.slots)

@@ -8,6 +8,7 @@ from histsearch.data.image_cache import ImageCache
 from histsearch.training.data_on_gpu import DataOnGpu
 from histsearch.workers.progress_watch import WatchTimes
 from histsearch.workers.registry import Identity
+from histsearch.workers.slots import Slot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,7 @@ class WorkerSettings:
         device: "cpu" or "cuda".
         threads: CPU threads of torch.
         loader_processes: Processes that decode images; 0 decodes in the worker's own.
+        slot: Its place under a supervisor; None without one.
         image_cache: Where decoded images are kept; None for nowhere.
         data_on_gpu: Whether they lie on the device as well.
         watch_times: How long its work may be without progress.
@@ -42,6 +44,7 @@ class WorkerSettings:
     device: str
     threads: int
     loader_processes: int
+    slot: Slot | None = None
     image_cache: ImageCache | None = None
     data_on_gpu: DataOnGpu = DataOnGpu.auto
     watch_times: WatchTimes = field(default_factory=WatchTimes)

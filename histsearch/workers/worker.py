@@ -135,7 +135,7 @@ class Worker:
                 self._reporter,
                 checkpoints,
                 should_stop=stop,
-                clock=self._clock,
+                clock=self._charged_seconds,
                 watch=self._watch,
                 saving_watch=self._saving_watch,
                 on_epoch=lambda study: self._deaths_of(study).note_epoch(),
@@ -144,6 +144,10 @@ class Worker:
         self._teller = Teller(settings.identity.name, self._reporter, stop, self._runner.forget)
         self._studies = ServedStudies(storage, settings)
         self._inputs = StudyInputs(settings, self._watch, stop, self._note_reading)
+
+    def _charged_seconds(self) -> float:
+        """What trials are charged: of each second, the slot's share."""
+        return self._clock() * self._settings.identity.share
 
     def _end_stalled(self, stall: Stall) -> None:
         self._teller.end_stalled(stall)
@@ -185,6 +189,8 @@ class Worker:
             return True
         if has_just_begun:
             self._reporter.show(Activity(IDLE))
+            if self._settings.slot is not None:
+                self._settings.slot.tell(None)
             paused = held_back(self._studies.all())
             log.info("waiting for work%s", f": {paused}" if paused else "")
         self._stop.wait(IDLE_SECONDS)

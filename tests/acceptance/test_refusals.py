@@ -35,7 +35,8 @@ def test_a_password_is_never_printed(run: Run) -> None:
     [
         (("worker",), "name the device"),
         (("worker", "--gpu", "99"), "GPU"),
-        (("worker", "--device", "cpu", "--share"), "--share"),
+        (("worker", "--gpu", "0", "--share"), "--slots N"),
+        (("worker", "--device", "cpu", "--slots", "0"), "--slots"),
         (("worker", "--device", "cpu", "--checkpoints", "gs://models"), "s3://BUCKET"),
         (("study", "create", "no-such-space"), "found no space"),
         (("study", "show", "no-such-study"), "found no study"),

@@ -17,9 +17,10 @@ def signed_on(
     heartbeat_seconds: float = 10.0,
     name: str = "tester",
     host: str = "localhost",
+    slots: int = 1,
 ) -> int:
     """Key of a new worker that will never show another sign of life."""
-    identity = Identity(name, host, 1, "a processor", None)
+    identity = Identity(name, host, 1, "a processor", None, slots)
     return sign_on(storage, identity, heartbeat_seconds)
 
 

@@ -69,7 +69,7 @@ def test_workers_of_before_heartbeats_were_counted_are_kept(
     assert beat(again, worker_id, Activity("idle"), None)
     with again.begin() as connection:
         row = connection.execute(sqlalchemy.select(tables.workers)).one()
-    assert (row.id, row.beats, row.serves) == (worker_id, 1, [])
+    assert (row.id, row.beats, row.serves, row.slots) == (worker_id, 1, [], 1)
 
 
 def _version(storage: Storage) -> str:

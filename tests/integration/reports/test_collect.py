@@ -19,9 +19,10 @@ from histsearch.studies import trial_record
 from histsearch.studies.catalog import create_search
 from histsearch.studies.definition import HELD_OUT_SELECTION, TEST_SELECTION
 from histsearch.studies.images import note_census
+from histsearch.studies.queue import claim
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.study import Study
-from tests.integration.claims import claimed
+from tests.integration.claims import claimed, signed_on
 
 SPACE = "cars196-resnet50"
 RETRAINING = f"{SPACE}-retrain"
@@ -152,6 +153,14 @@ def test_report_counts_hours_and_names_each_device_once(retraining: Study) -> No
     # The pruned trial was told without one.
     assert set(report.provenance[trial_record.DEVICE]) == {"H200", "V100", None}
     assert len(report.provenance[trial_record.DEVICE]) == 3
+
+
+def test_report_says_on_how_many_slots_trials_ran(search: Study) -> None:
+    assert build_report(search.storage, SPACE).slots == 1
+    retraining = create_retraining(search, seeds=1)
+    assert claim(retraining, signed_on(search.storage, slots=3)) is not None
+    signed_on(search.storage, slots=5)  # without a trial of theirs
+    assert build_report(search.storage, SPACE).slots == 3
 
 
 def test_retraining_run_that_broke_off_saves_no_negative_hours(search: Study) -> None:

@@ -87,6 +87,17 @@ def test_a_worker_that_trained_another_configuration_decides_alone(
     assert reason(study) == REASON
 
 
+def test_what_one_of_several_slots_lacks_is_tried_three_times(
+    create: Create, storage: Storage
+) -> None:
+    study = create(SMALL, LARGE)
+    slot = signed_on(storage, slots=2)
+    complete(take(study, slot))
+    outcomes = [lack(take(study, slot)) for _ in range(3)]
+    assert outcomes == [TrialState.WAITING, TrialState.WAITING, TrialState.FAIL]
+    assert reason(study, 1) == REASON
+
+
 def test_an_epoch_of_the_same_configuration_or_of_another_process_proves_nothing(
     create: Create, storage: Storage
 ) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.privileges import ALICE, BOB, needs_root
@@ -17,16 +18,27 @@ from histsearch.exceptions import DeviceError
 from histsearch.workers.gpu import Gpu
 from pathlib import Path
 from histsearch.workers import gpu_lock
-from histsearch.workers.gpu_lock import hold_gpu
+from histsearch.workers.gpu_lock import hold_gpu, keep_held
 gpu_lock._COMMON_FOLDER = Path({common!r})
 {preparation}
 try:
-    hold_gpu(Gpu(0, {uuid!r}, "NVIDIA H200", 143771), share={share})
+    lock = hold_gpu(Gpu(0, {uuid!r}, "NVIDIA H200", 143771))
 except DeviceError as error:
     sys.exit(str(error))
 {afterwards}
 os.write(1, b"held\\n")
 sys.stdin.read()
+"""
+# What a worker does with the lock that its supervisor, which is gone here, has handed on.
+AS_A_WORKER = """
+descriptor = os.dup(lock.fileno())
+lock.close()
+keep_held(descriptor)
+"""
+HANDED_ON = """
+import subprocess
+program = "import sys; print('handed on', flush=True); sys.stdin.read()"
+subprocess.Popen([sys.executable, "-c", program], pass_fds=[lock.fileno()])
 """
 # The child sleeps as the input of a killed holder stays open, and ends with the test.
 FORK = """
@@ -45,12 +57,11 @@ def hold(tmp_path: Path) -> Iterator[Hold]:
     holders: list[subprocess.Popen[str]] = []
 
     def start(
-        uuid: str = "GPU-a", *, share: bool = False, preparation: str = "", afterwards: str = ""
+        uuid: str = "GPU-a", *, preparation: str = "", afterwards: str = ""
     ) -> subprocess.Popen[str]:
         program = HOLDER.format(
             common=str(tmp_path),
             uuid=uuid,
-            share=share,
             preparation=preparation,
             afterwards=afterwards,
         )
@@ -79,25 +90,11 @@ def refusal(holder: subprocess.Popen[str]) -> str:
     return holder.stderr.read()
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "both"),
-    [
-        ("alone", "alone", False),
-        ("alone", "shared", False),
-        ("shared", "alone", False),
-        ("shared", "shared", True),
-    ],
-)
-def test_a_gpu_is_held_alone_or_by_sharers(hold: Hold, first: str, second: str, both: bool) -> None:
-    assert has_it(hold(share=first == "shared"))
-    assert has_it(hold(share=second == "shared")) == both
-
-
 def test_the_refusal_says_which_gpu_and_what_to_do(hold: Hold) -> None:
     assert has_it(hold())
     assert refusal(hold()) == (
-        "another histsearch worker holds GPU 0: NVIDIA H200, 143771 MiB (GPU-a); stop it, choose "
-        "another GPU, or start all workers of this GPU with --share\n"
+        "another histsearch worker holds GPU 0: NVIDIA H200, 143771 MiB (GPU-a); stop it, or "
+        "choose another GPU (one command runs several trials on a GPU with --slots)\n"
     )
 
 
@@ -115,8 +112,23 @@ def test_a_holder_that_dies_frees_its_gpu(hold: Hold, number: signal.Signals) ->
     assert has_it(hold())
 
 
+def test_a_gpu_is_held_until_the_last_process_ends_that_its_lock_was_handed_on_to(
+    hold: Hold,
+) -> None:
+    supervisor = hold(afterwards=HANDED_ON)
+    assert supervisor.stdout is not None
+    assert {supervisor.stdout.readline(), supervisor.stdout.readline()} == {"held\n", "handed on\n"}
+    (worker,) = psutil.Process(supervisor.pid).children()
+    supervisor.kill()
+    supervisor.wait(timeout=60)
+    assert "another histsearch worker holds GPU 0" in refusal(hold())
+    worker.kill()
+    psutil.wait_procs([worker], timeout=60)
+    assert has_it(hold())
+
+
 def test_processes_forked_by_a_killed_holder_do_not_keep_its_gpu(hold: Hold) -> None:
-    holder = hold(afterwards=FORK)
+    holder = hold(afterwards=AS_A_WORKER + FORK)
     assert holder.stdout is not None
     assert {holder.stdout.readline(), holder.stdout.readline()} == {"held\n", "forked\n"}
     holder.kill()
@@ -125,7 +137,7 @@ def test_processes_forked_by_a_killed_holder_do_not_keep_its_gpu(hold: Hold) -> 
 
 
 def test_a_fork_does_not_free_the_gpu(hold: Hold) -> None:
-    holder = hold(afterwards=FORK)
+    holder = hold(afterwards=AS_A_WORKER + FORK)
     assert holder.stdout is not None
     assert {holder.stdout.readline(), holder.stdout.readline()} == {"held\n", "forked\n"}
     assert not has_it(hold())

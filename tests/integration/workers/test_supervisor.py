@@ -21,13 +21,17 @@ KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
 RUN = "run(stops=1)"
 
 STAND_IN = """#!{python}
-import os, pathlib, signal, sys
-uuid = sys.argv[sys.argv.index("--gpu") + 1]
+import json, os, pathlib, signal, sys
+slot = json.loads(os.environ["HISTSEARCH_SLOT"])
+uuid = sys.argv[5] + (f"-{{slot['number']}}" if slot["slots"] > 1 else "")
 starts = pathlib.Path({folder!r}) / uuid
 with starts.open("a") as file:
     print(*sys.argv[1:], os.environ["HISTSEARCH_STORAGE"], file=file)
 def say(what):
     os.write(1, f"{{uuid}} {{what}}\\n".encode())
+def tell(pace):
+    report = {{"number": slot["number"], "pace": pace}}
+    os.write(slot["reports"], f"{{json.dumps(report)}}\\n".encode())
 def run(stops):
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     say("ready")
@@ -39,20 +43,27 @@ exec(plan[min(len(starts.read_text().splitlines()), len(plan)) - 1])
 """
 PROGRAM = """
 import logging, sys
-from histsearch.workers import supervisor
+from pathlib import Path
+from histsearch.exceptions import DeviceError
+from histsearch.workers import gpu_lock, supervisor
 from histsearch.workers.gpu import Gpu
-logging.basicConfig(format="%(levelname)s %(message)s")
+logging.basicConfig(format="%(levelname)s %(message)s", level={level!r})
+gpu_lock._COMMON_FOLDER = Path({folder!r})
 sys.executable = {stand_in!r}
 for name, value in {policy!r}.items():
     setattr(supervisor, name, value)
+supervisor.used_memory_mib = lambda gpu: {used!r}
 gpus = [Gpu(index, uuid, "H200", 1) for index, uuid in enumerate({uuids!r})]
-sys.exit(
-    supervisor.supervise(
-        gpus,
-        lambda gpu: ["--drain", f"--port={{9000 + gpu.index}}"],
+try:
+    code = supervisor.supervise(
+        gpus or [None],
+        {slots},
+        lambda place: ["--drain", f"--port={{9000 + place}}"],
         {{"HISTSEARCH_STORAGE": "the-url"}},
     )
-)
+except DeviceError as error:
+    sys.exit(f"refused: {{error}}")
+sys.exit(code)
 """
 
 
@@ -61,11 +72,18 @@ Start = Callable[..., tuple[subprocess.Popen[str], Iterator[str]]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a supervisor of one stand-in for each plan; gives the lines that all of them print."""
+    """Starts a supervisor of one stand-in for each plan; gives the lines that all of them print.
+
+    Plans are named by their GPU; by it and the number of the slot, where there are several.
+    """
     with ExitStack() as at_the_end:
 
         def start_supervisor(
-            plans: Mapping[str, Sequence[str]], **policy: float
+            plans: Mapping[str, Sequence[str]],
+            slots: int = 1,
+            used: int | None = None,
+            level: str = "WARNING",
+            **policy: float,
         ) -> tuple[subprocess.Popen[str], Iterator[str]]:
             stand_in = tmp_path / "stand_in"
             stand_in.write_text(
@@ -75,7 +93,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
             program = PROGRAM.format(
                 stand_in=str(stand_in),
                 policy={"FIRST_PAUSE_SECONDS": 0.01, **policy},
-                uuids=[*plans],
+                folder=str(tmp_path),
+                uuids=sorted({name[:5] for name in plans if name.startswith("GPU")}),
+                slots=slots,
+                used=used,
+                level=level,
             )
             supervisor = at_the_end.enter_context(
                 subprocess.Popen(
@@ -280,3 +302,107 @@ def test_workers_end_in_good_order_when_their_supervisor_is_killed(start: Start)
     # The pipe closes with the last process that writes to it.
     assert list(lines) == []
     assert supervisor.wait(timeout=60) == -signal.SIGKILL
+
+
+def test_each_slot_gets_a_worker_with_its_own_place(start: Start, tmp_path: Path) -> None:
+    names = [f"GPU-{gpu}-{number}" for gpu in "ab" for number in (1, 2)]
+    supervisor, lines = start({name: [WELL] for name in names}, slots=2)
+    assert list(lines) == []
+    assert supervisor.wait(timeout=60) == 0
+    for place, name in enumerate(names):
+        port = 9000 + place
+        assert starts(tmp_path, name) == [
+            f"-m histsearch worker --gpu {name[:5]} --drain --port={port} the-url"
+        ]
+
+
+def test_slots_of_the_processor_are_supervised_too(start: Start, tmp_path: Path) -> None:
+    supervisor, lines = start({"cpu-1": [WELL], "cpu-2": [CRASH, WELL]}, slots=2)
+    (line,) = lines
+    assert line.startswith("WARNING the worker on slot 2 of the CPU ended: exit code 1; ")
+    assert supervisor.wait(timeout=60) == 0
+    (arguments,) = starts(tmp_path, "cpu-1")
+    assert arguments == "-m histsearch worker --device cpu --drain --port=9000 the-url"
+
+
+def test_a_slot_that_dies_is_started_again_and_the_other_goes_on(
+    start: Start, tmp_path: Path
+) -> None:
+    supervisor, lines = start({"GPU-a-1": [KILLED, RUN], "GPU-a-2": [RUN]}, slots=2)
+    read_until(lines, "GPU-a-1 ready", "GPU-a-2 ready")
+    assert len(starts(tmp_path, "GPU-a-1")) == 2
+    assert len(starts(tmp_path, "GPU-a-2")) == 1
+    supervisor.send_signal(signal.SIGTERM)
+    read_until(lines, "GPU-a-1 stop 1", "GPU-a-2 stop 1")
+    assert supervisor.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize(
+    ("device", "failure", "cause"),
+    [
+        ("cpu", CRASH, "what its log says"),
+        ("cpu", STALL, "the disks of images and checkpoints"),
+        ("cpu", KILLED, "the memory that is left here"),
+    ],
+)
+def test_a_slot_that_fails_again_and_again_is_out_of_service(
+    start: Start, device: str, failure: str, cause: str
+) -> None:
+    supervisor, lines = start({f"{device}-1": [failure], f"{device}-2": [WELL]}, slots=2)
+    *_, last = lines
+    assert last.startswith("ERROR slot 1 of the CPU is out of service: its worker failed 5 times")
+    assert f"; look at {cause}" in last
+    assert "nvidia-smi" not in last
+    assert supervisor.wait(timeout=60) == 69
+
+
+def test_a_second_supervisor_of_a_gpu_is_refused_until_the_first_has_no_worker_left(
+    start: Start, tmp_path: Path
+) -> None:
+    first, lines = start({"GPU-a-1": [RUN], "GPU-a-2": [RUN]}, slots=2)
+    read_until(lines, "GPU-a-1 ready", "GPU-a-2 ready")
+    second, refusal = start({"GPU-a": [WELL]})
+    assert "refused: another histsearch worker holds GPU 0: H200" in next(refusal)
+    assert second.wait(timeout=60) == 1
+    first.kill()
+    first.wait(timeout=60)
+    list(lines)  # until the last of its workers has ended
+    third, _ = start({"GPU-a": [WELL]})
+    assert third.wait(timeout=60) == 0
+    assert len(starts(tmp_path, "GPU-a")) == 1
+
+
+def test_of_several_gpus_those_that_others_hold_are_named_and_the_rest_work(
+    start: Start, tmp_path: Path
+) -> None:
+    _, lines = start({"GPU-a": [RUN]})
+    read_until(lines, "GPU-a ready")
+    second, told = start({"GPU-a": [RUN], "GPU-b": [WELL]})
+    (line,) = told
+    assert line.startswith("ERROR another histsearch worker holds GPU 0: H200, 1 MiB (GPU-a); ")
+    assert second.wait(timeout=60) == exit_codes.USER_ERROR
+    assert len(starts(tmp_path, "GPU-a")) == len(starts(tmp_path, "GPU-b")) == 1
+
+
+def pace(images_per_second: float, memory_mib: int) -> str:
+    return f"tell({{'images_per_second': {images_per_second}, 'memory_mib': {memory_mib}}})"
+
+
+def test_all_slots_together_are_summed_up_once_each_has_told(start: Start) -> None:
+    plans = {
+        "GPU-a-1": [f"{pace(400.4, 4000)}; {pace(410.4, 4100)}; run(stops=2)"],
+        "GPU-a-2": [f"run(stops=1); {pace(400, 5000)}; run(stops=1)"],
+    }
+    supervisor, lines = start(plans, slots=2, used=11300, level="INFO")
+    read_until(lines, "GPU-a-1 ready", "GPU-a-2 ready")
+    supervisor.send_signal(signal.SIGTERM)
+    read_until(
+        lines,
+        "GPU-a-1 stop 1",
+        "GPU-a-2 ready",
+        "INFO GPU 0: 810 images/s on 2 slots together (410 + 400), peaks of 9100 MiB; 11300 of 1 "
+        "MiB in use",
+    )
+    supervisor.send_signal(signal.SIGTERM)
+    assert not [line for line in lines if "images/s" in line]
+    assert supervisor.wait(timeout=60) == 0

@@ -186,6 +186,14 @@ def test_nothing_published_leaves_the_section_out() -> None:
     assert "A paper" not in text
 
 
+def test_cost_says_that_trials_shared_a_device() -> None:
+    assert "slots" not in render(SEARCH_ONLY)
+    assert (
+        "4 saved by pruning. Trials ran on up to 3 slots of a device, where a second on one of N "
+        "counts 1/N.\n"
+    ) in render(replace(SEARCH_ONLY, slots=3))
+
+
 def test_cost_says_what_was_spent_and_saved_in_its_unit() -> None:
     assert "## Cost\n\nSearch: 12.3 GPU-hours spent, 4 saved by pruning.\n" in render(SEARCH_ONLY)
     one = replace(SEARCH_ONLY, search_cost=Cost(1.001, 1.0, accelerated=True))

@@ -4,7 +4,14 @@ import pynvml
 import pytest
 
 from histsearch.exceptions import DeviceError
-from histsearch.workers.gpu import Gpu, count_machines_gpus, list_gpus, select_gpus
+from histsearch.workers.gpu import (
+    Gpu,
+    count_machines_gpus,
+    is_exclusive,
+    list_gpus,
+    select_gpus,
+    used_memory_mib,
+)
 
 FIRST = Gpu(index=0, uuid="GPU-aaaa", name="NVIDIA H200", memory_mib=143771)
 SECOND = Gpu(index=1, uuid="GPU-bbbb", name="NVIDIA A100", memory_mib=81920)
@@ -193,3 +200,40 @@ def test_what_the_allocation_excludes_is_refused_with_its_name(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(DeviceError, match='found no NVIDIA GPU in CUDA_VISIBLE_DEVICES=""'):
         select_gpus("all")
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, name: str, answers: dict[str, object]) -> None:
+    """Let NVML find the GPUs by UUID, and answer; what isn't answered isn't supported."""
+
+    def answer(uuid: str) -> object:
+        if uuid not in answers:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return answers[uuid]
+
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByUUID", lambda uuid: uuid)
+    monkeypatch.setattr(pynvml, name, answer)
+
+
+def test_the_compute_mode_of_one_process_is_told(
+    nvml_calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: dict[str, object] = {
+        FIRST.uuid: pynvml.NVML_COMPUTEMODE_EXCLUSIVE_PROCESS,
+        SECOND.uuid: pynvml.NVML_COMPUTEMODE_DEFAULT,
+    }
+    answering(monkeypatch, "nvmlDeviceGetComputeMode", modes)
+    gpus = (FIRST, SECOND, INSTANCES[0])
+    assert [is_exclusive(gpu) for gpu in gpus] == [True, False, False]
+    assert nvml_calls == 3 * ["init", "shutdown"]
+
+
+@pytest.mark.usefixtures("nvml_calls")
+def test_the_memory_in_use_is_told_where_the_driver_knows_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answering(
+        monkeypatch, "nvmlDeviceGetMemoryInfo", {FIRST.uuid: SimpleNamespace(used=300 * 2**20)}
+    )
+    assert [used_memory_mib(gpu) for gpu in (FIRST, SECOND)] == [300, None]
+    without_driver(monkeypatch, pynvml.NVML_ERROR_DRIVER_NOT_LOADED)
+    assert used_memory_mib(FIRST) is None
