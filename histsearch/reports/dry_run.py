@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,6 +16,8 @@ from histsearch.studies.catalog import PlannedSearch
 from histsearch.studies.hours import in_seconds
 from histsearch.studies.images import count_images
 from histsearch.training.arithmetic import check_precision
+from histsearch.training.data_on_gpu import DataOnGpu
+from histsearch.training.images_on_device import ImagesOnDevice
 from histsearch.training.run_inputs import (
     find_run_parts,
     load_images,
@@ -135,11 +138,19 @@ def dry_run(
         *split_images(dataset, space.protocol), image_cache.of(space.dataset, data_dir)
     )
 
+    on_device = ImagesOnDevice(on, DataOnGpu.auto)
+
     def costs_of(batch_size: int) -> RunCosts:
         on_batch_size(batch_size)
         values = largest_run(space, batch_size)
         settings = run_settings(space, values, parts, seed=space.protocol.seed)
-        return time_run(settings, images, device=on, loader_processes=loader_processes)
+        timed = partial(time_run, settings, images, on_device, loader_processes=loader_processes)
+        try:
+            return timed()
+        except RuntimeError as error:
+            if find_lack(error) is not Lack.GPU_MEMORY or not on_device.give_up():
+                raise
+        return timed()
 
     sizes = batch_sizes(space)
     return DryRun(

@@ -25,12 +25,15 @@ class ImagesOnDevice:
         device: The device; a CPU's is the process's own memory.
         choice: Whether images are to lie there.
         slots: How many processes share the device; each holds images of its own.
+
+    Attributes:
+        device: The device.
     """
 
     def __init__(
         self, device: torch.device, choice: DataOnGpu = DataOnGpu.never, slots: int = 1
     ) -> None:
-        self._device = device
+        self.device = device
         self._choice = choice
         self._slots = slots
         self._placed: list[tuple[FormedImages, DeviceImages]] = []
@@ -54,10 +57,10 @@ class ImagesOnDevice:
         """
         if self._choice is DataOnGpu.never:
             return False
-        if self._choice is DataOnGpu.auto and self._device.type != "cuda":
+        if self._choice is DataOnGpu.auto and self.device.type != "cuda":
             return False
         needed = sum(self._num_bytes(one, on_image) for one in sets)
-        free, total = _memory(self._device)
+        free, total = _memory(self.device)
         free += sum(images.num_bytes for _, images in self._placed)
         if self._choice is DataOnGpu.always:
             _check_room(needed, free)
@@ -94,7 +97,7 @@ class ImagesOnDevice:
         before = len(self._placed)
         for one in sets:
             if self._found(one) is None:
-                self._placed.append((one, placed(one, self._device, processes, on_image)))
+                self._placed.append((one, placed(one, self.device, processes, on_image)))
         if len(self._placed) > before:
             log.info(
                 "%s of images lie on the device, which cuts the training crops",

@@ -25,7 +25,6 @@ from histsearch.models.transforms import EvaluationCrop
 from histsearch.retrieval.measurement import measure
 from histsearch.space.configuration import MOST_EPOCHS
 from histsearch.training.batch_source import EVALUATION_BATCH, EvaluationLoader
-from histsearch.training.data_on_gpu import DataOnGpu
 from histsearch.training.evaluation import embed_images
 from histsearch.training.images_on_device import ImagesOnDevice
 from histsearch.training.trainer import InterruptedRunError, RunSettings, Trainer
@@ -85,12 +84,13 @@ class RunCosts:
 
 
 def time_run(
-    settings: RunSettings, images: RunImages, *, device: torch.device, loader_processes: int
+    settings: RunSettings, images: RunImages, on_device: ImagesOnDevice, *, loader_processes: int
 ) -> RunCosts:
     """Train some batches and evaluate some images as a run does after its warm-up; time both.
 
-    Nothing is kept, and no decoded image either. The network starts from random weights and stands
-    still, with a learning rate of 0, so that no value of the space makes it diverge.
+    Nothing is kept but images on the device, no decoded one on a disk. The network starts from
+    random weights and stands still, with a learning rate of 0, so that no value of the space makes
+    it diverge.
 
     Raises:
         SpaceError: There are too few images, or classes, for a batch.
@@ -98,6 +98,7 @@ def time_run(
         UnreadableImageError: An image can't be read.
         RuntimeError: There is too little memory, among others.
     """
+    device = on_device.device
     _release_memory(device)
     values = settings.configuration.training.model_copy(update={"warmup_epochs": 0, "lr": 0.0})
     stopwatch = Stopwatch(device, _UNTIMED_BATCHES + _BATCHES_AHEAD * loader_processes)
@@ -111,7 +112,7 @@ def time_run(
         _as_found(images.training, WholeImages(settings.image_size_cap), images.cache),
         device=device,
         loader_processes=loader_processes,
-        on_device=ImagesOnDevice(device, DataOnGpu.auto),
+        on_device=on_device,
         should_stop=stopwatch,
     )
     _train(trainer)

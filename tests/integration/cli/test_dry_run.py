@@ -181,7 +181,7 @@ def test_a_batch_that_does_not_fit_is_one_sentence(
     space = write_space(tmp_path, "[search]\nbatch_size = [4, 8, 16, 32]\n")
     assert refusal(space, *at_cpu).startswith(
         "batch_size 32 doesn't fit into memory, 8 is the largest tried that does: this machine is "
-        "short of GPU memory; see with nvidia-smi whether other processes hold its memory, or "
+        "short of GPU memory; see with nvidia-smi whether other processes hold its memory, "
     )
     space = write_space(tmp_path, "[search]\nbatch_size = [16, 32]\n")
     assert refusal(space, *at_cpu).startswith("batch_size 16 doesn't fit into memory: this ")

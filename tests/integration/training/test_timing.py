@@ -10,6 +10,7 @@ from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_cache import ImageCache
 from histsearch.training import timing
 from histsearch.training.checkpoint_store import open_checkpoint_store
+from histsearch.training.images_on_device import ImagesOnDevice
 from histsearch.training.run_states import RunStates
 from histsearch.training.timing import RunCosts, RunImages, time_run
 from histsearch.training.trainer import RunSettings, Trainer
@@ -33,7 +34,7 @@ def images(data_dir: Path, tmp_path: Path) -> RunImages:
 def costs(
     images: RunImages, settings: RunSettings = SETTINGS, *, loader_processes: int = 0
 ) -> RunCosts:
-    return time_run(settings, images, device=CPU, loader_processes=loader_processes)
+    return time_run(settings, images, ImagesOnDevice(CPU), loader_processes=loader_processes)
 
 
 def test_a_state_takes_what_a_worker_writes(images: RunImages, tmp_path: Path) -> None:
