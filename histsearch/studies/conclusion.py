@@ -67,6 +67,9 @@ def conclude(
     state = f"{question} {_key(study.trials())}"
     with study.storage.singly() as connection:
         known, is_taken = _known_or_taken(connection, study, state, worker_id)
+        if known is not None and known.chance not in (None, study.chance_of_better):
+            # Whoever worked it out may have found the study held.
+            connection.execute(_note_chance(study, known.chance))
     if not is_taken:
         return known
     conclusion = Conclusion()
@@ -171,7 +174,7 @@ def _keep(
     connection.execute(select(literal(1)).add_cte(*changes))
 
 
-def _note_chance(study: Study, chance: float) -> Insert:
+def _note_chance(study: Study, chance: float | None) -> Insert:
     """Have the study say how probable it is, unless its limits are others by now."""
     attributes = optuna_study_attributes
     limits = study.optuna_study.user_attrs.get(LIMITS)
@@ -180,10 +183,12 @@ def _note_chance(study: Study, chance: float) -> Insert:
         attributes.c.key == LIMITS,
         attributes.c.value_json.is_distinct_from(None if limits is None else json.dumps(limits)),
     )
-    mine = select(
-        optuna_studies.c.study_id, literal(CHANCE_OF_BETTER), literal(json.dumps(chance))
-    ).where(
-        optuna_studies.c.study_id == study.id, study.storage.is_free(study.id), ~others.exists()
+    mine = (
+        select(optuna_studies.c.study_id, literal(CHANCE_OF_BETTER), literal(json.dumps(chance)))
+        .where(
+            optuna_studies.c.study_id == study.id, study.storage.is_free(study.id), ~others.exists()
+        )
+        .with_for_update(read=True, key_share=True)  # somebody may be deleting it
     )
     noting = insert(attributes).from_select(["study_id", "key", "value_json"], mine)
     return noting.on_conflict_do_update(

@@ -56,7 +56,7 @@ def end_if_due(study: Study, worker_id: int) -> list[Claim]:
         inside = study.within(connection)
         if inside.ended is None:
             others = inside.limits != limits or (has_begun_all and inside.may_start)
-            if found.reason is None or others:
+            if found.reason is None or inside.paused or others:
                 return []
             log.info("study %s ends: %s", study.name, found.reason, extra={"study": study.name})
             inside.move(StudyMove.END, found.reason)

@@ -115,15 +115,13 @@ class SearchRun(Run):
             return  # it was kept while the database was away, and a later one follows
         try:
             with self.judged.at_one_moment():
-                leave = self._is_due_to_leave(curve)
-                self.left_because = self._reason_to_leave(max(curve)) if leave else ""
+                if self._is_due_to_leave(curve):
+                    self.left_because = self._reason_to_leave(max(curve))
+                    self.left_after = max(curve)
         except KeyError:  # the study was deleted
             raise ClaimLostError from None
         except LinAlgError as error:
             log.warning("%s  no verdict of the pruner: %s", self.claim.label, error)
-            return
-        if leave:
-            self.left_after = max(curve)
 
     def _reason_to_leave(self, epoch: int) -> str:
         if self.judged.ended:

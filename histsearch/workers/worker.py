@@ -167,6 +167,7 @@ class Worker:
             except DatabaseAwayError as error:
                 self._reporter.check()
                 log.warning("no work without the database: %s", error)
+                self._next_look = 0.0  # a claim that it wasn't told of may be its own
                 self._stop.wait(IDLE_SECONDS)
                 continue
             if done:
@@ -201,9 +202,9 @@ class Worker:
         now = self._clock()
         if not self._is_idle and now < self._next_look:
             return
-        self._next_look = now + self._settings.heartbeat_seconds
         for failed in requeue_abandoned(self._storage, self._id, self._reporter.watch):
             self._runner.forget(failed)
+        self._next_look = now + self._settings.heartbeat_seconds
 
     def _may_get_work(self) -> bool:
         """Whether a trial that runs elsewhere may come back, its worker being gone."""
@@ -212,28 +213,21 @@ class Worker:
 
     def _run_one(self) -> bool:
         """Run the next trial of the study whose turn it is; False if there is none."""
-        with self._storage.keeping.at_one_moment():  # but for the claim, which looks again
-            claimed, inputs = self._claim_one()
-        if claimed is None or inputs is None:
-            self._stop.leaves_work = False
-            return False
-        self._stop.leaves_work = True
-        self._studies.take_turn(claimed.study)
-        with unless_deleted(claimed.study):
-            self._execute(claimed, inputs)
-        return True
-
-    def _claim_one(self) -> tuple[Claim | None, RunInputs | None]:
-        """The next trial of the study whose turn it is, and what it needs, if there is one."""
         for study in self._studies.open():
             # What an idle worker looks through again and again is mostly others' work.
             self._stop.leaves_work = not self._is_idle
             with unless_deleted(study):
                 inputs = self._prepare(study)
-                claimed = None if inputs is None else self._next_trial(study)
+                if inputs is None:
+                    continue
+                claimed = self._next_trial(study)
                 if claimed is not None:
-                    return claimed, inputs
-        return None, None
+                    self._stop.leaves_work = True
+                    self._studies.take_turn(study)
+                    self._execute(claimed, inputs)
+                    return True
+        self._stop.leaves_work = False
+        return False
 
     def _next_trial(self, study: Study) -> Claim | None:
         """Claim a study's next trial; one whose sampler fails is left to other workers."""
@@ -263,14 +257,15 @@ class Worker:
         Raises:
             InterruptedRunError: A stop signal came meanwhile.
         """
-        try:
-            inputs = self._inputs.load(study)
-        except StorageError:
-            raise
-        except HistsearchError as error:
-            self._studies.leave(study, error)
-            return None
-        study.note_left(self._settings.identity.host, None)
+        with study.at_one_moment():
+            try:
+                inputs = self._inputs.load(study)
+            except StorageError:
+                raise
+            except HistsearchError as error:
+                self._studies.leave(study, error)
+                return None
+            study.note_left(self._settings.identity.host, None)
         return inputs
 
     def _note_reading(self, dataset: str) -> None:

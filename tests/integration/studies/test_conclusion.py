@@ -1,10 +1,11 @@
 """What is worked out of a study once for all workers."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from histsearch.database.storage import Storage
 from histsearch.database.tables import conclusions, workers
@@ -14,6 +15,7 @@ from histsearch.studies.conclusion import Conclusion, conclude
 from histsearch.studies.study import Study
 from tests.integration.claims import claimed, signed_on
 from tests.integration.studies.small_search import small_space
+from tests.waiting import wait_until
 
 FOUND = Conclusion("it is over", 0.01)
 
@@ -112,6 +114,39 @@ def test_workers_ask_their_model_once_whether_a_study_ends(
         study_end.end_if_due(study, signed_on(storage))
     assert len(asked) == 1
     assert study.chance_of_better == 1.0
+
+
+def test_a_chance_that_could_not_be_noted_is_noted_later(study: Study) -> None:
+    worker = signed_on(study.storage)
+    with study.storage.lock(study.id):
+        conclude(study, "over?", worker, lambda: Conclusion(chance=0.25))
+    assert study.chance_of_better is None
+    conclude(study, "over?", worker, never)
+    assert study.chance_of_better == 0.25
+
+
+def test_a_study_that_is_being_deleted_is_concluded_without_a_fault(study: Study) -> None:
+    worker, other = signed_on(study.storage), Storage(study.storage.url)
+    gone = text("DELETE FROM study_user_attributes"), text("DELETE FROM study_directions")
+
+    def conclude_it() -> Conclusion | None:
+        return conclude(study, "over?", worker, lambda: Conclusion(chance=0.25))
+
+    def is_waited_for() -> bool:
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        with other.singly() as looking:
+            return bool(looking.scalar(text(waiting)))
+
+    study.trials()  # what is asked first finds it
+    with ThreadPoolExecutor(1) as pool, study.at_one_moment():
+        with other.begin() as connection:
+            for one in (*gone, text("DELETE FROM studies")):
+                connection.execute(one)
+            concluded = pool.submit(conclude_it)
+            wait_until(lambda: concluded.done() or is_waited_for(), "the deletion to matter")
+        assert concluded.result() == Conclusion(chance=0.25)
+    with study.storage.begin() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM study_user_attributes")) == 0
 
 
 def test_a_deleted_study_leaves_nothing(study: Study) -> None:

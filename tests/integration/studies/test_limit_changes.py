@@ -111,6 +111,25 @@ def test_a_verdict_by_the_old_limits_is_dropped(
     assert study.chance_of_better is not None, "asked anew"
 
 
+def test_a_study_that_is_paused_meanwhile_does_not_end(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = search(storage, trials=9, decided={"delta": 50.0, "epsilon": 0.9})
+    complete(study, 0.5)
+    complete(study, 0.5)
+
+    def pause_meanwhile(*_: object) -> float:
+        study.pause()
+        return 0.0
+
+    monkeypatch.setattr(StudyPosterior, "chance_of_better", pause_meanwhile)
+    end_if_due(find_study(storage, "small"))
+    assert study.ended is None
+    study.resume()
+    end_if_due(study)
+    assert study.ended is not None
+
+
 def test_what_was_doubted_by_another_rule_is_forgotten(storage: Storage) -> None:
     study = search(storage, trials=9)
     complete(study, 0.5)

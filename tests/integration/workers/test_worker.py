@@ -28,6 +28,7 @@ from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts
 from histsearch.exceptions import (
     CheckpointError,
+    DatabaseAwayError,
     DataError,
     StoreFullError,
     StudyError,
@@ -396,6 +397,29 @@ def taken_over(study: Study) -> Claim:
         if successor is not None:
             return successor
     raise AssertionError("the trial could not be taken over")
+
+
+def test_a_claim_that_the_worker_was_not_told_of_is_not_left_lying(
+    storage: Storage,
+    stripes: dict[str, Any],
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create(storage, {**stripes, "epochs": 1, "sampler": "random", "pruner": {"name": "none"}})
+    claims: list[int] = []
+
+    def claim_and_lose_the_second_answer(study: Study, worker_id: int) -> Claim | None:
+        made = claim(study, worker_id)
+        if made is not None:
+            claims.append(made.trial.number)
+            if len(claims) == 2:
+                raise DatabaseAwayError("the answer is lost")
+        return made
+
+    monkeypatch.setattr(worker, "claim", claim_and_lose_the_second_answer)
+    monkeypatch.setattr(worker, "IDLE_SECONDS", 0.01)
+    run_worker(storage, settings(data_dir), StopRequest())
+    assert claims == [0, 1, 1, 2]
 
 
 def test_a_study_of_another_release_line_is_refused_with_a_sentence(
