@@ -139,8 +139,10 @@ def _take(
     )
     fresh = {"state": state, "worker_id": worker_id, "reason": None, "chance": None}
     # A study that was deleted a moment ago gets no row, which nobody would remove.
-    mine = select(optuna_studies.c.study_id, literal(state), literal(worker_id)).where(
-        optuna_studies.c.study_id == study.id, unless_known
+    mine = (
+        select(optuna_studies.c.study_id, literal(state), literal(worker_id))
+        .where(optuna_studies.c.study_id == study.id, unless_known)
+        .with_for_update(read=True, key_share=True)
     )
     taking = insert(conclusions).from_select(["study_id", "state", "worker_id"], mine)
     taking = taking.on_conflict_do_update(

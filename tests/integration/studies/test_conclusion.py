@@ -127,7 +127,6 @@ def test_a_chance_that_could_not_be_noted_is_noted_later(study: Study) -> None:
 
 def test_a_study_that_is_being_deleted_is_concluded_without_a_fault(study: Study) -> None:
     worker, other = signed_on(study.storage), Storage(study.storage.url)
-    gone = text("DELETE FROM study_user_attributes"), text("DELETE FROM study_directions")
 
     def conclude_it() -> Conclusion | None:
         return conclude(study, "over?", worker, lambda: Conclusion(chance=0.25))
@@ -140,13 +139,12 @@ def test_a_study_that_is_being_deleted_is_concluded_without_a_fault(study: Study
     study.trials()  # what is asked first finds it
     with ThreadPoolExecutor(1) as pool, study.at_one_moment():
         with other.begin() as connection:
-            for one in (*gone, text("DELETE FROM studies")):
-                connection.execute(one)
+            other.optuna_within(connection).delete_study(study.id)
             concluded = pool.submit(conclude_it)
             wait_until(lambda: concluded.done() or is_waited_for(), "the deletion to matter")
-        assert concluded.result() == Conclusion(chance=0.25)
+        assert concluded.result() is None
     with study.storage.begin() as connection:
-        assert connection.scalar(text("SELECT count(*) FROM study_user_attributes")) == 0
+        assert connection.execute(select(conclusions)).all() == []
 
 
 def test_a_deleted_study_leaves_nothing(study: Study) -> None:
