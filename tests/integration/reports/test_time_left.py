@@ -10,9 +10,10 @@ from histsearch.reports.status import take_status
 from histsearch.reports.time_left import TimeLeft, WorkLeft, work_left
 from histsearch.reports.trained_share import trained_share
 from histsearch.studies import trial_record
-from histsearch.studies.catalog import create_search
+from histsearch.studies.catalog import create_search, find_study
 from histsearch.studies.claim import Claim
 from histsearch.studies.epoch_sums import sum_epochs
+from histsearch.studies.hours import in_seconds
 from histsearch.studies.limit_changes import change_limits
 from histsearch.studies.queue import claim
 from histsearch.studies.retraining import create_retraining
@@ -229,3 +230,30 @@ def test_attributes_that_others_wrote_do_not_matter(storage: Storage) -> None:
         assert left(study) is None
     storage.optuna.set_trial_user_attr(key, trial_record.EPOCH_SECONDS, [1e-3, 2, 5.5e0])
     assert sum(one.trained for one in sum_epochs(study)) == 3
+
+
+ODD_NUMBERS = [10**400, 1e308, float("inf"), [10**400], ["NaN", float("nan")]]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        trial_record.EPOCH_SECONDS,
+        trial_record.EPOCHS,
+        trial_record.RETRIES,
+        trial_record.SECONDS,
+        trial_record.WARMUP_SECONDS,
+    ],
+)
+def test_numbers_that_the_database_cannot_add_up_count_as_none(storage: Storage, key: str) -> None:
+    study = searched(storage, trials=2, gpu_hours=1.0)
+    first, _ = working(study, 5), working(study, 5)
+    for odd in ODD_NUMBERS:
+        storage.optuna.set_trial_user_attr(first.trial._trial_id, key, odd)
+        assert 150 <= seconds(study)[0] <= 5 * 60 + 10 * 60 + 6
+        hours = study.hours
+        assert 5.1 * 60 <= in_seconds(hours) <= 2 * 5.1 * 60
+        known = find_study(storage, study.name)
+        known.trials()
+        assert known.hours == hours, "this process adds up as the database does"
+    assert "time left: about " in shown(storage)
