@@ -150,11 +150,14 @@ class ImagesOnDevice:
         free, _ = self._memory()
         if needed <= free:
             return
-        sizes = f"images of {size_text(needed)}, but {size_text(free)} of the device's memory are "
         if self._choice is not DataOnGpu.always:
-            raise NoRoomError(f"{sizes}free")
+            raise NoRoomError(
+                f"{size_text(needed)} of images don't fit into the {size_text(free)} of the "
+                "device's memory that are free"
+            )
         raise DataError(
-            f"found --data-on-gpu always and {sizes}free: leave it at auto, or lower "
+            f"found --data-on-gpu always and images of {size_text(needed)}, but "
+            f"{size_text(free)} of the device's memory are free: leave it at auto, or lower "
             "image_size_cap in a new study"
         )
 

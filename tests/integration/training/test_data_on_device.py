@@ -350,7 +350,7 @@ def test_a_run_that_goes_on_has_its_images_where_they_fit(
     of_memory(monkeypatch, free=needed)
     assert len(ImagesOnDevice(CPU, choice).place([formed], 0, nothing)) == 1
     of_memory(monkeypatch, free=needed - 1000)
-    with pytest.raises(NoRoomError, match="images of 58 kB, but 57 kB of the device's memory are"):
+    with pytest.raises(NoRoomError, match="58 kB of images don't fit into the 57 kB of "):
         ImagesOnDevice(CPU, choice).place([formed], 0, nothing)
 
 

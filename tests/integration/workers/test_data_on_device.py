@@ -276,3 +276,31 @@ def test_states_of_before_a_trial_began_anew_are_gone_on_from_no_more(
     work(storage, data_dir, DataOnGpu.never, StopRequest())
     assert [on_device for _, on_device in resumed] == [False]
     assert curve(study) == expected
+
+
+def test_a_trial_that_lacks_memory_beside_images_of_others_goes_on(
+    storage: Storage,
+    stripes: dict[str, Any],
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "histsearch")
+    expected = curve_of_loaded(storage, stripes, data_dir)
+    study = create(storage, stripes, name="two", enqueue=2 * ENQUEUED, trials=2, max_retries=0)
+    answers = iter([True, False, False])
+    monkeypatch.setattr(ImagesOnDevice, "are_wanted", lambda *_: next(answers))
+    train_batch = Trainer._train_batch
+
+    def short_of_memory(trainer: Trainer, images: Tensor, labels: Tensor) -> Tensor:
+        lie_there = bool(trainer._on_device._placed)
+        if lie_there and not trainer.crops_on_device and trainer.finished_epochs == 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        return train_batch(trainer, images, labels)
+
+    monkeypatch.setattr(Trainer, "_train_batch", short_of_memory)
+    work(storage, data_dir, DataOnGpu.auto, StopRequest())
+    assert study.count(TrialState.COMPLETE) == 2
+    assert study.trials()[1].intermediate_values == expected
+    assert caplog.text.count("goes on without the images on the device: CUDA out of memory") == 1
+    assert "resumed after epoch 1" in caplog.text
