@@ -2,7 +2,7 @@
 
 # N = images, S = images of the sample, H, W = image height and width, 3 = red, green, blue
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Self
@@ -59,6 +59,7 @@ class DecodedSample:
 
     def __init__(self, images: ImageSet, form: ImageForm) -> None:
         self.to_rgb = images.to_rgb
+        self._paths = images.paths
         self._form = form
         self._decoded_S = _decoded(images, form)
         self._place_N = np.arange(len(images)) % len(self._decoded_S)
@@ -67,6 +68,11 @@ class DecodedSample:
     def paths(self) -> tuple[Path, ...]:
         """None, as nothing is left to be decoded."""
         return ()
+
+    @property
+    def key(self) -> Hashable:
+        """The files it stands for, and that it does."""
+        return type(self), self._paths, self.to_rgb, self._form.name, self._place_N.tobytes()
 
     def __len__(self) -> int:
         return len(self._place_N)

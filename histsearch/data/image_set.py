@@ -2,8 +2,10 @@
 
 # N = images, C = classes, H, W = image height and width, 3 = red, green, blue
 
+import hashlib
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -41,6 +43,11 @@ class ImageStore(Protocol):
     @property
     def to_rgb(self) -> ToRGB:
         """How an opened file becomes an image in RGB mode."""
+        ...
+
+    @property
+    def key(self) -> Hashable:
+        """The same for the same images, read again or not."""
         ...
 
     def __len__(self) -> int: ...
@@ -91,6 +98,11 @@ class ImageFiles:
     def to_rgb(self) -> ToRGB:
         """How an opened file becomes an image in RGB mode."""
         return self._to_rgb
+
+    @property
+    def key(self) -> Hashable:
+        """The files, and how they are read."""
+        return self._paths, self._to_rgb
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -144,6 +156,12 @@ class ImageArrays:
         """Pillow's own conversion."""
         return reference_rgb
 
+    @cached_property
+    def key(self) -> Hashable:
+        """A digest of the images."""
+        digest = hashlib.sha256(np.ascontiguousarray(self._pixels_NHW).data)
+        return self._pixels_NHW.shape, digest.digest()
+
     def __len__(self) -> int:
         return len(self._pixels_NHW)
 
@@ -180,23 +198,22 @@ class FormedImages:
     Both ways give the same pixels. They can be handed to another process.
 
     Attributes:
-        are_kept: Whether they are taken from a cache.
+        are_decoded: Whether they lie in a cache or in memory, not in files to be decoded.
     """
 
     def __init__(self, images: ImageStore, form: ImageForm, kept: ReadyPixels | None) -> None:
         self._images = images
         self._form = form
         self._kept = kept
-        self.are_kept = kept is not None
+        self.are_decoded = kept is not None or not images.paths
 
     def __len__(self) -> int:
         return len(self._images)
 
     @property
     def key(self) -> Hashable:
-        """The same for the same files in the same form; None of images that are no files."""
-        paths = self._images.paths
-        return (paths, self._images.to_rgb, self._form.name) if paths else None
+        """The same for the same images in the same form."""
+        return self._images.key, self._form.name
 
     def num_pixels(self, on_image: Callable[[], object] = _do_nothing) -> int:
         """Pixels of all images together, by what files say where no cache knows.

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from typing_extensions import override
 
 from histsearch.database.changes import Glance, Moment, forget_superseded, glance
+from histsearch.database.json_values import is_number
 from histsearch.database.kept_studies import (
     KeptStudies,
     KeptStudy,
@@ -156,7 +157,7 @@ class KeepingStorage(_CachedStorage):
             with self._begin() as connection:
                 return sum_of_attribute(connection, study_id, key)
         carried = (trial.user_attrs.get(key) for trial in kept.trials.values())
-        return sum(float(number) for number in carried if number is not None)
+        return sum(float(one) for one in carried if is_number(one))
 
     def forget_superseded(self, study_id: int) -> None:
         """Remove needless notes of a study's changes; as `changes.forget_superseded`."""

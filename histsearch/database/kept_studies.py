@@ -12,14 +12,13 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from histsearch.database.changes import Look, Moment, look
+from histsearch.database.json_values import number
 from histsearch.database.trial_reading import read_study_trials
 
 _COUNTS = text("SELECT state, count(*) FROM trials WHERE study_id = :study_id GROUP BY state")
-# Anybody may have written the attribute; what is no number counts as none.
 _SUM = text(
-    "SELECT coalesce(sum(CAST(CASE WHEN value_json ~ '^[0-9]+([.][0-9]+)?(e[-+]?[0-9]+)?$' "
-    "THEN value_json END AS double precision)), 0) FROM trials JOIN trial_user_attributes "
-    "USING (trial_id) WHERE study_id = :study_id AND key = :key"
+    f"SELECT coalesce(sum({number('value_json')}), 0) FROM trials "  # noqa: S608
+    "JOIN trial_user_attributes USING (trial_id) WHERE study_id = :study_id AND key = :key"
 )
 
 

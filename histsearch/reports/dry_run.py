@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 import torch
 
@@ -69,19 +70,26 @@ class DryRun:
 
     @property
     def at_most_seconds(self) -> float:
-        """Seconds of all trials in full with the slower batch size, or of the hours' limit."""
-        return self._limited(self.planned.budget * max(self.run_seconds.values()))
+        """Seconds of all trials in full with the slower batch size, as far as the hours go."""
+        run = max(self.run_seconds.values())
+        return self._limited(self.planned.budget * run, run)
 
     @property
     def probable_seconds(self) -> float:
         """The same for what is probably trained, with the mean of both batch sizes."""
-        seconds = list(self.run_seconds.values())
+        run = fmean(self.run_seconds.values())
         share = trained_share(self.space, self.planned.budget)
-        return self._limited(share * self.planned.budget * sum(seconds) / len(seconds))
+        return self._limited(share * self.planned.budget * run, run)
 
-    def _limited(self, seconds: float) -> float:
+    def _limited(self, seconds: float, run: float) -> float:
+        """Seconds that are trained: hours that are used up end no run that began before.
+
+        Nor do they keep an enqueued one from beginning.
+        """
         hours = self.space.gpu_hours
-        return seconds if hours is None else min(seconds, in_seconds(hours))
+        if hours is None:
+            return seconds
+        return min(seconds, max(in_seconds(hours) + run, len(self.space.enqueue) * run))
 
     @property
     def peak_memory_bytes(self) -> int:

@@ -21,7 +21,8 @@ class TimeLeft:
     """How long a study will still take.
 
     Attributes:
-        at_most_seconds: Until all trials that it may begin have run in full, or its hours are used.
+        at_most_seconds: Until all trials that it may begin have run in full, or those that have
+            begun when its hours are used.
         probable_seconds: The same for what is probably trained.
         workers: Number of workers that share the work.
     """
@@ -75,14 +76,21 @@ def time_left(
         return None
     warmup_seconds = sum(one.warmup_seconds for one in sums)
     left = work_left(study, sums)
-    most = _seconds_to_limit(study, charged_seconds, seconds + warmup_seconds)
+    until_limit = _seconds_to_limit(study, charged_seconds, seconds + warmup_seconds)
     number, devices = len(sharing), sum(one.identity.share for one in sharing)
-    warmups = left.beginnings * warmup_seconds / sum(one.begun for one in sums)
+    warmup = warmup_seconds / sum(one.begun for one in sums)
+
+    def passing(epochs: float, beginnings: int) -> float:
+        return epochs * seconds / trained + beginnings * warmup
+
+    # The trial that uses up the hours runs on.
+    last = until_limit + passing(left.longest, min(1, left.beginnings))
+    most = max(last, passing(*certain_epochs(study, sums)))
 
     def shared(epochs: float) -> float:
         # No schedule without idle workers takes longer (Graham, 1966).
-        alone = min(most, epochs * seconds / trained + warmups)
-        return (alone + (number - 1) * min(most, left.longest * seconds / trained)) / devices
+        alone = min(most, passing(epochs, left.beginnings))
+        return (alone + (number - 1) * passing(left.longest, 0)) / devices
 
     return TimeLeft(shared(left.at_most), shared(left.probable), number)
 
@@ -104,7 +112,7 @@ def _sharing(study: Study, workers: Sequence[RegisteredWorker]) -> list[Register
 
 
 def work_left(study: Study, sums: Sequence[EpochSum]) -> WorkLeft:
-    """What a study that isn't finished has left to train; a limit of hours doesn't count.
+    """What a study that isn't finished has left to train, were its hours to last if any are left.
 
     Args:
         study: The study.
@@ -114,7 +122,8 @@ def work_left(study: Study, sums: Sequence[EpochSum]) -> WorkLeft:
     if study.ended is not None and study.pauses:  # its paused trials are pruned
         unfinished = [one for one in unfinished if one.to_the_end or _runs(one)]
     full = study.definition.space.epochs
-    new = max(0, study.budget - sum(one.trials for one in sums)) if study.may_start else 0
+    may_start = study.may_start and not study.is_due
+    new = max(0, study.budget - sum(one.trials for one in sums)) if may_start else 0
     left = WorkLeft(
         at_most=new * full + sum(one.remaining for one in unfinished),
         probable=0.0,
@@ -122,6 +131,25 @@ def work_left(study: Study, sums: Sequence[EpochSum]) -> WorkLeft:
         beginnings=new + sum(one.trials - one.begun for one in unfinished),
     )
     return left._replace(probable=_probable_epochs(study, sums, left))
+
+
+def certain_epochs(study: Study, sums: Sequence[EpochSum]) -> tuple[int, int]:
+    """Epochs that no limit of hours keeps from being trained, and how many trials begin with them.
+
+    They are those of trials that run or were enqueued; of paused ones, those of one trial, should
+    it be the winner's.
+
+    Args:
+        study: The study.
+        sums: The sums over its trials.
+    """
+    unfinished = [one for one in sums if not one.state.is_finished()]
+    paused = [one for one in unfinished if study.pauses and not (one.to_the_end or _runs(one))]
+    full = study.definition.space.epochs
+    certain = sum(one.remaining for one in unfinished if one not in paused)
+    certain += sum((one.trials - one.begun) * full for one in paused)
+    certain += max((one.longest for one in paused if one.begun), default=0)
+    return certain, sum(one.trials - one.begun for one in unfinished)
 
 
 def _probable_epochs(study: Study, sums: Sequence[EpochSum], left: WorkLeft) -> float:

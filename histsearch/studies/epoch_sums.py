@@ -5,13 +5,10 @@ from dataclasses import dataclass
 from optuna.trial import TrialState
 from sqlalchemy import text
 
+from histsearch.database.json_values import number, number_texts
 from histsearch.studies import trial_record
 from histsearch.studies.study import Study
 
-# Anybody may have written an attribute; what is no number, or no list of them, counts as none.
-_DIGITS = "[0-9]+([.][0-9]+)?(e[-+]?[0-9]+)?"
-_NUMBER = f"'^{_DIGITS}$'"
-_NUMBERS = rf"'^\[{_DIGITS}(, {_DIGITS})*\]$'"
 _SUMS = text(
     f"""
     SELECT state, coalesce(to_the_end.value_json = 'true', false) AS to_the_end,
@@ -24,20 +21,17 @@ _SUMS = text(
     LEFT JOIN trial_user_attributes AS to_the_end
         ON to_the_end.trial_id = trials.trial_id AND to_the_end.key = :to_the_end
     LEFT JOIN LATERAL (
-        SELECT CASE WHEN value_json ~ {_NUMBER} THEN CAST(value_json AS double precision) END
-            AS number
+        SELECT {number("value_json")} AS number
         FROM trial_user_attributes WHERE trial_id = trials.trial_id AND key = :own_length
     ) AS own ON true
     LEFT JOIN LATERAL (
-        SELECT CASE WHEN value_json ~ {_NUMBER} THEN CAST(value_json AS double precision) END
-            AS number
+        SELECT {number("value_json")} AS number
         FROM trial_user_attributes WHERE trial_id = trials.trial_id AND key = :warmup_seconds
     ) AS warmup ON true
     CROSS JOIN LATERAL (
-        SELECT count(second) AS epochs, sum(CAST(second AS double precision)) AS seconds
-        FROM trial_user_attributes,
-            unnest(string_to_array(btrim(value_json, '[]'), ', ')) AS second
-        WHERE trial_id = trials.trial_id AND key = :epoch_seconds AND value_json ~ {_NUMBERS}
+        SELECT count(second) AS epochs, sum({number("second")}) AS seconds
+        FROM trial_user_attributes, unnest({number_texts("value_json")}) AS second
+        WHERE trial_id = trials.trial_id AND key = :epoch_seconds
     ) AS trained
     WHERE study_id = :study_id
     GROUP BY state, to_the_end

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from optuna.trial import FrozenTrial
 
+from histsearch.database.json_values import is_number
 from histsearch.studies import trial_record
 
 _SECONDS_PER_HOUR = 3600.0
@@ -12,9 +13,9 @@ _SECONDS_PER_HOUR = 3600.0
 def seconds_taken(trials: Iterable[FrozenTrial]) -> list[float]:
     """Seconds of each trial so far, all its attempts together; one that never ran is left out."""
     return [
-        float(trial.user_attrs[trial_record.SECONDS])
+        float(seconds)
         for trial in trials
-        if trial_record.SECONDS in trial.user_attrs
+        if is_number(seconds := trial.user_attrs.get(trial_record.SECONDS))
     ]
 
 

@@ -7,12 +7,11 @@ from typing import Any
 from optuna.trial import TrialState
 from sqlalchemy import text
 
+from histsearch.database.json_values import list_length, number
 from histsearch.database.storage import Storage
 from histsearch.studies import trial_record
 from histsearch.studies.study import Study
 
-# Anybody may have written an attribute; what is no number, and no list, counts as none.
-_NUMBER = "'^[0-9]+([.][0-9]+)?(e[-+]?[0-9]+)?$'"
 _SUMS = text(
     f"""
     SELECT study_id, state, count(*) AS trials, count(seconds.number) AS timed,
@@ -20,14 +19,12 @@ _SUMS = text(
         coalesce(bool_or(accelerated.value_json = 'true'), false) AS accelerated
     FROM trials
     LEFT JOIN LATERAL (
-        SELECT CASE WHEN value_json ~ {_NUMBER} THEN CAST(value_json AS double precision) END
-            AS number
+        SELECT {number("value_json")} AS number
         FROM trial_user_attributes
         WHERE trial_id = trials.trial_id AND key = :seconds
     ) AS seconds ON true
     LEFT JOIN LATERAL (
-        SELECT CASE WHEN left(value_json, 1) = '[' THEN json_array_length(CAST(value_json AS json))
-            END AS number
+        SELECT {list_length("value_json")} AS number
         FROM trial_user_attributes
         WHERE trial_id = trials.trial_id AND key = :retries
     ) AS retries ON true

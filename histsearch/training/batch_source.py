@@ -7,6 +7,7 @@ crops that differ by a level of 255 at most, those of an evaluation pixel for pi
 # N = batch size, H, W = image height and width, S = side of a crop, 3 = red, green, blue
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Protocol
 
 import torch
@@ -42,8 +43,13 @@ class BatchSource(Protocol):
         """The batches of these images."""
         ...
 
-    def evaluation(self, images: ImageSet) -> Iterator[Tensor]:
-        """(N, S, S, 3) uint8 batches of the images as a network is shown them to embed."""
+    def evaluation(self, images: ImageSet, every: int = 1) -> Iterator[Tensor]:
+        """(N, S, S, 3) uint8 batches of the images as a network is shown them to embed.
+
+        Args:
+            images: The images.
+            every: Which batches: each that comes so many after the one before.
+        """
         ...
 
 
@@ -76,11 +82,12 @@ class EvaluationLoader:
             self._loader.add(self._shown[images])
         return self._shown[images].images
 
-    def batches(self, images: ImageSet) -> Iterator[Tensor]:
-        """Their batches."""
+    def batches(self, images: ImageSet, every: int = 1) -> Iterator[Tensor]:
+        """Their batches; as `BatchSource.evaluation`."""
         self.add(images)
         shown = self._shown[images]
-        return self._loader.batches(shown, shown.batches(EVALUATION_BATCH))
+        keys = islice(shown.batches(EVALUATION_BATCH), 0, None, every)
+        return self._loader.batches(shown, keys)
 
 
 class LoadedBatches:
@@ -104,9 +111,9 @@ class LoadedBatches:
         """The batches of these images."""
         return self._loader.batches(self._images, keys)
 
-    def evaluation(self, images: ImageSet) -> Iterator[Tensor]:
+    def evaluation(self, images: ImageSet, every: int = 1) -> Iterator[Tensor]:
         """(N, S, S, 3) uint8 batches of the images as a network is shown them to embed."""
-        return self._evaluation.batches(images)
+        return self._evaluation.batches(images, every)
 
 
 class DeviceBatches:
@@ -146,11 +153,11 @@ class DeviceBatches:
             labels_N = torch.from_numpy(self._images.labels_N[[index for _, index in batch]])
             yield crops_NSS3, self._pinned(flipped_N), self._pinned(labels_N)
 
-    def evaluation(self, images: ImageSet) -> Iterator[Tensor]:
+    def evaluation(self, images: ImageSet, every: int = 1) -> Iterator[Tensor]:
         """(N, S, S, 3) uint8 batches of the images as a network is shown them to embed."""
         if images in self._evaluated:
-            return self._evaluated[images].batches(EVALUATION_BATCH)
-        return self._evaluation.batches(images)
+            return islice(self._evaluated[images].batches(EVALUATION_BATCH), 0, None, every)
+        return self._evaluation.batches(images, every)
 
     def _box(self, epoch: int, index: int) -> PlacedBox:
         height, width = self._placed.sizes[index]

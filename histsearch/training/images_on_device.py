@@ -1,7 +1,7 @@
 """Which images lie on a device, kept there from one run to the next."""
 
 import logging
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 
 import psutil
 import torch
@@ -18,12 +18,16 @@ _CHANNELS = 3
 _MOST_SHARE = 1 / 4  # the rest is for training
 
 
+class NoRoomError(Exception):
+    """A run that began with images on the device can't go on here, where they don't fit."""
+
+
 class ImagesOnDevice:
     """The images of the runs of a process that lie on its device.
 
     Args:
         device: The device; a CPU's is the process's own memory.
-        choice: Whether images are to lie there.
+        choice: Whether those of a run that begins are to lie there.
         slots: How many processes share the device; each holds images of its own.
 
     Attributes:
@@ -36,8 +40,10 @@ class ImagesOnDevice:
         self.device = device
         self._choice = choice
         self._slots = slots
-        self._placed: list[tuple[FormedImages, DeviceImages]] = []
-        self._known_bytes: dict[Hashable, int] = {}
+        # By their keys, those used last at the end.
+        self._placed: dict[Hashable, DeviceImages] = {}
+        self._has_failed_to_place = False
+        self._known_pixels: dict[Hashable, int] = {}
         self._told: set[int] = set()
 
     def are_wanted(self, sets: Sequence[FormedImages], on_image: Callable[[], object]) -> bool:
@@ -59,13 +65,11 @@ class ImagesOnDevice:
             return False
         if self._choice is DataOnGpu.auto and self.device.type != "cuda":
             return False
-        needed = sum(self._num_bytes(one, on_image) for one in sets)
-        free, total = _memory(self.device)
-        free += sum(images.num_bytes for _, images in self._placed)
+        needed = self._num_bytes(sets, on_image)
         if self._choice is DataOnGpu.always:
-            _check_room(needed, free)
+            self._check_room(needed)
             return True
-        most = int(min(free, total / self._slots) * _MOST_SHARE)
+        most = self._most_bytes
         if needed > most and needed not in self._told:
             self._told.add(needed)
             log.info(
@@ -79,63 +83,108 @@ class ImagesOnDevice:
     def place(
         self, sets: Sequence[FormedImages], processes: int, on_image: Callable[[], object]
     ) -> list[DeviceImages]:
-        """Have these images on the device, and no others.
+        """Have these images on the device, and others that lie there while there is room for both.
+
+        All together then take what images may take by themselves; of the others those that were
+        used last stay.
 
         Args:
             sets: The images.
-            processes: Processes that decode those that aren't kept decoded.
+            processes: Processes that decode those that must be.
             on_image: Called after each image; what it raises ends the work.
 
         Raises:
+            NoRoomError: They don't fit.
+            DataError: The same where they must lie there.
             UnreadableImageError: One can't be read.
         """
-        self._placed = [
-            (mine, images)
-            for mine, images in self._placed
-            if any(_are_same(mine, one) for one in sets)
-        ]
-        before = len(self._placed)
-        for one in sets:
-            if self._found(one) is None:
-                self._placed.append((one, placed(one, self.device, processes, on_image)))
-        if len(self._placed) > before:
+        needed = self._num_bytes(sets, on_image)
+        self._check_room(needed)
+        wanted = {one.key: one for one in sets}
+        missing = wanted.keys() - self._placed.keys()
+        if missing:
+            self._make_room(wanted.keys(), self._most_bytes - needed)
+        for key, one in wanted.items():
+            if key in missing:
+                self._placed[key] = self._copied(one, processes, on_image)
+            else:  # put in again, it is the one used last
+                self._placed[key] = self._placed.pop(key)
+        if missing:
             log.info(
                 "%s of images lie on the device, which cuts the training crops",
-                size_text(sum(images.num_bytes for _, images in self._placed)),
+                size_text(self._placed_bytes),
             )
-        return [images for one in sets if (images := self._found(one)) is not None]
+        return [self._placed[one.key] for one in sets]
 
     def give_up(self) -> bool:
-        """Free the device of images that needn't lie there, for good; whether there were any."""
-        if self._choice is not DataOnGpu.auto or not self._placed:
+        """Free the device of images that needn't lie there; whether there were any.
+
+        Those of runs that begin lie there no more.
+        """
+        if self._choice is DataOnGpu.always or not (self._placed or self._has_failed_to_place):
             return False
         self._choice = DataOnGpu.never
+        self._has_failed_to_place = False
         self._placed.clear()
         return True
 
-    def _num_bytes(self, images: FormedImages, on_image: Callable[[], object]) -> int:
-        known = None if images.key is None else self._known_bytes.get(images.key)
-        if known is None:
-            known = _CHANNELS * images.num_pixels(on_image)
-            if images.key is not None:
-                self._known_bytes[images.key] = known
-        return known
+    def _make_room(self, wanted: Collection[Hashable], most_others: int) -> None:
+        """Free the device of others until these take no more than so many bytes."""
+        others = [key for key in self._placed if key not in wanted]
+        while others and sum(self._placed[key].num_bytes for key in others) > most_others:
+            del self._placed[others.pop(0)]
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
-    def _found(self, one: FormedImages) -> DeviceImages | None:
-        return next((images for mine, images in self._placed if _are_same(mine, one)), None)
+    def _copied(
+        self, one: FormedImages, processes: int, on_image: Callable[[], object]
+    ) -> DeviceImages:
+        num_pixels = self._num_pixels(one, on_image)
+        try:
+            return placed(one, num_pixels, self.device, processes, on_image)
+        except RuntimeError:
+            self._has_failed_to_place = True
+            raise
 
-
-def _are_same(one: FormedImages, other: FormedImages) -> bool:
-    return one is other or (one.key is not None and one.key == other.key)
-
-
-def _check_room(needed: int, free: int) -> None:
-    if needed > free:
+    def _check_room(self, needed: int) -> None:
+        free, _ = self._memory()
+        if needed <= free:
+            return
+        if self._choice is not DataOnGpu.always:
+            raise NoRoomError(
+                f"{size_text(needed)} of images don't fit into the {size_text(free)} of the "
+                "device's memory that are free"
+            )
         raise DataError(
             f"found --data-on-gpu always and images of {size_text(needed)}, but "
             f"{size_text(free)} of the device's memory are free: leave it at auto, or lower "
             "image_size_cap in a new study"
         )
+
+    @property
+    def _placed_bytes(self) -> int:
+        return sum(images.num_bytes for images in self._placed.values())
+
+    @property
+    def _most_bytes(self) -> int:
+        """What images may take by themselves."""
+        free, total = self._memory()
+        return int(min(free, total / self._slots) * _MOST_SHARE)
+
+    def _memory(self) -> tuple[int, int]:
+        """Bytes of the device's memory that are free or hold images, and of all of it."""
+        free, total = _memory(self.device)
+        return free + self._placed_bytes, total
+
+    def _num_bytes(self, sets: Sequence[FormedImages], on_image: Callable[[], object]) -> int:
+        each = {one.key: self._num_pixels(one, on_image) for one in sets}
+        return _CHANNELS * sum(each.values())
+
+    def _num_pixels(self, images: FormedImages, on_image: Callable[[], object]) -> int:
+        known = self._known_pixels.get(images.key)
+        if known is None:
+            known = self._known_pixels[images.key] = images.num_pixels(on_image)
+        return known
 
 
 def _memory(device: torch.device) -> tuple[int, int]:

@@ -220,11 +220,16 @@ class RunStates:
         return _Checkpoint(attempt, slot, loaded["number"], loaded["state"])
 
     def delete(self) -> None:
-        """Remove the checkpoints of a run that has ended; what can't be removed is logged."""
+        """Remove the checkpoints of the run; what can't be removed is logged."""
         denied = self._remove(range(1, self._attempt + 1))
         if denied:
             others = f" The same holds for others of {self._run}." if len(denied) > 1 else ""
             log.warning("%s%s", denied[0], others)
+
+    def begin_anew(self) -> None:
+        """Remove what was saved so far; what can't be removed counts as older than what follows."""
+        self._saved = 0
+        self.delete()
 
     def _remove(self, attempts: Iterable[int]) -> list[CheckpointDeniedError]:
         """Remove the checkpoints of attempts, except for those that other users keep."""

@@ -1,6 +1,7 @@
 """What a run costs on this device, by a few of its batches and part of an evaluation."""
 
 import gc
+import math
 import resource
 import time
 from collections.abc import Callable
@@ -16,18 +17,16 @@ from typing_extensions import override
 
 from histsearch.data.decoded_sample import as_workers_find
 from histsearch.data.image_cache import DatasetCache
-from histsearch.data.image_forms import ImageForm, WholeImages
-from histsearch.data.image_loader import ImageLoader
+from histsearch.data.image_forms import WholeImages
 from histsearch.data.image_set import ImageSet
 from histsearch.models.digest import save_with_digest
 from histsearch.models.initial_weights import RANDOM_WEIGHTS
 from histsearch.models.transforms import EvaluationCrop
 from histsearch.retrieval.measurement import measure
-from histsearch.space.configuration import MOST_EPOCHS
-from histsearch.training.batch_source import EVALUATION_BATCH, EvaluationLoader
+from histsearch.training.batch_source import EVALUATION_BATCH
 from histsearch.training.evaluation import embed_images
 from histsearch.training.images_on_device import ImagesOnDevice
-from histsearch.training.trainer import InterruptedRunError, RunSettings, Trainer
+from histsearch.training.trainer import RunSettings, Trainer
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -101,25 +100,27 @@ def time_run(
     device = on_device.device
     _release_memory(device)
     values = settings.configuration.training.model_copy(update={"warmup_epochs": 0, "lr": 0.0})
-    stopwatch = Stopwatch(device, _UNTIMED_BATCHES + _BATCHES_AHEAD * loader_processes)
+    images = _as_found(images, settings)
     trainer = Trainer(
         replace(
             settings,
             weights=RANDOM_WEIGHTS,
             configuration=replace(settings.configuration, training=values),
-            epochs=MOST_EPOCHS,
         ),
-        _as_found(images.training, WholeImages(settings.image_size_cap), images.cache),
+        images.training,
         device=device,
         loader_processes=loader_processes,
         on_device=on_device,
-        should_stop=stopwatch,
     )
-    _train(trainer)
+    trainer.place_images(images.validation, images.gallery)
+    stopwatch = Stopwatch(device, _UNTIMED_BATCHES + _BATCHES_AHEAD * loader_processes)
+    for _ in trainer.steps():
+        if stopwatch():
+            break
     batches = len(images.training) // values.batch_size
     return RunCosts(
         training_seconds=stopwatch.seconds_a_step * batches,
-        evaluation_seconds=_evaluation_seconds(trainer, images, device, loader_processes),
+        evaluation_seconds=_evaluation_seconds(trainer, images, loader_processes),
         peak_memory_bytes=_peak_memory_bytes(device),
         state_bytes=_state_bytes(trainer),
     )
@@ -159,42 +160,27 @@ class Stopwatch:
         return True
 
 
-def _train(trainer: Trainer) -> None:
-    """Train until the trainer is told to stop."""
-    try:
-        for _ in trainer.epochs():
-            pass
-    except InterruptedRunError:
-        return
-
-
-def _evaluation_seconds(
-    trainer: Trainer, images: RunImages, device: torch.device, loader_processes: int
-) -> float:
+def _evaluation_seconds(trainer: Trainer, images: RunImages, loader_processes: int) -> float:
     """Embed some of the images and rank some of the queries, and scale both to all of them."""
-    found = _as_found(images.validation, EvaluationCrop(trainer.preprocessing), images.cache)
-    some = found.take(_spread(len(found), EVALUATION_BATCH * max(1, loader_processes)))
-    loader = ImageLoader(loader_processes, pin_memory=device.type == "cuda")
-    evaluation = EvaluationLoader(trainer.preprocessing, loader)
-
-    def embed() -> None:
-        embed_images(
-            trainer.network,
-            some,
-            None,
-            trainer.preprocessing,
-            device=device,
-            batches=evaluation.batches,
-        )
-
+    every = math.ceil(len(images.validation) / (EVALUATION_BATCH * max(1, loader_processes)))
+    embed = partial(
+        embed_images,
+        trainer.network,
+        images.validation,
+        None,
+        trainer.preprocessing,
+        device=trainer.device,
+        batches=partial(trainer.evaluation_batches, every=every),
+    )
+    embedded = len(embed().query_ND)
     number = len(images.validation) + (0 if images.gallery is None else len(images.gallery))
-    seconds_an_image = _seconds(embed, device) / len(some)
-    return number * seconds_an_image + _ranking_seconds(trainer, images, device)
+    seconds_an_image = _seconds(embed, trainer.device) / embedded
+    return number * seconds_an_image + _ranking_seconds(trainer, images)
 
 
-def _ranking_seconds(trainer: Trainer, images: RunImages, device: torch.device) -> float:
+def _ranking_seconds(trainer: Trainer, images: RunImages) -> float:
     """Rank images by random embeddings, which takes as long as by any others."""
-    settings = trainer.settings
+    settings, device = trainer.settings, trainer.device
     size = settings.configuration.training.embedding_size
     ranked = images.validation if images.gallery is None else images.gallery
     queries = _spread(len(images.validation), _MOST_RANKED)
@@ -219,8 +205,17 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
     return (_now(device) - started) / passes
 
 
-def _as_found(images: ImageSet, form: ImageForm, cache: DatasetCache | None) -> ImageSet:
-    return images if cache is None else as_workers_find(images, form, cache)
+def _as_found(images: RunImages, settings: RunSettings) -> RunImages:
+    """The images of a run as quick to get at as they are for workers."""
+    cache = images.cache
+    if cache is None:
+        return images
+    whole, crop = WholeImages(settings.image_size_cap), EvaluationCrop(settings.preprocessing)
+    return RunImages(
+        as_workers_find(images.training, whole, cache),
+        as_workers_find(images.validation, crop, cache),
+        None if images.gallery is None else as_workers_find(images.gallery, crop, cache),
+    )
 
 
 def _spread(number: int, most: int) -> npt.NDArray[np.int64]:

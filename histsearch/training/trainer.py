@@ -8,7 +8,7 @@ Yuan & Le-Phuoc 2023, Tables 8 and 9, as defaults.
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -245,8 +245,9 @@ class Trainer:
             NonFiniteLossError: A batch gave a NaN or infinite loss, or an epoch such weights.
             InterruptedRunError: ``should_stop`` turned true.
             DataError: An image can't be read, or all are to lie on the device and can't.
+            NoRoomError: The images of a run that goes on lay on its device and don't fit on this.
         """
-        self._place_images([one for one in (validation, gallery) if one is not None])
+        self.place_images(validation, gallery)
         self._warm_up()
         while self.finished_epochs < self.settings.epochs:
             # The schedule is a step ahead where only the validation is left of an epoch.
@@ -265,6 +266,20 @@ class Trainer:
             self.finished_epochs += 1
             self._begin_epoch()
             yield epoch
+
+    def steps(self) -> Iterator[None]:
+        """Train for ever without an evaluation, pausing before each batch: to time them.
+
+        `place_images` comes before; raises as `epochs` does.
+        """
+        while True:
+            yield from self._train_steps()
+            self._begin_epoch()
+
+    @property
+    def crops_on_device(self) -> bool:
+        """Whether its images lie on the device, which cuts the crops, or are to lie there."""
+        return self._crops_on_device is True
 
     @property
     def position(self) -> tuple[int, int, int]:
@@ -366,15 +381,27 @@ class Trainer:
             gallery,
             self.preprocessing,
             device=self.device,
-            batches=self._source.evaluation,
+            batches=self.evaluation_batches,
             on_batch=self._before_embedding,
         )
         if not embedded.are_finite:
             raise NonFiniteLossError("the embeddings became NaN or infinite")
         return embedded.measure(metrics, on_chunk=self._on_progress)
 
-    def _place_images(self, evaluated: Sequence[ImageSet]) -> None:
-        """Have the images of each epoch where its batches are put together."""
+    def evaluation_batches(self, images: ImageSet, every: int = 1) -> Iterator[Tensor]:
+        """Batches of images to embed, from where `measure` takes them.
+
+        Args:
+            images: The images.
+            every: Which batches: each that comes so many after the one before.
+        """
+        return self._source.evaluation(images, every)
+
+    def place_images(
+        self, validation: ImageSet | None = None, gallery: ImageSet | None = None
+    ) -> None:
+        """Have the images of each epoch where its batches are put together, as `epochs` does."""
+        evaluated = [one for one in (validation, gallery) if one is not None]
         sets = [self._training.images, *(self._evaluation.add(images) for images in evaluated)]
         if self._crops_on_device is None:
             self._crops_on_device = self._on_device.are_wanted(sets, self._before_embedding)
@@ -419,6 +446,11 @@ class Trainer:
 
     def _train_epoch(self) -> None:
         """Train the batches of the epoch under way that aren't done."""
+        for _ in self._train_steps():
+            pass
+
+    def _train_steps(self) -> Iterator[None]:
+        """The same, pausing before each batch."""
         self.network.train()
         self.loss.train()
         self._batches.set_epoch(
@@ -427,6 +459,7 @@ class Trainer:
         started = self._clock() - self._train_seconds
         batches = self._source.training(self._batches)
         for images_NHW3, flipped_N, labels_N in batches:
+            yield
             images_N3HW = self._normalised(images_NHW3, flipped_N)
             self._losses_B[self.finished_batches] = self._train_batch(images_N3HW, labels_N)
             self._is_checked = False

@@ -51,6 +51,9 @@ class Run(ABC):
         claim: The worker's hold on the attempt.
         inputs: What it shares with the study's other runs.
         started: When it began, by the context's clock.
+
+    Attributes:
+        crops_on_device: Whether its images lay on the device as it ended.
     """
 
     any_epoch = Epoch(number=1, loss=0.0, score=None, seconds=0.0, images_per_second=0.0)
@@ -71,6 +74,8 @@ class Run(ABC):
         )
         self.finished: list[Epoch] = []
         self.started = started
+        self.crops_on_device = False
+        self._goes_on = claim.attempt > 1
         self._handed_over: tuple[int, int, int] | None = None
         # Of the attempts before this one.
         self.seconds_before = sum(seconds_taken([claim.trial]))
@@ -101,6 +106,8 @@ class Run(ABC):
 
     def to_its_end(self) -> Outcome:
         """Run until there is an outcome; an interrupted run is saved where it stands."""
+        watched = partial(self.context.saving_watch.long_step, "saving its state")
+        self._writer = StateWriter(self.checkpoints, watched)
         self.record(self.facts())
         self.show(None)
         trainer = self._build()
@@ -119,10 +126,24 @@ class Run(ABC):
                 raise InterruptedRunError from error
             raise
         finally:
+            self.crops_on_device = trainer.crops_on_device
             self.record(self.expense())
             with self.context.watch.long_step("saving its state"):
                 self._writer.close()
         return outcome
+
+    def leave_device(self) -> None:
+        """Be ready to run again in the same attempt, without images on the device.
+
+        The time so far stays charged. A run goes on the way it began; so one that had its images
+        there begins anew, and its saved states are removed.
+        """
+        if self.crops_on_device:
+            with self.context.watch.long_step("removing its states"):
+                self.checkpoints.begin_anew()
+        self._goes_on = not self.crops_on_device
+        self.finished = []
+        self._handed_over = None
 
     def _build(self) -> Trainer:
         with self.context.watch.long_step("building the network"):
@@ -168,14 +189,9 @@ class Run(ABC):
             ),
         )
 
-    @cached_property
-    def _writer(self) -> StateWriter:
-        watched = partial(self.context.saving_watch.long_step, "saving its state")
-        return StateWriter(self.checkpoints, watched)
-
     def resume(self, trainer: Trainer) -> None:
         """Go on from the saved state of an earlier attempt, where there is one."""
-        state = self.saved_state(trainer) if self.claim.attempt > 1 else None
+        state = self.saved_state(trainer) if self._goes_on else None
         if state is not None:
             trainer.load_state_dict(state["trainer"])
             self.finished = [Epoch(**epoch) for epoch in state["epochs"]]

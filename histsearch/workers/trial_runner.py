@@ -15,6 +15,7 @@ from histsearch.exceptions import (
 )
 from histsearch.studies import trial_record
 from histsearch.studies.claim import Claim
+from histsearch.training.images_on_device import NoRoomError
 from histsearch.training.run_inputs import RunInputs
 from histsearch.training.trainer import InterruptedRunError, NonFiniteLossError
 from histsearch.workers.device_fault import is_device_fault
@@ -87,15 +88,30 @@ class TrialRunner:
         return outcome
 
     def _outcome(self, claim: Claim, inputs: RunInputs) -> Outcome:
-        """What a run comes to, begun anew where images on the device took the memory it needs."""
+        """What a run comes to, without images on the device where these leave it too little memory.
+
+        They have no room at all where the run began with them on a larger device, say.
+        """
+        run = self._run_of(claim, inputs)
         try:
-            return self._run_of(claim, inputs).to_its_end()
-        except RuntimeError as error:
-            if find_lack(error) is not Lack.GPU_MEMORY or not self._context.on_device.give_up():
+            return run.to_its_end()
+        except (RuntimeError, NoRoomError) as error:
+            if not self._can_do_without_images(error):
                 raise
-            log.warning("%s  begins anew without the images on the device: %s", claim.label, error)
+            verb = "begins anew" if run.crops_on_device else "goes on"
+            log.warning("%s  %s without the images on the device: %s", claim.label, verb, error)
         self.free_memory()
-        return self._run_of(claim, inputs).to_its_end()
+        run.leave_device()
+        return run.to_its_end()
+
+    def _can_do_without_images(self, error: Exception) -> bool:
+        """Whether a run that failed may succeed without images on the device, which it then frees.
+
+        They stay where they must.
+        """
+        if isinstance(error, NoRoomError):
+            return True
+        return find_lack(error) is Lack.GPU_MEMORY and self._context.on_device.give_up()
 
     def _run_of(self, claim: Claim, inputs: RunInputs) -> Run:
         context, definition = self._context, claim.study.definition

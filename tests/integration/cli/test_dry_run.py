@@ -18,7 +18,9 @@ from histsearch.data.image_cache import ImageCache
 from histsearch.data.image_forms import WholeImages
 from histsearch.exceptions import HistsearchError
 from histsearch.space.reading import load_space
-from histsearch.training import timing
+from histsearch.training import images_on_device, timing
+from histsearch.training.data_on_gpu import DataOnGpu
+from histsearch.training.images_on_device import ImagesOnDevice
 from histsearch.training.single_run import SingleRun
 from histsearch.training.trainer import Trainer
 from histsearch.workers import gpu_lock
@@ -185,6 +187,31 @@ def test_a_batch_that_does_not_fit_is_one_sentence(
     )
     space = write_space(tmp_path, "[search]\nbatch_size = [16, 32]\n")
     assert refusal(space, *at_cpu).startswith("batch_size 16 doesn't fit into memory: this ")
+
+
+@pytest.mark.usefixtures("_quick", "nothing")
+@pytest.mark.parametrize("step", ["placing", "training"])
+def test_images_that_do_not_fit_on_the_device_are_given_up_as_by_a_worker(
+    step: str, stripes_file: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A CPU holds images by nobody's own choice.
+    monkeypatch.setattr(
+        ImagesOnDevice, "are_wanted", lambda images, *_: images._choice is DataOnGpu.auto
+    )
+    train, tried = Trainer._train_batch, []
+
+    def short_of_memory(*_: object) -> None:
+        tried.append(step)
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB.")
+
+    def train_loaded(self: Trainer, images_N3HW: Tensor, labels_N: Tensor) -> Tensor:
+        return short_of_memory() if self.crops_on_device else train(self, images_N3HW, labels_N)
+
+    if step == "placing":
+        monkeypatch.setattr(images_on_device, "placed", short_of_memory)
+    monkeypatch.setattr(Trainer, "_train_batch", train_loaded)
+    assert told(stripes_file, "--data", str(data_dir)).epoch_seconds
+    assert tried == [step]
 
 
 def test_a_gpu_that_a_worker_holds_is_refused(

@@ -7,12 +7,13 @@ from optuna.trial import TrialState
 
 from histsearch.database.storage import Storage
 from histsearch.reports.status import take_status
-from histsearch.reports.time_left import TimeLeft, WorkLeft, work_left
+from histsearch.reports.time_left import TimeLeft, WorkLeft, certain_epochs, work_left
 from histsearch.reports.trained_share import trained_share
 from histsearch.studies import trial_record
-from histsearch.studies.catalog import create_search
+from histsearch.studies.catalog import create_search, find_study
 from histsearch.studies.claim import Claim
 from histsearch.studies.epoch_sums import sum_epochs
+from histsearch.studies.hours import in_seconds
 from histsearch.studies.limit_changes import change_limits
 from histsearch.studies.queue import claim
 from histsearch.studies.retraining import create_retraining
@@ -163,7 +164,8 @@ def test_the_pace_is_that_of_the_epochs_so_far(storage: Storage) -> None:
 def test_hours_that_are_used_up_sooner_bound_the_time(storage: Storage) -> None:
     study = searched(storage, trials=100, gpu_hours=1.0)
     working(study, 5, seconds=120)
-    assert seconds(study) == pytest.approx((3600 - 5.1 * 120,) * 2)
+    # A trial that begins with the last of them runs in full.
+    assert seconds(study) == pytest.approx((3600 - 5.1 * 120 + 10.1 * 120,) * 2)
     change_limits(study, {"gpu_hours": False})
     assert seconds(study)[0] > 100 * 9 * 120
 
@@ -171,7 +173,33 @@ def test_hours_that_are_used_up_sooner_bound_the_time(storage: Storage) -> None:
 def test_workers_that_share_a_device_use_its_hours_more_slowly(storage: Storage) -> None:
     study = searched(storage, trials=100, gpu_hours=1.0)
     working(study, 5, seconds=120, charged=5.1 * 60)
-    assert seconds(study)[0] == pytest.approx(2 * (3600 - 5.1 * 60))
+    assert seconds(study)[0] == pytest.approx(2 * (3600 - 5.1 * 60) + 10.1 * 120)
+
+
+def test_hours_that_are_used_up_end_no_trial_that_has_begun(storage: Storage) -> None:
+    study = searched(storage, trials=100, gpu_hours=0.1)
+    for _ in range(2):
+        working(study, 4)
+    assert study.is_due
+    assert work(study) == WorkLeft(12, 12, 6, 0)
+    assert seconds(study) == pytest.approx(((12 + 6) * 60 / 2,) * 2)
+    study.enqueue({})
+    assert seconds(study) == pytest.approx(((22 * 60 + 6 + 10 * 60) / 2,) * 2)
+
+
+def test_the_winner_of_a_search_whose_hours_are_used_up_is_trained_to_its_end(
+    storage: Storage,
+) -> None:
+    study = searched(storage, trials=100, sampler="freeze-thaw", gpu_hours=0.2)
+    for epochs in (4, 5):
+        one = claimed(study)
+        train(one, epochs)
+        one.pause()
+    working(study, 9)
+    assert study.is_due
+    # It is one of the two that are paused, or the one that runs.
+    assert certain_epochs(study, sum_epochs(study)) == (6 + 1, 0)
+    assert seconds(study)[0] == pytest.approx((6 + 1) * 60)
 
 
 def test_there_is_none_while_paused_or_without_a_worker(storage: Storage) -> None:
@@ -229,3 +257,30 @@ def test_attributes_that_others_wrote_do_not_matter(storage: Storage) -> None:
         assert left(study) is None
     storage.optuna.set_trial_user_attr(key, trial_record.EPOCH_SECONDS, [1e-3, 2, 5.5e0])
     assert sum(one.trained for one in sum_epochs(study)) == 3
+
+
+ODD_NUMBERS = [10**400, 1e308, float("inf"), [10**400], ["NaN", float("nan")]]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        trial_record.EPOCH_SECONDS,
+        trial_record.EPOCHS,
+        trial_record.RETRIES,
+        trial_record.SECONDS,
+        trial_record.WARMUP_SECONDS,
+    ],
+)
+def test_numbers_that_the_database_cannot_add_up_count_as_none(storage: Storage, key: str) -> None:
+    study = searched(storage, trials=2, gpu_hours=1.0)
+    first, _ = working(study, 5), working(study, 5)
+    for odd in ODD_NUMBERS:
+        storage.optuna.set_trial_user_attr(first.trial._trial_id, key, odd)
+        assert 150 <= seconds(study)[0] <= 5 * 60 + 10 * 60 + 6
+        hours = study.hours
+        assert 5.1 * 60 <= in_seconds(hours) <= 2 * 5.1 * 60
+        known = find_study(storage, study.name)
+        known.trials()
+        assert known.hours == hours, "this process adds up as the database does"
+    assert "time left: about " in shown(storage)

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from histsearch.data import device_images
 from histsearch.data.batches import EpochBatches, TrainingImages
 from histsearch.data.dataset import load_dataset
 from histsearch.data.device_images import placed
@@ -21,7 +22,7 @@ from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.image_cache import ImageCache
 from histsearch.data.image_forms import WholeImages
 from histsearch.data.image_loader import ImageLoader
-from histsearch.data.image_set import ImageArrays, ImageSet
+from histsearch.data.image_set import FormedImages, ImageArrays, ImageSet
 from histsearch.exceptions import DataError
 from histsearch.models.preprocessing import Preprocessing
 from histsearch.models.transforms import TrainingCrop
@@ -33,7 +34,7 @@ from histsearch.training.batch_source import (
     LoadedBatches,
 )
 from histsearch.training.data_on_gpu import DataOnGpu
-from histsearch.training.images_on_device import ImagesOnDevice
+from histsearch.training.images_on_device import ImagesOnDevice, NoRoomError
 from histsearch.training.state_check import UnfitStateError
 from histsearch.training.trainer import Epoch, InterruptedRunError, Trainer
 from tests.conv4_runs import conv4_run
@@ -52,6 +53,10 @@ VALUES: dict[str, Any] = {
 EPOCHS = 2
 
 
+def nothing() -> None:
+    return None
+
+
 def photographs(folder: Path) -> ImageSet:
     rng = np.random.default_rng(0)
     files = []
@@ -68,8 +73,8 @@ def kept(folder: Path) -> ImageSet:
     return photographs(folder).with_cache(ImageCache(folder / "cache").of("photographs", folder))
 
 
-def in_memory(_: Path) -> ImageSet:
-    pixels_NHW = np.random.default_rng(0).integers(0, 256, size=(12, 40, 40), dtype=np.uint8)
+def in_memory(_: Path, seed: int = 0) -> ImageSet:
+    pixels_NHW = np.random.default_rng(seed).integers(0, 256, size=(12, 40, 40), dtype=np.uint8)
     return ImageSet(ImageArrays(pixels_NHW), np.arange(12) % 3, "abc")
 
 
@@ -119,14 +124,41 @@ def enlarged(image: Image.Image) -> Image.Image:
     return image.convert("RGB").resize((3 * image.width, 2 * image.height))
 
 
-def test_images_larger_than_their_files_say_are_placed_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [0, 2])
+def test_images_larger_than_their_files_say_are_placed_whole(
+    tmp_path: Path, processes: int
+) -> None:
     paths = photographs(tmp_path).paths
     images = ImageSet.from_files([(path, "a") for path in paths], to_rgb=enlarged)
     formed = images.formed(WholeImages())
-    found = placed(formed, CPU, 0, lambda: None)
+    found = placed(formed, formed.num_pixels(), CPU, processes, nothing)
     pixels_P3 = np.concatenate([formed[index].reshape(-1, 3) for index in range(12)])
     assert np.array_equal(found.pixels_P3, pixels_P3)
     assert found.firsts[1] == formed[0].shape[0] * formed[0].shape[1]
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+@pytest.mark.parametrize("make", [photographs, kept, in_memory])
+def test_images_are_placed_whole_by_parts_of_any_size(
+    tmp_path: Path, make: Any, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_images, "_BUFFER_PIXELS", 701)
+    monkeypatch.setattr(device_images, "_IMAGES_OF_A_PIECE", 5)
+    formed, noted = make(tmp_path).formed(WholeImages()), []
+    found = placed(formed, formed.num_pixels(), CPU, processes, lambda: noted.append(1))
+    pixels_P3 = np.concatenate([formed[index].reshape(-1, 3) for index in range(12)])
+    assert np.array_equal(found.pixels_P3, pixels_P3)
+    assert found.sizes == [formed[index].shape[:2] for index in range(12)]
+    assert len(noted) == 12
+
+
+def test_images_that_are_decoded_are_placed_without_a_loader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(device_images, "ImageLoader")
+    for make in (kept, in_memory):
+        formed = make(tmp_path).formed(WholeImages())
+        assert len(placed(formed, formed.num_pixels(), CPU, 2, nothing)) == 12
 
 
 @pytest.fixture(scope="module")
@@ -244,10 +276,6 @@ def test_a_trainer_is_gone_as_soon_as_it_is_dropped(
         gc.enable()
 
 
-def nothing() -> None:
-    return None
-
-
 def of_memory(monkeypatch: pytest.MonkeyPatch, free: int, total: int = 10**9) -> None:
     monkeypatch.setattr(images_on_device, "_memory", lambda _: (free, total))
 
@@ -256,14 +284,14 @@ def test_images_are_wanted_on_a_gpu_where_they_take_a_quarter_of_its_free_memory
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "histsearch")
-    formed = in_memory(tmp_path).formed(WholeImages())
+    formed, other = (in_memory(tmp_path, seed).formed(WholeImages()) for seed in (0, 1))
     needed = 3 * 12 * 40 * 40
     of_memory(monkeypatch, free=4 * needed)
     assert ImagesOnDevice(GPU, DataOnGpu.auto).are_wanted([formed], nothing)
     assert caplog.messages == []
     small = ImagesOnDevice(GPU, DataOnGpu.auto)
     for _ in range(2):
-        assert not small.are_wanted([formed, formed], nothing)
+        assert not small.are_wanted([formed, other], nothing)
     assert caplog.messages == [
         "the images take 115 kB, more than the 58 kB of the device's memory that is left to them: "
         "loader processes cut the training crops"
@@ -303,37 +331,93 @@ def test_images_that_must_lie_on_a_device_and_cannot_are_refused(
 ) -> None:
     of_memory(monkeypatch, free=10_000)
     formed = in_memory(tmp_path).formed(WholeImages())
-    with pytest.raises(DataError) as refusal:
-        ImagesOnDevice(CPU, DataOnGpu.always).are_wanted([formed], nothing)
-    assert str(refusal.value) == (
-        "found --data-on-gpu always and images of 58 kB, but 10 kB of the device's memory are "
-        "free: leave it at auto, or lower image_size_cap in a new study"
-    )
+    store = ImagesOnDevice(CPU, DataOnGpu.always)
+    for refused in (store.are_wanted, lambda *some: store.place(some[0], 0, some[1])):
+        with pytest.raises(DataError) as refusal:
+            refused([formed], nothing)
+        assert str(refusal.value) == (
+            "found --data-on-gpu always and images of 58 kB, but 10 kB of the device's memory are "
+            "free: leave it at auto, or lower image_size_cap in a new study"
+        )
 
 
-def test_images_stay_on_the_device_for_the_next_run_that_needs_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("choice", [DataOnGpu.auto, DataOnGpu.never])
+def test_a_run_that_goes_on_has_its_images_where_they_fit(
+    tmp_path: Path, choice: DataOnGpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    formed = in_memory(tmp_path).formed(WholeImages())
+    needed = 3 * 12 * 40 * 40
+    of_memory(monkeypatch, free=needed)
+    assert len(ImagesOnDevice(CPU, choice).place([formed], 0, nothing)) == 1
+    of_memory(monkeypatch, free=needed - 1000)
+    with pytest.raises(NoRoomError, match="58 kB of images don't fit into the 57 kB of "):
+        ImagesOnDevice(CPU, choice).place([formed], 0, nothing)
+
+
+def test_images_stay_on_the_device_for_the_next_run_that_needs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = ImagesOnDevice(CPU, DataOnGpu.always)
     images, copied = photographs(tmp_path), 0
 
-    def note() -> None:
+    def counted(*arguments: Any) -> Any:
         nonlocal copied
         copied += 1
+        return placed(*arguments)
 
-    def place(*forms: WholeImages) -> list[Tensor]:
-        again = ImageSet.from_files([(path, "a") for path in images.paths])
-        found = store.place([again.formed(form) for form in forms], 0, note)
+    monkeypatch.setattr(images_on_device, "placed", counted)
+
+    def place(*sets: ImageSet) -> list[Tensor]:
+        found = store.place([one.formed(WholeImages()) for one in sets], 0, nothing)
         return [one.pixels_P3 for one in found]
 
-    first, capped = place(WholeImages(), WholeImages(25))
-    assert copied == 24
-    assert place(WholeImages(25), WholeImages())[1] is first
-    assert copied == 24
-    assert place(WholeImages(25))[0] is capped
-    place(WholeImages())
-    assert copied == 36, "what the run before didn't need was freed"
+    def again() -> list[ImageSet]:
+        files = ImageSet.from_files([(path, "a") for path in images.paths])
+        return [files, *(in_memory(tmp_path).take(np.arange(n, 12, 3)) for n in range(3))]
+
+    def fit(*sets: ImageSet) -> None:
+        """Have a quarter of the memory hold these and no more."""
+        pixels = sum(one.formed(WholeImages()).num_pixels() for one in sets)
+        of_memory(monkeypatch, free=4 * 3 * pixels - store._placed_bytes)
+
+    files, *folds = again()
+    fit(files, *folds[:2])
+    first, fold = place(files, folds[0])
+    place(files, folds[1])
+    assert copied == 3
+    fit(files, *folds[:2])
+    files, *folds = again()
+    assert [one.data_ptr() for one in place(folds[0], files)] == [fold.data_ptr(), first.data_ptr()]
+    assert copied == 3, "the same images, read anew"
+    place(files, folds[2])
+    assert copied == 4
+    fit(files, *folds[:2])
+    assert place(files, folds[0])[1] is fold
+    assert copied == 4
+    place(files, folds[1])
+    assert copied == 5, "it was used longest ago, so it had made room"
 
 
-def test_images_are_given_up_for_good_where_they_lay_by_themselves(
+def test_memory_of_images_that_were_dropped_is_free_before_others_are_placed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else torch keeps it in blocks of another size."""
+    done: list[str] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: done.append(f"{len(store._placed)} lie"))
+
+    def on_cpu(images: FormedImages, pixels: int, _: torch.device, *rest: Any) -> Any:
+        done.append("placed")
+        return placed(images, pixels, CPU, *rest)
+
+    monkeypatch.setattr(images_on_device, "placed", on_cpu)
+    of_memory(monkeypatch, free=10**5)
+    store = ImagesOnDevice(GPU, DataOnGpu.always)
+    for seed in (0, 1, 1):
+        store.place([in_memory(tmp_path, seed).formed(WholeImages())], 0, nothing)
+    assert done == ["0 lie", "placed", "0 lie", "placed"]
+
+
+def test_images_are_given_up_where_they_need_not_lie(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of_memory(monkeypatch, free=10**9)
@@ -342,6 +426,18 @@ def test_images_are_given_up_for_good_where_they_lay_by_themselves(
     for choice in DataOnGpu:
         store = ImagesOnDevice(CPU, choice)
         assert not store.give_up(), "there are none"
-        store.place([formed], 0, lambda: None)
+        store.place([formed], 0, nothing)
         answers[choice] = store.give_up()
-    assert answers == {DataOnGpu.auto: True, DataOnGpu.always: False, DataOnGpu.never: False}
+    assert answers == {DataOnGpu.auto: True, DataOnGpu.always: False, DataOnGpu.never: True}
+    store = ImagesOnDevice(GPU, DataOnGpu.auto)
+    assert store.are_wanted([formed], nothing)
+    assert store.give_up() is False
+
+    def short_of_memory(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr(images_on_device, "placed", short_of_memory)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        store.place([formed], 0, nothing)
+    assert store.give_up(), "none lies there, but some were to"
+    assert not store.are_wanted([formed], nothing)

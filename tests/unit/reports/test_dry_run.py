@@ -49,10 +49,18 @@ def test_probably_is_never_more_than_at_most(sampler: str) -> None:
     assert 0 < found.probable_seconds <= found.at_most_seconds == 40 * 130
 
 
-def test_a_limit_of_hours_bounds_both() -> None:
-    assert dried(gpu_hours=0.1).at_most_seconds == 360
-    assert dried(gpu_hours=0.01).probable_seconds == 36
+def test_a_limit_of_hours_bounds_both_but_for_the_run_that_uses_them_up() -> None:
+    assert dried(gpu_hours=0.1).at_most_seconds == 360 + 130
+    assert dried(gpu_hours=0.01).probable_seconds == 36 + (130 + 108) / 2
     assert dried(gpu_hours=9).at_most_seconds == 4 * 130
+    assert dried(trials=1, gpu_hours=0.1).at_most_seconds == 130
+
+
+@pytest.mark.parametrize("sampler", ["freeze-thaw", "random"])
+def test_few_hours_keep_no_enqueued_run_from_beginning(sampler: str) -> None:
+    enqueue = [{"batch_size": 8}, {"batch_size": 16}, {"batch_size": 8}]
+    found = dried(gpu_hours=0.0001, sampler=sampler, enqueue=enqueue)
+    assert found.at_most_seconds == 3 * 130
 
 
 def test_memory_is_that_of_the_largest_batch_and_a_state_the_largest() -> None:
