@@ -183,7 +183,7 @@ def test_hours_that_are_used_up_end_no_trial_that_has_begun(storage: Storage) ->
     assert study.is_due
     assert work(study) == WorkLeft(12, 12, 6, 0)
     assert seconds(study) == pytest.approx(((12 + 6) * 60 / 2,) * 2)
-    study.enqueue({})
+    study.enqueue({"batch_size": 16})
     assert seconds(study) == pytest.approx(((22 * 60 + 6 + 10 * 60) / 2,) * 2)
 
 
