@@ -3,7 +3,7 @@
 import fcntl
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import pytest
 import torch
@@ -200,12 +200,14 @@ def test_images_that_do_not_fit_on_the_device_are_given_up_as_by_a_worker(
     )
     train, tried = Trainer._train_batch, []
 
-    def short_of_memory(*_: object) -> None:
+    def short_of_memory(*_: object) -> NoReturn:
         tried.append(step)
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB.")
 
     def train_loaded(self: Trainer, images_N3HW: Tensor, labels_N: Tensor) -> Tensor:
-        return short_of_memory() if self.crops_on_device else train(self, images_N3HW, labels_N)
+        if self.crops_on_device:
+            short_of_memory()
+        return train(self, images_N3HW, labels_N)
 
     if step == "placing":
         monkeypatch.setattr(images_on_device, "placed", short_of_memory)

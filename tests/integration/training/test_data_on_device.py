@@ -403,6 +403,7 @@ def test_memory_of_images_that_were_dropped_is_free_before_others_are_placed(
 ) -> None:
     """Else torch keeps it in blocks of another size."""
     done: list[str] = []
+    store = ImagesOnDevice(GPU, DataOnGpu.always)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: done.append(f"{len(store._placed)} lie"))
 
     def on_cpu(images: FormedImages, pixels: int, _: torch.device, *rest: Any) -> Any:
@@ -411,7 +412,6 @@ def test_memory_of_images_that_were_dropped_is_free_before_others_are_placed(
 
     monkeypatch.setattr(images_on_device, "placed", on_cpu)
     of_memory(monkeypatch, free=10**5)
-    store = ImagesOnDevice(GPU, DataOnGpu.always)
     for seed in (0, 1, 1):
         store.place([in_memory(tmp_path, seed).formed(WholeImages())], 0, nothing)
     assert done == ["0 lie", "placed", "0 lie", "placed"]
