@@ -86,8 +86,13 @@ def _screen(taken: "Status") -> "RenderableType":
         for study in taken.studies
         for host, reason in study.left_by.items()
     ]
+    leaders = [
+        text(f"{study.name}'s leader: {study.leader}")
+        for study in taken.studies
+        if study.leader is not None and study.state != "finished"
+    ]
     left_out = [text(str(one)) for one in (*taken.half_created, *taken.unreadable.values())]
-    return Group(studies, *left, *left_out, "", workers)
+    return Group(studies, *leaders, *left, *left_out, "", workers)
 
 
 def _study_row(study: "StudyStatus") -> tuple[str, ...]:

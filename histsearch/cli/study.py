@@ -1,7 +1,6 @@
 """``histsearch study``: create studies and look after them."""
 
 import json
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,7 +24,7 @@ from histsearch.cli.options import (
 from histsearch.cli.output import echo, echo_data, print_table, table
 from histsearch.exceptions import CheckpointError, DeviceError, StudyError
 from histsearch.folders import checkpoint_location, data_folder
-from histsearch.wording import counted, list_text, value_text
+from histsearch.wording import configuration_text, counted, list_text
 
 if TYPE_CHECKING:
     from histsearch.database.storage import Storage
@@ -181,14 +180,14 @@ def show(
     from histsearch.reports.fold_comparison import compare_folds
     from histsearch.reports.study_summary import study_summary
     from histsearch.reports.time_left import TimeLeft
-    from histsearch.reports.winner import winning_trial
+    from histsearch.reports.winner import judge
     from histsearch.studies.catalog import find_study
     from histsearch.studies.images import known_census
     from histsearch.studies.trial_models import retrained_models
 
     study = find_study(open_to_read(storage), name)
-    winner, folds = winning_trial(study), compare_folds(study)
-    summary = study_summary(study, winner, folds)
+    judgement, folds = judge(study), compare_folds(study)
+    summary = study_summary(study, judgement, folds)
     if as_json:
         echo_data(json.dumps(summary, indent=2))
         return
@@ -203,7 +202,7 @@ def show(
         "searched": "; ".join(
             f"{key} in {_parameter_text(value)}" for key, value in space.search.items()
         ),
-        "fixed": _configuration(space.fixed) or "defaults",
+        "fixed": configuration_text(space.fixed) or "defaults",
         **({} if study.definition.source else {"ends by": _limits_line(study)}),
         "trials": f"{summary['finished']} of {study.budget} finished ({counts or 'none yet'})",
         **({"time left": str(TimeLeft(**left))} if (left := summary["time_left"]) else {}),
@@ -213,8 +212,11 @@ def show(
         **({"ended": summary["ended"]} if summary["ended"] else {}),
         **({"in doubt": chance} if (chance := chance_sentence(study)) else {}),
         **({} if folds is None else _fold_lines(folds)),
-        "best": "see histsearch report" if study.definition.source else _best_line(winner),
-        **({"judged": winner.judged} if winner and winner.judged else {}),
+        **({"leader": str(judgement.leader)} if judgement.leader else {}),
+        "best": "see histsearch report"
+        if study.definition.source
+        else _best_line(judgement.winner),
+        **({"judged": judgement.judged} if judgement.judged else {}),
     }
     for label, text in lines.items():
         echo(f"{label + ':':<11}{text}")
@@ -252,12 +254,13 @@ def _parameter_text(parameter: object) -> str:
 
 @app.command()
 def best(name: StudyArgument, storage: StorageOption = None) -> None:
-    """Print the best configuration and a completed trial of it.
+    """Print the best configuration and a completed trial of it, and the leader.
 
     With the freeze-thaw sampler that is the configuration with the highest expected score, not that
-    of the luckiest trial.
+    of the luckiest trial. The leader, that with the highest at this moment, is provisional until a
+    trial of it is complete.
     """
-    from histsearch.reports.winner import winning_trial
+    from histsearch.reports.winner import judge
     from histsearch.studies.catalog import find_study
 
     study = find_study(open_to_read(storage), name)
@@ -266,20 +269,18 @@ def best(name: StudyArgument, storage: StorageOption = None) -> None:
             f'found "{name}", a retraining, whose result is a mean over seeds: histsearch report '
             f"{name} --out DIR"
         )
-    winner = winning_trial(study)
+    winner, leader, judged = judge(study)
     echo(_best_line(winner))
-    if winner is not None and winner.judged is not None:
-        echo(f"judged {winner.judged}")
+    if leader is not None:
+        echo(f"leader: {leader}")
+    if judged is not None:
+        echo(f"judged {judged}")
 
 
 def _best_line(best: "WinningTrial | None") -> str:
     if best is None:
         return "no completed trial yet"
-    return f"trial {best.number}, {best}: {_configuration(best.parameters)}"
-
-
-def _configuration(parameters: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} = {value_text(value)}" for name, value in parameters.items())
+    return f"trial {best.number}, {best}: {configuration_text(best.parameters)}"
 
 
 @app.command()

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from histsearch.database.storage import Storage
 from histsearch.reports.cost import hours_unit
+from histsearch.reports.leader import Leader
 from histsearch.reports.time_left import TimeLeft, time_left
-from histsearch.reports.winner import winning_trial
+from histsearch.reports.winner import judge
 from histsearch.studies.catalog import list_studies, unreadable_studies
 from histsearch.studies.half_created import HalfCreated, half_created_studies
 from histsearch.studies.hours import in_hours
@@ -33,6 +34,7 @@ class StudyStatus:
         objective: Label of the metric that the study maximises.
         best: The score of a search's winner, in [0, 1]; None before the first completed trial, and
             for a retraining, whose result is a mean over seeds.
+        leader: A search's leader; None before its first epoch, and for a retraining.
         hours: Device hours spent so far.
         hours_unit: What the hours are hours of.
         time_left: Time until it is finished; None while nobody works on it, and before its first
@@ -48,6 +50,7 @@ class StudyStatus:
     retries: int
     objective: str
     best: float | None
+    leader: Leader | None
     hours: float
     hours_unit: str
     time_left: TimeLeft | None
@@ -128,7 +131,7 @@ def is_served(study: Study) -> bool:
 def _study_status(
     study: Study, sums: TrialSums, workers: Sequence[RegisteredWorker]
 ) -> StudyStatus:
-    best = winning_trial(study)
+    best, leader, _ = judge(study)
     return StudyStatus(
         name=study.name,
         state=study_state(study),
@@ -138,6 +141,7 @@ def _study_status(
         retries=sums.retries,
         objective=study.objective.label,
         best=best.overall if best else None,
+        leader=leader,
         hours=in_hours(sums.seconds),
         hours_unit=hours_unit(accelerated=sums.accelerated),
         time_left=time_left(study, sums.seconds, workers),

@@ -5,9 +5,9 @@ from typing import Any
 
 from histsearch.reports.fold_comparison import FoldComparison
 from histsearch.reports.images import study_warnings
-from histsearch.reports.report import WinningTrial
 from histsearch.reports.status import study_state
 from histsearch.reports.time_left import time_left
+from histsearch.reports.winner import Judgement
 from histsearch.studies.images import known_census
 from histsearch.studies.study import Study
 from histsearch.studies.trial_models import retrained_models
@@ -16,15 +16,16 @@ from histsearch.workers.registry import list_workers
 
 
 def study_summary(
-    study: Study, best: WinningTrial | None, folds: FoldComparison | None
+    study: Study, judgement: Judgement, folds: FoldComparison | None
 ) -> dict[str, Any]:
     """The contents of ``histsearch study show --json``.
 
     Args:
         study: A search or a retraining.
-        best: Its winner so far, as `winner.winning_trial` finds it.
+        judgement: What it says is best, as `winner.judge` finds it.
         folds: How much its folds differ, as `compare_folds` finds it.
     """
+    best, leader = judgement.winner, judgement.leader
     census = known_census(study)
     sums = sums_of(study)
     left = time_left(study, sums.seconds, list_workers(study.storage))
@@ -49,6 +50,7 @@ def study_summary(
         "finished": sums.finished,
         "trials": sums.by_name(),
         "time_left": left and asdict(left),
+        "leader": leader and asdict(leader),
         "best": best
         and {
             "number": best.number,

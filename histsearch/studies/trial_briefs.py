@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.trial import TrialState
 from sqlalchemy import TextClause, text
 from sqlalchemy.engine import Row
 
@@ -46,6 +47,25 @@ _REACHED = text(
         """,
         condition="greatest(value, curves.best) >= :least",
     )
+)
+_HIGHEST = text(
+    _BRIEFS.format(
+        score="highest.score",
+        more="""
+        JOIN (
+            SELECT trials.trial_id, state, greatest(max(value), max(intermediate_value)) AS score,
+                count(intermediate_value) AS epochs
+            FROM trials
+            LEFT JOIN trial_values USING (trial_id)
+            LEFT JOIN trial_intermediate_values USING (trial_id)
+            WHERE study_id = :study_id AND CAST(state AS text) = ANY(:states)
+            GROUP BY trials.trial_id
+            ORDER BY score DESC NULLS LAST, number
+            LIMIT 1
+        ) AS highest ON highest.trial_id = trials.trial_id AND highest.score IS NOT NULL
+        """,
+        condition="true",
+    ).replace("parameters.written", "parameters.written, highest.state, highest.epochs")
 )
 _CURVES = text(
     _BRIEFS.format(
@@ -92,16 +112,44 @@ def trials_that_reached(study: Study, score: float) -> list[TrialBrief]:
     return _read(study, _REACHED, least=score)
 
 
+class HighestTrial(NamedTuple):
+    """The trial with the highest score.
+
+    Attributes:
+        brief: It.
+        state: Where it is.
+        epochs: How many epochs it has reported.
+    """
+
+    brief: TrialBrief
+    state: TrialState
+    epochs: int
+
+
+def highest_trial(study: Study, *states: TrialState) -> HighestTrial | None:
+    """The trial of a study with the highest score after an epoch, the first of equals.
+
+    Args:
+        study: The study.
+        states: Of the trials to look at; where left out, of all that didn't fail.
+    """
+    among = states or [state for state in TrialState if state != TrialState.FAIL]
+    rows = _rows(study, _HIGHEST, states=[state.name for state in among])
+    for row in rows:
+        return HighestTrial(_brief(study, row), TrialState[row.state], row.epochs)
+    return None
+
+
 def learning_curves(study: Study) -> list[tuple[TrialBrief, list[float]]]:
     """The trials of a study that have reported an epoch, by number, with the score after each."""
     return [(_brief(study, row), row.curve) for row in _rows(study, _CURVES)]
 
 
-def _read(study: Study, query: TextClause, **values: float) -> list[TrialBrief]:
+def _read(study: Study, query: TextClause, **values: object) -> list[TrialBrief]:
     return [_brief(study, row) for row in _rows(study, query, **values)]
 
 
-def _rows(study: Study, query: TextClause, **values: float) -> Sequence[Row[Any]]:
+def _rows(study: Study, query: TextClause, **values: object) -> Sequence[Row[Any]]:
     with study.storage.singly() as connection:
         return connection.execute(query, {"study_id": study.id, "fold": FOLD, **values}).all()
 
