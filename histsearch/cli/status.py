@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from histsearch.workers.registry import RegisteredWorker
 
 _STUDY_COLUMNS = (
-    *("study", "state", "trials", "running", "failed", "retries", "winner", "hours", "ETA"),
+    *("study", "state", "trials", "running", "paused", "failed", "retries"),
+    *("winner", "hours", "ETA"),
 )
 _WORKER_COLUMNS = (
     *("worker", "host", "device", "does", "epoch", "images/s", "memory", "heartbeat"),
@@ -101,6 +102,7 @@ def _study_row(study: "StudyStatus") -> tuple[str, ...]:
         study.state,
         f"{study.finished}/{study.budget}",
         str(study.trials.get("RUNNING", 0)),
+        str(study.trials.get("PAUSED", 0)),
         str(study.trials.get("FAIL", 0)),
         str(study.retries),
         "" if study.best is None else f"{study.objective} {study.best:.1%}",

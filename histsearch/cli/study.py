@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from histsearch.studies.study import Study
     from histsearch.studies.trial_sums import TrialSums
 
-_COLUMNS = ("study", "kind", "data set", "backbone", "trials", "running", "winner", "state")
+_COLUMNS = (
+    *("study", "kind", "data set", "backbone", "trials", "running", "paused", "winner", "state"),
+)
+_TRIAL_WORDS = {"WAITING": "queued", "FAIL": "failed"}
 
 app = typer.Typer(help="Create studies and look after them.", no_args_is_help=True)
 
@@ -164,6 +167,7 @@ def _row(study: "Study", sums: "TrialSums") -> tuple[str, ...]:
         definition.space.backbone,
         f"{sums.finished}/{study.budget}",
         str(sums.states.get(TrialState.RUNNING, 0)),
+        str(sums.paused),
         "" if winner is None else f"{winner.objective} {winner.overall:.1%}",
         study_state(study),
     )
@@ -192,7 +196,10 @@ def show(
         echo_data(json.dumps(summary, indent=2))
         return
     space = study.definition.space
-    counts = ", ".join(f"{count} {state.lower()}" for state, count in summary["trials"].items())
+    counts = ", ".join(
+        f"{count} {_TRIAL_WORDS.get(state, state.lower())}"
+        for state, count in summary["trials"].items()
+    )
     lines = {
         "study": f"{study.name} ({summary['kind']}, {summary['state']})",
         "space": f"{space.name}: {space.dataset} on {space.backbone}, loss {space.loss}, "
@@ -250,6 +257,38 @@ def _parameter_text(parameter: object) -> str:
     if isinstance(parameter, tuple):
         return "{" + list_text(parameter) + "}"
     return f"[{parameter}]"
+
+
+@app.command("trials")
+def trials_(
+    name: StudyArgument,
+    top: Annotated[
+        int | None,
+        typer.Option("--top", min=1, metavar="N", help="Only the N with the best scores, in turn."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    storage: StorageOption = None,
+) -> None:
+    """Show each trial: state, epochs, best score, learning curve, parameters and worker.
+
+    All curves are drawn between the lowest and the highest score that is shown.
+    """
+    from dataclasses import asdict
+
+    from histsearch.cli.trial_table import print_trials
+    from histsearch.studies.catalog import find_study
+    from histsearch.studies.trial_briefs import best_first, trial_progress
+
+    study = find_study(open_to_read(storage), name)
+    trials = trial_progress(study)
+    if top is not None:
+        trials = best_first(trials)[:top]
+    if as_json:
+        echo_data(json.dumps([asdict(trial) for trial in trials], indent=2))
+    elif trials:
+        print_trials(study, trials)
+    else:
+        echo("no trials yet" if top is None else "no trial has a score yet")
 
 
 @app.command()

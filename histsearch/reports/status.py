@@ -27,7 +27,7 @@ class StudyStatus:
     Attributes:
         name: The study.
         state: "open", "paused" or "finished".
-        trials: Number of trials in each state, those of none left out.
+        trials: Number of trials in each state, as `TrialSums.by_name`.
         finished: Trials that have ended, whichever way.
         budget: Trials there will be.
         retries: Attempts that failed and were made good by another, so far.

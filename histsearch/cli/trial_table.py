@@ -1,0 +1,42 @@
+"""The trials of a study as a table."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from histsearch.cli.output import echo_table
+from histsearch.cli.sparkline import levels_for, sparkline
+from histsearch.wording import value_text
+
+if TYPE_CHECKING:
+    from histsearch.studies.study import Study
+    from histsearch.studies.trial_briefs import TrialProgress
+
+
+def print_trials(study: "Study", trials: Sequence["TrialProgress"]) -> None:
+    """Print a row for each trial, with a column for each parameter."""
+    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    scores = [score for trial in trials for score in trial.curve if score is not None]
+    low, high = min(scores, default=0.0), max(scores, default=1.0)
+    levels = levels_for(sys.stdout.encoding)
+    has_folds = study.definition.folds > 1
+    columns = ["trial", "state", "epochs", study.objective.label, "curve", *names]
+    columns += ["fold"] if has_folds else []
+
+    def row(trial: "TrialProgress") -> list[str]:
+        return [
+            str(trial.number),
+            trial.stage.value,
+            f"{trial.epochs}/{trial.planned_epochs}",
+            "" if trial.best is None else f"{trial.best:.1%}",
+            sparkline(trial.curve, trial.planned_epochs, low, high, levels),
+            *(value_text(trial.params[name]) if name in trial.params else "" for name in names),
+            *([_text(trial.fold)] if has_folds else []),
+            _text(trial.worker),
+        ]
+
+    echo_table([*columns, "worker"], map(row, trials))
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
