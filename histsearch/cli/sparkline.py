@@ -1,43 +1,57 @@
-"""Learning curves on one line of text."""
+"""Learning curves as a line of text."""
 
 import math
+import sys
 from collections.abc import Sequence
 
-BLOCKS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
-ASCII = "_.-=+*#@"
-"""For terminals whose encoding lacks the blocks: the higher a value, the more ink."""
-
-_WIDTH = 20
-
-
-def levels_for(encoding: str | None) -> str:
-    """The characters of a sparkline that an encoding has, from low to high."""
-    try:
-        BLOCKS.encode(encoding or "ascii")
-    except (LookupError, UnicodeEncodeError):
-        return ASCII
-    return BLOCKS
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_ASCII = "_.-~=+*#"
 
 
 def sparkline(
-    curve: Sequence[float | None], length: int, low: float, high: float, levels: str = BLOCKS
+    values: Sequence[float],
+    width: int,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
 ) -> str:
-    """A curve on one line, at most 20 characters wide.
+    """A curve as characters of growing height, or ink where standard output can't show blocks.
 
     Args:
-        curve: Its values; None, a gap, where one is unknown.
-        length: How many values a whole curve has; the line is as much shorter as values lack.
-        low: The value of the lowest level.
-        high: The value of the highest.
-        levels: A character for each level, from low to high.
+        values: The curve, such as the score after each epoch; what isn't finite leaves a gap.
+        width: The most characters to take; a longer curve shows the last of the values that share
+            a character.
+        minimum: The value of the lowest character; the lowest of the curve when left out.
+        maximum: The value of the highest one; the highest of the curve when left out.
     """
-    width = math.ceil(len(curve) * min(1.0, _WIDTH / max(length, len(curve), 1)))
-    # The last of the values that one character stands for.
-    shown = [curve[(place + 1) * len(curve) // width - 1] for place in range(width)]
-    return "".join(" " if one is None else levels[_level(one, low, high, levels)] for one in shown)
+    shown = _thinned(values, width)
+    finite = [value for value in shown if math.isfinite(value)]
+    if not finite:
+        return " " * len(shown)
+    low = min(finite) if minimum is None else minimum
+    high = max(finite) if maximum is None else maximum
+    characters = _characters()
+    return "".join(_character(value, low, high, characters) for value in shown)
 
 
-def _level(value: float, low: float, high: float, levels: str) -> int:
-    if high <= low:
-        return len(levels) - 1
-    return min(int(len(levels) * (value - low) / (high - low)), len(levels) - 1)
+def _thinned(values: Sequence[float], width: int) -> list[float]:
+    """At most ``width`` of the values, evenly spaced, the last one among them."""
+    count = min(len(values), max(0, width))
+    return [values[(place + 1) * len(values) // count - 1] for place in range(count)]
+
+
+def _character(value: float, low: float, high: float, characters: str) -> str:
+    if not math.isfinite(value):
+        return " "
+    share = (value - low) / (high - low) if high > low else 0.5
+    place = min(max(share, 0.0), 1.0) * (len(characters) - 1)
+    return characters[round(place)]
+
+
+def _characters() -> str:
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    try:
+        _BLOCKS.encode(encoding)
+    except UnicodeEncodeError:
+        return _ASCII
+    return _BLOCKS

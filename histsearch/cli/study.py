@@ -181,6 +181,7 @@ def show(
 ) -> None:
     """Show one study: its space, its progress, its best trial or its models."""
     from histsearch.reports.chance import chance_sentence
+    from histsearch.reports.epochs_done import EpochsDone
     from histsearch.reports.fold_comparison import compare_folds
     from histsearch.reports.study_summary import study_summary
     from histsearch.reports.time_left import TimeLeft
@@ -196,6 +197,7 @@ def show(
         echo_data(json.dumps(summary, indent=2))
         return
     space = study.definition.space
+    earlier = ", or earlier, when decided" if summary["may_end_earlier"] else ""
     counts = ", ".join(
         f"{count} {_TRIAL_WORDS.get(state, state.lower())}"
         for state, count in summary["trials"].items()
@@ -212,7 +214,8 @@ def show(
         "fixed": configuration_text(space.fixed) or "defaults",
         **({} if study.definition.source else {"ends by": _limits_line(study)}),
         "trials": f"{summary['finished']} of {study.budget} finished ({counts or 'none yet'})",
-        **({"time left": str(TimeLeft(**left))} if (left := summary["time_left"]) else {}),
+        "epochs": str(EpochsDone(**summary["epochs"])),
+        **({"time left": f"{TimeLeft(**left)}{earlier}"} if (left := summary["time_left"]) else {}),
         **({"images": str(census)} if (census := known_census(study)) else {}),
         **({"learned": f"from {', '.join(study.warm_start)}"} if study.warm_start else {}),
         **({"left by": hosts} if (hosts := _left_line(study)) else {}),

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from histsearch.database.storage import Storage
 from histsearch.reports.cost import hours_unit
+from histsearch.reports.epochs_done import EpochsDone, epochs_done, may_end_earlier
 from histsearch.reports.leader import Leader
 from histsearch.reports.time_left import TimeLeft, time_left
 from histsearch.reports.winner import judge
@@ -30,6 +31,7 @@ class StudyStatus:
         trials: Number of trials in each state, as `TrialSums.by_name`.
         finished: Trials that have ended, whichever way.
         budget: Trials there will be.
+        epochs: Epochs that are trained, and expected.
         retries: Attempts that failed and were made good by another, so far.
         objective: Label of the metric that the study maximises.
         best: The score of a search's winner, in [0, 1]; None before the first completed trial, and
@@ -39,6 +41,7 @@ class StudyStatus:
         hours_unit: What the hours are hours of.
         time_left: Time until it is finished; None while nobody works on it, and before its first
             epoch.
+        may_end_earlier: Whether it may be decided before that time.
         left_by: Hosts whose last worker could not serve it, and why; none of a finished study.
     """
 
@@ -47,6 +50,7 @@ class StudyStatus:
     trials: dict[str, int]
     finished: int
     budget: int
+    epochs: EpochsDone
     retries: int
     objective: str
     best: float | None
@@ -54,6 +58,7 @@ class StudyStatus:
     hours: float
     hours_unit: str
     time_left: TimeLeft | None
+    may_end_earlier: bool
     left_by: dict[str, str]
 
 
@@ -138,6 +143,7 @@ def _study_status(
         trials=sums.by_name(),
         finished=sums.finished,
         budget=study.budget,
+        epochs=epochs_done(study),
         retries=sums.retries,
         objective=study.objective.label,
         best=best.overall if best else None,
@@ -145,5 +151,6 @@ def _study_status(
         hours=in_hours(sums.seconds),
         hours_unit=hours_unit(accelerated=sums.accelerated),
         time_left=time_left(study, sums.seconds, workers),
+        may_end_earlier=may_end_earlier(study),
         left_by=study.left_by,
     )

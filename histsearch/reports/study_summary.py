@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from histsearch.reports.epochs_done import epochs_done, may_end_earlier
 from histsearch.reports.fold_comparison import FoldComparison
 from histsearch.reports.images import study_warnings
 from histsearch.reports.status import study_state
@@ -49,7 +50,9 @@ def study_summary(
         "budget": study.budget,
         "finished": sums.finished,
         "trials": sums.by_name(),
+        "epochs": asdict(epochs_done(study)),
         "time_left": left and asdict(left),
+        "may_end_earlier": may_end_earlier(study),
         "leader": leader and asdict(leader),
         "best": best
         and {

@@ -1,34 +1,51 @@
+import io
+import sys
+
 import pytest
 
-from histsearch.cli.sparkline import ASCII, BLOCKS, levels_for, sparkline
+from histsearch.cli.sparkline import sparkline
 
 
-def test_the_lowest_value_has_the_lowest_block_and_the_highest_the_highest() -> None:
-    assert sparkline([0.25, 0.5, 0.75], 3, 0.25, 0.75) == BLOCKS[0] + BLOCKS[4] + BLOCKS[7]
-    assert sparkline([0.2, 0.8], 3, 0.2, 0.8, ASCII) == "_@"
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="utf-8"))
+    return monkeypatch
 
 
-def test_equal_values_are_full_and_unknown_ones_a_gap() -> None:
-    assert sparkline([0.5, None, 0.5], 3, 0.5, 0.5) == BLOCKS[7] + " " + BLOCKS[7]
-    assert sparkline([], 60, 0.0, 1.0) == ""
+@pytest.mark.usefixtures("terminal")
+def test_height_follows_the_values() -> None:
+    assert sparkline([0.0, 0.5, 1.0], 10) == "▁▅█"
 
 
-def test_a_long_curve_is_drawn_in_proportion_and_ends_with_its_last_value() -> None:
-    rising = [epoch / 60 for epoch in range(1, 61)]
-    whole = sparkline(rising, 60, 0.0, 1.0)
-    half = sparkline(rising[:30], 60, 0.0, 1.0)
-    assert (len(whole), len(half)) == (20, 10)
-    assert list(whole) == sorted(whole)
-    assert whole[-1] == BLOCKS[7]
-    assert whole.startswith(half)
-    assert len(sparkline(rising[:1], 60, 0.0, 1.0)) == 1
+@pytest.mark.usefixtures("terminal")
+def test_two_curves_share_a_scale() -> None:
+    assert sparkline([0.2, 0.4], 10, minimum=0.0, maximum=1.0) == "▂▄"
+    assert sparkline([-1.0, 2.0], 10, minimum=0.0, maximum=1.0) == "▁█"
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "no such", None])
-def test_an_encoding_without_the_blocks_has_ascii(encoding: str | None) -> None:
-    assert levels_for(encoding) == ASCII
-    assert ASCII.isascii()
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("epochs", [1, 7, 8, 9, 60])
+def test_a_long_curve_fits_and_ends_with_its_last_value(epochs: int) -> None:
+    curve = [0.5] * (epochs - 1) + [1.0]
+    drawn = sparkline(curve, 8, minimum=0.0, maximum=1.0)
+    assert len(drawn) == min(epochs, 8)
+    assert drawn[-1] == "█"
 
 
-def test_utf_8_has_the_blocks() -> None:
-    assert levels_for("utf-8") == BLOCKS
+@pytest.mark.usefixtures("terminal")
+def test_what_is_not_finite_is_a_gap() -> None:
+    assert sparkline([0.0, float("nan"), 1.0, float("inf")], 9) == "▁ █ "
+    assert sparkline([float("nan")], 9) == " "
+    assert sparkline([], 9) == ""
+    assert sparkline([0.1], 0) == ""
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_flat_curve_stands_in_the_middle() -> None:
+    assert sparkline([0.3, 0.3], 9) == "▅▅"
+
+
+def test_a_terminal_without_blocks_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="latin-1"))
+    assert sparkline([0.0, 0.5, 1.0], 9).isascii()
+    assert len(set(sparkline([0.0, 0.5, 1.0], 9))) == 3
