@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from histsearch.database.storage import Storage
     from histsearch.reports.fold_comparison import FoldComparison
     from histsearch.reports.report import WinningTrial
+    from histsearch.reports.what_mattered import WhatMattered
     from histsearch.studies.study import Study
     from histsearch.studies.trial_sums import TrialSums
 
@@ -227,6 +228,7 @@ def show(
         if study.definition.source
         else _best_line(judgement.winner),
         **({"judged": judgement.judged} if judgement.judged else {}),
+        **_mattered_lines(study, judgement.mattered),
     }
     for label, text in lines.items():
         echo(f"{label + ':':<11}{text}")
@@ -250,6 +252,23 @@ def _fold_lines(found: "FoldComparison") -> dict[str, str]:
             f"{counted(found.ranked, 'configuration')}"
         )
     return {"folds": f"{found.folds}, {spread}", "agreement": agreement}
+
+
+def _mattered_lines(study: "Study", found: "WhatMattered") -> dict[str, str]:
+    """Which parameters of a search mattered, and at which edges its best configuration lies."""
+    from histsearch.reports.what_mattered import shares_text
+    from histsearch.studies.standing import is_asked
+
+    edges = {"edge": "; ".join(found.edges)} if found.edges else {}
+    if not study.definition.selects or len(study.definition.space.search) < 2:
+        return edges
+    if found.parameters:
+        pairs = shares_text(found.pairs) or "no pair explains as much as 5%"
+        return {"mattered": shares_text(found.parameters), "interact": pairs, **edges}
+    unknown = 'not known: the model of sampler = "freeze-thaw" says it'
+    if is_asked(study):
+        unknown = "not known yet: three configurations must have run"
+    return {"mattered": unknown, **edges}
 
 
 def _left_line(study: "Study") -> str:
@@ -311,7 +330,7 @@ def best(name: StudyArgument, storage: StorageOption = None) -> None:
             f'found "{name}", a retraining, whose result is a mean over seeds: histsearch report '
             f"{name} --out DIR"
         )
-    winner, leader, judged = judge(study)
+    winner, leader, judged, _ = judge(study)
     echo(_best_line(winner))
     if leader is not None:
         echo(f"leader: {leader}")

@@ -136,7 +136,7 @@ def is_served(study: Study) -> bool:
 def _study_status(
     study: Study, sums: TrialSums, workers: Sequence[RegisteredWorker]
 ) -> StudyStatus:
-    best, leader, _ = judge(study)
+    best, leader, *_ = judge(study)
     return StudyStatus(
         name=study.name,
         state=study_state(study),

@@ -65,6 +65,7 @@ def study_summary(
             "fold": best.fold,
             "judged": best.judged,
         },
+        "mattered": asdict(judgement.mattered),
         "folds": folds and asdict(folds),
         "models": [asdict(model) for model in retrained_models(study)],
         "space": study.definition.model_dump(mode="json")["space"],

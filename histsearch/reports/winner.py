@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from histsearch.reports.leader import Leader, find_leader, is_of
 from histsearch.reports.report import WinningTrial
+from histsearch.reports.what_mattered import WhatMattered, what_mattered
 from histsearch.studies import trial_record
 from histsearch.studies.standing import StoredStanding, is_asked, known_standing
 from histsearch.studies.study import Study
@@ -19,11 +20,13 @@ class Judgement(NamedTuple):
         leader: Its leader; None before the first epoch, and of a retraining.
         judged: When and by what these were chosen, where there is either; None where values decide,
             or the model was asked just now.
+        mattered: Which parameters mattered.
     """
 
     winner: WinningTrial | None = None
     leader: Leader | None = None
     judged: str | None = None
+    mattered: WhatMattered = WhatMattered()
 
 
 def judge(study: Study) -> Judgement:
@@ -33,7 +36,14 @@ def judge(study: Study) -> Judgement:
     complete = complete_trials(study)
     stored = known_standing(study) if is_asked(study) else None
     winner, leader = _winner(study, complete, stored), find_leader(study, complete, stored)
-    return Judgement(winner, leader, _judged(study, stored) if winner or leader else None)
+    shares = [] if stored is None else stored.standing.shares
+    best = winner or leader
+    return Judgement(
+        winner,
+        leader,
+        None if best is None else _judged(study, stored),
+        what_mattered(study.definition.space, shares, None if best is None else best.parameters),
+    )
 
 
 def winning_trial(study: Study) -> WinningTrial | None:

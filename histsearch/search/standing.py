@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from histsearch.freeze_thaw.trials import Configuration
 from histsearch.search.freeze_thaw_trials import PERCENT
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from histsearch.freeze_thaw.search import FreezeThawSearch
 
 _MOST = 5
+_SEED = 0
 _QUANTILE = 1.96  # of the normal distribution: the end of a 95% interval
 
 
@@ -37,6 +40,23 @@ class StoredLeader:
 
 
 @dataclass(frozen=True)
+class Share:
+    """What part of the variance of the expected score over the space a parameter or a pair has.
+
+    Attributes:
+        parameters: The parameter's name, or the two of a pair.
+        share: Mean over the model's posterior, in [0, 1].
+        low: Lower end of the 95% interval.
+        high: Upper end.
+    """
+
+    parameters: Sequence[str]
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Standing:
     """How the configurations of a search stand.
 
@@ -46,12 +66,16 @@ class Standing:
         unseen: Spans of values that neither ran nor one near them; as `FreezeThawSearch.unseen`.
         fold_effects: As `StudyPosterior.fold_effects`; empty where there is one fold.
         leader: The leader; None where all that ran failed later, or an earlier version stored this.
+        shares: How much each parameter matters, the most important first, then the pairs that
+            matter most; empty while few configurations ran, and where an earlier version stored
+            this.
     """
 
     configurations: Sequence[Configuration]
     unseen: Mapping[str, Sequence[Sequence[Any]]]
     fold_effects: Sequence[float]
     leader: StoredLeader | None = None
+    shares: Sequence[Share] = ()
 
     @classmethod
     def of(cls, search: "FreezeThawSearch", winner: Configuration) -> Self:
@@ -80,6 +104,7 @@ class Standing:
             search.unseen(),
             fold_effects(search),
             _leader(search, max(sorted(expected), key=expected.__getitem__, default=None)),
+            _shares(search),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -89,6 +114,7 @@ class Standing:
             "unseen": self.unseen,
             "fold_effects": list(self.fold_effects),
             "leader": self.leader and asdict(self.leader),
+            "shares": [asdict(one) for one in self.shares],
         }
 
     @classmethod
@@ -100,6 +126,7 @@ class Standing:
             kept["unseen"],
             kept["fold_effects"],
             None if leader is None else StoredLeader(**leader),
+            [Share(**one) for one in kept.get("shares", ())],
         )
 
 
@@ -117,6 +144,17 @@ def _leader(search: "FreezeThawSearch", row: int | None) -> StoredLeader | None:
         epochs=sum(len(view.recalls) for view in own),
         trials=len(own),
     )
+
+
+def _shares(search: "FreezeThawSearch") -> list[Share]:
+    names = search.candidates.space.names
+    found = [
+        Share([names[which] for which in one.parameters], one.share, one.low, one.high)
+        for one in search.variance_shares(np.random.default_rng(_SEED))
+    ]
+    found.sort(key=lambda one: -one.share)
+    pairs = [one for one in found if len(one.parameters) == 2]
+    return [*(one for one in found if len(one.parameters) == 1), *pairs[:_MOST]]
 
 
 def _fraction(percent: float) -> float:
