@@ -1,9 +1,10 @@
 """``histsearch study``: create studies and look after them."""
 
 import json
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -227,6 +228,7 @@ def show(
         "best": "see histsearch report"
         if study.definition.source
         else _best_line(judgement.winner),
+        **_highest_line(summary),
         **({"judged": judgement.judged} if judgement.judged else {}),
         **_mattered_lines(study, judgement.mattered),
     }
@@ -252,6 +254,16 @@ def _fold_lines(found: "FoldComparison") -> dict[str, str]:
             f"{counted(found.ranked, 'configuration')}"
         )
     return {"folds": f"{found.folds}, {spread}", "agreement": agreement}
+
+
+def _highest_line(summary: Mapping[str, Any]) -> dict[str, str]:
+    """The trial with the highest single value, where its configuration isn't the winner's."""
+    best, highest = summary["best"], summary["highest"]
+    if not best or not highest or highest["params"] == best["params"]:
+        return {}
+    value = f"a single {summary['objective']} of {highest['value']:.1%}"
+    parameters = configuration_text(highest["params"])
+    return {"highest": f"trial {highest['number']}, {value}: {parameters}"}
 
 
 def _mattered_lines(study: "Study", found: "WhatMattered") -> dict[str, str]:

@@ -11,6 +11,7 @@ from histsearch.reports.time_left import time_left
 from histsearch.reports.winner import Judgement
 from histsearch.studies.images import known_census
 from histsearch.studies.study import Study
+from histsearch.studies.trial_briefs import highest_trial
 from histsearch.studies.trial_models import retrained_models
 from histsearch.studies.trial_sums import sums_of
 from histsearch.workers.registry import list_workers
@@ -27,6 +28,7 @@ def study_summary(
         folds: How much its folds differ, as `compare_folds` finds it.
     """
     best, leader = judgement.winner, judgement.leader
+    highest = highest_trial(study) if study.definition.selects else None
     census = known_census(study)
     sums = sums_of(study)
     left = time_left(study, sums.seconds, list_workers(study.storage))
@@ -64,6 +66,12 @@ def study_summary(
             "mean": best.mean_score,
             "fold": best.fold,
             "judged": best.judged,
+        },
+        "highest": highest
+        and {
+            "number": highest.brief.number,
+            "value": highest.brief.score,
+            "params": dict(highest.brief.params),
         },
         "mattered": asdict(judgement.mattered),
         "folds": folds and asdict(folds),
