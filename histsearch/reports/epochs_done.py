@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from histsearch.reports.time_left import work_left
 from histsearch.studies.epoch_sums import sum_epochs
 from histsearch.studies.study import Study
-from histsearch.wording import counted
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class EpochsDone:
         if self.trained == self.at_most:
             return f"{self.trained:,} trained"
         most = "" if self.expected == self.at_most else f", {self.at_most:,} at most"
-        return f"{self.trained:,} of {counted(self.expected, 'epoch')} expected{most}"
+        return f"{self.trained:,} of {self.expected:,} expected{most}"
 
 
 def epochs_done(study: Study) -> EpochsDone:

@@ -24,6 +24,7 @@ class Leader:
         score: What the model expects of it at the last epoch, else its highest value, in [0, 1].
         low: Lower end of the expectation's 95% interval; None without a model.
         high: Upper end.
+        highest: The highest value so far.
         epochs: Epochs that stand behind it.
         trials: The trials that reported these.
         provisional: Whether no trial of it is complete, so that it can't be retrained yet.
@@ -34,6 +35,7 @@ class Leader:
     score: float
     low: float | None
     high: float | None
+    highest: float
     epochs: int
     trials: int
     provisional: bool
@@ -45,7 +47,8 @@ class Leader:
         else:
             text = (
                 f"expected {self.objective} {self.score:.1%} "
-                f"(95% interval {self.low:.1%} to {self.high:.1%})"
+                f"(95% interval {self.low:.1%} to {self.high:.1%}), highest so far "
+                f"{self.highest:.1%}"
             )
         provisional = "provisional, " if self.provisional else ""
         return f"{provisional}{text}, by {behind}: {configuration_text(self.parameters)}"
@@ -67,7 +70,7 @@ def find_leader(
     return Leader(
         known.configuration,
         study.objective.label,
-        *(known.score, known.low, known.high, known.epochs, known.trials),
+        *(known.score, known.low, known.high, known.highest, known.epochs, known.trials),
         provisional=not any(is_of(trial, known.configuration) for trial in complete),
     )
 
@@ -77,10 +80,11 @@ def _by_value(study: Study) -> Leader | None:
     highest = highest_trial(study, *_CAN_WIN)
     if highest is None:
         return None
+    score = highest.brief.score
     return Leader(
         highest.brief.params,
         study.objective.label,
-        *(highest.brief.score, None, None, highest.epochs, 1),
+        *(score, None, None, score, highest.epochs, 1),
         provisional=highest.state != TrialState.COMPLETE,
     )
 

@@ -40,7 +40,7 @@ def what_mattered(
     Args:
         space: What was searched.
         shares: As its standing has them; empty where that isn't known.
-        best: The configuration to recommend; None where there is none yet.
+        best: The configuration to recommend; None where that says too little yet.
     """
     return WhatMattered(
         [one for one in shares if len(one.parameters) == 1],

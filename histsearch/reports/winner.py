@@ -11,6 +11,8 @@ from histsearch.studies.standing import StoredStanding, is_asked, known_standing
 from histsearch.studies.study import Study
 from histsearch.studies.trial_briefs import TrialBrief, complete_trials
 
+_FEW = 3  # complete configurations, before the edge that one lies at says something
+
 
 class Judgement(NamedTuple):
     """What a search says is best.
@@ -38,11 +40,12 @@ def judge(study: Study) -> Judgement:
     winner, leader = _winner(study, complete, stored), find_leader(study, complete, stored)
     shares = [] if stored is None else stored.standing.shares
     best = winner or leader
+    known = shares or len({repr(sorted(one.params.items())) for one in complete}) >= _FEW
     return Judgement(
         winner,
         leader,
         None if best is None else _judged(study, stored),
-        what_mattered(study.definition.space, shares, None if best is None else best.parameters),
+        what_mattered(study.definition.space, shares, best.parameters if best and known else None),
     )
 
 

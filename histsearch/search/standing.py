@@ -27,6 +27,7 @@ class StoredLeader:
         score: What is expected of it at the last epoch, the mean over seeds and folds, in [0, 1].
         low: Lower end of the score's 95% interval.
         high: Upper end.
+        highest: The highest score that one of its trials had after an epoch, in [0, 1].
         epochs: Epochs that its trials have reported.
         trials: How many trials these are.
     """
@@ -35,6 +36,7 @@ class StoredLeader:
     score: float
     low: float
     high: float
+    highest: float
     epochs: int
     trials: int
 
@@ -141,6 +143,7 @@ def _leader(search: "FreezeThawSearch", row: int | None) -> StoredLeader | None:
         score=_fraction(score),
         low=_fraction(score - half),
         high=_fraction(score + half),
+        highest=_fraction(max(max(view.recalls) for view in own)),
         epochs=sum(len(view.recalls) for view in own),
         trials=len(own),
     )

@@ -69,6 +69,7 @@ def test_after_its_first_epoch_a_running_search_has_a_provisional_leader(storage
     tau = claim.trial.params["tau"]
     line = (
         r"leader: +provisional, expected R@1 \d+\.\d% \(95% interval \d+\.\d% to \d+\.\d%\), "
+        r"highest so far 60\.0%, "
         rf"by 1 epoch of 1 trial: tau = {tau}\n"
     )
     assert re.search(line, shown(study, "study", "show", "small"))

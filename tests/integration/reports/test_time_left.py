@@ -235,9 +235,7 @@ def test_epochs_are_counted_of_those_that_are_expected(storage: Storage) -> None
     study = searched(storage, trials=8, sampler="tpe")
     working(study, 4)
     found = work(study)
-    assert f"epochs:    4 of {4 + round(found.probable)} epochs expected, 80 at most\n" in shown(
-        storage
-    )
+    assert f"epochs:    4 of {4 + round(found.probable)} expected, 80 at most\n" in shown(storage)
     (status,) = take_status(storage).studies
     assert (status.epochs.trained, status.epochs.at_most) == (4, 80)
     assert json.loads(shown(storage, "--json"))["epochs"]["expected"] == status.epochs.expected

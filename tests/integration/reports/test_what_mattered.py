@@ -61,8 +61,11 @@ def test_what_mattered_is_stored_by_workers_and_read_without_the_model(
 
 
 def test_without_a_model_it_says_which_one_knows(storage: Storage) -> None:
-    study = search(storage, sampler="random", enqueue=[{"tau": 16, "alpha": 1.0}])
-    complete_with(study, {1: 0.5})
+    queue = [{"tau": tau, "alpha": 1.0} for tau in SEARCH["tau"]]
+    study = search(storage, sampler="random", enqueue=queue)
+    for value in (0.3, 0.4, 0.5):
+        assert "edge:" not in shown(study), "three configurations tell something"
+        complete_with(study, {1: value})
     text = shown(study)
     assert 'mattered:  not known: the model of sampler = "freeze-thaw" says it\n' in text
     assert "edge:      tau = 16 is the largest value allowed: widen it\n" in text
