@@ -1,6 +1,6 @@
 """Numbers and names in sentences: counts with their noun, values, times, paths that are endless."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 _EXACT_DIGITS = 6
 _SHOWN_DIGITS = 4
@@ -44,6 +44,11 @@ def list_text(values: Iterable[object]) -> str:
     exact = [str(value) for value in values]
     shown = [value_text(value) for value in values]
     return ", ".join(shown if len(set(shown)) == len(exact) else exact)
+
+
+def configuration_text(configuration: Mapping[str, object]) -> str:
+    """The values of a configuration on one line, with their names."""
+    return ", ".join(f"{name} = {value_text(value)}" for name, value in configuration.items())
 
 
 def shortened(text: object) -> str:

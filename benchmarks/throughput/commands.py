@@ -28,6 +28,8 @@ _COMMANDS = {
     "study list": ("study", "list"),
     "study show": ("study", "show", "big"),
     "study best": ("study", "best", "big"),
+    "study trials": ("study", "trials", "big"),
+    "study trials --top": ("study", "trials", "big", "--top", "10"),
     "status": ("status",),
     "study delete": ("study", "delete", "big", "--yes"),
 }

@@ -53,6 +53,22 @@ def table(
     return made
 
 
+def echo_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, gap: int = 2) -> None:
+    """Print what `table` makes, of thousands of rows too, which that takes seconds for."""
+    from rich.cells import cell_len
+
+    cells = [[one_line(cell) for cell in row] for row in (columns, *rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    lines = (
+        "".join(
+            cell + " " * (width - cell_len(cell) + gap)
+            for cell, width in zip(row, widths, strict=True)
+        )
+        for row in cells
+    )
+    typer.echo("\n".join(line.rstrip() for line in lines))
+
+
 def text(line: str) -> "RenderableType":
     """A line for a table or a screen, without markup."""
     from rich.text import Text

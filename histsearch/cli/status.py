@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from histsearch.workers.registry import RegisteredWorker
 
 _STUDY_COLUMNS = (
-    *("study", "state", "trials", "running", "failed", "retries", "winner", "hours", "ETA"),
+    *("study", "state", "trials", "running", "paused", "failed", "retries", "epochs"),
+    *("winner", "hours", "ETA"),
 )
 _WORKER_COLUMNS = (
     *("worker", "host", "device", "does", "epoch", "images/s", "memory", "heartbeat"),
@@ -35,7 +36,8 @@ def status(
 ) -> None:
     """Show all studies with their progress, and all workers with what they do.
 
-    The ETA is how long a study still takes with its workers, probably and at most. A worker that
+    The ETA is how long a study still takes with its workers, probably and at most, or earlier where
+    its winner may be decided. Epochs are those trained, of those that are expected. A worker that
     died is shown for a day; its trial goes back to the queue by itself.
     """
     from histsearch.reports.status import take_status
@@ -86,8 +88,13 @@ def _screen(taken: "Status") -> "RenderableType":
         for study in taken.studies
         for host, reason in study.left_by.items()
     ]
+    leaders = [
+        text(f"{study.name}'s leader: {study.leader}")
+        for study in taken.studies
+        if study.leader is not None and study.state != "finished"
+    ]
     left_out = [text(str(one)) for one in (*taken.half_created, *taken.unreadable.values())]
-    return Group(studies, *left, *left_out, "", workers)
+    return Group(studies, *leaders, *left, *left_out, "", workers)
 
 
 def _study_row(study: "StudyStatus") -> tuple[str, ...]:
@@ -96,19 +103,22 @@ def _study_row(study: "StudyStatus") -> tuple[str, ...]:
         study.state,
         f"{study.finished}/{study.budget}",
         str(study.trials.get("RUNNING", 0)),
+        str(study.trials.get("PAUSED", 0)),
         str(study.trials.get("FAIL", 0)),
         str(study.retries),
+        f"{study.epochs.trained:,}/{study.epochs.expected:,}",
         "" if study.best is None else f"{study.objective} {study.best:.1%}",
         f"{study.hours:.1f} {study.hours_unit}",
-        _eta(study.time_left),
+        _eta(study.time_left, may_end_earlier=study.may_end_earlier),
     )
 
 
-def _eta(left: "TimeLeft | None") -> str:
+def _eta(left: "TimeLeft | None", *, may_end_earlier: bool) -> str:
     if left is None:
         return ""
     probable, at_most = map(duration_text, (left.probable_seconds, left.at_most_seconds))
-    return probable if probable == at_most else f"{probable}, at most {at_most}"
+    earlier = ", or earlier" if may_end_earlier else ""
+    return (probable if probable == at_most else f"{probable}, at most {at_most}") + earlier
 
 
 def _worker_row(worker: "RegisteredWorker") -> tuple[str, ...]:

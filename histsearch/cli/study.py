@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,16 +25,20 @@ from histsearch.cli.options import (
 from histsearch.cli.output import echo, echo_data, print_table, table
 from histsearch.exceptions import CheckpointError, DeviceError, StudyError
 from histsearch.folders import checkpoint_location, data_folder
-from histsearch.wording import counted, list_text, value_text
+from histsearch.wording import configuration_text, counted, list_text
 
 if TYPE_CHECKING:
     from histsearch.database.storage import Storage
     from histsearch.reports.fold_comparison import FoldComparison
     from histsearch.reports.report import WinningTrial
+    from histsearch.reports.what_mattered import WhatMattered
     from histsearch.studies.study import Study
     from histsearch.studies.trial_sums import TrialSums
 
-_COLUMNS = ("study", "kind", "data set", "backbone", "trials", "running", "winner", "state")
+_COLUMNS = (
+    *("study", "kind", "data set", "backbone", "trials", "running", "paused", "winner", "state"),
+)
+_TRIAL_WORDS = {"WAITING": "queued", "FAIL": "failed"}
 
 app = typer.Typer(help="Create studies and look after them.", no_args_is_help=True)
 
@@ -165,6 +169,7 @@ def _row(study: "Study", sums: "TrialSums") -> tuple[str, ...]:
         definition.space.backbone,
         f"{sums.finished}/{study.budget}",
         str(sums.states.get(TrialState.RUNNING, 0)),
+        str(sums.paused),
         "" if winner is None else f"{winner.objective} {winner.overall:.1%}",
         study_state(study),
     )
@@ -178,22 +183,27 @@ def show(
 ) -> None:
     """Show one study: its space, its progress, its best trial or its models."""
     from histsearch.reports.chance import chance_sentence
+    from histsearch.reports.epochs_done import EpochsDone
     from histsearch.reports.fold_comparison import compare_folds
     from histsearch.reports.study_summary import study_summary
     from histsearch.reports.time_left import TimeLeft
-    from histsearch.reports.winner import winning_trial
+    from histsearch.reports.winner import judge
     from histsearch.studies.catalog import find_study
     from histsearch.studies.images import known_census
     from histsearch.studies.trial_models import retrained_models
 
     study = find_study(open_to_read(storage), name)
-    winner, folds = winning_trial(study), compare_folds(study)
-    summary = study_summary(study, winner, folds)
+    judgement, folds = judge(study), compare_folds(study)
+    summary = study_summary(study, judgement, folds)
     if as_json:
         echo_data(json.dumps(summary, indent=2))
         return
     space = study.definition.space
-    counts = ", ".join(f"{count} {state.lower()}" for state, count in summary["trials"].items())
+    earlier = ", or earlier, when decided" if summary["may_end_earlier"] else ""
+    counts = ", ".join(
+        f"{count} {_TRIAL_WORDS.get(state, state.lower())}"
+        for state, count in summary["trials"].items()
+    )
     lines = {
         "study": f"{study.name} ({summary['kind']}, {summary['state']})",
         "space": f"{space.name}: {space.dataset} on {space.backbone}, loss {space.loss}, "
@@ -203,18 +213,24 @@ def show(
         "searched": "; ".join(
             f"{key} in {_parameter_text(value)}" for key, value in space.search.items()
         ),
-        "fixed": _configuration(space.fixed) or "defaults",
+        "fixed": configuration_text(space.fixed) or "defaults",
         **({} if study.definition.source else {"ends by": _limits_line(study)}),
         "trials": f"{summary['finished']} of {study.budget} finished ({counts or 'none yet'})",
-        **({"time left": str(TimeLeft(**left))} if (left := summary["time_left"]) else {}),
+        "epochs": str(EpochsDone(**summary["epochs"])),
+        **({"time left": f"{TimeLeft(**left)}{earlier}"} if (left := summary["time_left"]) else {}),
         **({"images": str(census)} if (census := known_census(study)) else {}),
         **({"learned": f"from {', '.join(study.warm_start)}"} if study.warm_start else {}),
         **({"left by": hosts} if (hosts := _left_line(study)) else {}),
         **({"ended": summary["ended"]} if summary["ended"] else {}),
         **({"in doubt": chance} if (chance := chance_sentence(study)) else {}),
         **({} if folds is None else _fold_lines(folds)),
-        "best": "see histsearch report" if study.definition.source else _best_line(winner),
-        **({"judged": winner.judged} if winner and winner.judged else {}),
+        **({"leader": str(judgement.leader)} if judgement.leader else {}),
+        "best": "see histsearch report"
+        if study.definition.source
+        else _best_line(judgement.winner),
+        **_highest_line(summary),
+        **({"judged": judgement.judged} if judgement.judged else {}),
+        **_mattered_lines(study, judgement.mattered),
     }
     for label, text in lines.items():
         echo(f"{label + ':':<11}{text}")
@@ -240,6 +256,33 @@ def _fold_lines(found: "FoldComparison") -> dict[str, str]:
     return {"folds": f"{found.folds}, {spread}", "agreement": agreement}
 
 
+def _highest_line(summary: Mapping[str, Any]) -> dict[str, str]:
+    """The trial with the highest single value, where its configuration isn't the winner's."""
+    best, highest = summary["best"], summary["highest"]
+    if not best or not highest or highest["params"] == best["params"]:
+        return {}
+    value = f"a single {summary['objective']} of {highest['value']:.1%}"
+    parameters = configuration_text(highest["params"])
+    return {"highest": f"trial {highest['number']}, {value}: {parameters}"}
+
+
+def _mattered_lines(study: "Study", found: "WhatMattered") -> dict[str, str]:
+    """Which parameters of a search mattered, and at which edges its best configuration lies."""
+    from histsearch.reports.what_mattered import shares_text
+    from histsearch.studies.standing import is_asked
+
+    edges = {"edge": "; ".join(found.edges)} if found.edges else {}
+    if not study.definition.selects or len(study.definition.space.search) < 2:
+        return edges
+    if found.parameters:
+        pairs = shares_text(found.pairs) or "no pair explains as much as 5%"
+        return {"mattered": shares_text(found.parameters), "interact": pairs, **edges}
+    unknown = 'not known: the model of sampler = "freeze-thaw" says it'
+    if is_asked(study):
+        unknown = "not known yet: three configurations must have run"
+    return {"mattered": unknown, **edges}
+
+
 def _left_line(study: "Study") -> str:
     return " ".join(f"workers on {host}: {reason}" for host, reason in study.left_by.items())
 
@@ -250,14 +293,47 @@ def _parameter_text(parameter: object) -> str:
     return f"[{parameter}]"
 
 
+@app.command("trials")
+def trials_(
+    name: StudyArgument,
+    top: Annotated[
+        int | None,
+        typer.Option("--top", min=1, metavar="N", help="Only the N with the best scores, in turn."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    storage: StorageOption = None,
+) -> None:
+    """Show each trial: state, epochs, best score, learning curve, parameters and worker.
+
+    All curves are drawn between the lowest and the highest score that is shown.
+    """
+    from dataclasses import asdict
+
+    from histsearch.cli.trial_table import print_trials
+    from histsearch.studies.catalog import find_study
+    from histsearch.studies.trial_briefs import best_first, trial_progress
+
+    study = find_study(open_to_read(storage), name)
+    trials = trial_progress(study)
+    if top is not None:
+        trials = best_first(trials)[:top]
+    if as_json:
+        echo_data(json.dumps([asdict(trial) for trial in trials], indent=2))
+    elif trials:
+        print_trials(study, trials)
+    else:
+        echo("no trials yet" if top is None else "no trial has a score yet")
+
+
 @app.command()
 def best(name: StudyArgument, storage: StorageOption = None) -> None:
-    """Print the best configuration and a completed trial of it.
+    """Print the best configuration and a completed trial of it, and the leader.
 
     With the freeze-thaw sampler that is the configuration with the highest expected score, not that
-    of the luckiest trial.
+    of the luckiest trial. The leader, that with the highest at this moment, is provisional until a
+    trial of it is complete.
     """
-    from histsearch.reports.winner import winning_trial
+    from histsearch.reports.winner import judge
     from histsearch.studies.catalog import find_study
 
     study = find_study(open_to_read(storage), name)
@@ -266,20 +342,18 @@ def best(name: StudyArgument, storage: StorageOption = None) -> None:
             f'found "{name}", a retraining, whose result is a mean over seeds: histsearch report '
             f"{name} --out DIR"
         )
-    winner = winning_trial(study)
+    winner, leader, judged, _ = judge(study)
     echo(_best_line(winner))
-    if winner is not None and winner.judged is not None:
-        echo(f"judged {winner.judged}")
+    if leader is not None:
+        echo(f"leader: {leader}")
+    if judged is not None:
+        echo(f"judged {judged}")
 
 
 def _best_line(best: "WinningTrial | None") -> str:
     if best is None:
         return "no completed trial yet"
-    return f"trial {best.number}, {best}: {_configuration(best.parameters)}"
-
-
-def _configuration(parameters: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} = {value_text(value)}" for name, value in parameters.items())
+    return f"trial {best.number}, {best}: {configuration_text(best.parameters)}"
 
 
 @app.command()

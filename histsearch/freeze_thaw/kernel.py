@@ -26,7 +26,7 @@ class Kernel:
     ) -> None:
         self.places_GD = places_GD
         self.distances_D = distances_D
-        self._earlier_f_KG = earlier_f_KG
+        self.earlier_f_KG = earlier_f_KG
 
     def parts(self, settings: Settings, rows: Integers, columns: Integers) -> tuple[Array, Array]:
         """Main effects (D, X, Y) and interactions (X, Y) of the kernel between configurations.
@@ -74,7 +74,7 @@ class Kernel:
 
     def earlier_parts(self, settings: Settings, rows: Integers, columns: Integers) -> Array:
         """(K, X, Y) the part of the kernel that is linear in what each earlier study expects."""
-        scaled_KG = settings.weights_K[:, None] * self._earlier_f_KG
+        scaled_KG = settings.weights_K[:, None] * self.earlier_f_KG
         result: Array = scaled_KG[:, rows][:, :, None] * scaled_KG[:, None, columns]
         return result
 
@@ -82,6 +82,6 @@ class Kernel:
         """(G,) variance of f before any data."""
         main_D = np.exp(settings.main_D)
         pairs = 0.5 * np.exp(settings.interaction) * (main_D.sum() ** 2 - (main_D**2).sum())
-        earlier_KG = settings.weights_K[:, None] * self._earlier_f_KG
+        earlier_KG = settings.weights_K[:, None] * self.earlier_f_KG
         result: Array = (main_D**2).sum() + pairs + (earlier_KG**2).sum(axis=0)
         return result

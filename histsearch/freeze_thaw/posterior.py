@@ -93,6 +93,23 @@ class Posterior:
         rest_BB = self._rest_G[row] * coupling(self._settings)
         return mean_T, left_LT.T @ left_LT + basis_TB @ rest_BB @ basis_TB.T
 
+    def draw_weights(self, prior_VX: Array, rng: np.random.Generator) -> Array:
+        """(V, X) weights, as `weights_BV` of f, that turn draws of its prior into the posterior's.
+
+        Args:
+            prior_VX: Draws of the prior of f at the pivots.
+            rng: Source of what the data leave open, the shared curve among it.
+        """
+        size, number = len(self.pivots), prior_VX.shape[1]
+        noise_LX = rng.normal(size=(len(self._given.mean_L), number))
+        white_LX = solve_triangular(self._given.factor_LL, noise_LX, lower=True, trans="T")
+        white_LX += self._given.mean_L[:, None]
+        f_VX = white_LX[(PARTS - 1) * size : PARTS * size]  # the white values of f come last
+        factor_VV = self._white.factor_VV
+        f_VX = f_VX - solve_triangular(factor_VV, prior_VX, lower=True)
+        weights_VX: Array = solve_triangular(factor_VV, f_VX, lower=True, trans="T")
+        return weights_VX
+
     def fold_effects(self) -> Array:
         """(F,) points that each fold adds at the last epoch, less their mean."""
         epochs, factor_ZZ = self._model.epochs, self._white.factor_ZZ

@@ -16,9 +16,11 @@ from histsearch.freeze_thaw.earlier_study import EarlierStudy, expected_by_all
 from histsearch.freeze_thaw.failures import hopeless
 from histsearch.freeze_thaw.planner import Fit, Planner
 from histsearch.freeze_thaw.trials import Configuration, Trial, TrialView
+from histsearch.freeze_thaw.variance_shares import VarianceShare, variance_shares
 
 DrawSeed = int | tuple[int, ...]
 
+_FEWEST_FOR_SHARES = 3  # configurations that ran
 _BEST = 8  # configurations around which a large space is looked at more closely
 
 
@@ -251,6 +253,17 @@ class FreezeThawSearch:
             for name, rows in zip(configurations[0], rows_D, strict=False)
             if rows
         }
+
+    def variance_shares(self, rng: np.random.Generator) -> list[VarianceShare]:
+        """How much each parameter matters, and each pair; empty while few configurations ran.
+
+        Args:
+            rng: Source of draws from the posterior.
+        """
+        ran = {view.configuration for view in self.views if view.recalls}
+        if len(ran) < _FEWEST_FOR_SHARES:
+            return []
+        return variance_shares(self.planner.model, self.planner.posterior(self.views), rng)
 
     def _row(self, configuration: Configuration) -> int:
         row = self.candidates.row(configuration)

@@ -90,7 +90,7 @@ class WhiteValues(NamedTuple):
         """
         precision_WW = self.precision(data.own_BBU)
         epochs = len(self.average_TZ)
-        if len(self.factor_ZZ) == epochs:
+        if len(self.factor_ZZ) == epochs or len(precision_WW) == 0:
             return precision_WW
         folds = (len(self.factor_ZZ) - epochs) // EFFECTS
         less_mean_EE = np.kron(np.eye(folds) - 1.0 / folds, np.eye(EFFECTS))

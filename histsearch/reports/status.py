@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from histsearch.database.storage import Storage
 from histsearch.reports.cost import hours_unit
+from histsearch.reports.epochs_done import EpochsDone, epochs_done, may_end_earlier
+from histsearch.reports.leader import Leader
 from histsearch.reports.time_left import TimeLeft, time_left
-from histsearch.reports.winner import winning_trial
+from histsearch.reports.winner import judge
 from histsearch.studies.catalog import list_studies, unreadable_studies
 from histsearch.studies.half_created import HalfCreated, half_created_studies
 from histsearch.studies.hours import in_hours
@@ -26,17 +28,20 @@ class StudyStatus:
     Attributes:
         name: The study.
         state: "open", "paused" or "finished".
-        trials: Number of trials in each state, those of none left out.
+        trials: Number of trials in each state, as `TrialSums.by_name`.
         finished: Trials that have ended, whichever way.
         budget: Trials there will be.
+        epochs: Epochs that are trained, and expected.
         retries: Attempts that failed and were made good by another, so far.
         objective: Label of the metric that the study maximises.
         best: The score of a search's winner, in [0, 1]; None before the first completed trial, and
             for a retraining, whose result is a mean over seeds.
+        leader: A search's leader; None before its first epoch, and for a retraining.
         hours: Device hours spent so far.
         hours_unit: What the hours are hours of.
         time_left: Time until it is finished; None while nobody works on it, and before its first
             epoch.
+        may_end_earlier: Whether it may be decided before that time.
         left_by: Hosts whose last worker could not serve it, and why; none of a finished study.
     """
 
@@ -45,12 +50,15 @@ class StudyStatus:
     trials: dict[str, int]
     finished: int
     budget: int
+    epochs: EpochsDone
     retries: int
     objective: str
     best: float | None
+    leader: Leader | None
     hours: float
     hours_unit: str
     time_left: TimeLeft | None
+    may_end_earlier: bool
     left_by: dict[str, str]
 
 
@@ -128,18 +136,21 @@ def is_served(study: Study) -> bool:
 def _study_status(
     study: Study, sums: TrialSums, workers: Sequence[RegisteredWorker]
 ) -> StudyStatus:
-    best = winning_trial(study)
+    best, leader, *_ = judge(study)
     return StudyStatus(
         name=study.name,
         state=study_state(study),
         trials=sums.by_name(),
         finished=sums.finished,
         budget=study.budget,
+        epochs=epochs_done(study),
         retries=sums.retries,
         objective=study.objective.label,
         best=best.overall if best else None,
+        leader=leader,
         hours=in_hours(sums.seconds),
         hours_unit=hours_unit(accelerated=sums.accelerated),
         time_left=time_left(study, sums.seconds, workers),
+        may_end_earlier=may_end_earlier(study),
         left_by=study.left_by,
     )

@@ -3,28 +3,32 @@
 from dataclasses import asdict
 from typing import Any
 
+from histsearch.reports.epochs_done import epochs_done, may_end_earlier
 from histsearch.reports.fold_comparison import FoldComparison
 from histsearch.reports.images import study_warnings
-from histsearch.reports.report import WinningTrial
 from histsearch.reports.status import study_state
 from histsearch.reports.time_left import time_left
+from histsearch.reports.winner import Judgement
 from histsearch.studies.images import known_census
 from histsearch.studies.study import Study
+from histsearch.studies.trial_briefs import highest_trial
 from histsearch.studies.trial_models import retrained_models
 from histsearch.studies.trial_sums import sums_of
 from histsearch.workers.registry import list_workers
 
 
 def study_summary(
-    study: Study, best: WinningTrial | None, folds: FoldComparison | None
+    study: Study, judgement: Judgement, folds: FoldComparison | None
 ) -> dict[str, Any]:
     """The contents of ``histsearch study show --json``.
 
     Args:
         study: A search or a retraining.
-        best: Its winner so far, as `winner.winning_trial` finds it.
+        judgement: What it says is best, as `winner.judge` finds it.
         folds: How much its folds differ, as `compare_folds` finds it.
     """
+    best, leader = judgement.winner, judgement.leader
+    highest = highest_trial(study) if study.definition.selects else None
     census = known_census(study)
     sums = sums_of(study)
     left = time_left(study, sums.seconds, list_workers(study.storage))
@@ -48,7 +52,10 @@ def study_summary(
         "budget": study.budget,
         "finished": sums.finished,
         "trials": sums.by_name(),
+        "epochs": asdict(epochs_done(study)),
         "time_left": left and asdict(left),
+        "may_end_earlier": may_end_earlier(study),
+        "leader": leader and asdict(leader),
         "best": best
         and {
             "number": best.number,
@@ -60,6 +67,13 @@ def study_summary(
             "fold": best.fold,
             "judged": best.judged,
         },
+        "highest": highest
+        and {
+            "number": highest.brief.number,
+            "value": highest.brief.score,
+            "params": dict(highest.brief.params),
+        },
+        "mattered": asdict(judgement.mattered),
         "folds": folds and asdict(folds),
         "models": [asdict(model) for model in retrained_models(study)],
         "space": study.definition.model_dump(mode="json")["space"],

@@ -1,21 +1,67 @@
-"""The winner of a search."""
+"""What a search says is best: its winner, and its leader until a trial of one is complete."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from histsearch.reports.leader import Leader, find_leader, is_of
 from histsearch.reports.report import WinningTrial
+from histsearch.reports.what_mattered import WhatMattered, what_mattered
 from histsearch.studies import trial_record
 from histsearch.studies.standing import StoredStanding, is_asked, known_standing
 from histsearch.studies.study import Study
 from histsearch.studies.trial_briefs import TrialBrief, complete_trials
 
+_FEW = 3  # complete configurations, before the edge that one lies at says something
+
+
+class Judgement(NamedTuple):
+    """What a search says is best.
+
+    Attributes:
+        winner: Its winner so far; None before a trial is complete, and of a retraining.
+        leader: Its leader; None before the first epoch, and of a retraining.
+        judged: When and by what these were chosen, where there is either; None where values decide,
+            or the model was asked just now.
+        mattered: Which parameters mattered.
+    """
+
+    winner: WinningTrial | None = None
+    leader: Leader | None = None
+    judged: str | None = None
+    mattered: WhatMattered = WhatMattered()
+
+
+def judge(study: Study) -> Judgement:
+    """What a search says is best at this moment."""
+    if not study.definition.selects:
+        return Judgement()
+    complete = complete_trials(study)
+    stored = known_standing(study) if is_asked(study) else None
+    winner, leader = _winner(study, complete, stored), find_leader(study, complete, stored)
+    shares = [] if stored is None else stored.standing.shares
+    best = winner or leader
+    known = shares or len({repr(sorted(one.params.items())) for one in complete}) >= _FEW
+    return Judgement(
+        winner,
+        leader,
+        None if best is None else _judged(study, stored),
+        what_mattered(study.definition.space, shares, best.parameters if best and known else None),
+    )
+
 
 def winning_trial(study: Study) -> WinningTrial | None:
-    """The winner of a search so far; None before a trial is complete, and of a retraining."""
+    """The winner of a search so far; as `Judgement.winner`."""
     complete = complete_trials(study) if study.definition.selects else []
     if not complete:
         return None
-    stored = known_standing(study) if is_asked(study) else None
+    return _winner(study, complete, known_standing(study) if is_asked(study) else None)
+
+
+def _winner(
+    study: Study, complete: Sequence[TrialBrief], stored: StoredStanding | None
+) -> WinningTrial | None:
+    if not complete:
+        return None
     best = _best(complete, stored)
     alike = [trial for trial in complete if trial.params == best.params]
     values: dict[int | None, list[float]] = {}
@@ -39,13 +85,9 @@ def _best(complete: Sequence[TrialBrief], stored: StoredStanding | None) -> Tria
     """The first of the trials of the configuration that stands best, else of the highest value."""
     for configuration in () if stored is None else stored.standing.configurations:
         for trial in complete:
-            if _is_of(trial.params, configuration):
+            if is_of(trial, configuration):
                 return trial
     return max(complete, key=lambda trial: trial.score)
-
-
-def _is_of(params: Mapping[str, Any], configuration: Mapping[str, Any]) -> bool:
-    return all(name in params and params[name] == value for name, value in configuration.items())
 
 
 def _judged(study: Study, stored: StoredStanding | None) -> str | None:

@@ -1,16 +1,61 @@
 """What a search's model thinks at one moment, in the few facts that people ask for later."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from histsearch.freeze_thaw.trials import Configuration
+from histsearch.search.freeze_thaw_trials import PERCENT
 
 if TYPE_CHECKING:
     from histsearch.freeze_thaw.search import FreezeThawSearch
 
 _MOST = 5
+_SEED = 0
+_QUANTILE = 1.96  # of the normal distribution: the end of a 95% interval
+
+
+@dataclass(frozen=True)
+class StoredLeader:
+    """The configuration with the highest expected score, of those that ran.
+
+    Attributes:
+        configuration: It.
+        score: What is expected of it at the last epoch, the mean over seeds and folds, in [0, 1].
+        low: Lower end of the score's 95% interval.
+        high: Upper end.
+        highest: The highest score that one of its trials had after an epoch, in [0, 1].
+        epochs: Epochs that its trials have reported.
+        trials: How many trials these are.
+    """
+
+    configuration: Configuration
+    score: float
+    low: float
+    high: float
+    highest: float
+    epochs: int
+    trials: int
+
+
+@dataclass(frozen=True)
+class Share:
+    """What part of the variance of the expected score over the space a parameter or a pair has.
+
+    Attributes:
+        parameters: The parameter's name, or the two of a pair.
+        share: Mean over the model's posterior, in [0, 1].
+        low: Lower end of the 95% interval.
+        high: Upper end.
+    """
+
+    parameters: Sequence[str]
+    share: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -22,11 +67,17 @@ class Standing:
             to their ends, and a few others, which may do so yet.
         unseen: Spans of values that neither ran nor one near them; as `FreezeThawSearch.unseen`.
         fold_effects: As `StudyPosterior.fold_effects`; empty where there is one fold.
+        leader: The leader; None where all that ran failed later, or an earlier version stored this.
+        shares: How much each parameter matters, the most important first, then the pairs that
+            matter most; empty while few configurations ran, and where an earlier version stored
+            this.
     """
 
     configurations: Sequence[Configuration]
     unseen: Mapping[str, Sequence[Sequence[Any]]]
     fold_effects: Sequence[float]
+    leader: StoredLeader | None = None
+    shares: Sequence[Share] = ()
 
     @classmethod
     def of(cls, search: "FreezeThawSearch", winner: Configuration) -> Self:
@@ -54,6 +105,8 @@ class Standing:
             [winner, *(one for one in ranked if one != winner)],
             search.unseen(),
             fold_effects(search),
+            _leader(search, max(sorted(expected), key=expected.__getitem__, default=None)),
+            _shares(search),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -62,12 +115,54 @@ class Standing:
             "configurations": list(self.configurations),
             "unseen": self.unseen,
             "fold_effects": list(self.fold_effects),
+            "leader": self.leader and asdict(self.leader),
+            "shares": [asdict(one) for one in self.shares],
         }
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
         """As `to_json` wrote it."""
-        return cls(kept["configurations"], kept["unseen"], kept["fold_effects"])
+        leader = kept.get("leader")
+        return cls(
+            kept["configurations"],
+            kept["unseen"],
+            kept["fold_effects"],
+            None if leader is None else StoredLeader(**leader),
+            [Share(**one) for one in kept.get("shares", ())],
+        )
+
+
+def _leader(search: "FreezeThawSearch", row: int | None) -> StoredLeader | None:
+    if row is None:
+        return None
+    mean_T, covariance_TT = search.planner.posterior(search.views).curve(row)
+    score, half = float(mean_T[-1]), _QUANTILE * float(covariance_TT[-1, -1]) ** 0.5
+    own = [view for view in search.views if view.recalls and view.configuration == row]
+    return StoredLeader(
+        search.candidates.configurations[row],
+        score=_fraction(score),
+        low=_fraction(score - half),
+        high=_fraction(score + half),
+        highest=_fraction(max(max(view.recalls) for view in own)),
+        epochs=sum(len(view.recalls) for view in own),
+        trials=len(own),
+    )
+
+
+def _shares(search: "FreezeThawSearch") -> list[Share]:
+    names = search.candidates.space.names
+    found = [
+        Share([names[which] for which in one.parameters], one.share, one.low, one.high)
+        for one in search.variance_shares(np.random.default_rng(_SEED))
+    ]
+    found.sort(key=lambda one: -one.share)
+    pairs = [one for one in found if len(one.parameters) == 2]
+    return [*(one for one in found if len(one.parameters) == 1), *pairs[:_MOST]]
+
+
+def _fraction(percent: float) -> float:
+    """A score of the model, which knows no bounds, in [0, 1]."""
+    return min(max(percent / PERCENT, 0.0), 1.0)
 
 
 def fold_effects(search: "FreezeThawSearch") -> list[float]:

@@ -46,8 +46,17 @@ class TrialStage(StrEnum):
     @classmethod
     def of(cls, trial: FrozenTrial) -> Self:
         """The stage of a trial as it is stored."""
-        to_the_end = bool(trial.user_attrs.get(trial_record.TO_THE_END))
-        match trial.state:
+        attributes = trial.user_attrs
+        return cls.at(
+            trial.state,
+            paused=bool(attributes.get(trial_record.PAUSED)),
+            to_the_end=bool(attributes.get(trial_record.TO_THE_END)),
+        )
+
+    @classmethod
+    def at(cls, state: TrialState, *, paused: bool, to_the_end: bool) -> Self:
+        """The stage of a trial of this state, and with these attributes."""
+        match state:
             case TrialState.COMPLETE:
                 return cls.COMPLETE
             case TrialState.PRUNED:
@@ -58,7 +67,7 @@ class TrialStage(StrEnum):
                 return cls.FINISHING if to_the_end else cls.RUNNING
         if to_the_end:
             return cls.DUE
-        return cls.PAUSED if trial.user_attrs.get(trial_record.PAUSED) else cls.QUEUED
+        return cls.PAUSED if paused else cls.QUEUED
 
 
 _QUEUED, _PAUSED, _DUE = TrialStage.QUEUED, TrialStage.PAUSED, TrialStage.DUE

@@ -98,7 +98,7 @@ def known_standing(study: Study) -> StoredStanding | None:
     kept: dict[str, Any] | None = study.optuna_study.user_attrs.get(STANDING)
     if kept is not None:
         return StoredStanding(Standing.from_json(kept["standing"]), kept["stored_at"])
-    if count_epochs(study) > _FEW_EPOCHS:
+    if not 0 < count_epochs(study) <= _FEW_EPOCHS:
         return None
     standing = study.posterior().standing()
     return None if standing is None else StoredStanding(standing, None)

@@ -132,8 +132,9 @@ def _no_trial_overtakes(study: Study, decided: Decided) -> Conclusion:
     if chance >= decided.epsilon:
         return Conclusion(chance=chance)
     return Conclusion(
-        f"no new trial may start, and the chance that a paused one overtakes the winner by more "
-        f"than {counted(f'{decided.delta:g}', 'point')} is under {100 * decided.epsilon:g}%",
+        f"its budget of {counted(study.budget, 'trial')} is used, and the chance that a paused one "
+        "overtakes the winner by more than "
+        f"{counted(f'{decided.delta:g}', 'point')} is under {100 * decided.epsilon:g}%",
         chance,
     )
 

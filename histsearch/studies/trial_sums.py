@@ -15,6 +15,10 @@ from histsearch.studies.study import Study
 _SUMS = text(
     f"""
     SELECT study_id, state, count(*) AS trials, count(seconds.number) AS timed,
+        count(*) FILTER (
+            WHERE state = 'WAITING' AND paused.value_json = 'true'
+            AND to_the_end.value_json IS DISTINCT FROM 'true'
+        ) AS paused,
         coalesce(sum(seconds.number), 0) AS seconds, coalesce(sum(retries.number), 0) AS retries,
         coalesce(bool_or(accelerated.value_json = 'true'), false) AS accelerated
     FROM trials
@@ -30,6 +34,10 @@ _SUMS = text(
     ) AS retries ON true
     LEFT JOIN trial_user_attributes AS accelerated
         ON accelerated.trial_id = trials.trial_id AND accelerated.key = :accelerated
+    LEFT JOIN trial_user_attributes AS paused
+        ON paused.trial_id = trials.trial_id AND paused.key = :paused
+    LEFT JOIN trial_user_attributes AS to_the_end
+        ON to_the_end.trial_id = trials.trial_id AND to_the_end.key = :to_the_end
     WHERE study_id = ANY(:study_ids)
     GROUP BY study_id, state
     """  # noqa: S608
@@ -51,6 +59,7 @@ class TrialSums:
         timed: Number of finished trials of which that is known.
         retries: Attempts that failed and were made good by another, so far.
         accelerated: Whether a GPU did some of the work.
+        paused: Of those that wait, the number of paused ones.
     """
 
     states: Mapping[TrialState, int] = field(default_factory=dict)
@@ -59,6 +68,7 @@ class TrialSums:
     timed: int = 0
     retries: int = 0
     accelerated: bool = False
+    paused: int = 0
 
     @property
     def finished(self) -> int:
@@ -66,8 +76,15 @@ class TrialSums:
         return sum(number for state, number in self.states.items() if state.is_finished())
 
     def by_name(self) -> dict[str, int]:
-        """Number of trials in each state by its name, those of none left out."""
-        return {state.name: self.states[state] for state in TrialState if state in self.states}
+        """Number of trials in each state by its name, those of none left out.
+
+        Those that are paused count as "PAUSED", and not as "WAITING".
+        """
+        counts = {state.name: self.states[state] for state in TrialState if state in self.states}
+        if self.paused:
+            counts = {"PAUSED": self.paused, **counts}
+            counts[TrialState.WAITING.name] -= self.paused
+        return {name: count for name, count in counts.items() if count}
 
 
 def sum_trials(storage: Storage, study_ids: Sequence[int]) -> dict[int, TrialSums]:
@@ -76,6 +93,8 @@ def sum_trials(storage: Storage, study_ids: Sequence[int]) -> dict[int, TrialSum
         "seconds": trial_record.SECONDS,
         "retries": trial_record.RETRIES,
         "accelerated": trial_record.ACCELERATED,
+        "paused": trial_record.PAUSED,
+        "to_the_end": trial_record.TO_THE_END,
     }
     with storage.singly() as connection:
         rows = connection.execute(_SUMS, {"study_ids": list(study_ids), **names}).all()
@@ -91,6 +110,7 @@ def _sum(rows: Sequence[Any]) -> TrialSums:
         timed=sum(row.timed for row in finished),
         retries=sum(int(row.retries) for row in rows),
         accelerated=any(row.accelerated for row in rows),
+        paused=sum(row.paused for row in rows),
     )
 
 

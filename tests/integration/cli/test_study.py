@@ -237,3 +237,36 @@ def test_a_study_on_the_test_classes_warns(storage: Storage, stripes_file: Path)
     done = CliRunner().invoke(app, ["study", "create", str(stripes_file), "--storage", url])
     assert "TEST CLASSES" in done.stderr
     assert "TEST CLASSES" in shown(storage)
+
+
+def test_it_says_what_ended_a_study_and_where_the_highest_single_value_stands(
+    storage: Storage,
+) -> None:
+    queue = [{"tau": tau} for tau in (4, 8)]
+    study = create_search(
+        storage,
+        small_space(sampler="random", search={"tau": [4, 8, 16]}, enqueue=queue, trials=2),
+    )
+    assert "ended:" not in shown(storage)
+    complete_next(study, 0.5)
+    assert "highest:" not in shown(storage), "it is the winner's"
+    pruned = claimed(study)
+    pruned.record({}, {1: 0.6, 2: 0.3})
+    pruned.tell(TrialState.PRUNED, 0.3)
+    told = shown(storage)
+    assert "ended:     all 2 trials have run\n" in told
+    assert "best:      trial 0, R@1 50.0% at epoch 1: tau = 4\n" in told
+    assert "highest:   trial 1, a single R@1 of 60.0%: tau = 8\n" in told
+    found = json.loads(shown(storage, "--json"))
+    assert found["highest"] == {"number": 1, "value": 0.6, "params": {"tau": 8}}
+    assert found["ended"] == "all 2 trials have run"
+
+
+def test_a_grid_whose_points_have_run_says_that_its_trials_ended_it(storage: Storage) -> None:
+    study = create_search(
+        storage,
+        small_space(sampler="grid", pruner="none", search={"tau": [4, 8]}, enqueue=[], trials=2),
+    )
+    for value in (0.5, 0.6):
+        complete_next(study, value)
+    assert f"ended:     all {study.budget} trials have run\n" in shown(storage)

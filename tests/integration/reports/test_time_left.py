@@ -284,3 +284,34 @@ def test_numbers_that_the_database_cannot_add_up_count_as_none(storage: Storage,
         known.trials()
         assert known.hours == hours, "this process adds up as the database does"
     assert "time left: about " in shown(storage)
+
+
+def test_epochs_are_counted_of_those_that_are_expected(storage: Storage) -> None:
+    study = searched(storage, trials=8, sampler="tpe")
+    working(study, 4)
+    found = work(study)
+    assert f"epochs:    4 of {4 + round(found.probable)} expected, 80 at most\n" in shown(storage)
+    (status,) = take_status(storage).studies
+    assert (status.epochs.trained, status.epochs.at_most) == (4, 80)
+    assert json.loads(shown(storage, "--json"))["epochs"]["expected"] == status.epochs.expected
+
+
+def test_a_finished_study_has_trained_what_it_has(storage: Storage) -> None:
+    study = searched(storage, trials=1)
+    one = working(study, 3)
+    one.tell(TrialState.PRUNED, 0.5)
+    assert study.is_finished
+    assert "epochs:    3 trained\n" in shown(storage)
+    (status,) = take_status(storage).studies
+    assert (status.epochs.trained, status.epochs.expected) == (3, 3)
+
+
+def test_a_search_that_may_be_decided_may_end_earlier(storage: Storage) -> None:
+    study = searched(storage, trials=4, sampler="freeze-thaw")
+    working(study, 4)
+    assert ", with 1 worker, or earlier, when decided\n" in shown(storage)
+    (status,) = take_status(storage).studies
+    assert status.may_end_earlier
+    change_limits(study, {"decided": False})
+    assert "or earlier" not in shown(storage)
+    assert not take_status(storage).studies[0].may_end_earlier

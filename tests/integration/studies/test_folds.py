@@ -12,7 +12,7 @@ from histsearch.exceptions import SpaceError
 from histsearch.reports.fold_comparison import compare_folds
 from histsearch.reports.images import study_warnings
 from histsearch.reports.study_summary import study_summary
-from histsearch.reports.winner import winning_trial
+from histsearch.reports.winner import judge, winning_trial
 from histsearch.space.reading import parse_space
 from histsearch.space.space import Space
 from histsearch.studies.catalog import create_search
@@ -92,7 +92,7 @@ def test_a_fold_that_isnt_there_is_refused_and_harms_no_other_trial(
     assert f"found the fold {shown}" in failed.user_attrs["reason"]
     assert claimed(study).fold == 1
     assert study_warnings(study)
-    assert study_summary(study, winning_trial(study), compare_folds(study))["best"]["fold"] == 0
+    assert study_summary(study, judge(study), compare_folds(study))["best"]["fold"] == 0
 
 
 @pytest.mark.parametrize("found", [7, "x", [1], None])

@@ -385,7 +385,7 @@ def test_a_search_ends_when_no_paused_trial_may_overtake_the_winner(
     closed = end_if_due(study)
     assert [one.trial.number for one in closed] == [0, 1, 2, 3]
     assert (study.ended or "").startswith(
-        "no new trial may start, and the chance that a paused one"
+        "its budget of 5 trials is used, and the chance that a paused one overtakes the winner"
     )
     assert study.chance_of_better is not None
     assert study.chance_of_better < 0.05

@@ -1,0 +1,120 @@
+"""Which parameters of a search mattered, by its model, and at which ends of their ranges it won."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from histsearch.search.standing import Share
+from histsearch.space.known_parameters import KnownParameters
+from histsearch.space.parameters import Parameter, Range
+from histsearch.space.trained_space import TrainedSpace
+from histsearch.wording import value_text
+
+_MATTERS = 0.05  # of the variance: from this share on, a pair is named, and a parameter's edge
+_FEWEST_VALUES = 3  # of a list: the best of two always lies at an edge
+_NEAR = 1 / 64  # of a range: values so close to its end count as there
+_BEYOND = 0.01  # of a value: how much farther a wider range would go at least
+
+
+@dataclass(frozen=True)
+class WhatMattered:
+    """Which parameters of a search mattered.
+
+    Attributes:
+        parameters: The share of each, the largest first; empty where that isn't known.
+        pairs: Those of the pairs that interact, the largest first.
+        edges: The values of the best configuration that lie at an edge, a sentence each.
+    """
+
+    parameters: Sequence[Share] = ()
+    pairs: Sequence[Share] = ()
+    edges: Sequence[str] = ()
+
+
+def what_mattered(
+    space: TrainedSpace, shares: Sequence[Share], best: Mapping[str, Any] | None
+) -> WhatMattered:
+    """Which parameters of a search mattered.
+
+    Args:
+        space: What was searched.
+        shares: As its standing has them; empty where that isn't known.
+        best: The configuration to recommend; None where that says too little yet.
+    """
+    return WhatMattered(
+        [one for one in shares if len(one.parameters) == 1],
+        [one for one in shares if len(one.parameters) == 2 and one.share >= _MATTERS],
+        [] if best is None else _edges(space, shares, best),
+    )
+
+
+def shares_text(shares: Sequence[Share]) -> str:
+    """Shares in words: "lr 62% (41% to 80%), alpha with tau 9% (2% to 21%)"."""
+    return ", ".join(
+        f"{' with '.join(one.parameters)} {one.share:.0%} ({one.low:.0%} to {one.high:.0%})"
+        for one in shares
+    )
+
+
+def _edges(space: TrainedSpace, shares: Sequence[Share], best: Mapping[str, Any]) -> list[str]:
+    """A sentence for each value at an edge that could be wider, of parameters that matter."""
+    idle = {
+        name
+        for name in space.search
+        if shares and sum(one.share for one in shares if name in one.parameters) < _MATTERS
+    }
+    found = (
+        edge_sentence(name, parameter, best[name], space.loss.parameters)
+        for name, parameter in space.search.items()
+        if name in best and name not in idle
+    )
+    return [sentence for sentence in found if sentence is not None]
+
+
+def edge_sentence(
+    name: str, parameter: Parameter, value: object, known: KnownParameters
+) -> str | None:
+    """What to say of a value at an edge of a list of numbers or a range; None of any other.
+
+    Args:
+        name: The parameter.
+        parameter: The list or range.
+        value: One of its values.
+        known: Says whether values beyond the edge could be searched.
+    """
+    values = (parameter.low, parameter.high) if isinstance(parameter, Range) else parameter
+    numbers = [one for one in values if _is_number(one)]
+    too_few = not isinstance(parameter, Range) and len(numbers) < _FEWEST_VALUES
+    if too_few or len(numbers) < len(values) or not _is_number(value):
+        return None
+    low, high = min(numbers), max(numbers)
+    for end, word, sign in ((low, "smallest", -1), (high, "largest", 1)):
+        if not known.is_valid_value(name, _beyond(end, sign)):
+            continue
+        if value == end:
+            return f"{name} = {value_text(value)} is the {word} value allowed: widen it"
+        if isinstance(parameter, Range) and _apart(parameter, value, end) < _NEAR:
+            return (
+                f"{name} = {value_text(value)} is next to the {word} value allowed, "
+                f"{value_text(end)}: widen it"
+            )
+    return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _beyond(end: Any, sign: int) -> int | float:
+    """A value a little beyond an end: the next whole number, or one a hundredth away."""
+    if isinstance(end, int):
+        return end + sign
+    return float(end + sign * _BEYOND * (abs(end) or 1.0))
+
+
+def _apart(parameter: Range, value: Any, end: Any) -> float:
+    """How far a value lies from an end, as a part of the range on its scale."""
+    ends = [float(one) for one in (parameter.low, parameter.high, value, end)]
+    low, high, one, other = map(math.log, ends) if parameter.log else ends
+    return abs(one - other) / (high - low)
