@@ -5,14 +5,17 @@ set -eu
 
 study=$1
 
-show() {
+step() {
     echo
+    echo "# $1"
+}
+
+show() {
     echo "\$ $*"
     "$@"
 }
 
 two_workers() {
-    echo
     echo "\$ histsearch worker --device cpu --drain --study $1    (two of them)"
     histsearch worker --device cpu --drain --study "$1" & first=$!
     histsearch worker --device cpu --drain --study "$1" & second=$!
@@ -22,10 +25,15 @@ two_workers() {
     trap - INT TERM
 }
 
+step "create a study: some seconds"
 show histsearch study create demo --name "$study"
+step "search: about two minutes on two CPU cores"
 two_workers "$study"
+step "queue the winner for retraining over 3 seeds: some seconds"
 show histsearch retrain "$study" --seeds 3
+step "retrain it on all training classes, then test: about a minute"
 two_workers "$study-retrain"
+step "report: some seconds"
 show histsearch report "$study" --out demo-report
 
 echo

@@ -1,10 +1,20 @@
 """The log of a worker, as text for people or as JSON for machines."""
 
 import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import StrEnum
 from types import TracebackType
 
+from histsearch.cli.progress_line import ProgressLine, TerminalHandler, has_line, is_first_on
 from histsearch.plain_text import one_line, visible
+from histsearch.training.progress_display import NoDisplay, Phase, ProgressDisplay
+
+log = logging.getLogger(__name__)
+
+Aside = Callable[[], AbstractContextManager[None]]
+"""Makes a block within which something else than a log is written."""
 
 
 class LogFormat(StrEnum):
@@ -14,13 +24,69 @@ class LogFormat(StrEnum):
     json = "json"
 
 
-def log_to_stderr(worker: str, log_format: LogFormat) -> None:
-    """Show progress on standard error, each line with the worker's name."""
-    handler = logging.StreamHandler()
+class LoggedPhases:
+    """Names phases in the log as they begin."""
+
+    def begin(self, phase: Phase) -> None:
+        """Name a phase, unless the log says more of it at its end."""
+        if phase.is_told:
+            named = "  ".join(filter(None, (phase.label, phase.name)))
+            log.info("%s", named, extra={"event": "phase"})
+
+    def step(self) -> None:
+        """Nothing: steps are too many for a log."""
+
+    def end(self) -> None:
+        """Nothing."""
+
+
+def log_to_stderr(
+    worker: str, log_format: LogFormat, *, shares_log: bool = False
+) -> ProgressDisplay:
+    """Show progress on standard error, each line with the worker's name.
+
+    Args:
+        worker: The name.
+        log_format: How lines are written.
+        shares_log: Whether other processes that work with this one write to the same log.
+
+    Returns:
+        What shows phases of the work: as a line at the bottom of a terminal that is this process's
+        alone, else in the log.
+    """
+    on_terminal = log_format == LogFormat.text and has_line(sys.stderr)
+    terminal = TerminalHandler(sys.stderr) if on_terminal else None
+    handler = terminal or logging.StreamHandler()
     handler.setFormatter(_formatter(worker, log_format))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("histsearch").setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
+    if terminal is None or shares_log or not is_first_on(sys.stderr):
+        return LoggedPhases()
+    return ProgressLine(terminal)
+
+
+@contextmanager
+def shown_on_terminal() -> Iterator[tuple[ProgressDisplay, Aside]]:
+    """Show phases on a terminal's last line within the block, and warnings above it.
+
+    Yields:
+        What shows them, and a block within which the line is away, for what else is written there.
+    """
+    if not has_line(sys.stderr) or not is_first_on(sys.stderr):
+        yield NoDisplay(), nullcontext
+        return
+    handler = TerminalHandler(sys.stderr)
+    handler.setFormatter(PlainFormatter())
+    handler.setLevel(logging.WARNING)
+    logging.root.addHandler(handler)
+    logging.captureWarnings(capture=True)
+    try:
+        yield ProgressLine(handler), handler.aside
+    finally:
+        logging.captureWarnings(capture=False)
+        logging.root.removeHandler(handler)
+        handler.close()
 
 
 class PlainFormatter(logging.Formatter):

@@ -30,7 +30,12 @@ _REFRESH_SECONDS = 2.0
 
 
 def status(
-    watch: Annotated[bool, typer.Option("--watch", help="Refresh until Ctrl-C.")] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Refresh until Ctrl-C, with the curves of the trials that run."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     storage: StorageOption = None,
 ) -> None:
@@ -69,9 +74,22 @@ def _look(storage: "Storage") -> "RenderableType":
     from histsearch.reports.status import take_status
 
     try:
-        return _screen(take_status(storage))
+        taken = take_status(storage)
+        return _with_curves(taken, storage)
     except StorageError as error:  # it may come back
         return text(str(error))
+
+
+def _with_curves(taken: "Status", storage: "Storage") -> "RenderableType":
+    """The screen, with the curves of the trials that run below it."""
+    from rich.console import Group
+
+    from histsearch.cli.curve_table import curve_tables
+    from histsearch.studies.running_curves import running_curves
+
+    objectives = {one.name: one.objective for one in taken.studies if one.trials.get("RUNNING")}
+    curves = running_curves(storage, list(objectives))
+    return Group(_screen(taken), *curve_tables(curves, objectives))
 
 
 def _screen(taken: "Status") -> "RenderableType":

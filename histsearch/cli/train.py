@@ -16,6 +16,7 @@ from histsearch.cli.device import (
     pin,
     usual_threads,
 )
+from histsearch.cli.logs import shown_on_terminal
 from histsearch.cli.options import (
     USUAL_IMAGE_CACHE_LIMIT,
     DataOption,
@@ -30,6 +31,7 @@ from histsearch.exceptions import WeightsError
 from histsearch.folders import data_folder
 from histsearch.sharing import make_folder
 from histsearch.training.data_on_gpu import DataOnGpu
+from histsearch.training.progress_display import Phase
 
 
 def train(
@@ -66,43 +68,51 @@ def train(
     # Torch, which a space's loss or backbone may need, has to find the GPU pinned.
     pinned = named_gpu(gpu, device)
     torch_device = pin(pinned)
+    with shown_on_terminal() as (display, aside):
+        display.begin(Phase("starting"))
 
-    from histsearch.space.reading import load_space, parse_space
+        from histsearch.space.reading import load_space, parse_space
 
-    loaded = load_space(space)
-    changes: dict[str, object] = {}
-    if epochs is not None:
-        changes["epochs"] = epochs
-    if weights is not None:
-        changes["weights"] = weights
-    chosen = parse_space({**loaded.model_dump(), **changes}, source=space)
-    if out is not None:
-        _make_folder_of(out)
+        loaded = load_space(space)
+        changes: dict[str, object] = {}
+        if epochs is not None:
+            changes["epochs"] = epochs
+        if weights is not None:
+            changes["weights"] = weights
+        chosen = parse_space({**loaded.model_dump(), **changes}, source=space)
+        if out is not None:
+            _make_folder_of(out)
 
-    from histsearch.training.single_run import SingleRun
+        from histsearch.training.single_run import SingleRun
 
-    run = SingleRun(
-        chosen,
-        assignments(values or []),
-        data_dir=data_folder(data),
-        device=torch_device,
-        threads=threads or usual_threads(pinned),
-        loader_processes=loader_processes(loaders, pinned),
-        seed=seed,
-        image_cache=named_image_cache(image_cache, image_cache_limit),
-        data_on_gpu=data_on_gpu,
-    )
-    configuration = run.trainer.settings.hyperparameters
-    echo(" ".join(f"{name}={value}" for name, value in configuration.items()))
-    objective = run.trainer.settings.objective.label
-    for epoch in run.epochs():
-        echo(
-            f"epoch {epoch.number}/{chosen.epochs}  {objective} {epoch.score:6.2%}  "
-            f"loss {epoch.loss:.3f}  {epoch.seconds:.1f} s  {epoch.images_per_second:.0f} images/s"
+        run = SingleRun(
+            chosen,
+            assignments(values or []),
+            data_dir=data_folder(data),
+            device=torch_device,
+            threads=threads or usual_threads(pinned),
+            loader_processes=loader_processes(loaders, pinned),
+            seed=seed,
+            image_cache=named_image_cache(image_cache, image_cache_limit),
+            data_on_gpu=data_on_gpu,
+            display=display,
         )
-    if out is not None:
-        run.save(out)
-        echo(f"saved {out}")
+        configuration = run.trainer.settings.hyperparameters
+        with aside():
+            echo(" ".join(f"{name}={value}" for name, value in configuration.items()))
+        objective = run.trainer.settings.objective.label
+        for epoch in run.epochs():
+            with aside():
+                echo(
+                    f"epoch {epoch.number}/{chosen.epochs}  {objective} {epoch.score:6.2%}  "
+                    f"loss {epoch.loss:.3f}  {epoch.seconds:.1f} s  "
+                    f"{epoch.images_per_second:.0f} images/s"
+                )
+        if out is not None:
+            display.begin(Phase("saving the model"))
+            run.save(out)
+            with aside():
+                echo(f"saved {out}")
 
 
 def _make_folder_of(file: Path) -> None:

@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +38,7 @@ from histsearch.exceptions import DeviceError, HistsearchError, StorageError
 from histsearch.folders import checkpoint_location, data_folder
 from histsearch.processes import end_at_once
 from histsearch.training.data_on_gpu import DataOnGpu
+from histsearch.training.progress_display import Phase, ProgressDisplay, showing_nothing_after
 
 if TYPE_CHECKING:
     from histsearch.workers.gpu import Gpu
@@ -215,9 +216,12 @@ def _serve(gpu: "Gpu | None", slot: "Slot | None", options: WorkerOptions) -> in
     device = pin(gpu)
     place = f"{f'gpu{gpu.index}' if gpu else 'cpu'}{slot.suffix if slot else ''}"
     name = f"{socket.gethostname()}-{place}-{os.getpid()}"
-    log_to_stderr(name, options.log_format)
+    shares_log = slot is not None and slot.shares_log
+    display = log_to_stderr(name, options.log_format, shares_log=shares_log)
+    display.begin(Phase("starting", is_told=True))
     try:
-        return _work(name, device, gpu, slot, options, stop)
+        with showing_nothing_after(display):
+            return _work(name, device, gpu, slot, options, stop, display)
     except HistsearchError as error:
         _say(error, options)
         return exit_codes.USER_ERROR
@@ -230,6 +234,7 @@ def _work(
     slot: "Slot | None",
     options: WorkerOptions,
     stop: "StopRequest",
+    display: ProgressDisplay,
 ) -> int:
     from histsearch.workers import exit_codes
     from histsearch.workers.database_wait import wait_for_database
@@ -239,7 +244,8 @@ def _work(
 
     if options.metrics_port:
         serve(options.metrics_address, options.metrics_port)
-    settings = _settings(name, device, gpu, slot, options)
+    settings = replace(_settings(name, device, gpu, slot, options), display=display)
+    display.begin(Phase("opening the database", is_told=True))
     try:
         storage = wait_for_database(
             lambda: open_to_create(options.storage, should_hurry=stop),

@@ -6,6 +6,7 @@ crops that differ by a level of 255 at most, those of an evaluation pixel for pi
 
 # N = batch size, H, W = image height and width, S = side of a crop, 3 = red, green, blue
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Protocol
@@ -24,6 +25,12 @@ from histsearch.models.transforms import EvaluationCrop
 
 EVALUATION_BATCH = 128
 """Images that are embedded at once."""
+
+
+def evaluation_batches(sets: Iterable[ImageSet]) -> int:
+    """How many batches it takes to embed some sets of images."""
+    return sum(math.ceil(len(images) / EVALUATION_BATCH) for images in sets)
+
 
 TrainingKeys = Iterable[Sequence[tuple[int, int]]]
 """The (epoch, index) of each image of each batch."""

@@ -14,7 +14,7 @@ from histsearch.exceptions import SpaceError
 from histsearch.losses.known_losses import find_loss
 from histsearch.losses.loss_record import LossRecord
 from histsearch.models.backbone import Backbone
-from histsearch.models.initial_weights import check_weights, locate_weights
+from histsearch.models.initial_weights import RANDOM_WEIGHTS, check_weights, locate_weights
 from histsearch.models.known_backbones import find_backbone
 from histsearch.space.checks import value_fault
 from histsearch.space.configuration import Value
@@ -24,6 +24,7 @@ from histsearch.space.parameters import tried_values
 from histsearch.space.refusals import joined, refused
 from histsearch.space.space import Protocol
 from histsearch.space.trained_space import TrainedSpace
+from histsearch.training.progress_display import Phase
 from histsearch.training.trainer import RunSettings
 
 log = logging.getLogger(__name__)
@@ -102,6 +103,7 @@ def load_images(
     loader_processes: int,
     cache: ImageCache | None = None,
     on_image: Callable[[], object] = _do_nothing,
+    on_phase: Callable[[Phase], object] = lambda _: None,
 ) -> Dataset:
     """The data set of a space, without the images that can't be read where it says so.
 
@@ -114,19 +116,30 @@ def load_images(
         cache: Where decoded images are kept; those of the training half are at once. None for
             nowhere.
         on_image: Called after each image that was decoded.
+        on_phase: Called with each part of the work as it begins.
 
     Raises:
         DataError: It is missing or of another layout, or too little of it can be read.
     """
+    on_phase(Phase(f"reading {space.dataset}", is_told=True))
     dataset = load_dataset(space.dataset, data_dir)
     for remark in dataset.remarks:
         log.warning("%s: %s", space.dataset, remark)
     if space.on_bad_image == "skip":
+        _tell_images(on_phase, "checking", *dataset.parts().values())
         dataset = without_unreadable(dataset, loader_processes, on_image)
     if cache is not None:
         dataset = dataset.with_cache(cache.of(space.dataset, data_dir))
+        _tell_images(on_phase, "keeping decoded", dataset.train)
         dataset.train.formed(WholeImages(space.image_size_cap), loader_processes, on_image)
     return dataset
+
+
+def _tell_images(on_phase: Callable[[Phase], object], doing: str, *sets: ImageSet) -> None:
+    """Tell of a phase that has a step for each image file, if there is any."""
+    files = {path for images in sets for path in images.paths}
+    if files:
+        on_phase(Phase(f"{doing} images", steps=len(files)))
 
 
 def split_images(
@@ -180,3 +193,9 @@ def run_settings(
         determinism=space.determinism,
         image_size_cap=space.image_size_cap,
     )
+
+
+def building_phase(settings: RunSettings) -> Phase:
+    """The building of a run's network."""
+    weights = "" if settings.weights == RANDOM_WEIGHTS else ", loading its weights"
+    return Phase(f"building the network{weights}", is_told=True)

@@ -23,7 +23,9 @@ from histsearch.space.space import Space
 from histsearch.training.arithmetic import check_precision
 from histsearch.training.data_on_gpu import DataOnGpu
 from histsearch.training.images_on_device import ImagesOnDevice
+from histsearch.training.progress_display import NoDisplay, ProgressDisplay
 from histsearch.training.run_inputs import (
+    building_phase,
     find_run_parts,
     load_images,
     run_settings,
@@ -70,6 +72,7 @@ class SingleRun:
         loader_processes: Processes that decode images.
         image_cache: Where decoded images are kept; None for nowhere.
         data_on_gpu: Whether they lie on the device as well.
+        display: Shows what is being done.
         seed: Seed of everything random.
 
     Raises:
@@ -88,25 +91,32 @@ class SingleRun:
         seed: int,
         image_cache: ImageCache | None = None,
         data_on_gpu: DataOnGpu = DataOnGpu.never,
+        display: ProgressDisplay | None = None,
     ) -> None:
+        display = display or NoDisplay()
         torch.set_num_threads(threads)
         self._space = space
         check_precision(space.precision, torch.device(device))
         parts = find_run_parts(space, data_dir)
         chosen = configuration(space, values, parts.loss)
         settings = run_settings(space, chosen, parts, seed=seed)
-        dataset = load_images(space, data_dir, loader_processes, image_cache)
+        dataset = load_images(
+            space, data_dir, loader_processes, image_cache, display.step, display.begin
+        )
         train, self._validation, self._gallery = split_images(dataset, space.protocol)
         census = take_census(dataset, space.protocol.hold_out)
         check_objective(space.protocol.metric, census.judge)
         for warning in census.warnings():
             log.warning("%s", warning)
+        display.begin(building_phase(settings))
         self.trainer = Trainer(
             settings,
             train,
             device=torch.device(device),
             loader_processes=loader_processes,
             on_device=ImagesOnDevice(torch.device(device), data_on_gpu),
+            on_progress=display.step,
+            on_phase=display.begin,
         )
 
     def epochs(self) -> Iterator[Epoch]:

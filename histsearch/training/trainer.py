@@ -36,9 +36,11 @@ from histsearch.training.batch_source import (
     DeviceBatches,
     EvaluationLoader,
     LoadedBatches,
+    evaluation_batches,
 )
 from histsearch.training.evaluation import embed_images
 from histsearch.training.images_on_device import ImagesOnDevice
+from histsearch.training.progress_display import Phase
 from histsearch.training.state_check import UnfitStateError, check_form, check_optimizer
 
 # Torch's words for a learning rate of 1e38, by 0.1, as a step of float32.
@@ -136,6 +138,7 @@ class Trainer:
 
     ``on_warmup_epoch`` is called with the trainer after each epoch of the warm-up, which `epochs`
     doesn't yield, and ``on_progress`` after each step of the work: a batch, or a part of a ranking.
+    ``on_phase`` is called with each part of the work as it begins.
     ``clock`` gives the seconds by which epochs are timed. ``on_device`` says whether the images of
     a run that begins lie on the device, and keeps them there for the next; a run that goes on has
     them where they lay before.
@@ -158,6 +161,7 @@ class Trainer:
         should_stop: Callable[[], bool] = _never,
         on_warmup_epoch: "Callable[[Trainer], object]" = lambda _: None,
         on_progress: Callable[[], object] = _do_nothing,
+        on_phase: Callable[[Phase], object] = lambda _: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         values = settings.configuration.training
@@ -188,6 +192,7 @@ class Trainer:
         self._should_stop = should_stop
         self._on_warmup_epoch = on_warmup_epoch
         self._on_progress = on_progress
+        self._on_phase = on_phase
         self._clock = clock
         self._batches = EpochBatches(
             images.labels_N,
@@ -255,7 +260,10 @@ class Trainer:
                 self._train_epoch()
                 self.schedule.step()
             started = self._clock()
-            score = None if validation is None else self._score(validation, gallery)
+            score = None
+            if validation is not None:
+                self._begin_validation([validation, *([] if gallery is None else [gallery])])
+                score = self._score(validation, gallery)
             epoch = Epoch(
                 number=self.finished_epochs + 1,
                 loss=float(self._losses_B.mean(dtype=torch.float64)),
@@ -401,6 +409,7 @@ class Trainer:
         self, validation: ImageSet | None = None, gallery: ImageSet | None = None
     ) -> None:
         """Have the images of each epoch where its batches are put together, as `epochs` does."""
+        self._on_phase(Phase("preparing images"))
         evaluated = [one for one in (validation, gallery) if one is not None]
         sets = [self._training.images, *(self._evaluation.add(images) for images in evaluated)]
         if self._crops_on_device is None:
@@ -420,6 +429,29 @@ class Trainer:
     def _score(self, validation: ImageSet, gallery: ImageSet | None) -> float:
         objective = self.settings.objective
         return self.measure([objective], validation, gallery)[objective.name]
+
+    def _begin_training(self) -> None:
+        """Say which epoch is trained now."""
+        warmup_epochs = self.settings.configuration.training.warmup_epochs
+        warms_up = self.finished_warmup_epochs < warmup_epochs
+        name = f"epoch {self.finished_epochs + 1}/{self.settings.epochs}"
+        if warms_up:
+            name = f"warm-up epoch {self.finished_warmup_epochs + 1}/{warmup_epochs}"
+        self._on_phase(
+            Phase(
+                name,
+                steps=len(self._batches),
+                done=self.finished_batches,
+                images_per_step=self.settings.configuration.training.batch_size,
+                epochs_after=None if warms_up else self.settings.epochs - self.finished_epochs - 1,
+                is_told=warms_up,
+            )
+        )
+
+    def _begin_validation(self, images: Sequence[ImageSet]) -> None:
+        """Say that the images are ranked, batch by batch."""
+        name = f"validating epoch {self.finished_epochs + 1}/{self.settings.epochs}"
+        self._on_phase(Phase(name, steps=evaluation_batches(images)))
 
     @property
     def _images_per_epoch(self) -> int:
@@ -451,6 +483,7 @@ class Trainer:
 
     def _train_steps(self) -> Iterator[None]:
         """The same, pausing before each batch."""
+        self._begin_training()
         self.network.train()
         self.loss.train()
         self._batches.set_epoch(

@@ -10,13 +10,15 @@ class Outcome:
     """How a trial ended: its state, its value when complete, its reason when not.
 
     A trial that is paused is back in the queue (`TrialState.WAITING`). The objective is the label
-    of the metric that its value is of.
+    of the metric that its value is of, ``images`` what it was measured on, where that isn't the
+    validation images.
     """
 
     state: TrialState
     value: float | None = None
     reason: str | None = None
     objective: str = ""
+    images: str = ""
 
     @property
     def paused(self) -> bool:
@@ -27,5 +29,6 @@ class Outcome:
         if self.paused:
             return f"paused: {self.reason}"
         if self.value is not None:
-            return f"complete: {self.objective} {self.value:.2%}"
+            measured = f"{self.objective} {self.value:.2%}"
+            return f"complete: {measured}{f' on the {self.images}' if self.images else ''}"
         return f"{self.state.name.lower()}: {self.reason}"

@@ -11,7 +11,10 @@ from histsearch.models.checkpoint import write_checkpoint
 from histsearch.retrieval.known_metrics import recall_at
 from histsearch.studies import trial_record
 from histsearch.studies.store_keys import model_key
+from histsearch.training.batch_source import evaluation_batches
+from histsearch.training.progress_display import Phase
 from histsearch.training.trainer import InterruptedRunError, Trainer
+from histsearch.wording import counted
 from histsearch.workers.outcome import Outcome
 from histsearch.workers.run import VERDICT_SECONDS, Run
 
@@ -29,6 +32,7 @@ class RetrainingRun(Run):
         """Train to the end; the score on the test classes is the trial's value."""
         for epoch in trainer.epochs():
             self.note(trainer, epoch)
+        self._begin_testing()
         objective = self.settings.objective
         recalls = {str(k): recall_at(k) for k in self.dataset.record.recall_ks}
         measured = trainer.measure(
@@ -38,7 +42,18 @@ class RetrainingRun(Run):
         self.record({trial_record.RECALL: recall})
         self._keep(trainer)
         value = measured[objective.name]
-        return Outcome(TrialState.COMPLETE, value=value, objective=self.objective)
+        return Outcome(
+            TrialState.COMPLETE, value=value, objective=self.objective, images="test classes"
+        )
+
+    def _begin_testing(self) -> None:
+        """Say that the test classes are ranked now, and that they are those."""
+        parts = (self.dataset.test, self.dataset.gallery)
+        images = [one for one in parts if one is not None]
+        number = counted(sum(map(len, images)), "image")
+        self.log(f"testing on the test classes: {number}", "testing")
+        self.begin(Phase("testing on the test classes", steps=evaluation_batches(images)))
+        self.show(self.finished[-1], "testing")
 
     def _keep(self, trainer: Trainer) -> None:
         """Save the trained model, for evaluation and export."""
@@ -46,6 +61,7 @@ class RetrainingRun(Run):
         self.context.reporter.settle(VERDICT_SECONDS)
         if self.context.reporter.lost:
             raise InterruptedRunError
+        self.begin(Phase("saving its model"))
         key = model_key(self.study, self.claim.trial.number)
         fill = partial(
             write_checkpoint,

@@ -16,7 +16,8 @@ from histsearch.studies import trial_record
 from histsearch.studies.claim import Claim
 from histsearch.studies.hours import seconds_taken
 from histsearch.studies.store_keys import states_key
-from histsearch.training.run_inputs import RunInputs, run_settings
+from histsearch.training.progress_display import Phase
+from histsearch.training.run_inputs import RunInputs, building_phase, run_settings
 from histsearch.training.run_states import RunStates
 from histsearch.training.state_check import UnfitStateError, check_form
 from histsearch.training.state_writer import StateWriter
@@ -109,9 +110,10 @@ class Run(ABC):
         watched = partial(self.context.saving_watch.long_step, "saving its state")
         self._writer = StateWriter(self.checkpoints, watched)
         self.record(self.facts())
-        self.show(None)
+        self.show(None, "building the network")
         trainer = self._build()
         self.resume(trainer)
+        self.show(self.finished[-1] if self.finished else None)
         try:
             outcome = self.outcome(trainer)
             self.settle()  # as the outcome may not be told at once
@@ -146,6 +148,7 @@ class Run(ABC):
         self._handed_over = None
 
     def _build(self) -> Trainer:
+        self.begin(building_phase(self.settings))
         with self.context.watch.long_step("building the network"):
             return Trainer(
                 self.settings,
@@ -155,9 +158,18 @@ class Run(ABC):
                 on_device=self.context.on_device,
                 should_stop=self.should_stop,
                 on_warmup_epoch=self.save,
-                on_progress=self.context.watch.progress,
+                on_progress=self._note_step,
+                on_phase=self.begin,
                 clock=self.context.clock,
             )
+
+    def _note_step(self) -> None:
+        self.context.watch.progress()
+        self.context.settings.display.step()
+
+    def begin(self, phase: Phase) -> None:
+        """Show a part of the run's work, which begins."""
+        self.context.settings.display.begin(replace(phase, label=self.claim.label))
 
     def should_stop(self) -> bool:
         """Whether the run is to be interrupted, also where its states can't be saved any more."""
@@ -252,6 +264,7 @@ class Run(ABC):
         Raises:
             StoreFullError: There is no room for it.
         """
+        self.begin(Phase("saving its state"))
         with self.context.watch.long_step("saving its state"):
             return self._writer.settle()
 
@@ -322,11 +335,11 @@ class Run(ABC):
         """Report attributes of the trial, and intermediate values."""
         self.context.reporter.report(lambda: self.claim.record(attributes, values))
 
-    def show(self, epoch: Epoch | None) -> None:
-        """Let the worker's heartbeats say how far the trial is."""
+    def show(self, epoch: Epoch | None, doing: str = "training") -> None:
+        """Let the worker's heartbeats say what is done for the trial, and how far it is."""
         self.context.reporter.show(
             Activity(
-                "training",
+                doing,
                 study=self.study.name,
                 trial=self.claim.trial.number,
                 epoch=epoch.number if epoch else 0,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from histsearch.data.image_cache import ImageCache
 from histsearch.training.data_on_gpu import DataOnGpu
+from histsearch.training.progress_display import NoDisplay, ProgressDisplay
 from histsearch.workers.progress_watch import WatchTimes
 from histsearch.workers.registry import Identity
 from histsearch.workers.slots import Slot
@@ -31,6 +32,7 @@ class WorkerSettings:
         image_cache: Where decoded images are kept; None for nowhere.
         data_on_gpu: Whether they lie on the device as well.
         watch_times: How long its work may be without progress.
+        display: Shows what it does.
     """
 
     identity: Identity
@@ -48,3 +50,4 @@ class WorkerSettings:
     image_cache: ImageCache | None = None
     data_on_gpu: DataOnGpu = DataOnGpu.auto
     watch_times: WatchTimes = field(default_factory=WatchTimes)
+    display: ProgressDisplay = field(default_factory=NoDisplay)

@@ -42,12 +42,14 @@ class Slot:
         slots: How many the device has.
         reports: Descriptor of the pipe that its paces go to.
         lock: Descriptor of the GPU's lock; None without a GPU.
+        shares_log: Whether the supervisor's other workers write to the same log.
     """
 
     number: int
     slots: int
     reports: int
     lock: int | None
+    shares_log: bool = False
 
     @property
     def suffix(self) -> str:

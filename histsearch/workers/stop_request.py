@@ -79,6 +79,7 @@ class StopRequest:
     def _say_farewell(self) -> None:
         self.at_deadline()
         log.warning("still busy %g s after the signal: ended as it is", DEADLINE_SECONDS)
+        logging.shutdown()
 
     def __call__(self) -> bool:
         """Whether a stop signal has come."""

@@ -13,6 +13,7 @@ from histsearch.space.trained_space import TrainedSpace
 from histsearch.studies.images import count_images, image_warnings, note_census
 from histsearch.studies.study import Study
 from histsearch.training.arithmetic import check_precision
+from histsearch.training.progress_display import Phase
 from histsearch.training.run_inputs import RunInputs, find_run_parts, load_images
 from histsearch.training.trainer import InterruptedRunError
 from histsearch.workers.missing_resources import Lack, find_lack, short_of
@@ -64,6 +65,8 @@ class StudyInputs:
 
     def _load(self, study: Study) -> tuple[RunInputs, Census]:
         space = study.definition.space
+        if study.id not in self._told:
+            self._settings.display.begin(Phase(f"preparing study {study.name}"))
         try:
             study.definition.check_version(study.name)
             study.definition.check_providers()
@@ -96,11 +99,13 @@ class StudyInputs:
                     self._settings.loader_processes,
                     self._settings.image_cache,
                     on_image=self._on_image,
+                    on_phase=self._settings.display.begin,
                 )
         return self._datasets[key]
 
     def _on_image(self) -> None:
         self._watch.progress()
+        self._settings.display.step()
         if self._should_stop():
             raise InterruptedRunError
 

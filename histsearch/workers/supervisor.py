@@ -78,7 +78,13 @@ def supervise(
     held, codes = _hold(devices)
     signals = _Signals()
     supervised = [
-        _Device(gpu, held[gpu], [arguments(first + slot) for slot in range(slots)], environment)
+        _Device(
+            gpu,
+            held[gpu],
+            [arguments(first + slot) for slot in range(slots)],
+            environment,
+            shares_log=len(held) * slots > 1,
+        )
         for first, gpu in zip(count(0, slots), devices)
         if gpu in held
     ]
@@ -179,6 +185,8 @@ class _Device:
         lock: FileIO | None,
         arguments: Sequence[Sequence[str]],
         environment: Mapping[str, str],
+        *,
+        shares_log: bool,
     ) -> None:
         self._gpu = gpu
         self._lock = lock
@@ -187,7 +195,7 @@ class _Device:
         self.workers = [
             _SlotWorker(
                 gpu,
-                Slot(number, len(arguments), self.paces.reports, descriptor),
+                Slot(number, len(arguments), self.paces.reports, descriptor, shares_log),
                 its_arguments,
                 environment,
                 self.paces,

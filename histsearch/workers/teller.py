@@ -158,6 +158,7 @@ class Teller:
             if claimed is not None:
                 text = fate(states[-1]) if states else "the database can't be told now"
                 _log_end(claimed, "stalled" if told else "untold", text)
+            logging.shutdown()
         finally:
             end_at_once(exit_codes.STALLED)
 

@@ -25,6 +25,7 @@ from histsearch.studies.queue import claim, requeue_abandoned
 from histsearch.studies.study import Study
 from histsearch.studies.study_end import end_if_due
 from histsearch.training.checkpoint_store import CheckpointStore, open_checkpoint_store
+from histsearch.training.progress_display import Phase
 from histsearch.training.run_inputs import RunInputs
 from histsearch.training.trainer import InterruptedRunError
 from histsearch.wording import value_text
@@ -182,6 +183,7 @@ class Worker:
             self._is_idle = False
             return False
         self._studies.check_left()
+        self._settings.display.end()
         has_just_begun = not self._is_idle
         if has_just_begun:
             self._is_idle, self._doubts = True, DoubtfulTrials()
@@ -231,6 +233,8 @@ class Worker:
 
     def _next_trial(self, study: Study) -> Claim | None:
         """Claim a study's next trial; one whose sampler fails is left to other workers."""
+        if not self._is_idle:
+            self._settings.display.begin(Phase(f"choosing the next trial of {study.name}"))
         try:
             for closed in end_if_due(study, self._id):
                 self._runner.forget(closed)

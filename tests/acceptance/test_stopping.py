@@ -179,7 +179,7 @@ def test_workers_that_are_stuck_in_their_trials_end_in_time_with_all_their_proce
 def test_an_idle_worker_stops_at_once(start: Start) -> None:
     worker = start("worker", "--device", "cpu")
     assert worker.stdout is not None
-    assert "waiting for work" in worker.stdout.readline()
+    assert any("waiting for work" in line for line in worker.stdout)
     worker.send_signal(signal.SIGINT)
     assert worker.wait() == 0
 
@@ -253,7 +253,7 @@ def test_a_worker_that_starts_while_the_database_is_away_waits_for_it(
     url = closed.render_as_string(hide_password=False)
     worker = start("worker", "--device", "cpu", "--storage", url)
     assert worker.stdout is not None
-    assert "waiting for the database" in worker.stdout.readline()
+    assert any("waiting for the database" in line for line in worker.stdout)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait() == 0
 

@@ -9,6 +9,7 @@ from histsearch.data.hold_out import hold_out_classes
 from histsearch.data.readable_images import without_unreadable
 from histsearch.retrieval import similarity
 from histsearch.space.configuration import Value
+from histsearch.training.progress_display import Phase
 from histsearch.training.trainer import NonFiniteLossError, RunSettings, Trainer
 from tests.conv4_runs import conv4_run
 
@@ -48,6 +49,39 @@ def test_every_batch_and_every_part_of_a_ranking_is_progress(
     read: list[None] = []
     without_unreadable(dataset, 0, lambda: read.append(None))
     assert len(read) == len(dataset.train) + len(dataset.test)
+
+
+def test_each_phase_is_told_with_its_steps(data_dir: Path) -> None:
+    dataset = load_dataset("folder:stripes", data_dir)
+    train, validation = hold_out_classes(dataset.train, 0.34, 0)
+    phases: list[Phase] = []
+    steps: list[str] = []
+    trainer = Trainer(
+        conv4_run(2, {**SMALL, "warmup_epochs": 1}),
+        train,
+        device=torch.device("cpu"),
+        on_progress=lambda: steps.append(phases[-1].name),
+        on_phase=phases.append,
+    )
+    epochs = trainer.epochs(validation)
+    next(epochs)
+    assert [(one.name, one.epochs_after) for one in phases] == [
+        ("preparing images", None),
+        ("warm-up epoch 1/1", None),
+        ("epoch 1/2", 1),
+        ("validating epoch 1/2", None),
+    ]
+    for one in phases[1:3]:
+        assert steps.count(one.name) == one.steps == len(train) // 8
+        assert one.images_per_step == 8
+    assert phases[3].steps == 1
+    state = trainer.state_dict()
+
+    trainer.load_state_dict({**state, "finished_batches": 1})
+    list(trainer.epochs(validation))
+    gone_on_with = next(one for one in phases if one.name == "epoch 2/2")
+    assert (gone_on_with.done, gone_on_with.epochs_after) == (1, 0)
+    assert steps.count("epoch 2/2") == len(train) // 8 - 1
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])

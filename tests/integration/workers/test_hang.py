@@ -21,8 +21,9 @@ from histsearch.studies.claim import Claim
 from histsearch.studies.queue import claim
 from histsearch.training.trainer import Trainer
 from histsearch.workers import exit_codes, study_inputs, teller
-from histsearch.workers.progress_watch import ProgressWatch, WatchTimes
+from histsearch.workers.progress_watch import WatchTimes
 from histsearch.workers.registry import list_workers
+from histsearch.workers.run import Run
 from histsearch.workers.stop_request import StopRequest
 from histsearch.workers.worker import run_worker
 from tests.integration.claims import signed_on
@@ -40,9 +41,9 @@ def hang_in_the_second_epoch(url: URL, data_dir: Path, checkpoints: Path, pipe: 
     def hang(trainer: Trainer, images: Any, labels: Any) -> Any:
         if trainer.finished_epochs == 1:
             # Only now, as on a busy machine any batch may take a second or two.
-            watch = getattr(trainer._on_progress, "__self__", None)
-            assert isinstance(watch, ProgressWatch)
-            watch._times = WatchTimes(factor=0.0, least=1.0, first=1.0, glance=0.1)
+            run = getattr(trainer._on_progress, "__self__", None)
+            assert isinstance(run, Run)
+            run.context.watch._times = WatchTimes(factor=0.0, least=1.0, first=1.0, glance=0.1)
             pipe.open("rb")
         return train_batch(trainer, images, labels)
 
