@@ -27,7 +27,7 @@ EVALUATION_BATCH = 128
 """Images that are embedded at once."""
 
 
-def evaluation_batches(sets: Iterable[ImageSet]) -> int:
+def count_evaluation_batches(sets: Iterable[ImageSet]) -> int:
     """How many batches it takes to embed some sets of images."""
     return sum(math.ceil(len(images) / EVALUATION_BATCH) for images in sets)
 

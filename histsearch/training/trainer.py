@@ -8,7 +8,7 @@ Yuan & Le-Phuoc 2023, Tables 8 and 9, as defaults.
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ from histsearch.training.batch_source import (
     DeviceBatches,
     EvaluationLoader,
     LoadedBatches,
-    evaluation_batches,
+    count_evaluation_batches,
 )
 from histsearch.training.evaluation import embed_images
 from histsearch.training.images_on_device import ImagesOnDevice
@@ -451,7 +451,7 @@ class Trainer:
     def _begin_validation(self, images: Sequence[ImageSet]) -> None:
         """Say that the images are ranked, batch by batch."""
         name = f"validating epoch {self.finished_epochs + 1}/{self.settings.epochs}"
-        self._on_phase(Phase(name, steps=evaluation_batches(images)))
+        self._on_phase(Phase(name, steps=count_evaluation_batches(images)))
 
     @property
     def _images_per_epoch(self) -> int:

@@ -11,7 +11,7 @@ from histsearch.models.checkpoint import write_checkpoint
 from histsearch.retrieval.known_metrics import recall_at
 from histsearch.studies import trial_record
 from histsearch.studies.store_keys import model_key
-from histsearch.training.batch_source import evaluation_batches
+from histsearch.training.batch_source import count_evaluation_batches
 from histsearch.training.progress_display import Phase
 from histsearch.training.trainer import InterruptedRunError, Trainer
 from histsearch.wording import counted
@@ -52,7 +52,7 @@ class RetrainingRun(Run):
         images = [one for one in parts if one is not None]
         number = counted(sum(map(len, images)), "image")
         self.log(f"testing on the test classes: {number}", "testing")
-        self.begin(Phase("testing on the test classes", steps=evaluation_batches(images)))
+        self.begin(Phase("testing on the test classes", steps=count_evaluation_batches(images)))
         self.show(self.finished[-1], "testing")
 
     def _keep(self, trainer: Trainer) -> None:
