@@ -30,6 +30,7 @@ class TerminalHandler(logging.StreamHandler[TextIO]):
         self._line = ""
         self._owner = os.getpid()
         self._is_over = False
+        self._before = ""
 
     @property
     def columns(self) -> int:
@@ -39,10 +40,15 @@ class TerminalHandler(logging.StreamHandler[TextIO]):
         return 80
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record above the line."""
-        self._write(_ERASE)
+        """Write a record above the line, all at once: others may draw on the terminal as well."""
+        may_draw = self._may_draw()
+        self._before = _ERASE if may_draw else ""
+        self.terminator = f"\n{self._line}" if may_draw and self._is_its_own() else "\n"
         super().emit(record)
-        self._write(self._line)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A record, and before it what clears its place."""
+        return self._before + super().format(record)
 
     def show(self, line: str) -> None:
         """Have this line at the bottom, or none."""
@@ -76,12 +82,15 @@ class TerminalHandler(logging.StreamHandler[TextIO]):
             self.release()
 
     def _write(self, text: str) -> None:
-        # A loader process has a copy of this object, and its parent draws the line.
-        if not text or self._is_over or os.getpid() != self._owner or not self._may_draw():
+        if not text or not self._is_its_own() or not self._may_draw():
             return
         with suppress(OSError, ValueError):  # the terminal was closed
             self.stream.write(text)
             self.stream.flush()
+
+    def _is_its_own(self) -> bool:
+        """Whether the line is this process's: a loader process has a copy of its parent's."""
+        return not self._is_over and os.getpid() == self._owner
 
     def _may_draw(self) -> bool:
         """Whether the terminal is this program's, and takes more text now."""

@@ -200,6 +200,28 @@ def test_records_stand_above_the_line(terminal: tuple[int, io.TextIOWrapper]) ->
     assert screen("short" + received(leader, stream)).lines == [""]
 
 
+class Counted(io.TextIOWrapper):
+    """A terminal that keeps what each write sent it."""
+
+    def __init__(self, terminal: io.TextIOWrapper) -> None:
+        super().__init__(io.FileIO(terminal.fileno(), "w", closefd=False), encoding="utf-8")
+        self.written: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.written.append(text)
+        return super().write(text)
+
+
+def test_a_record_and_the_line_below_are_one_write_as_other_processes_write_there_too(
+    terminal: tuple[int, io.TextIOWrapper],
+) -> None:
+    stream = Counted(terminal[1])
+    handler = TerminalHandler(stream)
+    handler.show("a line")
+    handler.handle(logging.makeLogRecord({"msg": "a record"}))
+    assert stream.written == ["\r\x1b[Ka line", "\r\x1b[Ka record\na line"]
+
+
 def test_a_forked_process_draws_nothing(terminal: tuple[int, io.TextIOWrapper]) -> None:
     leader, stream = terminal
     handler = TerminalHandler(stream)
