@@ -267,7 +267,7 @@ def _highest_line(summary: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _mattered_lines(study: "Study", found: "WhatMattered") -> dict[str, str]:
-    """Which parameters of a search mattered, and at which edges its best configuration lies."""
+    """Which parameters of a search mattered, and at which edges its winner lies."""
     from histsearch.reports.what_mattered import shares_text
     from histsearch.studies.standing import is_asked
 

@@ -1,4 +1,4 @@
-"""Which parameters of a search mattered, by its model, and at which ends of their ranges it won."""
+"""Which parameters of a search mattered, and at which edges of the space its winner lies."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ class WhatMattered:
     Attributes:
         parameters: The share of each, the largest first; empty where that isn't known.
         pairs: Those of the pairs that interact, the largest first.
-        edges: The values of the best configuration that lie at an edge, a sentence each.
+        edges: The winner's values that lie at an edge, a sentence each.
     """
 
     parameters: Sequence[Share] = ()
@@ -40,7 +40,7 @@ def what_mattered(
     Args:
         space: What was searched.
         shares: As its standing has them; empty where that isn't known.
-        best: The configuration to recommend; None where that says too little yet.
+        best: The winner's configuration; None where that says too little yet.
     """
     return WhatMattered(
         [one for one in shares if len(one.parameters) == 1],

@@ -11,7 +11,7 @@ from histsearch.studies.standing import StoredStanding, is_asked, known_standing
 from histsearch.studies.study import Study
 from histsearch.studies.trial_briefs import TrialBrief, complete_trials
 
-_FEW = 3  # complete configurations, before the edge that one lies at says something
+_FEW = 3  # complete configurations, before the edge that the winner lies at says something
 
 
 class Judgement(NamedTuple):
@@ -39,13 +39,14 @@ def judge(study: Study) -> Judgement:
     stored = known_standing(study) if is_asked(study) else None
     winner, leader = _winner(study, complete, stored), find_leader(study, complete, stored)
     shares = [] if stored is None else stored.standing.shares
-    best = winner or leader
     known = shares or len({repr(sorted(one.params.items())) for one in complete}) >= _FEW
     return Judgement(
         winner,
         leader,
-        None if best is None else _judged(study, stored),
-        what_mattered(study.definition.space, shares, best.parameters if best and known else None),
+        _judged(study, stored) if winner or leader else None,
+        what_mattered(
+            study.definition.space, shares, winner.parameters if winner and known else None
+        ),
     )
 
 

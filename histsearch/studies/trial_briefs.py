@@ -174,7 +174,10 @@ class TrialProgress:
 
 def trial_progress(study: Study) -> list[TrialProgress]:
     """How far each trial of a study is, by number."""
-    rows = _rows(study, _PROGRESS, noted=[PAUSED, TO_THE_END, EPOCHS, EPOCH_SECONDS])
+    noted = [PAUSED, TO_THE_END, EPOCHS]
+    if not study.definition.selects:  # it has no curves, whose epochs would count
+        noted.append(EPOCH_SECONDS)
+    rows = _rows(study, _PROGRESS, noted=noted)
     return [_progress(study, row) for row in rows]
 
 

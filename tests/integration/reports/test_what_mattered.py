@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from optuna.trial import TrialState
 from typer.testing import CliRunner
 
 from histsearch.cli.main import app
@@ -41,7 +42,10 @@ def test_what_mattered_is_stored_by_workers_and_read_without_the_model(
         claim = claimed(study)
         worth = WORTH[claim.trial.params["tau"]]
         claim.record({}, dict.fromkeys(range(1, EPOCHS + 1), worth))
-        claim.pause()
+        if worth == max(WORTH.values()):
+            claim.tell(TrialState.COMPLETE, worth)
+        else:
+            claim.pause()
     claimed(study)
 
     def ask(_: Study) -> None:

@@ -10,7 +10,7 @@ from histsearch.cli.main import app
     ("group", "commands"),
     [
         ([], "worker status train retrain report evaluate export dashboard study data db"),
-        (["study"], "create list show best enqueue set pause resume export delete"),
+        (["study"], "create list show trials best enqueue set pause resume export delete"),
         (["data"], "prepare verify list states cache"),
         (["data", "cache"], "build info clear"),
         (["db"], "url start stop status upgrade"),
