@@ -1,9 +1,10 @@
 """How many epochs of a study are trained, of those that are expected."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from histsearch.reports.time_left import work_left
-from histsearch.studies.epoch_sums import sum_epochs
+from histsearch.studies.epoch_sums import EpochSum
 from histsearch.studies.study import Study
 
 
@@ -28,9 +29,13 @@ class EpochsDone:
         return f"{self.trained:,} of {self.expected:,} expected{most}"
 
 
-def epochs_done(study: Study) -> EpochsDone:
-    """The epochs of a study that are trained, and those that are expected."""
-    sums = sum_epochs(study)
+def epochs_done(study: Study, sums: Sequence[EpochSum]) -> EpochsDone:
+    """The epochs of a study that are trained, and those that are expected.
+
+    Args:
+        study: The study.
+        sums: Its epochs.
+    """
     trained = sum(one.trained for one in sums)
     if study.is_finished:
         return EpochsDone(trained, trained, trained)

@@ -12,6 +12,7 @@ from histsearch.reports.leader import Leader
 from histsearch.reports.time_left import TimeLeft, time_left
 from histsearch.reports.winner import judge
 from histsearch.studies.catalog import list_studies, unreadable_studies
+from histsearch.studies.epoch_sums import sum_epochs
 from histsearch.studies.half_created import HalfCreated, half_created_studies
 from histsearch.studies.hours import in_hours
 from histsearch.studies.study import Study
@@ -137,20 +138,21 @@ def _study_status(
     study: Study, sums: TrialSums, workers: Sequence[RegisteredWorker]
 ) -> StudyStatus:
     best, leader, *_ = judge(study)
+    epochs = sum_epochs(study)
     return StudyStatus(
         name=study.name,
         state=study_state(study),
         trials=sums.by_name(),
         finished=sums.finished,
         budget=study.budget,
-        epochs=epochs_done(study),
+        epochs=epochs_done(study, epochs),
         retries=sums.retries,
         objective=study.objective.label,
         best=best.overall if best else None,
         leader=leader,
         hours=in_hours(sums.seconds),
         hours_unit=hours_unit(accelerated=sums.accelerated),
-        time_left=time_left(study, sums.seconds, workers),
+        time_left=time_left(study, epochs, sums.seconds, workers),
         may_end_earlier=may_end_earlier(study),
         left_by=study.left_by,
     )

@@ -9,6 +9,7 @@ from histsearch.reports.images import study_warnings
 from histsearch.reports.status import study_state
 from histsearch.reports.time_left import time_left
 from histsearch.reports.winner import Judgement
+from histsearch.studies.epoch_sums import sum_epochs
 from histsearch.studies.images import known_census
 from histsearch.studies.study import Study
 from histsearch.studies.trial_briefs import highest_trial
@@ -30,8 +31,8 @@ def study_summary(
     best, leader = judgement.winner, judgement.leader
     highest = highest_trial(study) if study.definition.selects else None
     census = known_census(study)
-    sums = sums_of(study)
-    left = time_left(study, sums.seconds, list_workers(study.storage))
+    sums, epochs = sums_of(study), sum_epochs(study)
+    left = time_left(study, epochs, sums.seconds, list_workers(study.storage))
     return {
         "study": study.name,
         "kind": study.definition.kind,
@@ -52,7 +53,7 @@ def study_summary(
         "budget": study.budget,
         "finished": sums.finished,
         "trials": sums.by_name(),
-        "epochs": asdict(epochs_done(study)),
+        "epochs": asdict(epochs_done(study, epochs)),
         "time_left": left and asdict(left),
         "may_end_earlier": may_end_earlier(study),
         "leader": leader and asdict(leader),

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from histsearch.reports.trained_share import trained_share
 from histsearch.studies.definition import SearchDefinition
-from histsearch.studies.epoch_sums import EpochSum, sum_epochs
+from histsearch.studies.epoch_sums import EpochSum
 from histsearch.studies.hours import in_seconds
 from histsearch.studies.study import Study
 from histsearch.wording import counted, duration_text
@@ -54,12 +54,16 @@ class WorkLeft(NamedTuple):
 
 
 def time_left(
-    study: Study, charged_seconds: float, workers: Sequence[RegisteredWorker]
+    study: Study,
+    sums: Sequence[EpochSum],
+    charged_seconds: float,
+    workers: Sequence[RegisteredWorker],
 ) -> TimeLeft | None:
     """How long a study will still take with the workers that it has at the moment.
 
     Args:
         study: The study.
+        sums: Its epochs.
         charged_seconds: What its trials have taken, as its limit counts it.
         workers: All workers.
 
@@ -70,7 +74,6 @@ def time_left(
     sharing = _sharing(study, workers)
     if not sharing or study.paused or study.is_finished:
         return None
-    sums = sum_epochs(study)
     trained, seconds = sum(one.trained for one in sums), sum(one.seconds for one in sums)
     if not trained:
         return None
