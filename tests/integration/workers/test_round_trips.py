@@ -92,7 +92,7 @@ def test_a_trial_asks_the_database_seldom(
         assert (line.connections, line.most_connections) == (1, 1)
         assert len(line.queries) <= 12
         run_worker(opened, settings(data_dir, tmp_path), StopRequest())
-        assert counter.asked[0] <= ("epoch", 41)  # with the report of that epoch
+        assert counter.asked[0] <= ("epoch", 42)  # with the report of that epoch
         epochs = counter.between("epoch", "epoch")
         assert len(epochs) > EPOCHS
         # A verdict takes one more, two where it asks whether the study ends, one more to keep the
