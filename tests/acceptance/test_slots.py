@@ -63,7 +63,7 @@ def read_until_all_train(lines: Iterator[str]) -> None:
     slots = {"/1", "/2"}
     while slots:
         line = next(lines)
-        if " epoch " in line:
+        if " epoch " in line and " R@1 " in line:
             slots -= {slot for slot in slots if f"-cpu{slot}-" in line}
 
 

@@ -93,7 +93,7 @@ def train(start: Start, *arguments: str) -> TrainingWorker:
     worker = start("worker", "--device", "cpu", *arguments)
     assert worker.stdout is not None
     lines = iter(worker.stdout.readline, "")
-    assert any("epoch 1/" in line for line in lines)
+    assert any(" epoch 1/" in line and " R@1 " in line for line in lines)
     return worker, lines
 
 
@@ -286,7 +286,7 @@ def test_the_time_for_which_a_worker_was_suspended_is_not_charged(
     worker = start("worker", "--device", "cpu", program=SUSPENDED_SOONER)
     assert worker.stdout is not None
     lines = iter(worker.stdout.readline, "")
-    assert any("epoch 1/" in line for line in lines)
+    assert any(" epoch 1/" in line and " R@1 " in line for line in lines)
     worker.send_signal(signal.SIGSTOP)
     time.sleep(SUSPENDED_SECONDS)
     worker.send_signal(signal.SIGCONT)

@@ -360,7 +360,8 @@ class Storm:
         return False
 
     def _running_trial(self, process_id: int) -> int | None:
-        mine = [line for line in _lines(self._log_of[process_id]) if line.get("event")]
+        lines = _lines(self._log_of[process_id])
+        mine = [line for line in lines if line.get("event") and "trial" in line]
         if not mine or mine[-1]["event"] == "ended":
             return None
         return int(mine[-1]["trial"])

@@ -95,7 +95,7 @@ def worker_refusal(line: str, url: URL, tmp_path: Path) -> str:
         timeout=PATIENCE_SECONDS,
     )
     assert done.returncode == 2, (line, done.stdout, done.stderr)
-    return done.stderr.strip().removeprefix("error: ")
+    return done.stderr.strip().splitlines()[-1].removeprefix("error: ")
 
 
 @pytest.fixture
