@@ -20,7 +20,7 @@ from histsearch.cli.main import app
 from histsearch.database.embedded_postgres import server
 from histsearch.database.storage import Storage
 from histsearch.search.standing import Standing
-from histsearch.studies.standing import note_standing
+from histsearch.studies.standing import noted_standing
 from histsearch.studies.study import Study
 from histsearch.workers.registry import Activity, Identity, beat, sign_on
 
@@ -39,7 +39,7 @@ def _stand(study: Study) -> None:
     """Store how the study stands, as a worker does that claims a trial."""
     first = study.trials()[0].params
     with study.storage.lock(study.id) as connection:
-        note_standing(connection, study.id, Standing([first], {}, [0.0]))
+        connection.execute(noted_standing(study.id, Standing([first], {}, [0.0])))
 
 
 def _train(storage: Storage) -> None:

@@ -3,13 +3,14 @@
 import copy
 import json
 import threading
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from optuna.distributions import BaseDistribution
-from optuna.storages import RDBStorage, _CachedStorage
+from optuna.storages import _CachedStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import Connection
 from typing_extensions import override
@@ -23,9 +24,11 @@ from histsearch.database.kept_studies import (
     at_present,
     sum_of_attribute,
     with_part,
+    with_trial,
 )
-from histsearch.database.optuna_storage import singly
+from histsearch.database.optuna_storage import OptunaStorage, singly
 from histsearch.database.trial_reading import read_trials
+from histsearch.database.trial_writing import Parameters
 
 
 class KeepingStorage(_CachedStorage):
@@ -45,11 +48,13 @@ class KeepingStorage(_CachedStorage):
 
     def __init__(
         self,
-        backend: RDBStorage,
+        backend: OptunaStorage,
         kept: KeptStudies,
         connection: Connection | None = None,
     ) -> None:
         super().__init__(backend)
+        self._optuna = backend
+        self._together: dict[int, dict[str, tuple[float, BaseDistribution]]] | None = None
         self._kept = kept
         self._connection = connection
         self._held = threading.local()
@@ -60,8 +65,8 @@ class KeepingStorage(_CachedStorage):
     def at_one_moment(self) -> Iterator[None]:
         """Within the block this thread sees each study as it was when it first asked.
 
-        Once it has written something itself, it looks again, unless that was an attribute of the
-        study and written inside a transaction. Inside one that is always so.
+        Once it has written something itself, it looks again. Inside a transaction of ours it always
+        sees each study so, with what it has written itself since.
         """
         if self._holding is not None:  # within another such block
             yield
@@ -77,8 +82,8 @@ class KeepingStorage(_CachedStorage):
         held: dict[int, KeptStudy] | None = getattr(self._held, "studies", None)
         return held
 
-    def _look_again(self) -> None:
-        """Forget what this thread holds, as it writes."""
+    def look_again(self) -> None:
+        """See each study as it is from now on, also within `at_one_moment`."""
         holding = self._holding
         if holding is not None:
             holding.clear()
@@ -207,19 +212,27 @@ class KeepingStorage(_CachedStorage):
             raise KeyError(f"no trial has the key {trial_id}")
         return trials[0]
 
+    # Inside a transaction of ours, what is held shows each of these without a question.
+
     @override
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        held = None if self._holding is None else self._holding.get(study_id)
-        self._look_again()
+        held = self._held.studies.get(study_id) if self._connection is not None else None
+        if held is None:
+            self.look_again()
         super().set_study_user_attr(study_id, key, value)
-        if held is not None and self._connection is not None:
-            attributes = {**held.attributes, key: json.loads(json.dumps(value))}
+        if held is not None:
+            attributes = {**held.attributes, key: _as_read(value)}
             self._held.studies[study_id] = replace(held, attributes=attributes)
 
     @override
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        self._look_again()
-        return self._backend.create_new_trial(study_id, template_trial)
+        held = self._held.studies.get(study_id) if self._connection is not None else None
+        if held is None or held.trials is None:
+            self.look_again()
+        trial = self._optuna._create_new_trial(study_id, template_trial)
+        if held is not None and held.trials is not None:
+            self._held.studies[study_id] = with_trial(held, trial)
+        return int(trial._trial_id)
 
     @override
     def set_trial_param(
@@ -229,29 +242,118 @@ class KeepingStorage(_CachedStorage):
         param_value_internal: float,
         distribution: BaseDistribution,
     ) -> None:
-        self._look_again()
-        self._backend.set_trial_param(trial_id, param_name, param_value_internal, distribution)
+        self.set_trial_params(trial_id, {param_name: (param_value_internal, distribution)})
+
+    def set_trial_params(self, trial_id: int, parameters: Parameters) -> None:
+        """Set several parameters of a trial; as `OptunaStorage.set_trial_params`.
+
+        Within `parameters_together` they are set at its end.
+        """
+        if self._together is not None:
+            self._together.setdefault(trial_id, {}).update(parameters)
+            return
+        trial = self._before_writing(trial_id)
+        known = None if trial is None else self._known_distributions(trial_id, parameters)
+        self._optuna.set_trial_params(trial_id, parameters, known)
+        if trial is None:
+            return
+        values = {
+            name: distribution.to_external_repr(value)
+            for name, (value, distribution) in parameters.items()
+        }
+        distributions = {name: distribution for name, (_, distribution) in parameters.items()}
+        self._hold_as(
+            trial,
+            params={**trial.params, **values},
+            distributions={**trial.distributions, **distributions},
+        )
+
+    @contextmanager
+    def parameters_together(self) -> Iterator[None]:
+        """Have the parameters of a trial that are set within the block set at its end.
+
+        Until then the trial lacks them, whoever asks.
+        """
+        together: dict[int, dict[str, tuple[float, BaseDistribution]]] = {}
+        self._together = together
+        try:
+            yield
+        finally:
+            self._together = None
+        for trial_id, parameters in together.items():
+            self.set_trial_params(trial_id, parameters)
 
     @override
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        self._look_again()
-        return super().set_trial_state_values(trial_id, state, values)
+        trial = self._before_writing(trial_id)
+        if not self._optuna.set_trial_state_values(trial_id, state, values):
+            self.look_again()  # another process was first
+            return False
+        times = {}
+        if state == TrialState.RUNNING or state.is_finished():
+            key = "datetime_start" if state == TrialState.RUNNING else "datetime_complete"
+            times = {key: datetime.now()}
+        self._hold_as(trial, state=state, **times, **({} if values is None else {"values": values}))
+        return True
 
     @override
     def set_trial_intermediate_value(
         self, trial_id: int, step: int, intermediate_value: float
     ) -> None:
-        self._look_again()
+        self.look_again()
         super().set_trial_intermediate_value(trial_id, step, intermediate_value)
 
     @override
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._look_again()
+        trial = self._before_writing(trial_id)
         super().set_trial_user_attr(trial_id, key, value)
+        if trial is not None:
+            self._hold_as(trial, user_attrs={**trial.user_attrs, key: _as_read(value)})
 
     @override
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._look_again()
+        trial = self._before_writing(trial_id)
         super().set_trial_system_attr(trial_id, key, value)
+        if trial is not None:
+            self._hold_as(trial, system_attrs={**trial.system_attrs, key: _as_read(value)})
+
+    def _before_writing(self, trial_id: int) -> FrozenTrial | None:
+        """A trial as this thread holds it inside its transaction; elsewhere it looks again."""
+        if self._connection is not None:
+            for kept in (self._holding or {}).values():
+                if kept.trials is not None and trial_id in kept.trials:
+                    return kept.trials[trial_id]
+        self.look_again()
+        return None
+
+    def _hold_as(self, trial: FrozenTrial | None, **changes: Any) -> None:
+        """Hold a trial as a write inside the transaction has made it."""
+        if trial is None:
+            return
+        changed = copy.copy(trial)
+        for name, value in changes.items():
+            setattr(changed, name, value)
+        for study_id, kept in self._held.studies.items():
+            if kept.trials is not None and trial._trial_id in kept.trials:
+                self._held.studies[study_id] = with_trial(kept, changed)
+
+    def _known_distributions(
+        self, trial_id: int, names: Iterable[str]
+    ) -> dict[str, BaseDistribution]:
+        """What the other trials that are held beside a trial have for some parameters."""
+        known: dict[str, BaseDistribution] = {}
+        trials = next(
+            kept.trials for kept in self._held.studies.values() if trial_id in (kept.trials or ())
+        )
+        for trial in trials.values():
+            if known.keys() >= {*names}:
+                break
+            known = {**trial.distributions, **known}
+        return known
+
+
+def _as_read(value: Any) -> Any:
+    """An attribute's value as it comes back from the database."""
+    return json.loads(json.dumps(value))

@@ -109,9 +109,10 @@ def _later(before: KeptStudy | None, seen: Look) -> KeptStudy:
         kept = replace(kept, attributes=seen.attributes)
     if not seen.changed:
         return kept
-    if kept.trials is None or kept.counts is None:
+    if kept.trials is None:
         return replace(kept, counts=None)
-    return _with_changed_trials(kept, kept.trials, kept.counts, seen)
+    now = _by_key(seen.trials)
+    return _with_trials(kept, {key: now.get(key) for key in sorted(seen.changed)})
 
 
 def with_part(
@@ -129,19 +130,24 @@ def with_part(
     return replace(kept, counts={TrialState[state]: number for state, number in numbers})
 
 
-def _with_changed_trials(
-    kept: KeptStudy,
-    trials_before: Mapping[int, FrozenTrial],
-    counts_before: Mapping[TrialState, int],
-    seen: Look,
-) -> KeptStudy:
-    """The same with its trials as they are; those that haven't changed are the same objects."""
-    assert seen.changed is not None
-    trials, counts, waiting = dict(trials_before), Counter(counts_before), dict(kept.waiting)
+def with_trial(kept: KeptStudy, trial: FrozenTrial) -> KeptStudy:
+    """The same with a trial as it has become, or that has come to be; its trials are read."""
+    return _with_trials(kept, {trial._trial_id: trial})
+
+
+def _with_trials(kept: KeptStudy, changed: Mapping[int, FrozenTrial | None]) -> KeptStudy:
+    """The same with its trials as they are; those that haven't changed are the same objects.
+
+    Args:
+        kept: The study, its trials read.
+        changed: What became of others, by key from the smallest on; None where they are gone.
+    """
+    assert kept.trials is not None
+    assert kept.counts is not None
+    trials, counts, waiting = dict(kept.trials), Counter(kept.counts), dict(kept.waiting)
     last = next(reversed(trials), 0)
-    now = _by_key(seen.trials)
-    for key in sorted(seen.changed):
-        before, after = trials.get(key), now.get(key)
+    for key, after in changed.items():
+        before = trials.get(key)
         waiting.pop(key, None)
         if before is not None:
             counts[before.state] -= 1
@@ -152,7 +158,7 @@ def _with_changed_trials(
         trials[key] = after
         if _waits(after):
             waiting[key] = after
-    if any(key < last and key not in trials_before for key in now):  # it was stored late
+    if any(key < last and key not in kept.trials for key in changed):  # it was stored late
         trials = {key: trials[key] for key in sorted(trials)}
     return replace(kept, trials=trials, counts=counts, waiting=waiting)
 

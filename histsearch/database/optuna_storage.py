@@ -2,19 +2,18 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import optuna
 from optuna.distributions import (
     BaseDistribution,
     check_distribution_compatibility,
     json_to_distribution,
 )
-from optuna.storages import RDBStorage, _CachedStorage
+from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -31,6 +30,7 @@ from histsearch.database.trial_reading import read_trials
 from histsearch.database.trial_writing import (
     TRIALS,
     Parameters,
+    as_stored,
     is_unfinished,
     unfinished_trial,
     write_attributes,
@@ -69,7 +69,6 @@ class OptunaStorage(RDBStorage):
         self.engine = bind.engine
         self.heartbeat_interval = None
         self._bind = bind
-        self._together: dict[int, dict[str, tuple[float, BaseDistribution]]] | None = None
         self.scoped_session = scoped_session(
             sessionmaker(bind=bind, join_transaction_mode="rollback_only")
         )
@@ -244,7 +243,7 @@ class OptunaStorage(RDBStorage):
             number=number.scalar_subquery(),
             study_id=study_id,
             state=TrialState.RUNNING,
-            datetime_start=_as_stored(started),
+            datetime_start=as_stored(started),
         )
         with self._begun() as connection:
             # Whoever else creates a trial, and counts them, does so before or after. Others may set
@@ -306,46 +305,44 @@ class OptunaStorage(RDBStorage):
     ) -> None:
         self.set_trial_params(trial_id, {param_name: (param_value_internal, distribution)})
 
-    def set_trial_params(self, trial_id: int, parameters: Parameters) -> None:
+    def set_trial_params(
+        self,
+        trial_id: int,
+        parameters: Parameters,
+        known: Mapping[str, BaseDistribution] | None = None,
+    ) -> None:
         """Set several parameters of a trial.
 
-        Within `parameters_together` they are set at its end.
+        Args:
+            trial_id: The trial's key.
+            parameters: The parameters.
+            known: The distributions of the study's other trials, which are read where it is None.
 
         Raises:
             KeyError: There is no such trial.
             UpdateFinishedTrialError: It is finished.
             ValueError: The study has one of them with a distribution of another kind.
         """
-        if self._together is not None:
-            self._together.setdefault(trial_id, {}).update(parameters)
-            return
-        for name, written in self._known_distributions(trial_id, list(parameters)):
-            check_distribution_compatibility(json_to_distribution(written), parameters[name][1])
+        if known is None:
+            known = self._known_distributions(trial_id, list(parameters))
+        for name in known.keys() & parameters.keys():
+            check_distribution_compatibility(known[name], parameters[name][1])
         if not self._rows(write_parameters(unfinished_trial(trial_id), parameters)):
             for name, (value, distribution) in parameters.items():
                 super()._set_trial_param(trial_id, name, value, distribution, None)
 
-    @contextmanager
-    def parameters_together(self) -> Iterator[None]:
-        """Have the parameters of a trial that are set within the block set at its end."""
-        together: dict[int, dict[str, tuple[float, BaseDistribution]]] = {}
-        self._together = together
-        try:
-            yield
-        finally:
-            self._together = None
-        for trial_id, parameters in together.items():
-            self.set_trial_params(trial_id, parameters)
-
-    def _known_distributions(self, trial_id: int, names: Sequence[str]) -> Sequence[Any]:
-        """By name, what a trial of the same study has for each parameter, if any has."""
+    def _known_distributions(
+        self, trial_id: int, names: Sequence[str]
+    ) -> dict[str, BaseDistribution]:
+        """What a trial of the same study has for each parameter, if any has."""
         study = select(TRIALS.c.study_id).where(TRIALS.c.trial_id == trial_id).scalar_subquery()
-        return self._rows(
+        rows = self._rows(
             select(_PARAMETERS.c.param_name, func.min(_PARAMETERS.c.distribution_json))
             .join(TRIALS, TRIALS.c.trial_id == _PARAMETERS.c.trial_id)
             .where(TRIALS.c.study_id == study, _PARAMETERS.c.param_name.in_(names))
             .group_by(_PARAMETERS.c.param_name)
         )
+        return {name: json_to_distribution(written) for name, written in rows}
 
     @override
     def set_trial_state_values(
@@ -354,7 +351,7 @@ class OptunaStorage(RDBStorage):
         if values is not None and (len(values) != 1 or state == TrialState.RUNNING):
             return super().set_trial_state_values(trial_id, state, values)
         starts = state == TrialState.RUNNING
-        now = _as_stored(datetime.now())
+        now = as_stored(datetime.now())
         times = {"datetime_start": now} if starts else {}
         if state.is_finished():
             times = {"datetime_complete": now}
@@ -371,22 +368,6 @@ class OptunaStorage(RDBStorage):
         if not self._rows(statement):
             return super().set_trial_state_values(trial_id, state, values)
         return True
-
-
-def parameters_together(study: optuna.Study) -> AbstractContextManager[None]:
-    """Have the parameters that trials of a study are given within the block stored at its end.
-
-    Until then the study's trials lack them, whoever asks.
-    """
-    storage = study._storage
-    backend = storage._backend if isinstance(storage, _CachedStorage) else storage
-    assert isinstance(backend, OptunaStorage)
-    return backend.parameters_together()
-
-
-def _as_stored(moment: datetime) -> datetime:
-    """A local time as Optuna keeps it."""
-    return moment.astimezone(UTC).replace(tzinfo=None)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ changed any more.
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json
@@ -18,10 +19,12 @@ from sqlalchemy import (
     Integer,
     Select,
     Text,
+    Update,
     cast,
     column,
     select,
     true,
+    update,
     values,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -109,6 +112,21 @@ def write_parameters(trials: CTE, parameters: Parameters) -> ReturningInsert[Any
         ).join(given, true()),
     )
     return rows.on_conflict_do_nothing().returning(_PARAMETERS.c.trial_id)
+
+
+def write_state(trials: CTE, state: TrialState) -> Update:
+    """Set the state of some trials, and when they ended where it is an end."""
+    times = {"datetime_complete": as_stored(datetime.now())} if state.is_finished() else {}
+    return (
+        update(TRIALS)
+        .where(TRIALS.c.trial_id.in_(select(trials.c.trial_id)))
+        .values(state=state, **times)
+    )
+
+
+def as_stored(moment: datetime) -> datetime:
+    """A local time as Optuna keeps it."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def write_value(trials: CTE, value: float) -> ReturningInsert[Any]:

@@ -1,19 +1,19 @@
 """A worker's hold on a trial: what it may write, and how it lets go.
 
-Every write is one transaction that locks the attempt's row first; those that don't end it are one
-statement. An attempt that was ended by another worker, because this one was silent for too long,
+Every write is one statement that locks the attempt's row first, but for `Claim.retry`, which reads
+between. An attempt that was ended by another worker, because this one was silent for too long,
 can therefore change nothing any more, whatever its process still does; and a process that dies in
 the middle of a write has written nothing.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import CTE, UpdateBase, delete, func, select, update
+from sqlalchemy import CTE, ColumnElement, Update, UpdateBase, delete, func, select, update
 from sqlalchemy.engine import Connection
 
 from histsearch.database.tables import attempts, optuna_intermediate_values
@@ -26,7 +26,7 @@ from histsearch.database.trial_writing import (
 from histsearch.search.freeze_thaw_trials import fold_of
 from histsearch.space.configuration import Value
 from histsearch.studies.attempt_endings import Ending
-from histsearch.studies.stages import NoSuchMoveError, TrialMove, move_trial
+from histsearch.studies.stages import NoSuchMoveError, TrialMove, moves_on
 from histsearch.studies.study import Study
 from histsearch.studies.verdict import requeue
 
@@ -77,34 +77,12 @@ class Claim:
         """The fold that the trial validates on, from 0 on; 0 where its study has one."""
         return fold_of(self.trial, self.study.definition.folds) or 0
 
-    @contextmanager
-    def _ending(self, ending: Ending) -> Iterator[Connection | None]:
-        """A transaction to end the attempt in, during which nobody can take the trial over.
-
-        None where it ended so already: the answer to an earlier telling was lost.
-
-        Raises:
-            ClaimLostError: Somebody has taken it over already.
-        """
-        with self.study.storage.begin() as connection:
-            query = select(attempts.c.ended_at, attempts.c.ending).where(attempts.c.id == self.id)
-            row = connection.execute(query.with_for_update()).one_or_none()
-            if row is not None and row.ended_at is not None and row.ending == ending:
-                yield None
-                return
-            if row is None or row.ended_at is not None:
-                raise ClaimLostError
-            try:
-                yield connection
-            except (UpdateFinishedTrialError, NoSuchMoveError):
-                raise ClaimLostError from None
-
-    def _held(self) -> CTE:
-        """The trial, locked against being taken over, where it is the attempt's and unfinished."""
+    def _held(self, condition: ColumnElement[bool]) -> CTE:
+        """The trial, locked against being taken over, where it is the attempt's, on a condition."""
         return (
             select(TRIALS.c.trial_id)
             .join(attempts, attempts.c.trial_id == TRIALS.c.trial_id)
-            .where(attempts.c.id == self.id, attempts.c.ended_at.is_(None), is_unfinished())
+            .where(attempts.c.id == self.id, attempts.c.ended_at.is_(None), condition)
             .with_for_update(of=attempts)
             .cte("held")
         )
@@ -129,7 +107,7 @@ class Claim:
         Raises:
             ClaimLostError: The trial isn't this attempt's any more.
         """
-        steps, held = optuna_intermediate_values, self._held()
+        steps, held = optuna_intermediate_values, self._held(is_unfinished())
         self._write(
             held,
             delete(steps).where(
@@ -148,28 +126,31 @@ class Claim:
         Raises:
             ClaimLostError: The trial isn't this attempt's any more.
         """
-        held = self._held()
+        held = self._held(is_unfinished())
         changes = [write_attributes(held, attributes)] if attributes else []
         self._write(held, *changes, *([write_steps(held, values)] if values else []))
 
-    # The three that end an attempt may be called again when the database didn't answer.
+    # Those that end an attempt may be called again when the database didn't answer.
 
-    def tell(self, state: TrialState, value: float | None = None) -> None:
+    def tell(
+        self,
+        state: TrialState,
+        value: float | None = None,
+        attributes: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         """Finish the trial; a pruned one gets its last intermediate value, as in Optuna.
+
+        Args:
+            state: How it ended.
+            value: The value of a complete one.
+            attributes: Attributes to store with it.
 
         Raises:
             ClaimLostError: The trial isn't this attempt's any more.
         """
-        ending = Ending(state.name.lower())
-        with self._ending(ending) as connection:
-            if connection is None:
-                return
-            storage = self.study.storage.optuna_within(connection)
-            if state == TrialState.PRUNED:
-                stored = storage.get_trial(self.trial._trial_id)
-                value = stored.intermediate_values.get(stored.last_step or 0)
-            move_trial(storage, self.trial._trial_id, _RESULTS[state], value)
-            end_attempt(connection, self.id, ending)
+        if state == TrialState.PRUNED:
+            value = self._last_value()
+        self._end(_RESULTS[state], Ending(state.name.lower()), attributes, value)
 
     def give_back(self) -> None:
         """Return the trial to the queue; the next claim starts it again, as it was.
@@ -177,22 +158,54 @@ class Claim:
         Raises:
             ClaimLostError: The trial isn't this attempt's any more.
         """
-        self._return_to_queue(TrialMove.GIVE_BACK, Ending.GIVEN_BACK)
+        self._end(TrialMove.GIVE_BACK, Ending.GIVEN_BACK)
 
-    def pause(self) -> None:
+    def pause(self, attributes: Mapping[str, Any] = MappingProxyType({})) -> None:
         """Return the trial to the queue, to be gone on with when the sampler chooses it.
+
+        Args:
+            attributes: Attributes to store with it.
 
         Raises:
             ClaimLostError: The trial isn't this attempt's any more.
         """
-        self._return_to_queue(TrialMove.PAUSE, Ending.PAUSED)
+        self._end(TrialMove.PAUSE, Ending.PAUSED, attributes)
 
-    def _return_to_queue(self, move: TrialMove, ending: Ending) -> None:
-        with self._ending(ending) as connection:
-            if connection is None:
-                return
-            move_trial(self.study.storage.optuna_within(connection), self.trial._trial_id, move)
-            end_attempt(connection, self.id, ending)
+    def _last_value(self) -> float | None:
+        """What the trial reported last, which nobody else changes."""
+        try:
+            stored = self.study.storage.optuna.get_trial(self.trial._trial_id)
+        except KeyError:  # its study was deleted
+            raise ClaimLostError from None
+        return stored.intermediate_values.get(stored.last_step or 0)
+
+    def _end(
+        self,
+        move: TrialMove,
+        ending: Ending,
+        attributes: Mapping[str, Any] = MappingProxyType({}),
+        value: float | None = None,
+    ) -> None:
+        held = self._held(TRIALS.c.state == TrialState.RUNNING)
+        changes = moves_on(held, move, value)
+        if attributes:
+            changes.append(write_attributes(held, attributes))
+        ended = _ended(self.id, ending).where(select(held.c.trial_id).exists())
+        try:
+            self._write(held, *changes, ended)
+        except ClaimLostError:
+            if not self._has_ended(ending):
+                raise
+
+    def _has_ended(self, ending: Ending) -> bool:
+        """Whether it ended so already: the answer to an earlier telling was lost."""
+        query = select(attempts.c.id).where(
+            attempts.c.id == self.id,
+            attempts.c.ended_at.is_not(None),
+            attempts.c.ending == ending.value,
+        )
+        with self.study.storage.singly() as connection:
+            return connection.scalar(query) is not None
 
     def retry(self, ending: Ending, reason: str) -> TrialState:
         """Return the trial to the queue after a failure of its run, or fail it if it is its own.
@@ -203,11 +216,20 @@ class Claim:
         Raises:
             ClaimLostError: The trial isn't this attempt's any more.
         """
-        with self._ending(ending) as connection:
-            if connection is None:
-                return self.study.storage.optuna.get_trial(self.trial._trial_id).state
-            end_attempt(connection, self.id, ending, reason)
-            return requeue(connection, self.study, self.trial._trial_id)
+        with self.study.storage.begin() as connection:
+            # Nobody can take the trial over meanwhile.
+            open_one = select(attempts.c.id).where(
+                attempts.c.id == self.id, attempts.c.ended_at.is_(None)
+            )
+            if connection.scalar(open_one.with_for_update()) is not None:
+                end_attempt(connection, self.id, ending, reason)
+                try:
+                    return requeue(connection, self.study, self.trial._trial_id)
+                except (UpdateFinishedTrialError, NoSuchMoveError):
+                    raise ClaimLostError from None
+        if not self._has_ended(ending):
+            raise ClaimLostError
+        return self.study.storage.optuna.get_trial(self.trial._trial_id).state
 
 
 def last_attempt(connection: Connection, study: Study, trial: FrozenTrial) -> Claim | None:
@@ -226,7 +248,11 @@ def end_attempt(
     connection: Connection, attempt_id: int, ending: Ending, reason: str | None = None
 ) -> bool:
     """End an attempt; False if it had ended already."""
-    ended = connection.execute(
+    return connection.execute(_ended(attempt_id, ending, reason)).rowcount > 0
+
+
+def _ended(attempt_id: int, ending: Ending, reason: str | None = None) -> Update:
+    return (
         update(attempts)
         .where(attempts.c.id == attempt_id, attempts.c.ended_at.is_(None))
         .values(
@@ -235,7 +261,6 @@ def end_attempt(
             reason=None if reason is None else _storable(reason),
         )
     )
-    return ended.rowcount > 0
 
 
 def _storable(text: str) -> str:

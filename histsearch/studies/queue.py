@@ -1,7 +1,7 @@
 """A study's queue of trials: claim the next one, take back those whose worker is gone."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,10 +9,9 @@ from typing import NamedTuple
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import func, insert, or_, select
+from sqlalchemy import Insert, func, insert, or_, select
 from sqlalchemy.engine import Connection
 
-from histsearch.database.optuna_storage import parameters_together
 from histsearch.database.storage import LONGEST_PAUSE_SECONDS, Storage
 from histsearch.database.tables import attempts, optuna_trials, workers
 from histsearch.search.freeze_thaw_sampler import FreezeThawSampler
@@ -25,7 +24,7 @@ from histsearch.studies.folds import assign_fold
 from histsearch.studies.foreign_trials import fail_foreign
 from histsearch.studies.liveness import RUNNING, Silence, Watch
 from histsearch.studies.stages import TrialMove, move_trial
-from histsearch.studies.standing import note_standing
+from histsearch.studies.standing import noted_standing
 from histsearch.studies.study import Study
 from histsearch.studies.verdict import requeue
 
@@ -55,11 +54,13 @@ def claim(study: Study, worker_id: int) -> Claim | None:
             return None
         trial_id = _next_trial(inside, connection, worker_id)
         sampler = inside.optuna_study.sampler
-        if isinstance(sampler, FreezeThawSampler) and sampler.standing is not None:
-            note_standing(connection, study.id, sampler.standing)
+        standing = sampler.standing if isinstance(sampler, FreezeThawSampler) else None
+        note = [] if standing is None else [noted_standing(study.id, standing)]
         if trial_id is None:
+            for row in note:
+                connection.execute(row)
             return None
-        number, attempt_id = _open_attempt(connection, trial_id, worker_id)
+        number, attempt_id = _open_attempt(connection, trial_id, worker_id, note)
         trial = inside.trial(trial_id)
         inside.tidy()
         return Claim(study, trial, number, attempt_id)
@@ -172,23 +173,28 @@ def _start(study: Study, trial_id: int, *, waits: bool = True) -> int:
     """
     if waits:
         move_trial(study.optuna_study._storage, trial_id, TrialMove.START)
-    trial = optuna.Trial(study.optuna_study, trial_id)
-    with parameters_together(study.optuna_study):
-        for name, distribution in study.definition.distributions().items():
-            trial._suggest(name, distribution)
+    distributions = study.definition.distributions()
+    if not study.trial(trial_id).params.keys() >= distributions.keys():
+        trial = optuna.Trial(study.optuna_study, trial_id)
+        with study.parameters_together():
+            for name, distribution in distributions.items():
+                trial._suggest(name, distribution)
     assign_fold(study.optuna_study, study.definition, trial_id)
     return trial_id
 
 
-def _open_attempt(connection: Connection, trial_id: int, worker_id: int) -> tuple[int, int]:
-    """Number and key of a new attempt at a trial."""
+def _open_attempt(
+    connection: Connection, trial_id: int, worker_id: int, beside: Sequence[Insert]
+) -> tuple[int, int]:
+    """Number and key of a new attempt at a trial, opened with other changes in one statement."""
     last = select(func.coalesce(func.max(attempts.c.number), 0) + 1).where(
         attempts.c.trial_id == trial_id
     )
     row = insert(attempts).values(
         trial_id=trial_id, number=last.scalar_subquery(), worker_id=worker_id
     )
-    opened = connection.execute(row.returning(attempts.c.number, attempts.c.id)).one()
+    statement = row.returning(attempts.c.number, attempts.c.id)
+    opened = connection.execute(statement.add_cte(*(one.cte() for one in beside))).one()
     return opened.number, opened.id
 
 

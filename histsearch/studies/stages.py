@@ -9,7 +9,9 @@ from typing import Self
 
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import CTE, UpdateBase
 
+from histsearch.database.trial_writing import write_attributes, write_state, write_value
 from histsearch.studies import trial_record
 
 PAUSED = "histsearch.paused"
@@ -219,6 +221,22 @@ def move_trial(
     elif move in (TrialMove.START, TrialMove.DROP) and trial.user_attrs.get(trial_record.PAUSED):
         storage.set_trial_user_attr(trial_id, trial_record.PAUSED, False)
     _write_state(storage, trial, _OPTUNAS[after], value)
+
+
+def moves_on(running: CTE, move: TrialMove, value: float | None = None) -> list[UpdateBase]:
+    """SQL that moves trials on that run, as `move_trial` does.
+
+    Args:
+        running: Their keys.
+        move: A move that begins where trials run.
+        value: Their value, where they are complete or pruned.
+    """
+    changes: list[UpdateBase] = [write_state(running, _OPTUNAS[move.steps[_RUNNING]])]
+    if value is not None:
+        changes.append(write_value(running, value))
+    if move == TrialMove.PAUSE:
+        changes.append(write_attributes(running, {trial_record.PAUSED: True}))
+    return changes
 
 
 def _write_state(

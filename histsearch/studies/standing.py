@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, literal
-from sqlalchemy.dialects.postgresql import JSON, insert
-from sqlalchemy.engine import Connection
+from sqlalchemy.dialects.postgresql import JSON, Insert, insert
 
 from histsearch.database.tables import optuna_study_attributes
 from histsearch.search.standing import Standing
@@ -36,15 +35,12 @@ class StoredStanding:
     stored_at: str | None
 
 
-def note_standing(
-    connection: Connection, study_id: int, standing: Standing, *, finished_as: str | None = None
-) -> None:
-    """Store how a search stands.
+def noted_standing(study_id: int, standing: Standing, *, finished_as: str | None = None) -> Insert:
+    """SQL that stores how a search stands, for a transaction that holds the study's lock.
 
     Args:
-        connection: The transaction that holds the study's lock.
         study_id: The search.
-        standing: It.
+        standing: How it stands.
         finished_as: With which trials it is finished; None while it goes on.
     """
     now = func.timezone("UTC", func.clock_timestamp())
@@ -60,10 +56,8 @@ def note_standing(
             finished_as,
         ).cast(optuna_study_attributes.c.value_json.type),
     )
-    connection.execute(
-        row.on_conflict_do_update(
-            index_elements=["study_id", "key"], set_={"value_json": row.excluded.value_json}
-        )
+    return row.on_conflict_do_update(
+        index_elements=["study_id", "key"], set_={"value_json": row.excluded.value_json}
     )
 
 
@@ -81,7 +75,7 @@ def note_last_standing(study: Study) -> None:
     standing = study.posterior().standing()
     if standing is not None:
         with study.storage.lock(study.id) as connection:
-            note_standing(connection, study.id, standing, finished_as=finished_as)
+            connection.execute(noted_standing(study.id, standing, finished_as=finished_as))
 
 
 def is_asked(study: Study) -> bool:

@@ -199,6 +199,10 @@ class Study:
         """
         return self._keeping.get_trial(trial_id)
 
+    def parameters_together(self) -> AbstractContextManager[None]:
+        """Have what its trials are given within the block stored at its end."""
+        return self._keeping.parameters_together()
+
     def tidy(self) -> None:
         """Remove what is noted of its trials' changes and has become needless."""
         self._keeping.forget_superseded(self.id)

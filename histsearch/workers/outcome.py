@@ -1,6 +1,8 @@
 """How a trial ended."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from optuna.trial import TrialState
 
@@ -11,7 +13,7 @@ class Outcome:
 
     A trial that is paused is back in the queue (`TrialState.WAITING`). The objective is the label
     of the metric that its value is of, ``images`` what it was measured on, where that isn't the
-    validation images.
+    validation images, ``attributes`` what is stored with it.
     """
 
     state: TrialState
@@ -19,6 +21,7 @@ class Outcome:
     reason: str | None = None
     objective: str = ""
     images: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def paused(self) -> bool:

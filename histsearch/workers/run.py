@@ -114,6 +114,7 @@ class Run(ABC):
         trainer = self._build()
         self.resume(trainer)
         self.show(self.finished[-1] if self.finished else None)
+        outcome: Outcome | None = None
         try:
             outcome = self.outcome(trainer)
             self.settle()  # as the outcome may not be told at once
@@ -129,10 +130,12 @@ class Run(ABC):
             raise
         finally:
             self.crops_on_device = trainer.crops_on_device
-            self.record(self.expense())
+            expense = self.expense()
+            if outcome is None:
+                self.record(expense)
             with self.context.watch.long_step("saving its state"):
                 self._writer.close()
-        return outcome
+        return replace(outcome, attributes=expense)
 
     def leave_device(self) -> None:
         """Be ready to run again in the same attempt, without images on the device.

@@ -69,10 +69,12 @@ class Teller:
             StorageError: The database has been away for too long.
         """
         if outcome.paused:
-            self._reporter.report(claimed.pause, ends_claim=True)
+            self._reporter.report(lambda: claimed.pause(outcome.attributes), ends_claim=True)
             self._told(claimed, "paused", str(outcome))
             return False
-        self._reporter.report(lambda: claimed.tell(outcome.state, outcome.value), ends_claim=True)
+        self._reporter.report(
+            lambda: claimed.tell(outcome.state, outcome.value, outcome.attributes), ends_claim=True
+        )
         return self._told(claimed, outcome.state.name.lower(), str(outcome))
 
     def give_back(self, claimed: Claim, reason: str) -> None:

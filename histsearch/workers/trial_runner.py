@@ -2,6 +2,7 @@
 
 import gc
 import logging
+from dataclasses import replace
 
 import torch
 from optuna.trial import TrialState
@@ -55,7 +56,7 @@ class TrialRunner:
         self._context = context
 
     def run(self, claim: Claim, inputs: RunInputs) -> Outcome:
-        """Train the trial and report what it shows, all but the outcome itself.
+        """Train the trial and report what it shows, all but the outcome and what goes with it.
 
         Raises:
             InterruptedRunError: The worker or its reporter asked for it; the state is saved.
@@ -71,8 +72,8 @@ class TrialRunner:
             with context.watch.watching("training"):
                 outcome = self._outcome(claim, inputs)
         except NonFiniteLossError as error:
-            context.reporter.report(lambda: claim.record({trial_record.DIVERGED: True}))
-            outcome = Outcome(TrialState.PRUNED, reason=str(error))
+            diverged = {trial_record.DIVERGED: True}
+            outcome = Outcome(TrialState.PRUNED, reason=str(error), attributes=diverged)
         except (RuntimeError, OSError, MemoryError) as error:
             lack = None if is_device_fault(error) else find_lack(error)
             if lack is None:
@@ -82,10 +83,10 @@ class TrialRunner:
             raise
         except HistsearchError as error:
             outcome = Outcome(TrialState.FAIL, reason=str(error))
-        if outcome.reason and not outcome.paused:
-            attributes = {trial_record.REASON: outcome.reason}
-            context.reporter.report(lambda: claim.record(attributes))
-        return outcome
+        if outcome.paused or not outcome.reason:
+            return outcome
+        attributes = {**outcome.attributes, trial_record.REASON: outcome.reason}
+        return replace(outcome, attributes=attributes)
 
     def _outcome(self, claim: Claim, inputs: RunInputs) -> Outcome:
         """What a run comes to, without images on the device where these leave it too little memory.

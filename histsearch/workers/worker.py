@@ -117,6 +117,7 @@ class Worker:
         self._stop = stop
         self._id = worker_id
         self._is_idle = False
+        self._has_read = False
         self._doubts = DoubtfulTrials()  # since it is idle
         self._deaths: dict[int, Deaths] = {}
         self._clock = AwakeClock()
@@ -215,21 +216,28 @@ class Worker:
 
     def _run_one(self) -> bool:
         """Run the next trial of the study whose turn it is; False if there is none."""
+        with self._storage.keeping.at_one_moment():
+            found = self._find_trial()
+        self._stop.leaves_work = found is not None
+        if found is None:
+            return False
+        claimed, inputs = found
+        self._studies.take_turn(claimed.study)
+        with unless_deleted(claimed.study):
+            self._execute(claimed, inputs)
+        return True
+
+    def _find_trial(self) -> tuple[Claim, RunInputs] | None:
+        """Claim the next trial of the study whose turn it is; None if there is none."""
         for study in self._studies.open():
             # What an idle worker looks through again and again is mostly others' work.
             self._stop.leaves_work = not self._is_idle
             with unless_deleted(study):
                 inputs = self._prepare(study)
-                if inputs is None:
-                    continue
-                claimed = self._next_trial(study)
-                if claimed is not None:
-                    self._stop.leaves_work = True
-                    self._studies.take_turn(study)
-                    self._execute(claimed, inputs)
-                    return True
-        self._stop.leaves_work = False
-        return False
+                claimed = None if inputs is None else self._next_trial(study)
+                if inputs is not None and claimed is not None:
+                    return claimed, inputs
+        return None
 
     def _next_trial(self, study: Study) -> Claim | None:
         """Claim a study's next trial; one whose sampler fails is left to other workers."""
@@ -261,18 +269,21 @@ class Worker:
         Raises:
             InterruptedRunError: A stop signal came meanwhile.
         """
-        with study.at_one_moment():
-            try:
-                inputs = self._inputs.load(study)
-            except StorageError:
-                raise
-            except HistsearchError as error:
-                self._studies.leave(study, error)
-                return None
-            study.note_left(self._settings.identity.host, None)
+        self._has_read = False
+        try:
+            inputs = self._inputs.load(study)
+        except StorageError:
+            raise
+        except HistsearchError as error:
+            self._studies.leave(study, error)
+            return None
+        if self._has_read:
+            self._storage.keeping.look_again()
+        study.note_left(self._settings.identity.host, None)
         return inputs
 
     def _note_reading(self, dataset: str) -> None:
+        self._has_read = True  # which takes long
         self._is_idle = False
         self._stop.leaves_work = True
         self._reporter.show(Activity(f"reading {dataset}"))

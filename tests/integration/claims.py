@@ -1,8 +1,14 @@
 """Claims as a worker makes them, without the worker."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from optuna.trial import FrozenTrial
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
 
 from histsearch.database.storage import Storage
+from histsearch.database.tables import attempts
 from histsearch.studies import study_end
 from histsearch.studies.claim import Claim
 from histsearch.studies.liveness import Watch
@@ -34,6 +40,15 @@ def claimed(study: Study) -> Claim:
     found = claim_next(study)
     assert found is not None
     return found
+
+
+@contextmanager
+def row_held(claim: Claim) -> Iterator[Connection]:
+    """A transaction that holds an attempt's row, as each write to it does until it is done."""
+    with claim.study.storage.begin() as connection:
+        row = select(attempts.c.id).where(attempts.c.id == claim.id)
+        connection.execute(row.with_for_update())
+        yield connection
 
 
 def end_if_due(study: Study) -> list[Claim]:

@@ -17,7 +17,14 @@ from histsearch.studies.liveness import DoubtfulTrials
 from histsearch.studies.queue import claim
 from histsearch.studies.study import Study
 from histsearch.workers.registry import Activity, beat, list_workers, sign_off
-from tests.integration.claims import Judge, claim_next, claimed, signed_on, take_over_the_silent
+from tests.integration.claims import (
+    Judge,
+    claim_next,
+    claimed,
+    row_held,
+    signed_on,
+    take_over_the_silent,
+)
 from tests.integration.studies.small_search import small_space
 
 IDLE = Activity("idle")
@@ -167,18 +174,17 @@ def test_a_process_that_died_while_claiming_leaves_no_trial_running(study: Study
     assert claimed(study).attempt == 1
 
 
-def test_a_process_that_dies_over_a_write_has_written_nothing(study: Study) -> None:
+def test_a_process_that_dies_over_a_write_has_written_nothing(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = claimed(study)
 
-    def write_and_die() -> None:
-        with one._ending(Ending.COMPLETE) as connection:
-            assert connection is not None
-            within = study.storage.optuna_within(connection)
-            within.set_trial_state_values(one.trial._trial_id, TrialState.COMPLETE, [0.5])
-            raise ZeroDivisionError
+    def die(*_: object) -> None:
+        raise ZeroDivisionError
 
+    monkeypatch.setattr("histsearch.studies.claim.requeue", die)
     with pytest.raises(ZeroDivisionError):
-        write_and_die()
+        one.retry(Ending.CRASHED, "a bug")
     assert state(study) == TrialState.RUNNING
     assert endings(study) == [(1, None)]
     one.tell(TrialState.COMPLETE, 0.5)
@@ -267,9 +273,8 @@ def test_a_result_being_told_while_its_trial_is_to_be_taken_over_stands(study: S
     sleeper = claimed_by_the_dead(study)
     judge = Judge(study.storage)
     judge.watch_for(61)
-    with sleeper._ending(Ending.COMPLETE) as connection:
+    with row_held(sleeper) as connection:
         judge.take_over()  # doesn't wait for what may take long
-        assert connection is not None
         within = study.storage.optuna_within(connection)
         within.set_trial_state_values(sleeper.trial._trial_id, TrialState.COMPLETE, [0.5])
         end_attempt(connection, sleeper.id, Ending.COMPLETE)
@@ -284,7 +289,7 @@ def test_a_worker_suspended_in_the_midst_of_a_write_hinders_no_other(
     sleeper = claimed_by_the_dead(study)
     other = create_search(storage, small_space(), name="other")
     abandoned = claimed_by_the_dead(other)
-    with sleeper._ending(Ending.COMPLETE):
+    with row_held(sleeper):
         take_over_the_silent(storage)
         assert state(other, abandoned.trial.number) == TrialState.WAITING
         assert claim_next(study) is not None

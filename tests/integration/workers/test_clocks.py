@@ -16,7 +16,6 @@ from sqlalchemy.engine import URL
 from histsearch.database import storage as storage_module
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts
-from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.catalog import create_search, find_study
 from histsearch.studies.claim import Claim
 from histsearch.studies.liveness import DoubtfulTrials
@@ -24,7 +23,7 @@ from histsearch.studies.queue import claim, requeue_abandoned
 from histsearch.studies.study import Study
 from histsearch.workers.registry import grace_seconds
 from histsearch.workers.reporter import Reporter
-from tests.integration.claims import signed_on
+from tests.integration.claims import row_held, signed_on
 from tests.integration.database.side_by_side import PROCESSES
 from tests.integration.studies.small_search import small_space
 
@@ -133,7 +132,7 @@ def hold_a_row(url: URL, pipe: Pipe) -> None:
     storage = Storage(url)
     storage.limit_pauses(grace_seconds(HEARTBEAT_SECONDS) / 2)
     one = claimed_by(find_study(storage, "small"), "stopped")
-    with one._ending(Ending.COMPLETE):
+    with row_held(one):
         pipe.send("holding")
         time.sleep(3600)
 

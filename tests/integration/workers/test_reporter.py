@@ -10,14 +10,13 @@ from sqlalchemy.engine import URL
 from histsearch.database.storage import Storage
 from histsearch.database.tables import workers
 from histsearch.exceptions import StorageError
-from histsearch.studies.attempt_endings import Ending
 from histsearch.studies.catalog import create_search, delete_study
 from histsearch.studies.claim import Claim
 from histsearch.studies.queue import claim
 from histsearch.studies.study import Study
 from histsearch.workers.registry import Activity, list_workers
 from histsearch.workers.reporter import Reporter
-from tests.integration.claims import signed_on
+from tests.integration.claims import row_held, signed_on
 from tests.integration.database.outage import outage
 from tests.integration.studies.small_search import small_space
 from tests.waiting import wait_until
@@ -111,8 +110,7 @@ def test_a_connection_that_breaks_within_a_report_has_it_delivered_again_whole(
     def deliver() -> None:
         calls.append(0)
         if len(calls) == 1:
-            with held._ending(Ending.COMPLETE) as connection, outage(database):
-                assert connection is not None
+            with row_held(held) as connection, outage(database):
                 within = study.storage.optuna_within(connection)
                 within.set_trial_user_attr(held.trial._trial_id, "half", value=True)
         held.record({"whole": True})
