@@ -99,6 +99,9 @@ class _Relay:
                 self._copy(server_reader, writer, lambda _: None),
                 return_exceptions=True,
             )
+        except asyncio.CancelledError:
+            # The line is closed under a connection; asyncio's streams would print it as a fault.
+            writer.close()
         finally:
             self._line.note_closed()
 

@@ -108,10 +108,17 @@ class ServedStudies:
                     if study.is_finished:
                         finished.append(study)
         for study in finished:
-            with unless_deleted(study):
-                _note_last_standing(study)
-            self._storage.keeping.forget(study.id)
+            self.note_end(study)
         return [study for *_, study in sorted(turns, key=lambda turn: turn[:3])]
+
+    def note_end(self, study: Study) -> None:
+        """Store how a search stands, for those who ask what is best, if it is finished."""
+        with unless_deleted(study):
+            try:
+                note_last_standing(study)
+            except (ArithmeticError, MemoryError, ValueError) as error:  # as for a next trial
+                log.warning("study %s: its model gives no last answer: %s", study.name, error)
+        self._storage.keeping.forget(study.id)
 
     def take_turn(self, study: Study) -> None:
         """Note that a study is served now."""
@@ -155,11 +162,3 @@ def unless_deleted(study: Study) -> Iterator[None]:
         if not study.is_deleted:
             raise
         log.warning("study %s was deleted", study.name)
-
-
-def _note_last_standing(study: Study) -> None:
-    """Store how a search stands that is finished, for those who ask what is best."""
-    try:
-        note_last_standing(study)
-    except (ArithmeticError, MemoryError, ValueError) as error:  # as where a trial is chosen
-        log.warning("study %s: its model gives no last answer: %s", study.name, error)

@@ -244,9 +244,14 @@ class Worker:
         if not self._is_idle:
             self._settings.display.begin(Phase(f"choosing the next trial of {study.name}"))
         try:
-            for closed in end_if_due(study, self._id):
-                self._runner.forget(closed)
-            return claim(study, self._id)
+            closed = end_if_due(study, self._id)
+            for one in closed:
+                self._runner.forget(one)
+            claimed = claim(study, self._id)
+            if closed and claimed is None:
+                self._storage.keeping.look_again()
+                self._studies.note_end(study)
+            return claimed
         # What numbers too large for a float, an array or this machine's memory bring about.
         except (ArithmeticError, MemoryError, ValueError) as error:
             log.exception("study %s: no next trial could be chosen", study.name)

@@ -99,5 +99,5 @@ def test_a_trial_asks_the_database_seldom(
         # answer, and two where the model is fitted anew.
         assert max(epochs) <= 6
         # From the end of one trial over the claim of the next to that one's first epoch.
-        assert max(counter.between("ended", "epoch")) <= 24
+        assert max(counter.between("ended", "epoch")) <= 18
         assert line.most_connections <= 2

@@ -1,6 +1,7 @@
 import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,8 @@ def run_next(study: Study, dataset: Dataset, folder: Path = Path()) -> tuple[Cla
         reporter.begin(one)
         trial_runner = runner(reporter, folder=folder)
         outcome = trial_runner.run(one, inputs_of(study, dataset))
-        reporter.report(lambda: one.tell(outcome.state, outcome.value), ends_claim=True)
+        told = partial(one.tell, outcome.state, outcome.value, outcome.attributes)
+        reporter.report(told, ends_claim=True)
         assert reporter.settle(PATIENCE_SECONDS)
         trial_runner.forget(one)
     return one, outcome
