@@ -62,7 +62,14 @@ def _watch(storage: "Storage") -> None:
     from rich.live import Live
 
     try:
-        with Live(_look(storage), console=console(), auto_refresh=False, screen=True) as live:
+        # Standard output stays as it is: its encoding says how curves are drawn.
+        with Live(
+            _look(storage),
+            console=console(),
+            auto_refresh=False,
+            screen=True,
+            redirect_stdout=False,
+        ) as live:
             while True:
                 time.sleep(_REFRESH_SECONDS)
                 live.update(_look(storage), refresh=True)
