@@ -40,6 +40,7 @@ def run_on_terminal(
     environment: Mapping[str, str],
     columns: int = 100,
     interrupt_at: str | None = None,
+    times: int = 1,
 ) -> Ended:
     """Run ``histsearch`` to its end, with a terminal as its input, output and errors.
 
@@ -48,6 +49,7 @@ def run_on_terminal(
         environment: Its environment.
         columns: Width of the terminal.
         interrupt_at: A text; once it was shown, Ctrl-C is pressed.
+        times: How often it must have been shown.
     """
     pid, terminal = pty.fork()
     if pid == 0:
@@ -62,7 +64,7 @@ def run_on_terminal(
     try:
         while part := os.read(terminal, 65536):
             output += part
-            if interrupt_at is not None and interrupt_at.encode() in output:
+            if interrupt_at is not None and output.count(interrupt_at.encode()) >= times:
                 os.write(terminal, b"\x03")
                 interrupt_at = None
     except OSError:  # the last program on it has ended

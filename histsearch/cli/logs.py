@@ -52,7 +52,7 @@ def log_to_stderr(
 
     Returns:
         What shows phases of the work: as a line at the bottom of a terminal that is this process's
-        alone, else in the log.
+        alone, else, and while it is in the terminal's background, in the log.
     """
     on_terminal = log_format == LogFormat.text and has_line(sys.stderr)
     terminal = TerminalHandler(sys.stderr) if on_terminal else None
@@ -63,7 +63,7 @@ def log_to_stderr(
     logging.captureWarnings(capture=True)
     if terminal is None or shares_log or not is_first_on(sys.stderr):
         return LoggedPhases()
-    return ProgressLine(terminal)
+    return ProgressLine(terminal, unseen=LoggedPhases())
 
 
 @contextmanager

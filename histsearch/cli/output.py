@@ -5,7 +5,7 @@ control characters are made visible. The linter refuses other ways to print.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -40,14 +40,27 @@ def echo_data(document: str) -> None:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], *, gap: int = 2
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    gap: int = 2,
+    broken: Mapping[str, int] | None = None,
 ) -> "RenderableType":
-    """A table without lines, ``gap`` spaces between its columns."""
+    """A table without lines.
+
+    Args:
+        columns: The headings.
+        rows: The cells of each row.
+        gap: Spaces between columns.
+        broken: Columns whose cells take several lines where the table would be too wide, with the
+            fewest cells that each needs.
+    """
     from rich.table import Table
 
     made = Table(box=None, padding=(0, gap, 0, 0))
     for column in columns:
-        made.add_column(text(column), no_wrap=True)
+        fewest = None if broken is None else broken.get(column)
+        made.add_column(text(column), no_wrap=fewest is None, min_width=fewest, overflow="fold")
     for row in rows:
         made.add_row(*map(text, row))
     return made

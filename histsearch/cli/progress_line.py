@@ -10,11 +10,13 @@ from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from histsearch.plain_text import one_line
-from histsearch.training.progress_display import Phase
+from histsearch.training.progress_display import NoDisplay, Phase, ProgressDisplay
 from histsearch.wording import duration_text
 
 _DRAW_SECONDS = 0.25
-_BAR_CELLS = 20
+_FEWEST_BAR_CELLS, _MOST_BAR_CELLS = 5, 20
+_FEWEST_NAME_CELLS = 8  # of a study, where its name is cut short
+_GAP = 2  # cells between parts of the line
 _ERASE = "\r\x1b[K"
 
 
@@ -38,6 +40,13 @@ class TerminalHandler(logging.StreamHandler[TextIO]):
         with suppress(OSError):
             return os.get_terminal_size(self.stream.fileno()).columns or 80
         return 80
+
+    @property
+    def is_in_background(self) -> bool:
+        """Whether the terminal is another program's at the moment, as after ``&``."""
+        with suppress(OSError, ValueError):
+            return os.tcgetpgrp(self.stream.fileno()) != os.getpgrp()
+        return False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record above the line, all at once: others may draw on the terminal as well."""
@@ -94,9 +103,8 @@ class TerminalHandler(logging.StreamHandler[TextIO]):
 
     def _may_draw(self) -> bool:
         """Whether the terminal is this program's, and takes more text now."""
-        with suppress(OSError, ValueError):
-            if os.tcgetpgrp(self.stream.fileno()) != os.getpgrp():
-                return False
+        if self.is_in_background:
+            return False
         with suppress(OSError, ValueError):
             _, writable, _ = select.select([], [self.stream], [], 0)  # not after Ctrl-S
             return bool(writable)
@@ -109,13 +117,18 @@ class ProgressLine:
     Args:
         handler: Draws it.
         clock: The seconds that rates and times are worked out by.
+        unseen: Is told as well of phases that begin while the program is in the background.
     """
 
     def __init__(
-        self, handler: TerminalHandler, clock: Callable[[], float] = time.monotonic
+        self,
+        handler: TerminalHandler,
+        clock: Callable[[], float] = time.monotonic,
+        unseen: ProgressDisplay | None = None,
     ) -> None:
         self._handler = handler
         self._clock = clock
+        self._unseen = unseen or NoDisplay()
         self._shown: Phase | None = None
         self._drawn_at = -_DRAW_SECONDS
         self._timed = _TimedPhase(Phase(""), clock())
@@ -124,6 +137,8 @@ class ProgressLine:
 
     def begin(self, phase: Phase) -> None:
         """Show a phase, in place of the one before."""
+        if self._handler.is_in_background:
+            self._unseen.begin(phase)
         now = self._clock()
         self._timed = _TimedPhase(phase, now)
         if phase.images_per_step:
@@ -162,31 +177,49 @@ class ProgressLine:
         self._handler.show(self._text(now, self._handler.columns - 1))
 
     def _text(self, now: float, width: int) -> str:
-        """The phase in at most ``width`` cells; what says less goes first."""
+        """The phase in at most ``width`` cells; what says less goes first, one after the other."""
         from rich.cells import cell_len, set_cell_size
 
-        timed = self._timed
-        head = one_line("  ".join(filter(None, (timed.phase.label, timed.phase.name))))
-        rate = timed.images_per_second
-        parts = [
-            (1, self._bar()),
-            (3, timed.count_text),
-            (2, "" if rate is None else f"{rate:.0f} images/s"),
-            (2, self._time_text(now)),
-        ]
-        for least in (1, 2, 3):
-            text = "  ".join([head, *(part for rank, part in parts if part and rank >= least)])
-            if cell_len(text) <= width:
-                return text
+        label, name = one_line(self._timed.phase.label), one_line(self._timed.phase.name)
+        count, rate = self._timed.count_text, self._rate_text()
+        left, whole = self._times_left(now)
+        wanted = 0 if self._timed.share is None else _FEWEST_BAR_CELLS
+        without_bar = width - cell_len(_joined(name, count, left)) - _GAP
+        brief = self._brief(label, without_bar - _GAP - wanted)
+        for fewest, parts in (
+            (wanted, (label, name, count, rate, whole)),
+            (wanted, (label, name, count, whole)),
+            (wanted, (label, name, count, left)),
+            (wanted, (brief, name, count, left)),
+            (0, (label, name, count, left)),
+            (0, (label, name, count)),
+        ):
+            spare = width - cell_len(_joined(*parts))
+            cells = min(spare - _GAP, _MOST_BAR_CELLS) if fewest else 0
+            if spare >= 0 and cells >= fewest:
+                return _joined(*parts[:2], self._bar(cells), *parts[2:])
+        head = _joined(label, name)
         return set_cell_size(head, max(width, 0)).rstrip() if cell_len(head) > width else head
 
-    def _bar(self) -> str:
+    def _brief(self, label: str, cells: int) -> str:
+        """A label whose study's name is cut short, unless too little of that would be left."""
+        from rich.cells import cell_len, set_cell_size
+
+        study, mark, number = label.rpartition(" #")
+        cut = "…" if self._has_lines() else ".."
+        room = cells - cell_len(cut + mark + number)
+        if not mark or not _FEWEST_NAME_CELLS <= room < cell_len(study):
+            return label
+        return f"{set_cell_size(study, room).rstrip()}{cut}{mark}{number}"
+
+    def _bar(self, cells: int) -> str:
+        """A bar of so many cells; none where it isn't known how far the phase is."""
         share = self._timed.share
         if share is None:
             return ""
         done, left = ("━", "╌") if self._has_lines() else ("#", "-")
-        cells = round(share * _BAR_CELLS)
-        return done * cells + left * (_BAR_CELLS - cells)
+        full = round(share * cells)
+        return done * full + left * (cells - full)
 
     def _has_lines(self) -> bool:
         try:
@@ -195,17 +228,27 @@ class ProgressLine:
             return False
         return True
 
-    def _time_text(self, now: float) -> str:
-        left = self._timed.seconds_left(now)
-        if left is None:
-            return ""
-        text = f"{duration_text(left)} left"
+    def _rate_text(self) -> str:
+        rate = self._timed.images_per_second
+        return "" if rate is None else f"{rate:.0f} images/s"
+
+    def _times_left(self, now: float) -> tuple[str, str]:
+        """The time until the phase's end, and the same with that until the run's, where known."""
+        seconds = self._timed.seconds_left(now)
+        if seconds is None:
+            return "", ""
+        left = f"{duration_text(seconds)} left"
         after = self._timed.phase.epochs_after
         each = self._epoch_seconds or self._timed.whole_seconds
         if after is None or each is None:
-            return text
-        whole = "trial" if self._timed.phase.label else "run"
-        return f"{text}, {whole} {duration_text(left + after * each)}"
+            return left, left
+        of = "trial" if self._timed.phase.label else "run"
+        return left, f"{left}, {of} {duration_text(seconds + after * each)}"
+
+
+def _joined(*parts: str) -> str:
+    """Parts of the line, those that are there."""
+    return (" " * _GAP).join(part for part in parts if part)
 
 
 class _TimedPhase:

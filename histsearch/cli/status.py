@@ -1,11 +1,14 @@
 """``histsearch status``: one screen of studies and workers."""
 
 import json
+import re
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from histsearch.cli.narrow_table import narrow_table
 from histsearch.cli.options import StorageOption, open_to_read
 from histsearch.cli.output import console, echo_data, print_table, table, text
 from histsearch.exceptions import HistsearchError, StorageError
@@ -26,6 +29,12 @@ _STUDY_COLUMNS = (
 _WORKER_COLUMNS = (
     *("worker", "host", "device", "does", "epoch", "images/s", "memory", "heartbeat"),
 )
+# Where a watched screen is too narrow for all: columns to leave out, from the first on, and others
+# that take several lines a cell, with the fewest cells that each needs.
+_LESS_OF_STUDIES = ("retries", "failed", "paused", "hours", "running", "winner", "state")
+_LESS_OF_WORKERS = ("host", "device", "memory", "images/s", "epoch")
+_BROKEN_OF_STUDIES = {"study": 20, "ETA": 16}
+_BROKEN_OF_WORKERS = {"worker": 20, "does": 24}
 _REFRESH_SECONDS = 2.0
 
 
@@ -61,26 +70,33 @@ def status(
 def _watch(storage: "Storage") -> None:
     from rich.live import Live
 
+    shown = console()
     try:
-        with Live(_look(storage), console=console(), auto_refresh=False, screen=True) as live:
+        # Standard output stays as it is: its encoding says how curves are drawn.
+        with Live(
+            _look(storage, shown.width),
+            console=shown,
+            auto_refresh=False,
+            screen=True,
+            redirect_stdout=False,
+        ) as live:
             while True:
                 time.sleep(_REFRESH_SECONDS)
-                live.update(_look(storage), refresh=True)
+                live.update(_look(storage, shown.width), refresh=True)
     except KeyboardInterrupt:
         return
 
 
-def _look(storage: "Storage") -> "RenderableType":
+def _look(storage: "Storage", width: int) -> "RenderableType":
     from histsearch.reports.status import take_status
 
     try:
-        taken = take_status(storage)
-        return _with_curves(taken, storage)
+        return _with_curves(take_status(storage), storage, width)
     except StorageError as error:  # it may come back
         return text(str(error))
 
 
-def _with_curves(taken: "Status", storage: "Storage") -> "RenderableType":
+def _with_curves(taken: "Status", storage: "Storage", width: int) -> "RenderableType":
     """The screen, with the curves of the trials that run below it."""
     from rich.console import Group
 
@@ -89,18 +105,19 @@ def _with_curves(taken: "Status", storage: "Storage") -> "RenderableType":
 
     objectives = {one.name: one.objective for one in taken.studies if one.trials.get("RUNNING")}
     curves = running_curves(storage, list(objectives))
-    return Group(_screen(taken), *curve_tables(curves, objectives))
+    return Group(_screen(taken, width), *curve_tables(curves, objectives, width))
 
 
-def _screen(taken: "Status") -> "RenderableType":
+def _screen(taken: "Status", width: int | None = None) -> "RenderableType":
+    """Studies and workers, all there is to say of them, or as much as ``width`` cells take."""
     from rich.console import Group
 
     studies: RenderableType = "no studies yet; create one with: histsearch study create demo"
     if taken.studies:
-        studies = table(_STUDY_COLUMNS, map(_study_row, taken.studies))
+        studies = _study_table(taken.studies, width)
     workers: RenderableType = "no workers; start one with: histsearch worker --gpu 0"
     if taken.workers:
-        workers = table(_WORKER_COLUMNS, map(_worker_row, taken.workers))
+        workers = _worker_table(taken.workers, width)
     left = [
         text(f"{study.name} is left by workers on {host}: {reason}")
         for study in taken.studies
@@ -115,7 +132,28 @@ def _screen(taken: "Status") -> "RenderableType":
     return Group(studies, *leaders, *left, *left_out, "", workers)
 
 
-def _study_row(study: "StudyStatus") -> tuple[str, ...]:
+def _study_table(studies: Sequence["StudyStatus"], width: int | None) -> "RenderableType":
+    rows = [_study_row(study, brief=width is not None) for study in studies]
+    if width is None:
+        return table(_STUDY_COLUMNS, rows)
+    return narrow_table(
+        _STUDY_COLUMNS, rows, width, less_first=_LESS_OF_STUDIES, broken=_BROKEN_OF_STUDIES
+    )
+
+
+def _worker_table(workers: Sequence["RegisteredWorker"], width: int | None) -> "RenderableType":
+    rows = list(map(_worker_row, workers))
+    if width is None:
+        return table(_WORKER_COLUMNS, rows)
+    return narrow_table(
+        _WORKER_COLUMNS, rows, width, less_first=_LESS_OF_WORKERS, broken=_BROKEN_OF_WORKERS
+    )
+
+
+def _study_row(study: "StudyStatus", *, brief: bool) -> tuple[str, ...]:
+    from histsearch.reports.cost import hours_text
+
+    hours = hours_text(study.hours, study.hours_unit)
     return (
         study.name,
         study.state,
@@ -126,7 +164,7 @@ def _study_row(study: "StudyStatus") -> tuple[str, ...]:
         str(study.retries),
         f"{study.epochs.trained:,}/{study.epochs.expected:,}",
         "" if study.best is None else f"{study.objective} {study.best:.1%}",
-        f"{study.hours:.1f} {study.hours_unit}",
+        re.sub("[- ]hours?$", " h", hours) if brief else hours,
         _eta(study.time_left, may_end_earlier=study.may_end_earlier),
     )
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _COLUMNS = (
     *("study", "kind", "data set", "backbone", "trials", "running", "paused", "winner", "state"),
 )
+_FEWEST_FOR_SHARES = 3  # configurations that ran, as the model has it
 _TRIAL_WORDS = {"WAITING": "queued", "FAIL": "failed"}
 
 app = typer.Typer(help="Create studies and look after them.", no_args_is_help=True)
@@ -279,8 +280,20 @@ def _mattered_lines(study: "Study", found: "WhatMattered") -> dict[str, str]:
         return {"mattered": shares_text(found.parameters), "interact": pairs, **edges}
     unknown = 'not known: the model of sampler = "freeze-thaw" says it'
     if is_asked(study):
-        unknown = "not known yet: three configurations must have run"
+        unknown = _why_not_known(study)
     return {"mattered": unknown, **edges}
+
+
+def _why_not_known(study: "Study") -> str:
+    """Why the model of a search doesn't say what mattered."""
+    from histsearch.studies.trial_briefs import trial_progress
+
+    if not study.is_finished:
+        return "not known yet: three configurations must have run"
+    ran = {repr(sorted(one.params.items())) for one in trial_progress(study) if one.epochs}
+    if len(ran) >= _FEWEST_FOR_SHARES:
+        return "not known: no worker stored it"
+    return f"not known: only {counted(len(ran), 'configuration')} ran"
 
 
 def _left_line(study: "Study") -> str:

@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,6 +32,7 @@ from histsearch.cli.options import (
     StorageOption,
     named_image_cache,
     open_to_create,
+    open_to_read,
     repeated_arguments,
 )
 from histsearch.cli.output import echo_error
@@ -187,6 +189,7 @@ def _supervise(gpus: list["Gpu"], options: WorkerOptions) -> int:
 
     log_to_stderr("supervisor", options.log_format)
     try:
+        _check_studies(options)
         if options.slots > 1:
             for gpu in gpus:
                 log.info("%s", how_slots_compute(gpu, options.slots))
@@ -195,6 +198,24 @@ def _supervise(gpus: list["Gpu"], options: WorkerOptions) -> int:
     except HistsearchError as error:
         _say(error, options)
         return exit_codes.USER_ERROR
+
+
+def _check_studies(options: WorkerOptions) -> None:
+    """Make sure that the studies to be served are there, before any worker starts.
+
+    Raises:
+        StudyError: One isn't, or is another version's.
+    """
+    if not options.study_names:
+        return
+    from histsearch.studies.catalog import find_study
+
+    # Workers wait for a database that is away, and bring an older one up to date.
+    with suppress(StorageError):
+        storage = open_to_read(options.storage)
+        for name in options.study_names:
+            find_study(storage, name).definition.check_version(name)
+        storage.optuna.engine.dispose()  # a supervisor needs no connection
 
 
 def _say(error: HistsearchError, options: WorkerOptions) -> None:

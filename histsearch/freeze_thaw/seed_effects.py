@@ -59,6 +59,11 @@ class SeedEffects:
         self._covariance_TT = trial_covariance(settings, self.noise.basis_TB)
         self._foreseen: dict[tuple[int, int], Array] = {}
 
+    @property
+    def scatter(self) -> float:
+        """Standard deviation of one trial's last epoch about the mean over seeds, in points."""
+        return float(np.sqrt(self._covariance_TT[-1, -1]))
+
     def foresee(self, before: int, after: int) -> Array:
         """(B, B) precision that a trial's epochs ``before`` + 1 to ``after`` bring."""
         if (before, after) not in self._foreseen:

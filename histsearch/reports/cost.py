@@ -34,13 +34,18 @@ class Cost:
 
     def amount(self, hours: float) -> str:
         """Hours in words, such as "12.3 GPU-hours"."""
-        written = f"{hours:.3g}" if hours < _THREE_DIGITS else f"{hours:,.0f}"
-        return counted(written, self.unit.removesuffix("s"))
+        return hours_text(hours, self.unit)
+
+
+def hours_text(hours: float, unit: str) -> str:
+    """Hours in words, with three digits: "12.3 GPU-hours", "0.0312 CPU hours"."""
+    written = f"{hours:.3g}" if hours < _THREE_DIGITS else f"{hours:,.0f}"
+    return counted(written, unit.removesuffix("s"))
 
 
 def hours_unit(*, accelerated: bool) -> str:
     """What hours are hours of."""
-    return "GPU-hours" if accelerated else "CPU worker hours"
+    return "GPU-hours" if accelerated else "CPU hours"
 
 
 def cost(trials: Sequence[FrozenTrial], epochs: int) -> Cost:

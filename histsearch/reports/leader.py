@@ -28,6 +28,8 @@ class Leader:
         epochs: Epochs that stand behind it.
         trials: The trials that reported these.
         provisional: Whether no trial of it is complete, so that it can't be retrained yet.
+        scatter: How far from the mean over seeds 95% of single runs end at most, in [0, 1]; None
+            where that isn't known.
     """
 
     parameters: Mapping[str, Any]
@@ -39,15 +41,17 @@ class Leader:
     epochs: int
     trials: int
     provisional: bool
+    scatter: float | None = None
 
     def __str__(self) -> str:
         behind = f"{counted(self.epochs, 'epoch')} of {counted(self.trials, 'trial')}"
         if self.low is None or self.high is None:
             text = f"highest {self.objective} {self.score:.1%}, no interval without a model"
         else:
+            run = "" if self.scatter is None else f"; one run ± {100 * self.scatter:.1f} points"
             text = (
-                f"expected {self.objective} {self.score:.1%} "
-                f"(95% interval {self.low:.1%} to {self.high:.1%}), highest so far "
+                f"expected {self.objective} {self.score:.1%} over seeds "
+                f"(95% interval {self.low:.1%} to {self.high:.1%}{run}), highest so far "
                 f"{self.highest:.1%}"
             )
         provisional = "provisional, " if self.provisional else ""
@@ -72,6 +76,7 @@ def find_leader(
         study.objective.label,
         *(known.score, known.low, known.high, known.highest, known.epochs, known.trials),
         provisional=not any(is_of(trial, known.configuration) for trial in complete),
+        scatter=known.scatter,
     )
 
 

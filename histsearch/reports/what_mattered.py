@@ -11,7 +11,7 @@ from histsearch.space.parameters import Parameter, Range
 from histsearch.space.trained_space import TrainedSpace
 from histsearch.wording import value_text
 
-_MATTERS = 0.05  # of the variance: from this share on, a pair is named, and a parameter's edge
+_MATTERS = 0.05  # of the variance: a pair with such a share is named, and an edge if it is sure
 _FEWEST_VALUES = 3  # of a list: the best of two always lies at an edge
 _NEAR = 1 / 64  # of a range: values so close to its end count as there
 _BEYOND = 0.01  # of a value: how much farther a wider range would go at least
@@ -58,12 +58,9 @@ def shares_text(shares: Sequence[Share]) -> str:
 
 
 def _edges(space: TrainedSpace, shares: Sequence[Share], best: Mapping[str, Any]) -> list[str]:
-    """A sentence for each value at an edge that could be wider, of parameters that matter."""
-    idle = {
-        name
-        for name in space.search
-        if shares and sum(one.share for one in shares if name in one.parameters) < _MATTERS
-    }
+    """A sentence for each value at an edge that could be wider, of parameters sure to matter."""
+    matter = {name for one in shares if one.low >= _MATTERS for name in one.parameters}
+    idle = set(space.search).difference(matter) if shares else set()
     found = (
         edge_sentence(name, parameter, best[name], space.loss.parameters)
         for name, parameter in space.search.items()

@@ -30,6 +30,8 @@ class StoredLeader:
         highest: The highest score that one of its trials had after an epoch, in [0, 1].
         epochs: Epochs that its trials have reported.
         trials: How many trials these are.
+        scatter: Half the width of the interval about the mean over seeds that holds 95% of single
+            runs at the last epoch, in [0, 1]; None where an earlier version stored this.
     """
 
     configuration: Configuration
@@ -39,6 +41,7 @@ class StoredLeader:
     highest: float
     epochs: int
     trials: int
+    scatter: float | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,7 @@ def _leader(search: "FreezeThawSearch", row: int | None) -> StoredLeader | None:
         highest=_fraction(max(max(view.recalls) for view in own)),
         epochs=sum(len(view.recalls) for view in own),
         trials=len(own),
+        scatter=_fraction(_QUANTILE * search.planner.model.seed_effects().scatter),
     )
 
 

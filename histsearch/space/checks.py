@@ -8,6 +8,7 @@ from histsearch.space.configuration import Value
 from histsearch.space.known_parameters import KnownParameters
 from histsearch.space.parameters import Parameter, Range
 from histsearch.space.refusals import RefusedError, refuse_all, refused, show
+from histsearch.wording import shortened
 
 _LONGEST_LIST = 2_000
 
@@ -67,12 +68,17 @@ def configuration_faults(
         if parameter is None:
             yield refused(key, show(name), f"searched parameters: {', '.join(search)}")
         elif not (_holds(name, parameter, value, known) and known.is_valid_value(name, value)):
-            one_of = (
-                str(parameter)
-                if isinstance(parameter, Range)
-                else f"one of {show(parameter, _LONGEST_LIST)}"
-            )
-            yield refused(f"{key}.{name}", show(value), one_of)
+            yield refused(f"{key}.{name}", show(value), _allowed(parameter, value))
+
+
+def _allowed(parameter: Parameter, value: object) -> str:
+    """What a configuration may have instead of a value."""
+    is_list = isinstance(value, list | tuple)
+    if isinstance(parameter, Range):
+        return f"one value, {parameter}" if is_list else str(parameter)
+    if is_list:
+        return f"one value, of {shortened(', '.join(map(show, parameter)))}"
+    return f"one of {show(parameter, _LONGEST_LIST)}"
 
 
 def _holds(name: str, parameter: Parameter, value: object, known: KnownParameters) -> bool:

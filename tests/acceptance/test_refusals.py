@@ -52,6 +52,13 @@ def test_bad_input_is_one_sentence(run: Run, arguments: tuple[str, ...], sentenc
 
 
 @pytest.mark.usefixtures("storage")
+def test_a_study_that_no_slot_could_serve_is_refused_once_before_any_starts(run: Run) -> None:
+    refused = run("worker", "--device", "cpu", "--slots", "2", "--study", "nope", code=2)
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith('error: found no study "nope"')
+
+
+@pytest.mark.usefixtures("storage")
 def test_a_port_in_use_is_one_sentence(run: Run) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

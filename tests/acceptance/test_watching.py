@@ -19,7 +19,13 @@ def test_watching_draws_the_curves_of_running_trials_until_ctrl_c(
         ["status", "--watch"],
         {**environment, "TERM": "xterm"},
         interrupt_at="best so far, runs",
+        columns=80,
+        times=2,
     )
     assert watched.code == 0
+    shown = re.sub(r"\x1b\[[^A-Za-z]*[A-Za-z]", "", watched.output)
+    assert re.search(r"study +state +trials +running .*epochs .*ETA", shown)
+    assert "…" not in shown, "nothing is cut short"
     assert "stripes: curves from 25.0% to 75.0%" in watched.output
-    assert re.search(r"#0 +▅▁█ ", watched.output)
+    first, second, *_ = re.findall(r"#0 +(\S+) ", shown)
+    assert (first, second) == ("▅▁█", "▅▁█")

@@ -68,7 +68,8 @@ def test_after_its_first_epoch_a_running_search_has_a_provisional_leader(storage
     assert 0.0 <= leader.low < leader.score < leader.high <= 1.0
     tau = claim.trial.params["tau"]
     line = (
-        r"leader: +provisional, expected R@1 \d+\.\d% \(95% interval \d+\.\d% to \d+\.\d%\), "
+        r"leader: +provisional, expected R@1 \d+\.\d% over seeds "
+        r"\(95% interval \d+\.\d% to \d+\.\d%; one run ± \d+\.\d points\), "
         r"highest so far 60\.0%, "
         rf"by 1 epoch of 1 trial: tau = {tau}\n"
     )

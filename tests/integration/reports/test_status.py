@@ -1,6 +1,8 @@
 import pytest
 from optuna.trial import TrialState
+from typer.testing import CliRunner
 
+from histsearch.cli.main import app
 from histsearch.database.storage import Storage
 from histsearch.reports.status import StudyStatus, take_status
 from histsearch.studies import trial_record
@@ -43,7 +45,14 @@ def test_progress_best_hours_and_retries(study: Study) -> None:
     assert status.trials == {"COMPLETE": 2, "WAITING": 1}
     assert (status.finished, status.retries, status.best) == (2, 1, 0.75)
     assert status.hours == pytest.approx(2)
-    assert status.hours_unit == "CPU worker hours"
+    assert status.hours_unit == "CPU hours"
+
+
+def test_a_few_seconds_are_more_than_no_hours(study: Study) -> None:
+    tell(study, 0.5, seconds=111)
+    url = study.storage.url.render_as_string(hide_password=False)
+    done = CliRunner().invoke(app, ["status", "--storage", url], catch_exceptions=False)
+    assert "  0.0308 CPU hours" in done.stdout
 
 
 def test_a_retraining_shows_no_lucky_seed(study: Study) -> None:

@@ -64,6 +64,19 @@ def test_what_mattered_is_stored_by_workers_and_read_without_the_model(
     assert "edge:      tau = 16 is the largest value allowed: widen it\n" in text
 
 
+def test_a_finished_search_that_ran_too_few_configurations_will_never_know(
+    storage: Storage,
+) -> None:
+    queue = [{"tau": 8, "alpha": 1.0}]
+    study = create_search(
+        storage,
+        small_space(epochs=EPOCHS, trials=1, sampler="freeze-thaw", enqueue=queue, search=SEARCH),
+    )
+    complete_with(study, dict.fromkeys(range(1, EPOCHS + 1), 0.5))
+    assert study.is_finished
+    assert "mattered:  not known: only 1 configuration ran\n" in shown(study)
+
+
 def test_without_a_model_it_says_which_one_knows(storage: Storage) -> None:
     queue = [{"tau": tau, "alpha": 1.0} for tau in SEARCH["tau"]]
     study = search(storage, sampler="random", enqueue=queue)

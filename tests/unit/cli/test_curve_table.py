@@ -17,10 +17,10 @@ def terminal() -> Iterator[None]:
         yield
 
 
-def drawn(curves: Sequence[RunningCurve]) -> list[str]:
-    shown = console(200)
+def drawn(curves: Sequence[RunningCurve], width: int = 200) -> list[str]:
+    shown = console(width)
     with shown.capture() as captured:
-        shown.print(Group(*curve_tables(curves, {"birds": "R@1"})))
+        shown.print(Group(*curve_tables(curves, {"birds": "R@1"}, width)))
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
@@ -46,6 +46,12 @@ def test_long_curves_fit_and_keep_epochs_in_their_place() -> None:
     _, _, _, best, half = drawn([curve(0, [0.5] * 399 + [0.6], best=True), curve(1, [0.4] * 200)])
     assert [len(row.split()[1]) for row in (best, half)] == [40, 20]
     assert best.endswith("best so far, runs")
+
+
+def test_a_long_curve_leaves_80_columns_room_for_its_figures() -> None:
+    *_, row = drawn([curve(1234, [0.5] * 400, best=True)], width=80)
+    assert "…" not in row
+    assert row.split()[2:] == ["400", "50.0%", "50.0%", "best", "so", "far,", "runs"]
 
 
 def test_of_many_curves_some_are_left_out_and_counted() -> None:

@@ -2,9 +2,14 @@ import io
 import logging
 import os
 import pty
+import re
 import sys
+import tomllib
 import tty
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
@@ -14,6 +19,10 @@ from histsearch.cli.progress_line import ProgressLine, TerminalHandler, has_line
 from histsearch.training.progress_display import Phase
 from tests.terminal import screen
 
+SPACES = sorted(
+    tomllib.loads(path.read_text())["name"]
+    for path in (Path(__file__).parents[3] / "spaces").rglob("*.toml")
+)
 EPOCH = Phase("epoch 1/4", "birds #3", steps=40, images_per_step=32, epochs_after=3)
 
 
@@ -124,6 +133,46 @@ def test_a_phase_without_steps_is_shown_at_once_and_epochs_of_moments_are_not() 
         clock.now += 0.01
         line.begin(EPOCH)
     assert len(shown.lines) <= 3 + 5
+
+
+@pytest.mark.parametrize("study", [*SPACES, "rand"])
+@pytest.mark.parametrize(
+    "phase",
+    [
+        Phase("epoch 1/40", "{} #12", steps=250, images_per_step=32, epochs_after=39),
+        Phase("warm-up epoch 1/1", "{}-retrain #12", steps=250, images_per_step=32),
+        Phase("validating epoch 10/40", "{} #129", steps=47),
+    ],
+)
+def test_80_columns_keep_a_bar_and_the_time_left_of_an_epoch(study: str, phase: Phase) -> None:
+    shown = Shown(80)
+    line, clock = line_of(shown)
+    line.begin(replace(phase, label=phase.label.format(study)))
+    train(line, clock, 20, 0.3)
+    for drawn in shown.lines:
+        assert cell_len(drawn) < 80
+        assert re.search("[━╌]{5,20}  +", drawn), drawn
+    assert re.search(r"\d s left|\d min left", shown.lines[-1])
+    assert phase.label.split()[-1] in shown.lines[-1], "which trial it is"
+
+
+def test_what_says_less_goes_first_one_after_the_other() -> None:
+    label, phase, count = "birds #3", "epoch 1/4", "10/40"
+    whole = "15 s left, trial 75 s"
+    expected = {
+        73: [label, phase, "━━╌╌╌╌╌╌", count, "64 images/s", whole],
+        69: [label, phase, "━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌", count, whole],
+        50: [label, phase, "━━╌╌╌╌╌╌╌╌", count, "15 s left"],
+        40: [label, phase, count, "15 s left"],
+        30: [label, phase, count],
+        22: [label, phase],
+    }
+    for columns, parts in expected.items():
+        shown = Shown(columns)
+        line, clock = line_of(shown)
+        line.begin(EPOCH)
+        train(line, clock, 10, 0.5)
+        assert shown.lines[-1].split("  ") == parts
 
 
 @pytest.mark.parametrize("columns", [1, 10, 25, 40, 60, 80, 200])
@@ -242,6 +291,39 @@ def test_one_process_draws_on_a_terminal(terminal: tuple[int, io.TextIOWrapper])
         os._exit(1 if is_first_on(stream) else 0)
     _, status = os.waitpid(child, 0)
     assert status == 0, "another process draws there too"
+
+
+def test_a_program_in_the_background_of_a_terminal_names_its_phases_in_the_log() -> None:
+    shell, leader = pty.fork()
+    if shell == 0:
+        program = os.fork()
+        if program == 0:
+            os.setpgid(0, 0)  # as a shell does with what ends in &
+            _work_on_a_terminal()
+        os.waitpid(program, 0)
+        os._exit(0)
+    shown = b""
+    with suppress(OSError):  # the last program on it has ended
+        while part := os.read(leader, 4096):
+            shown += part
+    os.waitpid(shell, 0)
+    os.close(leader)
+    assert re.fullmatch(r"\S+ node0-cpu-7  birds #3  building the network\r\n", shown.decode())
+
+
+def _work_on_a_terminal() -> None:
+    """Tell of phases on the terminal that a forked process finds, and end it."""
+    try:
+        os.environ["TERM"] = "xterm"
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - to its end
+        logging.root.handlers = []
+        display = log_to_stderr("node0-cpu-7", LogFormat.text)
+        display.begin(Phase("building the network", "birds #3", is_told=True))
+        display.begin(EPOCH)
+        display.step()
+        display.end()
+    finally:
+        os._exit(0)
 
 
 @pytest.mark.parametrize(

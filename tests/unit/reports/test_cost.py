@@ -61,7 +61,7 @@ def test_savings_add_up() -> None:
 def test_hours_without_a_gpu_are_not_called_gpu_hours() -> None:
     on_cpu = cost([trial(TrialState.COMPLETE, epochs=[1.0])], EPOCHS)
     assert not on_cpu.accelerated
-    assert on_cpu.unit == "CPU worker hours"
+    assert on_cpu.unit == "CPU hours"
 
 
 def test_hours_with_a_gpu_are_gpu_hours() -> None:

@@ -199,7 +199,7 @@ def test_cost_says_what_was_spent_and_saved_in_its_unit() -> None:
     one = replace(SEARCH_ONLY, search_cost=Cost(1.001, 1.0, accelerated=True))
     assert "Search: 1 GPU-hour spent, 1 saved by pruning.\n" in render(one)
     on_cpu = replace(SEARCH_ONLY, search_cost=Cost(0.5, 0.0, accelerated=False))
-    assert "Search: 0.5 CPU worker hours spent, 0 saved by pruning.\n" in render(on_cpu)
+    assert "Search: 0.5 CPU hours spent, 0 saved by pruning.\n" in render(on_cpu)
 
 
 def test_cost_of_retraining_follows_that_of_the_search() -> None:

@@ -418,6 +418,11 @@ def test_a_space_maximises_recall_at_1_unless_it_names_another_objective() -> No
         ),
         ({"tau": [4, 8]}, {"tau": 5}, "enqueue[0].tau: found 5, allowed: one of [4, 8]"),
         (
+            {"tau": [8, 16]},
+            {"tau": [8, 16]},
+            "enqueue[0].tau: found [8, 16], allowed: one value, of 8, 16",
+        ),
+        (
             {"bn_freeze": [True, False]},
             {"bn_freeze": 1},
             "enqueue[0].bn_freeze: found 1, allowed: one of [true, false]",
@@ -806,8 +811,11 @@ def test_configuration_inside_the_space_is_accepted(
     [
         ("tau = 17", "configuration.tau: found 17, allowed: one of [16, 24.5, 32]"),
         ("alpha = 1.15", "configuration.alpha: found 1.15, allowed: 0.9 to 1.2 in steps of 0.1"),
-        ("alpha = [1.1]", "configuration.alpha: found [1.1], allowed: 0.9 to 1.2 in steps of 0.1"),
-        ("tau = [16]", "configuration.tau: found [16], allowed: one of [16, 24.5, 32]"),
+        (
+            "alpha = [1.1]",
+            "configuration.alpha: found [1.1], allowed: one value, 0.9 to 1.2 in steps of 0.1",
+        ),
+        ("tau = [16]", "configuration.tau: found [16], allowed: one value, of 16, 24.5, 32"),
     ],
 )
 def test_configuration_outside_the_space_is_refused(
