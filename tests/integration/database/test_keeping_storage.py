@@ -177,6 +177,56 @@ def test_a_transaction_sees_its_own_changes_and_others_when_they_are_stored(
     assert storage.keeping.attributes(study_id) == {"budget": 9}
 
 
+def within_a_transaction(keeping: KeepingStorage, study_id: int) -> None:
+    """Everything that a claim, or the end of a study, may write."""
+    waiting = keeping.create_new_trial(study_id, a_trial(3, value=None, state=TrialState.WAITING))
+    assert keeping.set_trial_state_values(waiting, TrialState.RUNNING)
+    keeping.set_trial_user_attr(waiting, "paused", False)
+    new = keeping.create_new_trial(study_id)
+    with keeping.parameters_together():
+        keeping.set_trial_param(new, "batch_size", 16.0, DISTRIBUTIONS["batch_size"])
+        keeping.set_trial_param(new, "loss", 2.0, DISTRIBUTIONS["loss"])
+    keeping.set_trial_system_attr(new, "fixed_params", {"lr": (1, 2)})
+    keeping.set_trial_user_attr(new, "nothing", math.nan)
+    keeping.set_trial_intermediate_value(new, 1, 0.5)
+    keeping.set_trial_user_attr(new, "fold", 1)
+    keeping.set_trial_state_values(new, TrialState.PRUNED, [0.25])
+    keeping.set_study_user_attr(study_id, "standing", {"of": (1, 2)})
+
+
+def without_times(trial: FrozenTrial) -> str:
+    return repr({**vars(trial), "_datetime_start": None, "datetime_complete": None})
+
+
+def test_a_transaction_shows_what_it_writes_as_it_would_be_read(
+    storage: Storage, study_id: int
+) -> None:
+    with storage.begin() as connection:
+        keeping = storage.keeping_within(connection)
+        read(keeping, study_id)
+        within_a_transaction(keeping, study_id)
+        anew = storage.keeping_within(connection)
+        shown, stored = read(keeping, study_id), read(anew, study_id)
+        assert list(map(without_times, shown)) == list(map(without_times, stored))
+        for one, other in zip(shown, stored, strict=True):
+            assert (one.datetime_start is None) == (other.datetime_start is None)
+            assert (one.datetime_complete is None) == (other.datetime_complete is None)
+        assert keeping.attributes(study_id) == anew.attributes(study_id)
+        for state in TrialState:
+            assert keeping.get_n_trials(study_id, state) == anew.get_n_trials(study_id, state)
+
+
+def test_a_transaction_asks_nothing_to_show_what_it_writes(storage: Storage, study_id: int) -> None:
+    with storage.begin() as connection:
+        keeping = storage.keeping_within(connection)
+        trial = read(keeping, study_id)[2]._trial_id
+        keeping.set_trial_user_attr(trial, "paused", True)
+        with statements_on(storage) as asked:
+            assert keeping.get_trial(trial).user_attrs == {"paused": True}
+            assert keeping.get_n_trials(study_id, TrialState.RUNNING) == 1
+        assert asked == []
+
+
 def test_what_comes_to_nothing_is_not_kept(storage: Storage, study_id: int) -> None:
     before = read(storage.keeping, study_id)
     with storage.begin() as connection:
