@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.studies import trial_record
-from histsearch.studies.hours import hours_taken, in_hours
+from histsearch.studies.hours import hours_taken, hours_unit, in_hours
 from histsearch.wording import counted
 
 _THREE_DIGITS = 999.5
@@ -36,11 +36,6 @@ class Cost:
         """Hours in words, such as "12.3 GPU-hours"."""
         written = f"{hours:.3g}" if hours < _THREE_DIGITS else f"{hours:,.0f}"
         return counted(written, self.unit.removesuffix("s"))
-
-
-def hours_unit(*, accelerated: bool) -> str:
-    """What hours are hours of."""
-    return "GPU-hours" if accelerated else "CPU worker hours"
 
 
 def cost(trials: Sequence[FrozenTrial], epochs: int) -> Cost:
