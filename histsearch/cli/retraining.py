@@ -14,7 +14,7 @@ from histsearch.cli.options import (
 )
 from histsearch.cli.output import echo, print_table, table
 from histsearch.exceptions import HistsearchError, StudyError
-from histsearch.wording import counted
+from histsearch.wording import configuration_text, counted
 
 if TYPE_CHECKING:
     from histsearch.database.storage import Storage
@@ -118,31 +118,44 @@ def _warn(search: "Study", retraining: "Study") -> None:
 
 
 def report(
-    study: StudyArgument,
+    studies: Annotated[
+        list[str],
+        typer.Argument(metavar="STUDY...", help="Searches; a retraining stands for its search."),
+    ],
     out: Annotated[
-        Path, typer.Option(help="Folder for report.json and report.md.", file_okay=False)
+        Path,
+        typer.Option(
+            help="Folder for report.html, report.json, tables and figures; an earlier report there "
+            "is replaced.",
+            file_okay=False,
+        ),
     ],
     storage: StorageOption = None,
 ) -> None:
-    """Write the report of a search and its retrainings, and print its result table."""
-    from histsearch.reports.collect import build_report, write_report
+    """Write the report of searches and their retrainings, and print their result tables.
 
-    report = build_report(open_to_read(storage), study)
+    Several searches stand in one report, such as those of all data sets and backbones.
+    """
+    from histsearch.reports.document.contents import gather, write_report
+
+    searches = gather(open_to_read(storage), studies)
     try:
-        paths = write_report(report, out)
+        paths = write_report(searches, out)
     except OSError as error:
         raise HistsearchError(
             f"can't write to {out} ({error.strerror}); give another --out"
         ) from error
-    _print_results(report)
+    for one in searches:
+        _print_results(one.report)
     echo("wrote " + " and ".join(str(path) for path in paths))
 
 
 def _print_results(report: "Report") -> None:
-    from histsearch.reports.markdown import configuration_text, gain_sentence, percent
-
     best = report.best
-    echo(f"{report.study}: best of the search is trial {best.number}, validation {best}")
+    if best is None:
+        echo(f"{report.study}: no completed trial yet")
+    else:
+        echo(f"{report.study}: best of the search is trial {best.number}, validation {best}")
     if report.on_test_classes:
         echo(f"warning: selected on the {report.selection}", err=True)
     for warning in report.warnings:
@@ -155,10 +168,15 @@ def _print_results(report: "Report") -> None:
         echo(f"warning: {warning}", err=True)
     for failure in report.failed_runs:
         echo(f"without a figure: {failure}", err=True)
-    if not (report.retrained or report.unfinished_retrainings or report.failed_runs):
+    if best and not (report.retrained or report.unfinished_retrainings or report.failed_runs):
         echo(f"not retrained yet: histsearch retrain {report.study}, then workers")
-    if not report.retrained:
-        return
+    if report.retrained:
+        _print_retrained(report)
+
+
+def _print_retrained(report: "Report") -> None:
+    from histsearch.reports.document.tables import percent
+
     for one in report.retrained:
         echo(f"{one.label}: {configuration_text(one.parameters)}; {counted(one.epochs, 'epoch')}")
     echo("on the test classes, in percent, mean ± 95% interval over n seeds:")
@@ -168,7 +186,5 @@ def _print_results(report: "Report") -> None:
         for label in report.retrained[0].figures
     ]
     print_table(table(("", *columns), rows, gap=3))
-    if report.gain_over_baseline is not None:
-        echo(gain_sentence(report.gain_over_baseline))
     for model in report.models:
         echo(f"model {model}")

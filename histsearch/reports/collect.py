@@ -1,27 +1,33 @@
-"""Gather a search's results into a report, and write it down."""
+"""Gather a search's results into a report."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import ValidationError
 
 from histsearch.database.storage import Storage
-from histsearch.exceptions import StudyError
-from histsearch.file_writing import write_whole
+from histsearch.reports.commands import repeating_commands
+from histsearch.reports.configuration_costs import (
+    ConfigurationCost,
+    configuration_costs,
+    trials_cost,
+)
 from histsearch.reports.cost import Cost, cost
+from histsearch.reports.full_configuration import FullConfiguration, full_configuration
 from histsearch.reports.images import study_warnings
-from histsearch.reports.markdown import render
 from histsearch.reports.published_results import published_rows, published_source
-from histsearch.reports.report import Gain, Report, Retrained
+from histsearch.reports.report import Gain, Report, Retrained, WinningTrial
+from histsearch.reports.seed_run import seed_run
 from histsearch.reports.statistics import difference, estimate
-from histsearch.reports.winner import winning_trial
-from histsearch.sharing import make_folder
+from histsearch.reports.status import study_state
+from histsearch.reports.winner import judge
+from histsearch.space.writing import space_toml
 from histsearch.studies import trial_record
 from histsearch.studies.attempt_slots import most_slots
 from histsearch.studies.catalog import find_study
+from histsearch.studies.definition import SearchDefinition
 from histsearch.studies.half_created import half_created_studies
 from histsearch.studies.images import known_census
 from histsearch.studies.retraining_seeds import retrainings_of
@@ -30,28 +36,36 @@ from histsearch.studies.study import Study
 from histsearch.studies.trial_models import retrained_models
 
 
-def build_report(storage: Storage, name: str) -> Report:
-    """Gather what a search and its retrainings found.
-
-    Args:
-        name: A search, or one of its retrainings.
+def find_search(storage: Storage, name: str) -> Study:
+    """A search by its name, or by that of one of its retrainings.
 
     Raises:
-        StudyError: There is no such study, or it has no completed trial.
+        StudyError: There is no such study.
     """
     study = find_study(storage, name)
     if study.definition.source is not None:
         study = find_study(storage, study.definition.source)
-    best = winning_trial(study)
-    if best is None:
-        raise StudyError(
-            f'found no completed trial in "{study.name}"; run histsearch worker --study '
-            f"{study.name} first"
-        )
+    return study
+
+
+def build_report(storage: Storage, name: str) -> Report:
+    """Gather what a search and its retrainings found, however far they are.
+
+    Args:
+        storage: Where they are.
+        name: A search, or one of its retrainings.
+
+    Raises:
+        StudyError: There is no such study.
+    """
+    study = find_search(storage, name)
+    definition = study.definition
+    assert isinstance(definition, SearchDefinition)
+    judgement = judge(study)
     retrainings = retrainings_of(study)
     several = len(retrainings) > 1
     retrained = [one for retraining in retrainings for one in _retrained(retraining, several)]
-    space = study.definition.space
+    space, best, trials = definition.space, judgement.winner, study.trials()
     return Report(
         study=study.name,
         space=space.name,
@@ -64,16 +78,20 @@ def build_report(storage: Storage, name: str) -> Report:
         trials={state.name: study.count(state) for state in TrialState if study.count(state)},
         best=best,
         retrained=retrained,
-        gain_over_baseline=_gain(retrained, best.number),
+        gain_over_baseline=_gain(retrained, best.number) if best else None,
         published=published_rows(space.dataset, space.backbone),
         published_source=published_source(),
-        search_cost=cost(study.trials(), space.epochs),
+        search_cost=cost(trials, space.epochs),
         retraining_cost=_retraining_cost(retrainings),
         unfinished_retrainings=[other.name for other in retrainings if not other.is_finished],
         half_created_retrainings=[
-            str(half) for half in half_created_studies(storage) if half.source == study.name
+            str(half) for half in half_created_studies(study.storage) if half.source == study.name
         ],
-        failed_runs=[failure for retraining in retrainings for failure in _failures(retraining)],
+        failed_runs=[
+            failure
+            for retraining in retrainings
+            for failure in _failures(retraining, TrialState.FAIL, TrialState.PRUNED)
+        ],
         retraining_warnings=[
             warning
             for retraining in retrainings
@@ -84,30 +102,64 @@ def build_report(storage: Storage, name: str) -> Report:
         images=known_census(study),
         slots=most_slots([study, *retrainings]),
         warnings=study_warnings(study),
+        state=study_state(study),
+        ended=study.ended,
+        budget=study.budget,
+        failures=_failures(study, TrialState.FAIL),
+        mattered=judgement.mattered,
+        configurations=_full_configurations(study, best, retrained),
+        costs=configuration_costs(trials, space.epochs),
+        search_total=trials_cost(trials, space.epochs, {}),
+        retraining_costs=_retraining_costs(retrainings, retrained),
+        weights=space.weights,
+        space_toml=space_toml(space),
+        commands=repeating_commands(study, retrainings),
     )
 
 
-def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
-    """Write ``report.json`` and ``report.md`` into ``folder``, creating it.
-
-    Raises:
-        OSError: The folder can't be written to.
-    """
-    make_folder(folder)
-    as_json, as_markdown = folder / "report.json", folder / "report.md"
-    content = asdict(report) | {"images": report.images and report.images.to_json()}
-    write_whole(as_json, (json.dumps(content, indent=2) + "\n").encode())
-    write_whole(as_markdown, render(report).encode())
-    return as_json, as_markdown
-
-
-def _failures(retraining: Study) -> list[str]:
-    """Each run that gave no figure, with its reason."""
+def _failures(study: Study, *states: TrialState) -> list[str]:
+    """Each trial that ended in one of some states, with its reason."""
     return [
-        f"{retraining.name} #{trial.number}: "
+        f"{study.name} #{trial.number}: "
         f"{trial.user_attrs.get(trial_record.REASON, trial.state.name.lower())}"
-        for trial in retraining.trials(TrialState.FAIL, TrialState.PRUNED)
+        for trial in study.trials(*states)
     ]
+
+
+def _full_configurations(
+    study: Study, best: WinningTrial | None, retrained: Sequence[Retrained]
+) -> list[FullConfiguration]:
+    """The winner's configuration and those retrained, each once."""
+    space = study.definition.space
+    chosen = [(one.label, one.parameters, one.epochs) for one in retrained]
+    if best is not None and all(one.source_trial != best.number for one in retrained):
+        chosen.insert(0, (f"winner #{best.number}", best.parameters, space.epochs))
+    found = []
+    for label, parameters, epochs in chosen:
+        # A trial that plain Optuna told may have any values.
+        with suppress(ValidationError):
+            found.append(full_configuration(space, label, parameters, epochs))
+    return found
+
+
+def _retraining_costs(
+    retrainings: Sequence[Study], retrained: Sequence[Retrained]
+) -> dict[str, ConfigurationCost]:
+    """What the runs of each retrained configuration cost, those without a figure included."""
+    trials = {one.name: one.trials() for one in retrainings}
+    return {
+        one.label: trials_cost(
+            [
+                trial
+                for trial in trials[one.study]
+                if trial.user_attrs.get(trial_record.ROLE) == one.role
+                and trial.user_attrs.get(trial_record.SOURCE_TRIAL) == one.source_trial
+            ],
+            0,
+            one.parameters,
+        )
+        for one in retrained
+    }
 
 
 def _retrained(retraining: Study, several: bool) -> list[Retrained]:
@@ -142,6 +194,7 @@ def _configuration(
         score=estimate(scores),
         scores=scores,
         recall={int(k): estimate([recall[k] for recall in recalls]) for k in recalls[0]},
+        runs=[seed_run(trial, retraining.objective) for trial in trials],
     )
 
 

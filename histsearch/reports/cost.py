@@ -42,12 +42,13 @@ def cost(trials: Sequence[FrozenTrial], epochs: int) -> Cost:
     """Add up the trials of a study whose full length is ``epochs``."""
     return Cost(
         hours_spent=hours_taken(trials),
-        hours_saved=in_hours(sum(_saved(trial, epochs) for trial in trials)),
+        hours_saved=in_hours(sum(seconds_saved(trial, epochs) for trial in trials)),
         accelerated=any(trial.user_attrs.get(trial_record.ACCELERATED, False) for trial in trials),
     )
 
 
-def _saved(trial: FrozenTrial, epochs: int) -> float:
+def seconds_saved(trial: FrozenTrial, epochs: int) -> float:
+    """Seconds that a trial would have gone on for, had it not been pruned, at its own pace."""
     seconds: list[float] = trial.user_attrs.get(trial_record.EPOCH_SECONDS, [])
     if trial.state != TrialState.PRUNED or not seconds:
         return 0.0

@@ -1,12 +1,16 @@
 """What a report says, as data: the contents of ``report.json``."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from histsearch.data.census import Census
+from histsearch.reports.configuration_costs import ConfigurationCost
 from histsearch.reports.cost import Cost
+from histsearch.reports.full_configuration import FullConfiguration
+from histsearch.reports.seed_run import SeedRun
 from histsearch.reports.statistics import Estimate
+from histsearch.reports.what_mattered import WhatMattered
 from histsearch.retrieval.known_metrics import recall_at
 from histsearch.studies.trial_models import RetrainedModel
 
@@ -68,6 +72,7 @@ class Retrained:
         score: Estimate of it over seeds, in [0, 1].
         scores: It of each seed.
         recall: Estimate of R@K over seeds by K, fractions in [0, 1].
+        runs: Each of its completed runs.
     """
 
     study: str
@@ -80,6 +85,7 @@ class Retrained:
     score: Estimate
     scores: list[float]
     recall: dict[int, Estimate]
+    runs: Sequence[SeedRun] = ()
 
     @property
     def figures(self) -> dict[str, Estimate]:
@@ -103,14 +109,27 @@ class Gain(Estimate):
 
 @dataclass(frozen=True)
 class Report:
-    """Everything ``report.json`` holds and ``report.md`` shows.
+    """Everything that ``report.json`` holds of a search and its retrainings.
 
     Attributes:
+        state: Whether the search is "open", "paused" or "finished".
+        ended: Why it ended; None while it goes on.
+        budget: How many trials it may have.
+        best: Its winner so far; None before a trial is complete.
+        failures: The reason of each of its trials that failed.
         images: What the search and its retrainings trained on and were judged by; None until a
             worker has read them.
         objective: Label of the metric that the search maximised.
         warnings: What the search's score can't tell, a sentence each.
         slots: The most slots of a device that its trials ran on side by side.
+        mattered: Which parameters mattered, and at which edges the winner lies.
+        configurations: All values of the winner and of each retrained configuration.
+        costs: What each configuration of the search cost, that which cost most first.
+        search_total: The same of all its trials together.
+        retraining_costs: The same of each retrained configuration, by its label.
+        weights: What training starts from: "pretrained", "none" or a file.
+        space_toml: The space, as a file.
+        commands: Those that repeat all of it.
     """
 
     study: str
@@ -122,7 +141,7 @@ class Report:
     selection: str
     on_test_classes: bool
     trials: dict[str, int]
-    best: WinningTrial
+    best: WinningTrial | None
     retrained: list[Retrained]
     gain_over_baseline: Gain | None
     published: dict[str, dict[str, float]]
@@ -138,3 +157,15 @@ class Report:
     images: Census | None = None
     warnings: Sequence[str] = ()
     slots: int = 1
+    state: str = "open"
+    ended: str | None = None
+    budget: int = 0
+    failures: Sequence[str] = ()
+    mattered: WhatMattered = field(default_factory=WhatMattered)
+    configurations: Sequence[FullConfiguration] = ()
+    costs: Sequence[ConfigurationCost] = ()
+    search_total: ConfigurationCost | None = None
+    retraining_costs: Mapping[str, ConfigurationCost] = field(default_factory=dict)
+    weights: str = ""
+    space_toml: str = ""
+    commands: Sequence[str] = ()

@@ -3,7 +3,6 @@
 import base64
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from histsearch.plain_text import visible
 from histsearch.reports.document.sections import Document, Image
@@ -26,7 +25,7 @@ def render_page(document: Document) -> str:
 
 def _plain(value: object) -> object:
     """What a template shows, without characters that reverse or hide the text around them."""
-    if isinstance(value, Markup) or not isinstance(value, str):
+    if not isinstance(value, str) or hasattr(value, "__html__"):  # which is markup already
         return value
     return visible(value)
 

@@ -14,6 +14,7 @@ from histsearch.studies.study import Study
 from histsearch.studies.trial_record import RECALL, ROLE, TUNED
 from tests.integration.claims import claim_next
 from tests.integration.studies.small_search import ENQUEUED, complete_with, small_space
+from tests.pages import read_page
 
 
 def invoke(storage: Storage, *arguments: str) -> Result:
@@ -56,7 +57,12 @@ def test_seeds_are_added_until_the_report_tells_two_apart(storage: Storage, tmp_
     reported = invoke(storage, *report)
     assert "histsearch retrain small-retrain --add-seeds 5 adds some." in reported.stdout
     assert warning in reported.stderr
-    assert "> **Warning.** tuned #1 of" in (tmp_path / "report.md").read_text()
+    warnings = [
+        one.text
+        for one in read_page((tmp_path / "report.html").read_text()).all("p")
+        if one.attributes.get("class") == "warning"
+    ]
+    assert any(one.startswith("tuned #1 of small-retrain reached") for one in warnings)
 
     added = invoke(storage, "retrain", "small", "--add-seeds", "5")
     assert (

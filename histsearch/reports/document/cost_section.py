@@ -1,0 +1,103 @@
+"""Table 7 of Yuan & Le-Phuoc (2023) for the searches of a report: hours."""
+
+from collections.abc import Iterator, Sequence
+
+from histsearch.reports.configuration_costs import ConfigurationCost
+from histsearch.reports.document.reported import Reported
+from histsearch.reports.document.sections import Missing, Paragraph, Part, Section, ShownTable
+from histsearch.reports.document.tables import (
+    Cell,
+    Table,
+    number_cell,
+    number_column,
+    text_cell,
+    text_column,
+)
+from histsearch.wording import configuration_text
+
+_MOST_ROWS = 10
+_NUMBERS = ("runs", "complete", "epochs", "hours a run", "hours spent", "hours saved")
+
+
+def cost_section(searches: Sequence[Reported]) -> Section:
+    """What the searches and retrainings cost, and what was saved by not training to the end."""
+    units = " and ".join(dict.fromkeys(one.report.search_cost.unit for one in searches))
+    parts: list[Part] = [
+        Paragraph(
+            f"Hours are {units}. An hour a run is a mean over runs that were trained to their end; "
+            "saved are the hours for which trials that were given up would have gone on, each at "
+            "its own pace."
+        )
+    ]
+    for one in searches:
+        if one.report.slots > 1:
+            parts.append(
+                Paragraph(
+                    f"Trials of {one.name} ran on up to {one.report.slots} slots of a device, "
+                    "where a second on one of N counts 1/N."
+                )
+            )
+    known = [one for one in searches if one.report.costs]
+    if known:
+        parts += [ShownTable(_hours(known)), ShownTable(_by_configuration(known))]
+    parts += [
+        Missing(f"Hours of {one.name}", "no trial has begun.")
+        for one in searches
+        if not one.report.costs
+    ]
+    return Section("cost", "Cost", parts)
+
+
+def _hours(searches: Sequence[Reported]) -> Table:
+    return Table(
+        name="hours",
+        caption="Hours of each search as a whole, and of each retrained configuration.",
+        columns=[
+            *map(text_column, ("data set", "backbone", "study", "configuration")),
+            *map(number_column, _NUMBERS),
+        ],
+        rows=[row for one in searches for row in _rows(one)],
+        has_latex=True,
+    )
+
+
+def _rows(one: Reported) -> Iterator[list[Cell]]:
+    report = one.report
+    costs = {} if report.search_total is None else {"the search": report.search_total}
+    for label, cost in {**costs, **report.retraining_costs}.items():
+        yield [
+            *map(text_cell, (report.dataset, report.backbone, one.name, label)),
+            *_numbers(cost),
+        ]
+
+
+def _by_configuration(searches: Sequence[Reported]) -> Table:
+    return Table(
+        name="hours-by-configuration",
+        caption="Hours of each configuration of a search, those that cost most first.",
+        columns=[
+            *map(text_column, ("study", "configuration")),
+            *map(number_column, _NUMBERS),
+        ],
+        rows=[
+            [text_cell(one.name), text_cell(configuration_text(cost.parameters)), *_numbers(cost)]
+            for one in searches
+            for cost in one.report.costs
+        ],
+        most_rows=_MOST_ROWS,
+    )
+
+
+def _numbers(cost: ConfigurationCost) -> list[Cell]:
+    return [
+        *map(number_cell, (cost.trials, cost.complete, cost.epochs)),
+        *(_hours_cell(one) for one in (cost.hours_a_run, cost.hours_spent, cost.hours_saved)),
+    ]
+
+
+def _hours_cell(hours: float | None) -> Cell:
+    """Hours, with three digits where there are less than a hundred."""
+    if hours is None:
+        return number_cell(None)
+    digits = next((digits for digits, least in ((0, 100), (1, 10), (2, 1)) if hours >= least), 4)
+    return number_cell(hours, digits)

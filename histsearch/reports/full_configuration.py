@@ -1,0 +1,67 @@
+"""Every value that a run was trained with, and where each comes from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from histsearch.models.known_backbones import BACKBONES
+from histsearch.space.configuration import Value
+from histsearch.space.trained_space import TrainedSpace
+
+SEARCHED = "searched"
+FIXED = "fixed by the space"
+DEFAULT = "default"
+OF_THE_BACKBONE = "the backbone's"
+
+
+@dataclass(frozen=True)
+class FullConfiguration:
+    """Every value that runs of one configuration are trained with.
+
+    Attributes:
+        label: The configuration's short name, such as "tuned #11".
+        epochs: Epochs that it is trained for.
+        values: Each value by its name.
+        origins: Where each value comes from: `SEARCHED`, `FIXED`, `DEFAULT`, `OF_THE_BACKBONE`.
+    """
+
+    label: str
+    epochs: int
+    values: dict[str, Value]
+    origins: dict[str, str]
+
+
+def full_configuration(
+    space: TrainedSpace, label: str, configuration: Mapping[str, Any], epochs: int
+) -> FullConfiguration:
+    """A configuration with all that its space fixes and all defaults.
+
+    Of a backbone that isn't histsearch's own, and of a loss that isn't, only what the space says is
+    known without their packages.
+
+    Args:
+        space: The space.
+        label: Its short name.
+        configuration: Its searched values.
+        epochs: Epochs that it is trained for.
+
+    Raises:
+        pydantic.ValidationError: The space doesn't allow the values.
+    """
+    values = space.complete(configuration).values()
+    origins = {
+        name: SEARCHED if name in configuration else FIXED if name in space.fixed else DEFAULT
+        for name in values
+    }
+    backbone = BACKBONES.get(space.backbone)
+    of_backbone: dict[str, Value] = {}
+    if backbone is not None:
+        inputs = backbone.preprocessing
+        known = {"image_size": inputs.crop, "min_crop_area": inputs.min_crop_area}
+        of_backbone = {name: value for name, value in known.items() if name not in values}
+    return FullConfiguration(
+        label,
+        epochs,
+        {**values, **of_backbone},
+        {**origins, **dict.fromkeys(of_backbone, OF_THE_BACKBONE)},
+    )
