@@ -44,10 +44,10 @@ def test_seeds_are_added_until_the_report_tells_two_apart(storage: Storage, tmp_
     search = create_search(storage, small_space(epochs=3, enqueue=enqueued, trials=2))
     complete_with(search, {1: 0.5, 2: 0.6, 3: 0.7})
     complete_with(search, {1: 1.0, 2: 1.0, 3: 1.0})
-    created = invoke(storage, "retrain", "small", "--seeds", "2", "--baseline")
+    created = invoke(storage, "retrain", "small", "--seeds", "3", "--baseline")
     assert created.exit_code == 0
     assert (
-        'created study "small-retrain": 4 trials, tuned #1 for 3 epochs, baseline #0 for 3 epochs\n'
+        'created study "small-retrain": 6 trials, tuned #1 for 3 epochs, baseline #0 for 3 epochs\n'
     ) in created.stdout
     warning = "warning: tuned #1 of small-retrain reached R@1 100.0% in the search"
     assert warning in created.stderr
@@ -66,13 +66,13 @@ def test_seeds_are_added_until_the_report_tells_two_apart(storage: Storage, tmp_
 
     added = invoke(storage, "retrain", "small", "--add-seeds", "5")
     assert (
-        'added seeds 1000002 to 1000006 of each configuration to "small-retrain", now 14 trials\n'
+        'added seeds 1000003 to 1000007 of each configuration to "small-retrain", now 16 trials\n'
         "start workers with: histsearch worker --study small-retrain"
     ) in added.stdout
     run_all(retraining)
-    assert "tuned #1, n = 7" in invoke(storage, *report).stdout
+    assert "tuned #1, n = 8" in invoke(storage, *report).stdout
     assert (
-        "added seed 1000007 of each"
+        "added seed 1000008 of each"
         in invoke(storage, "retrain", "small-retrain", "--add-seeds", "1").stdout
     )
 
