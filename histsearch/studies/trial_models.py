@@ -12,11 +12,9 @@ from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
+from histsearch.studies.kept_files import S3_SCHEME, read_kept
 from histsearch.studies.study import Study
-from histsearch.training.checkpoint_store import open_checkpoint_store
 from histsearch.wording import counted
-
-_S3_SCHEME = "s3://"
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def trial_model(storage: Storage, trial: str) -> Iterator[TrialModel]:
             f"found no model of {trial}: completed trials of a retraining keep theirs; see "
             "histsearch retrain --help"
         )
-    if kept.startswith(_S3_SCHEME):
+    if kept.startswith(S3_SCHEME):
         with _fetched(kept) as file:
             yield TrialModel(file, kept)
         return
@@ -74,13 +72,11 @@ def trial_model(storage: Storage, trial: str) -> Iterator[TrialModel]:
 
 @contextmanager
 def _fetched(place: str) -> Iterator[Path]:
-    # Whatever key it was kept under: its last part is a key in the store of what goes before.
-    store, _, key = place.rpartition("/")
-    content = open_checkpoint_store(store).read(key)
+    content = read_kept(place)
     if content is None:
         raise StudyError(f"found no object {place}, which was there when its trial ended")
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / key
+        file = Path(folder) / place.rpartition("/")[2]
         file.write_bytes(content)
         yield file
 
@@ -108,7 +104,7 @@ class RetrainedModel:
     def __str__(self) -> str:
         """Its trial, role, seed and place on one line."""
         place = self.place or "could not be kept"
-        on = "" if self.place is None or self.place.startswith(_S3_SCHEME) else f" on {self.worker}"
+        on = "" if self.place is None or self.place.startswith(S3_SCHEME) else f" on {self.worker}"
         return f"{self.trial}: {self.role} #{self.source_trial}, seed {self.seed}: {place}{on}"
 
 

@@ -41,6 +41,15 @@ DIVERGED = freeze_thaw_trials.DIVERGED
 RETRIES = "retries"
 """How each failed attempt at the trial ended, in words; none of them cost the trial its result."""
 
+FIGURES = "figures"
+"""Retraining: further figures on the test classes by their label (fractions in [0, 1]).
+
+They are NMI, R-Precision and MAP@R; a trial that an earlier version ran has none.
+"""
+
+EMBEDDINGS = "embeddings"
+"""Retraining: the kept embeddings, a file on the machine of the worker or an s3:// address."""
+
 CHECKPOINT = "checkpoint"
 """Retraining: the trained model, a file on the machine of the worker or an s3:// address."""
 

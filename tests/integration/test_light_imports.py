@@ -17,6 +17,10 @@ import pytest
             "histsearch.reports.study_summary",
             {"torch", "scipy", "alembic", "boto3", "sklearn", "matplotlib"},
         ),
+        (
+            "import histsearch.studies.trial_embeddings",
+            {"torch", "scipy", "alembic", "boto3", "sklearn", "matplotlib"},
+        ),
         ("import histsearch.data.known_datasets", {"torch", "scipy", "matplotlib"}),
         ("import histsearch.models.known_backbones", {"torch"}),
         (

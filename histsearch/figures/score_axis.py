@@ -1,0 +1,70 @@
+"""The axis of scores, in percent."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from histsearch.figures.look import QUIET, SMALL
+
+PERCENT = 100.0
+
+_FENCE = 3.0  # interquartile ranges below the lower quartile: what lies beyond is far off
+_ROOM = 0.4  # of the axis: what far scores may take up before they are set on its edge
+_MARGIN = 0.05
+
+
+class ScoreAxis:
+    """The span of the scores that a figure shows, in percent.
+
+    A few that lie far below all others, as those of runs that diverged, are set on its lower edge.
+
+    Args:
+        scores: Them, in [0, 1]; at least one.
+
+    Attributes:
+        low: Its lower end.
+        high: Its upper end.
+    """
+
+    def __init__(self, scores: Sequence[float]) -> None:
+        scores_N = PERCENT * np.array(scores, dtype=float)
+        lower, upper = np.percentile(scores_N, (25, 75))
+        near_N = scores_N[scores_N >= lower - _FENCE * (upper - lower)]
+        smallest, largest = float(scores_N.min()), float(scores_N.max())
+        if float(near_N.min()) - smallest > _ROOM * (largest - smallest):
+            smallest = float(near_N.min())
+        margin = _MARGIN * max(largest - smallest, 1.0)
+        self.low = max(smallest - margin, 0.0) if smallest >= 0 else smallest - margin
+        self.high = min(largest + margin, PERCENT + margin / 2)
+        self._edge = self.low + margin / 3
+
+    def height(self, score: float) -> float:
+        """Where a score in [0, 1] is drawn, in percent."""
+        return PERCENT * score if self.holds(score) else self._edge
+
+    def holds(self, score: float) -> bool:
+        """Whether a score is drawn where it belongs, not on the edge."""
+        return PERCENT * score >= self.low
+
+    def apply(self, axes: Axes, label: str | None = None) -> None:
+        """Give a panel this axis, and its label where it has one."""
+        axes.set_ylim(self.low, self.high)
+        axes.grid(axis="y")
+        if label is not None:
+            axes.set_ylabel(label)
+
+    def mark_far(self, axes: Axes, x: Sequence[float], scores: Sequence[float]) -> None:
+        """Draw those of some scores that lie below the axis on its edge, and say how many."""
+        far = [place for place, score in zip(x, scores, strict=True) if not self.holds(score)]
+        if not far:
+            return
+        axes.scatter(far, [self._edge] * len(far), marker="v", s=14, color=QUIET, lw=0)
+        axes.annotate(
+            f"{len(far):,} below {self.low:.3g}%",
+            (0.99, 0.03),
+            xycoords="axes fraction",
+            ha="right",
+            fontsize=SMALL,
+            color=QUIET,
+        )
