@@ -79,11 +79,11 @@ def with_text(text: str) -> Document:
     """A document that holds a text wherever one can come from outside."""
     table = replace(TABLE, caption=text, rows=[[text_cell(text), *TABLE.rows[0][1:]]], notes=[text])
     image = replace(IMAGE, caption=text, alt=text)
-    parts = [Heading(text), Paragraph(text), Bullets([text]), Listing(text, text)]
-    return Document(
-        text,
-        [Section("results", text, [*parts, Missing(text, text), ShownTable(table), image])],
-    )
+    parts = [
+        *(Heading(text), Paragraph(text), Bullets([text]), Listing(text, text)),
+        *(Missing(text, text), ShownTable(table), image),
+    ]
+    return Document(text, [Section("results", text, parts)])
 
 
 def test_csv_has_all_digits_of_what_is_shown() -> None:
