@@ -6,6 +6,7 @@ What colour says, a mark, a line's width or a word says as well, so that figures
 
 from collections.abc import Sequence
 from math import ceil
+from typing import Any
 
 from matplotlib import style
 from matplotlib.axes import Axes
@@ -88,20 +89,51 @@ def panels(figure: Figure, number: int, columns: int, *, share_scores: bool = Fa
     return list(grid.flat[:number])
 
 
-def text(foreign: object, longest: int = _LONGEST) -> str:
-    """A name from a user as matplotlib shows it and nothing else: on one line, no formula, cut.
+def plain(foreign: object, longest: int = _LONGEST) -> str:
+    """A name from a user for an alternative text: on one line, nothing that XML can't hold, cut.
 
     Args:
         foreign: The name, or a value.
         longest: The most characters that are shown.
     """
-    plain = "".join(one if _is_in_xml(one) else "\ufffd" for one in one_line(str(foreign)))
-    shown = plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
-    return shown.replace("$", r"\$")
+    whole = "".join(one if _is_in_xml(one) else "\ufffd" for one in one_line(str(foreign)))
+    return whole if len(whole) <= longest else f"{whole[: longest - 1]}…"
+
+
+def text(foreign: object, longest: int = _LONGEST) -> str:
+    """The same for a figure, which takes it for no formula."""
+    return plain(foreign, longest).replace("$", r"\$")
 
 
 def _is_in_xml(character: str) -> bool:
-    return ord(character) & 0xFFFE != 0xFFFE  # the last two of each plane
+    return ord(character) not in (0xFFFE, 0xFFFF)
+
+
+def scatter(axes: Axes, points: Sequence[tuple[float, float]], **how: Any) -> None:
+    """Draw marks, many of them as one image; nothing where there are none.
+
+    Args:
+        axes: The panel.
+        points: Where they are.
+        how: As `Axes.scatter` has it.
+    """
+    if points:
+        x, y = zip(*points, strict=True)
+        axes.scatter(x, y, rasterized=len(points) > MANY, **{"linewidths": 0, **how})
+
+
+def key(axes: Axes) -> None:
+    """Say above a panel what its few kinds of marks are."""
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=4,
+        frameon=False,
+        fontsize=SMALL,
+        borderaxespad=0.2,
+        handletextpad=0.4,
+        columnspacing=1.4,
+    )
 
 
 def note(figure: Figure, sentences: Sequence[str]) -> None:

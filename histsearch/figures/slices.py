@@ -1,17 +1,169 @@
 """Scores by the value of each searched parameter."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+from matplotlib.axes import Axes
+
+from histsearch.figures import look
 from histsearch.figures.drawn import Drawn, Missing
-from histsearch.figures.searched_study import SearchedStudy
+from histsearch.figures.importance import Importance
+from histsearch.figures.score_axis import ScoreAxis
+from histsearch.figures.searched_study import SearchedStudy, SearchedTrial
+from histsearch.figures.value_axis import Tick, ValueAxis, value_axis
 from histsearch.search.standing import Share
+from histsearch.wording import counted, value_text
+
+_NAME = "slices"
+_COLUMNS = 3
+_MOST_PANELS = 12
+_JITTER = 0.02  # of an axis, to either side: trials of one value stand side by side
+_MEAN = 0.045  # of an axis, to either side: a mean's dash
+_SEED = 0
 
 
+@look.our_look
 def slices(search: SearchedStudy, shares: Sequence[Share] = ()) -> Drawn | Missing:
     """A panel for each searched parameter, those that matter most first.
+
+    Of a list's values it shows the mean of the complete trials, and how many trials there are.
 
     Args:
         search: The search.
         shares: How much parameters matter; empty where that isn't known.
     """
-    raise NotImplementedError
+    title = f"{search.objective} by the value of each parameter"
+    reason = search.no_score(2)
+    if not search.search:
+        reason = "The study searches no parameter."
+    if reason is not None:
+        return Missing(_NAME, title, reason)
+    ranked = Importance(search, shares).parameters
+    names = ranked[:_MOST_PANELS]
+    rows = -(-len(names) // _COLUMNS)
+    figure = look.new_figure(0.5 + 1.85 * rows)
+    trials = search.scored
+    scores = ScoreAxis([trial.score for trial in trials if trial.score is not None])
+    for number, (name, axes) in enumerate(
+        zip(names, look.panels(figure, len(names), _COLUMNS), strict=True)
+    ):
+        scores.apply(axes)
+        _panel(axes, name, search, trials, scores)
+        if number % _COLUMNS:
+            axes.tick_params(labelleft=False)
+    figure.supylabel(search.score_label, fontsize=8.0)
+    look.note(
+        figure,
+        [
+            "● complete  ○ unfinished  ★ the winner's  — mean of complete trials",
+            "numbers at the top: trials with a value",
+            *look.and_more(len(names), len(ranked), "parameters"),
+        ],
+    )
+    return Drawn(_NAME, title, _alt(search, names), figure)
+
+
+def _panel(
+    axes: Axes,
+    name: str,
+    search: SearchedStudy,
+    trials: Sequence[SearchedTrial],
+    scores: ScoreAxis,
+) -> None:
+    having = [trial for trial in trials if name in trial.params]
+    axis = value_axis(search.search[name], [trial.params[name] for trial in having])
+    ticks = axis.apply(axes)
+    axes.set_title(look.text(name))
+    _draw_trials(axes, name, search, having, axis, scores)
+    if axis.is_list:
+        _draw_means(axes, name, having, axis, scores)
+        _write_counts(axes, name, having, axis, ticks)
+
+
+def _draw_trials(
+    axes: Axes,
+    name: str,
+    search: SearchedStudy,
+    trials: Sequence[SearchedTrial],
+    axis: ValueAxis,
+    scores: ScoreAxis,
+) -> None:
+    shifts = np.random.default_rng(_SEED).uniform(-_JITTER, _JITTER, len(trials))
+    points: dict[str, list[tuple[float, float]]] = {"unfinished": [], "complete": [], "winner": []}
+    far: list[tuple[float, float]] = []
+    for trial, shift in zip(trials, shifts, strict=True):
+        place = axis.position(trial.params[name])
+        if place is None or trial.score is None:
+            continue
+        x = axis.shifted(place, float(shift)) if axis.is_list else place
+        if not scores.holds(trial.score):
+            far.append((x, trial.score))
+            continue
+        kind = "complete" if trial.is_complete else "unfinished"
+        points["winner" if search.is_winners(trial) else kind].append(
+            (x, scores.height(trial.score))
+        )
+    looks: dict[str, dict[str, Any]] = {
+        "unfinished": {"s": 9, "facecolors": "none", "edgecolors": look.FADED, "linewidths": 0.8},
+        "complete": {"s": 13, "color": look.STRONG, "alpha": 0.8},
+        "winner": {"s": 60, "color": look.ACCENT, "marker": "*", "zorder": 4},
+    }
+    for kind, some in points.items():
+        look.scatter(axes, some, label=kind, **looks[kind])
+    scores.mark_far(axes, [x for x, _ in far], [score for _, score in far])
+
+
+def _draw_means(
+    axes: Axes,
+    name: str,
+    trials: Sequence[SearchedTrial],
+    axis: ValueAxis,
+    scores: ScoreAxis,
+) -> None:
+    by_place: dict[float, list[float]] = {}
+    for trial in trials:
+        place = axis.position(trial.params[name])
+        if trial.is_complete and place is not None and trial.score is not None:
+            by_place.setdefault(place, []).append(trial.score)
+    for place, some in by_place.items():
+        mean = sum(some) / len(some)
+        if len(some) > 1 and scores.holds(mean):
+            ends = (axis.shifted(place, -_MEAN), axis.shifted(place, _MEAN))
+            axes.plot(ends, [scores.height(mean)] * 2, color=look.INK, lw=1.4, zorder=3)
+
+
+def _write_counts(
+    axes: Axes,
+    name: str,
+    trials: Sequence[SearchedTrial],
+    axis: ValueAxis,
+    ticks: Sequence[Tick],
+) -> None:
+    places = [axis.position(trial.params[name]) for trial in trials]
+    for at, _ in ticks:
+        axes.text(
+            *(at, 1.0),
+            f"{places.count(at):,}",
+            transform=axes.get_xaxis_transform(),
+            ha="center",
+            va="bottom",
+            fontsize=6.0,
+            color=look.QUIET,
+        )
+
+
+def _alt(search: SearchedStudy, names: Sequence[str]) -> str:
+    number = len(search.scored)
+    text = (
+        f"The best {search.objective} of {counted(number, 'trial')} on {search.scored_on} by the "
+        f"value of {', '.join(map(look.plain, names))}."
+    )
+    if not search.winner:
+        return text
+    values = ", ".join(
+        f"{look.plain(name)} = {look.plain(value_text(search.winner[name]))}"
+        for name in names
+        if name in search.winner
+    )
+    return f"{text} The winner has {values}."

@@ -33,10 +33,12 @@ class ValueAxis(ABC):
     Attributes:
         scale: "linear", "log", or "places" where values lie side by side.
         cells: Into how many cells they fall.
+        is_list: Whether trials have values of a list, so that many have the same one.
     """
 
     scale: Scale
     cells: int
+    is_list: bool
 
     @abstractmethod
     def position(self, value: Any) -> float | None:
@@ -69,8 +71,18 @@ class ValueAxis(ABC):
         margin = _MARGIN * (high - low) or 1.0
         return low - margin, high + margin
 
-    def apply(self, axes: Axes) -> None:
-        """Make it a panel's horizontal axis, without the labels that would overlap."""
+    def shifted(self, position: float, by: float) -> float:
+        """A position, moved by a part of the axis."""
+        low, high = map(self._on_paper, self.ends())
+        moved = self._on_paper(position) + by * (high - low)
+        return math.exp(moved) if self.scale == "log" else moved
+
+    def apply(self, axes: Axes) -> list[Tick]:
+        """Make it a panel's horizontal axis, without the labels that would overlap.
+
+        Returns:
+            The places and labels that are shown.
+        """
         if self.scale == "log":
             axes.set_xscale("log")
         axes.set_xlim(*self.ends())
@@ -78,6 +90,7 @@ class ValueAxis(ABC):
         axes.xaxis.set_major_locator(FixedLocator([at for at, _ in shown]))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xticklabels([label for _, label in shown])
+        return shown
 
     def _apart(self, ticks: Sequence[Tick]) -> list[Tick]:
         low, high = map(self._on_paper, self.ends())
@@ -115,6 +128,7 @@ class _ListAxis(ValueAxis):
     """The axis of a list."""
 
     def __init__(self, listed: Sequence[Any], values: Sequence[Any]) -> None:
+        self.is_list = True
         self._are_numbers = all(map(_is_number, listed))
         self._listed = sorted(listed) if self._are_numbers else list(listed)
         self.scale = _evener_scale(self._listed) if self._are_numbers else "places"
@@ -174,6 +188,7 @@ class _RangeAxis(ValueAxis):
     """The axis of a range; its cells are of one width on its scale."""
 
     def __init__(self, parameter: Range) -> None:
+        self.is_list = False
         self.scale = "log" if parameter.log else "linear"
         self.cells = _CELLS_OF_RANGE
         self._low, self._high = float(parameter.low), float(parameter.high)
