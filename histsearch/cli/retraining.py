@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histsearch.cli.options import (
+    DataOption,
     StorageOption,
     StudyArgument,
     open_to_change,
@@ -130,17 +131,20 @@ def report(
             file_okay=False,
         ),
     ],
+    data: DataOption = None,
     storage: StorageOption = None,
 ) -> None:
     """Write the report of searches and their retrainings, and print their result tables.
 
-    Several searches stand in one report, such as those of all data sets and backbones.
+    Several searches stand in one report, such as those of all data sets and backbones. It shows
+    thumbnails where --data has the images.
     """
+    from histsearch.folders import data_folder
     from histsearch.reports.document.contents import gather, write_report
 
     searches = gather(open_to_read(storage), studies)
     try:
-        paths = write_report(searches, out)
+        paths = write_report(searches, out, data_folder(data))
     except OSError as error:
         raise HistsearchError(
             f"can't write to {out} ({error.strerror}); give another --out"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from histsearch.data.census import Census, Part
-from histsearch.reports.document.names import table_name
+from histsearch.reports.document.names import file_name
 from histsearch.reports.document.reported import Reported
 from histsearch.reports.document.sections import (
     Bullets,
@@ -52,7 +52,7 @@ def _images(one: Reported, searches: Sequence[Reported]) -> Iterator[DocumentPar
         )
     else:
         yield Paragraph(_rankings(report.images, report))
-        yield ShownTable(_census(report.images, table_name("images", one, searches)))
+        yield ShownTable(_census(report.images, file_name("images", one, searches)))
     if report.warnings:
         yield Paragraph("What these figures can't tell:")
         yield Bullets(report.warnings)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from histsearch.reports.document.reported import Reported
 
 
-def table_name(kind: str, one: Reported, searches: Sequence[Reported]) -> str:
+def file_name(kind: str, one: Reported, searches: Sequence[Reported]) -> str:
     """The name of a table or a figure that each search of a report has its own of.
 
     Args:

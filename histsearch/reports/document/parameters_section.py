@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from histsearch.reports.document.names import table_name
+from histsearch.reports.document.names import file_name
 from histsearch.reports.document.reported import Reported
 from histsearch.reports.document.sections import Missing, Paragraph, Part, Section, ShownTable
 from histsearch.reports.document.tables import (
@@ -66,7 +66,7 @@ def _parameters(one: Reported, searches: Sequence[Reported]) -> Table:
             ]
         )
     return Table(
-        name=table_name("parameters", one, searches),
+        name=file_name("parameters", one, searches),
         caption=f"Every value of the configurations of {one.name}.",
         columns=[
             text_column("parameter"),

@@ -40,6 +40,18 @@ class Reported:
         return MARK if self.report.on_test_classes else ""
 
 
+def judged_on(one: Reported) -> str:
+    """What the scores of a search are of: a sentence for its figures."""
+    which = "test" if one.report.on_test_classes else "validation"
+    images = one.report.images
+    if images is None:
+        return f"Scores are of {which} images{one.mark}."
+    part = images.judge
+    counts = f"{part.images:,} {which} images{one.mark} in {part.classes:,} classes"
+    note = f"Scores are of {counts}{images.remark_on(part)}."
+    return f"{note} {LEGEND}" if one.mark else note
+
+
 def legend(searches: Sequence[Reported]) -> list[str]:
     """The note that a table of these searches needs for its marks; none without one."""
     return [LEGEND] if any(one.mark for one in searches) else []

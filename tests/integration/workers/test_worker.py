@@ -635,7 +635,7 @@ def test_the_images_of_a_study_are_told_once_and_shown_with_it(
     report = build_report(storage, "stripes")
     assert str(report.images) == images
     assert report.warnings[0] == too_few
-    page, as_json = write_report(gather(storage, ["stripes"]), tmp_path)
+    page, as_json = write_report(gather(storage, ["stripes"]), tmp_path, data_dir)
     (written,) = json.loads(as_json.read_text())["studies"]
     assert written["images"]["validation"]["image_points"] == 6.25
     assert too_few in read_page(page.read_text()).text

@@ -19,6 +19,7 @@ from histsearch.reports.document.sections import (
     Listing,
     Missing,
     Paragraph,
+    Part,
     Section,
     ShownTable,
 )
@@ -79,7 +80,7 @@ def with_text(text: str) -> Document:
     """A document that holds a text wherever one can come from outside."""
     table = replace(TABLE, caption=text, rows=[[text_cell(text), *TABLE.rows[0][1:]]], notes=[text])
     image = replace(IMAGE, caption=text, alt=text)
-    parts = [
+    parts: list[Part] = [
         *(Heading(text), Paragraph(text), Bullets([text]), Listing(text, text)),
         *(Missing(text, text), ShownTable(table), image),
     ]
