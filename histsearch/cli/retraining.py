@@ -185,9 +185,12 @@ def _print_retrained(report: "Report") -> None:
         echo(f"{one.label}: {configuration_text(one.parameters)}; {counted(one.epochs, 'epoch')}")
     echo("on the test classes, in percent, mean ± 95% interval over n seeds:")
     columns = [f"{one.label}, n = {len(one.scores)}" for one in report.retrained]
+    # Runs of an earlier version have fewer figures.
+    labels = dict.fromkeys(label for one in report.retrained for label in one.figures)
+    figures = [one.figures for one in report.retrained]
     rows = [
-        (label, *(percent(one.figures[label]) for one in report.retrained))
-        for label in report.retrained[0].figures
+        (label, *(percent(known[label]) if label in known else "" for known in figures))
+        for label in labels
     ]
     print_table(table(("", *columns), rows, gap=3))
     for model in report.models:

@@ -20,7 +20,7 @@ from histsearch.reports.images import study_warnings
 from histsearch.reports.published_results import published_rows, published_source
 from histsearch.reports.report import Gain, Report, Retrained, WinningTrial
 from histsearch.reports.seed_run import seed_run
-from histsearch.reports.statistics import difference, estimate
+from histsearch.reports.statistics import Estimate, difference, estimate
 from histsearch.reports.status import study_state
 from histsearch.reports.winner import judge
 from histsearch.space.writing import space_toml
@@ -34,6 +34,7 @@ from histsearch.studies.retraining_seeds import retrainings_of
 from histsearch.studies.retraining_warnings import retraining_warnings
 from histsearch.studies.study import Study
 from histsearch.studies.trial_models import retrained_models
+from histsearch.studies.trial_sums import sums_of
 
 
 def find_search(storage: Storage, name: str) -> Study:
@@ -75,7 +76,7 @@ def build_report(storage: Storage, name: str) -> Report:
         objective=study.objective.label,
         selection=study.definition.selection,
         on_test_classes=study.definition.touches_test_classes,
-        trials={state.name: study.count(state) for state in TrialState if study.count(state)},
+        trials=sums_of(study).by_name(),
         best=best,
         retrained=retrained,
         gain_over_baseline=_gain(retrained, best.number) if best else None,
@@ -194,8 +195,19 @@ def _configuration(
         score=estimate(scores),
         scores=scores,
         recall={int(k): estimate([recall[k] for recall in recalls]) for k in recalls[0]},
+        others=_other_figures(trials),
         runs=[seed_run(trial, retraining.objective) for trial in trials],
     )
+
+
+def _other_figures(trials: Sequence[FrozenTrial]) -> dict[str, Estimate]:
+    """The figures besides R@K that all runs recorded, by their labels."""
+    recorded = [trial.user_attrs.get(trial_record.FIGURES, {}) for trial in trials]
+    return {
+        label: estimate([figures[label] for figures in recorded])
+        for label in recorded[0]
+        if all(label in figures for figures in recorded)
+    }
 
 
 def _gain(retrained: Sequence[Retrained], best: int) -> Gain | None:

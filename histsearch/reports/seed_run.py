@@ -44,5 +44,6 @@ def seed_run(trial: FrozenTrial, objective: Metric) -> SeedRun:
         figures={
             objective.label: trial.value or 0.0,
             **{recall_at(int(k)).label: value for k, value in recalls.items()},
+            **attributes.get(trial_record.FIGURES, {}),
         },
     )

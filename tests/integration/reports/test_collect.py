@@ -142,6 +142,26 @@ def test_figures_are_means_with_intervals_over_seeds(retraining: Study) -> None:
     assert _is_estimate(gain, 0.03, T_4 * (2 * 0.01**2 / 3) ** 0.5, 6)
 
 
+def test_other_figures_are_those_that_every_run_of_a_configuration_recorded(
+    search: Study,
+) -> None:
+    retraining = create_retraining(search, seeds=2, baseline=True)
+    others = [
+        {"NMI": 0.70, "R-Precision": 0.40, "MAP@R": 0.30},
+        {"NMI": 0.72, "R-Precision": 0.40, "MAP@R": 0.30},
+        {"NMI": 0.68, "R-Precision": 0.38, "MAP@R": 0.28},
+    ]
+    for figures in others:
+        _tell(retraining, 0.9, recall={"1": 0.9}, figures=figures)
+    _tell(retraining, 0.9, recall={"1": 0.9})  # by an earlier version
+    report = build_report(search.storage, SPACE)
+    tuned, baseline = report.retrained
+    assert list(tuned.figures) == ["R@1", "NMI", "R-Precision", "MAP@R"]
+    assert tuned.figures["NMI"].mean == pytest.approx(0.71)
+    assert tuned.figures["NMI"].n == 2
+    assert list(baseline.figures) == ["R@1"]
+
+
 def test_report_counts_hours_and_names_each_device_once(retraining: Study) -> None:
     report = build_report(retraining.storage, SPACE)
     assert report.search_cost.hours_spent == pytest.approx((7200 + 5400 + 600) / 3600)
