@@ -8,12 +8,12 @@ from histsearch.reports.document.sections import Missing, Paragraph, Part, Secti
 from histsearch.reports.document.tables import (
     Cell,
     Table,
+    configuration_cell,
     number_cell,
     number_column,
     text_cell,
     text_column,
 )
-from histsearch.wording import configuration_text
 
 _MOST_ROWS = 10
 _NUMBERS = ("runs", "complete", "epochs", "hours a run", "hours spent", "hours saved")
@@ -24,8 +24,8 @@ def cost_section(searches: Sequence[Reported]) -> Section:
     units = " and ".join(dict.fromkeys(one.report.search_cost.unit for one in searches))
     parts: list[Part] = [
         Paragraph(
-            f"Hours are {units}. An hour a run is a mean over runs that were trained to their end; "
-            "saved are the hours for which trials that were given up would have gone on, each at "
+            f"Hours are {units}. Those a run are the mean over runs that were trained to their "
+            "end; those saved are what trials that were given up would have gone on for, each at "
             "its own pace."
         )
     ]
@@ -80,7 +80,7 @@ def _by_configuration(searches: Sequence[Reported]) -> Table:
             *map(number_column, _NUMBERS),
         ],
         rows=[
-            [text_cell(one.name), text_cell(configuration_text(cost.parameters)), *_numbers(cost)]
+            [text_cell(one.name), configuration_cell(cost.parameters), *_numbers(cost)]
             for one in searches
             for cost in one.report.costs
         ],
@@ -96,8 +96,8 @@ def _numbers(cost: ConfigurationCost) -> list[Cell]:
 
 
 def _hours_cell(hours: float | None) -> Cell:
-    """Hours, with three digits where there are less than a hundred."""
-    if hours is None:
-        return number_cell(None)
+    """Hours, with three digits or more."""
+    if not hours:
+        return Cell("" if hours is None else "0", (hours,))
     digits = next((digits for digits, least in ((0, 100), (1, 10), (2, 1)) if hours >= least), 4)
     return number_cell(hours, digits)

@@ -34,6 +34,7 @@ _COMMANDS = {
     "–": "--",
     "—": "---",
     "…": r"\dots{}",
+    "\u00a0": "~",
 }
 _SPECIAL = re.compile("|".join(map(re.escape, _COMMANDS)))
 

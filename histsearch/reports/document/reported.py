@@ -52,6 +52,13 @@ def judged_on(one: Reported) -> str:
     return f"{note} {LEGEND}" if one.mark else note
 
 
+def tested_on(one: Reported) -> str:
+    """What the test figures of a search's retrainings are of: a sentence."""
+    images = one.report.images
+    counts = "the test images" if images is None else f"{images.test}"
+    return f"{one.name}: {counts}."
+
+
 def legend(searches: Sequence[Reported]) -> list[str]:
     """The note that a table of these searches needs for its marks; none without one."""
     return [LEGEND] if any(one.mark for one in searches) else []

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from histsearch.reports.document.reported import Reported, legend
+from histsearch.reports.document.reported import Reported, legend, tested_on
 from histsearch.reports.document.sections import (
     Bullets,
     Missing,
@@ -102,6 +102,7 @@ def _results(searches: Sequence[Reported]) -> Table:
         rows=[row for one in _by_pair(searches) for row in _rows(one, labels)],
         notes=[
             *(f"[OA], [RE] and [TUNE]: {source}." for source in sources),
+            *(tested_on(one) for one in searches if one.report.retrained and one.report.images),
             *legend(searches),
         ],
         has_latex=True,

@@ -1,9 +1,10 @@
 """A table of a report: what each cell shows, and the exact values behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from histsearch.reports.statistics import Estimate
+from histsearch.wording import configuration_text
 
 Exact = str | int | float | None
 
@@ -94,6 +95,12 @@ def estimate_column(title: str) -> Column:
 def text_cell(text: str, mark: str = "") -> Cell:
     """A text, with a mark that a note of its table explains."""
     return Cell(text + mark, (text,))
+
+
+def configuration_cell(parameters: Mapping[str, object], mark: str = "") -> Cell:
+    """The values of a configuration, none of which is parted from its name at a line's end."""
+    text = configuration_text(parameters)
+    return Cell(text.replace(" = ", "\u00a0=\u00a0") + mark, (text,))
 
 
 def number_cell(value: float | None, digits: int | None = None) -> Cell:

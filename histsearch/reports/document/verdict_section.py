@@ -26,10 +26,12 @@ def _of_search(one: Reported) -> str:
     report, best = one.report, one.report.best
     if best is None:
         return _without_winner(report)
-    classes = "the test classes" if report.on_test_classes else "the validation classes"
+    images = report.images
+    judge = "test" if report.on_test_classes else "validation"
+    classes = f"the {judge} classes" if images is None else str(images.judge)
     return (
-        f"{_so_far(report)} recommends {configuration_text(best.parameters)}, with {best} on "
-        f"{classes}{one.mark} (trial {best.number})."
+        f"{_so_far(report)} recommends {configuration_text(best.parameters)}: trial {best.number}, "
+        f"{best}{one.mark}, on {classes}."
     )
 
 
