@@ -1,5 +1,6 @@
 """Which parameters and pairs of a search come first in its figures."""
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import combinations
@@ -36,14 +37,15 @@ class Importance:
 
     @property
     def pairs(self) -> list[Pair]:
-        """The pairs, the most important first: by the share of both and of their interaction."""
-        pairs = combinations(self._search.search, 2)
-        return sorted(
-            pairs,
-            key=lambda pair: (
-                -sum(self._of[one] for one in pair) - self._shares.get(frozenset(pair), 0.0)
-            ),
-        )
+        """The pairs, the most important first: those that interact, and whose both parts matter.
+
+        By the share of their interaction, as far as known, and the geometric mean of their own.
+        """
+        return sorted(combinations(self._search.search, 2), key=lambda pair: -self._of_pair(pair))
+
+    def _of_pair(self, pair: Pair) -> float:
+        one, two = (self._of[name] for name in pair)
+        return math.sqrt(one * two) + self._shares.get(frozenset(pair), 0.0)
 
     @cached_property
     def _of(self) -> dict[str, float]:

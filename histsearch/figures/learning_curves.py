@@ -14,6 +14,7 @@ from histsearch.wording import counted
 
 _NAME = "learning-curves"
 _MOST_LABELS = 3
+_FEW = 80  # curves: of more, each is fainter
 
 
 @look.our_look
@@ -39,22 +40,26 @@ def learning_curves(search: SearchedStudy) -> Drawn | Missing:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _draw(axes, unfinished, "paused, pruned, running or failed", look.FADED, 0.7)
     _draw(axes, complete, "complete", look.STRONG, 1.0)
-    _draw(axes, winners, "the winner's", look.ACCENT, 2.2)
-    for trial in winners[:_MOST_LABELS]:
+    _draw(axes, winners, "the winner's", look.ACCENT, 2.2, opacity=1.0)
+    for trial in [trial for trial in winners if trial.is_complete][:_MOST_LABELS]:
         _label(axes, trial)
     look.key(axes)
     return Drawn(_NAME, title, _alt(search, trials, complete, winners), figure)
 
 
 def _draw(
-    axes: Axes, trials: Sequence[SearchedTrial], label: str, color: str, width: float
+    axes: Axes,
+    trials: Sequence[SearchedTrial],
+    label: str,
+    color: str,
+    width: float,
+    opacity: float = 0.75,
 ) -> None:
-    """Curves, each with a dot where it ends."""
+    """Draw curves, each with a dot where it ends."""
     if not trials:
         return
     curves = [_points(trial) for trial in trials]
-    many = len(trials) > look.MANY
-    opacity = 0.25 if many else 0.75
+    opacity *= min(1.0, max(_FEW / len(trials), 0.15))
     axes.add_collection(
         LineCollection(
             curves,
@@ -62,12 +67,12 @@ def _draw(
             linewidths=width,
             alpha=opacity,
             label=f"{label} ({len(trials):,})",
-            rasterized=many,
+            rasterized=len(trials) > look.MANY,
         ),
         autolim=False,
     )
     ends = [curve[-1] for curve in curves]
-    look.scatter(axes, ends, s=5 * width, color=color, alpha=opacity)
+    look.scatter(axes, ends, 5 * width, color=color, alpha=opacity)
 
 
 def _points(trial: SearchedTrial) -> list[tuple[float, float]]:

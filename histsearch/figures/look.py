@@ -105,34 +105,81 @@ def text(foreign: object, longest: int = _LONGEST) -> str:
     return plain(foreign, longest).replace("$", r"\$")
 
 
+def wrapped(foreign: object, width: int, lines: int = 2) -> str:
+    """The same on several lines.
+
+    Args:
+        foreign: The name.
+        width: Characters of a line.
+        lines: The most lines.
+    """
+    whole = plain(foreign, width * lines)
+    parts = (whole[at : at + width] for at in range(0, len(whole), width))
+    return "\n".join(part.replace("$", r"\$") for part in parts)
+
+
 def _is_in_xml(character: str) -> bool:
     return ord(character) not in (0xFFFE, 0xFFFF)
 
 
-def scatter(axes: Axes, points: Sequence[tuple[float, float]], **how: Any) -> None:
-    """Draw marks, many of them as one image; nothing where there are none.
+def scatter(axes: Axes, points: Sequence[tuple[float, float]], size: float, **how: Any) -> None:
+    """Draw marks, many of them smaller and as one image; nothing where there are none.
 
     Args:
         axes: The panel.
         points: Where they are.
+        size: Of a mark, in square points.
         how: As `Axes.scatter` has it.
     """
-    if points:
-        x, y = zip(*points, strict=True)
-        axes.scatter(x, y, rasterized=len(points) > MANY, **{"linewidths": 0, **how})
+    if not points:
+        return
+    x, y = zip(*points, strict=True)
+    if len(points) > MANY:
+        size, how = size / 3, {"alpha": 0.6, **how}
+    axes.scatter(x, y, s=size, rasterized=len(points) > MANY, **{"linewidths": 0, **how})
+
+
+def hollow(size: float, color: str) -> dict[str, Any]:
+    """How marks look in `scatter` that are an outline."""
+    return {"size": size, "facecolors": "#FFFFFF", "edgecolors": color, "linewidths": 0.8}
 
 
 def key(axes: Axes) -> None:
     """Say above a panel what its few kinds of marks are."""
-    axes.legend(
+    legend = axes.legend(
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
-        ncols=4,
+        ncols=5,
         frameon=False,
         fontsize=SMALL,
         borderaxespad=0.2,
         handletextpad=0.4,
         columnspacing=1.4,
+    )
+    for handle in legend.legend_handles:
+        if handle is not None:
+            handle.set_alpha(1.0)  # where there are many, they are faint
+
+
+def rows(axes: Axes, names: Sequence[str]) -> None:
+    """Give a panel a row for each name, the first on top, and vertical lines behind."""
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+
+
+def beside_row(axes: Axes, row: int, words: str) -> None:
+    """Write something to the right of a row."""
+    axes.annotate(
+        words,
+        (1.01, row),
+        xycoords=axes.get_yaxis_transform(),
+        va="center",
+        fontsize=SMALL,
+        color=QUIET,
+        annotation_clip=False,
     )
 
 

@@ -22,7 +22,8 @@ from histsearch.wording import counted
 
 _NAME = "pair-heat-maps"
 _MOST_PAIRS = 6
-_DARK = 0.55  # from this part of the colours on, what is written on them is white
+_FEW_CELLS = 5
+_DARK = 0.5  # from this part of the colours on, what is written on them is white
 
 
 @dataclass(frozen=True)
@@ -64,24 +65,37 @@ def pair_heat_maps(search: SearchedStudy, shares: Sequence[Share] = ()) -> Drawn
     ranked = Importance(search, shares).pairs
     pairs = ranked[:_MOST_PAIRS]
     maps = [cells_of(search, pair) for pair in pairs]
-    means = np.concatenate([one.mean_RC[one.number_RC > 0] for one in maps])
-    axis = ScoreAxis(means.tolist())
-    norm = Normalize(axis.low, axis.high, clip=True)
+    norm, reaches_down = _norm(maps)
     columns = 2 if len(pairs) <= 4 else 3
     figure = look.new_figure(0.6 + 2.3 * -(-len(pairs) // columns))
     every = look.panels(figure, len(pairs), columns)
     for pair, cells, axes in zip(pairs, maps, every, strict=True):
         _panel(axes, pair, cells, norm)
-    bar = figure.colorbar(every[0].collections[0], ax=every, shrink=0.6, aspect=30, pad=0.01)
+    bar = figure.colorbar(
+        every[0].collections[0],
+        ax=every,
+        shrink=0.6,
+        aspect=30,
+        pad=0.01,
+        extend="neither" if reaches_down else "min",
+    )
     bar.set_label(f"mean {search.score_label}", fontsize=look.SMALL)
     bar.outline.set_visible(False)
-    notes = ["in each cell its mean and, below, its number of runs"]
+    notes = ["in each cell its mean and its number of runs"]
     if any((one.number_RC > 0)[~one.complete_RC].any() for one in maps):
-        notes.append("hatched: none of them complete")
+        notes.append("in brackets: none of them complete")
     if search.winner:
-        notes.append("framed: the winner's cell")
+        notes.append("framed: the winner's")
     look.note(figure, [*notes, *look.and_more(len(pairs), len(ranked), "pairs")])
     return Drawn(_NAME, title, _alt(search, pairs, maps), figure)
+
+
+def _norm(maps: Sequence[Cells]) -> tuple[Normalize, bool]:
+    """The span of colours, that of complete runs where there are some; whether it holds all."""
+    every = np.concatenate([one.mean_RC[one.number_RC > 0] for one in maps])
+    complete = np.concatenate([one.mean_RC[one.complete_RC] for one in maps])
+    axis = ScoreAxis((complete if complete.size else every).tolist())
+    return Normalize(axis.low, axis.high, clip=True), all(map(axis.holds, every.tolist()))
 
 
 def cells_of(search: SearchedStudy, pair: Pair) -> Cells:
@@ -132,7 +146,10 @@ def _panel(axes: Axes, pair: Pair, cells: Cells, norm: Normalize) -> None:
         _write(axes, cells, norm, int(row), int(column))
     if cells.winners is not None:
         row, column = cells.winners
-        axes.add_patch(_frame(row, column, edgecolor=look.ACCENT, linewidth=2.0, zorder=4))
+        corner = (column - 0.5, row - 0.5)
+        axes.add_patch(
+            Rectangle(corner, 1.0, 1.0, fill=False, edgecolor=look.ACCENT, linewidth=2.0, zorder=4)
+        )
     across, up = cells.horizontal.cell_ticks(), cells.vertical.cell_ticks()
     long = max(len(label) for _, label in across) * len(across) > 30
     axes.set_xticks(
@@ -152,27 +169,17 @@ def _panel(axes: Axes, pair: Pair, cells: Cells, norm: Normalize) -> None:
 
 def _write(axes: Axes, cells: Cells, norm: Normalize, row: int, column: int) -> None:
     percent = PERCENT * float(cells.mean_RC[row, column])
-    dark = float(norm(percent)) > _DARK
-    if not cells.complete_RC[row, column]:
-        axes.add_patch(
-            _frame(
-                row, column, edgecolor="#FFFFFF" if dark else look.FADED, linewidth=0, hatch="//"
-            )
-        )
+    mean = f"{percent:.1f}" if cells.complete_RC[row, column] else f"({percent:.1f})"
     axes.text(
         *(column, row),
-        f"{percent:.1f}\n{cells.number_RC[row, column]:,}",
+        f"{mean}\n{cells.number_RC[row, column]:,}",
         ha="center",
         va="center",
-        fontsize=5.5,
-        linespacing=1.05,
-        color="#FFFFFF" if dark else look.INK,
+        fontsize=6.5 if max(cells.mean_RC.shape) <= _FEW_CELLS else 5.5,
+        linespacing=1.1,
+        color="#FFFFFF" if float(norm(percent)) > _DARK else look.INK,
         zorder=5,
     )
-
-
-def _frame(row: int, column: int, **how: object) -> Rectangle:
-    return Rectangle((column - 0.5, row - 0.5), 1.0, 1.0, fill=False, **how)  # type: ignore[arg-type]
 
 
 def _alt(search: SearchedStudy, pairs: Sequence[Pair], maps: Sequence[Cells]) -> str:

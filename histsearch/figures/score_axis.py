@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from histsearch.figures.look import QUIET, SMALL
+from histsearch.figures.look import QUIET, scatter
+from histsearch.wording import counted
 
 PERCENT = 100.0
 
 _FENCE = 3.0  # interquartile ranges below the lower quartile: what lies beyond is far off
 _ROOM = 0.4  # of the axis: what far scores may take up before they are set on its edge
-_MARGIN = 0.05
+_MARGIN = 0.08
 
 
 class ScoreAxis:
@@ -37,7 +38,7 @@ class ScoreAxis:
         margin = _MARGIN * max(largest - smallest, 1.0)
         self.low = max(smallest - margin, 0.0) if smallest >= 0 else smallest - margin
         self.high = min(largest + margin, PERCENT + margin / 2)
-        self._edge = self.low + margin / 3
+        self._edge = self.low + margin / 5
 
     def height(self, score: float) -> float:
         """Where a score in [0, 1] is drawn, in percent."""
@@ -55,16 +56,15 @@ class ScoreAxis:
             axes.set_ylabel(label)
 
     def mark_far(self, axes: Axes, x: Sequence[float], scores: Sequence[float]) -> None:
-        """Draw those of some scores that lie below the axis on its edge, and say how many."""
-        far = [place for place, score in zip(x, scores, strict=True) if not self.holds(score)]
-        if not far:
-            return
-        axes.scatter(far, [self._edge] * len(far), marker="v", s=14, color=QUIET, lw=0)
-        axes.annotate(
-            f"{len(far):,} below {self.low:.3g}%",
-            (0.99, 0.03),
-            xycoords="axes fraction",
-            ha="right",
-            fontsize=SMALL,
-            color=QUIET,
-        )
+        """Draw those of some scores that lie below the axis on its edge."""
+        far = [
+            (place, self._edge)
+            for place, score in zip(x, scores, strict=True)
+            if not self.holds(score)
+        ]
+        scatter(axes, far, 14.0, marker="v", color=QUIET, label="_far")
+
+    def far_note(self, scores: Sequence[float]) -> list[str]:
+        """The sentence that says how many of some scores lie below the axis, where any do."""
+        far = sum(not self.holds(score) for score in scores)
+        return [f"▾ {counted(far, 'trial')} below {self.low:.1f}%"] if far else []

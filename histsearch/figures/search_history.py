@@ -11,6 +11,7 @@ from histsearch.figures import look
 from histsearch.figures.drawn import Drawn, Missing
 from histsearch.figures.score_axis import ScoreAxis
 from histsearch.figures.searched_study import SearchedStudy, SearchedTrial
+from histsearch.wording import counted
 
 Against = Literal["trials", "hours"]
 
@@ -46,23 +47,26 @@ def search_history(search: SearchedStudy, against: Against = "trials") -> Drawn 
     axis.mark_far(axes, places, _scores(trials))
     look.key(axes)
     failed = len(search.trials) - len(trials)
-    look.note(figure, [f"{failed:,} trials without a score aren't shown"] if failed else [])
+    unshown = [f"not shown: {counted(failed, 'trial')} without a score"] if failed else []
+    look.note(figure, [*axis.far_note(_scores(trials)), *unshown])
     return Drawn(name, title, _alt(search, trials, highest, by), figure)
 
 
 def _kinds(search: SearchedStudy) -> list[tuple[dict[str, Any], _Marks]]:
     """How trials look, by what they are."""
-    winners = search.is_winners
+
+    def are(winners: bool, complete: bool) -> _Marks:
+        return lambda trial: (search.is_winners(trial), trial.is_complete) == (winners, complete)
+
+    star = {"marker": "*", "zorder": 4}
     return [
+        ({"label": "unfinished", "size": 12.0, "color": look.FADED}, are(False, False)),
+        ({"label": "complete", "size": 18.0, "color": look.STRONG}, are(False, True)),
         (
-            {"label": "unfinished", "marker": "o", "s": 12, "color": look.FADED},
-            lambda trial: not trial.is_complete and not winners(trial),
+            {"label": "the winner's, unfinished", **look.hollow(36.0, look.ACCENT), **star},
+            are(True, False),
         ),
-        (
-            {"label": "complete", "marker": "o", "s": 18, "color": look.STRONG},
-            lambda trial: trial.is_complete and not winners(trial),
-        ),
-        ({"label": "the winner's", "marker": "*", "s": 80, "color": look.ACCENT}, winners),
+        ({"label": "the winner's", "size": 80.0, "color": look.ACCENT, **star}, are(True, True)),
     ]
 
 
@@ -78,7 +82,7 @@ def _scatter(
         for place, score in zip(places, _scores(trials), strict=True)
         if axis.holds(score)
     ]
-    look.scatter(axes, shown, zorder=3, **kind)
+    look.scatter(axes, shown, **{"zorder": 3, **kind})
 
 
 def _by_number(search: SearchedStudy) -> tuple[list[SearchedTrial], list[float]]:
@@ -113,8 +117,8 @@ def _alt(
     winners = [f"#{trial.number}" for trial in trials if search.is_winners(trial)]
     marked = f"; the winner's trials ({_few(winners)}) are marked" if winners else ""
     return (
-        f"The best {search.objective} of {len(trials):,} trials on {search.scored_on}, by {by}: "
-        f"from {min(scores):.1%} to {max(scores):.1%}. "
+        f"The best {search.objective} of {counted(len(trials), 'trial')} on "
+        f"{search.scored_on}, by {by}: from {min(scores):.1%} to {max(scores):.1%}. "
         f"The highest so far is reached by trial #{trials[first].number}{marked}."
     )
 

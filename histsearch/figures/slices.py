@@ -18,9 +18,17 @@ from histsearch.wording import counted, value_text
 _NAME = "slices"
 _COLUMNS = 3
 _MOST_PANELS = 12
-_JITTER = 0.02  # of an axis, to either side: trials of one value stand side by side
-_MEAN = 0.045  # of an axis, to either side: a mean's dash
+_JITTER = 0.3  # of the gap to the next value, to either side: trials of a value stand side by side
+_WIDEST = 0.05  # of an axis, the same
+_MEAN = 0.02  # of an axis: how far a mean's dash goes beyond that
 _SEED = 0
+# Whether a trial is the winner's, and whether it is complete.
+_LOOKS: dict[tuple[bool, bool], dict[str, Any]] = {
+    (False, False): look.hollow(9.0, look.FADED),
+    (False, True): {"size": 13.0, "color": look.STRONG, "alpha": 0.8},
+    (True, False): {**look.hollow(30.0, look.ACCENT), "marker": "*", "zorder": 4},
+    (True, True): {"size": 60.0, "color": look.ACCENT, "marker": "*", "zorder": 4},
+}
 
 
 @look.our_look
@@ -56,8 +64,9 @@ def slices(search: SearchedStudy, shares: Sequence[Share] = ()) -> Drawn | Missi
     look.note(
         figure,
         [
-            "● complete  ○ unfinished  ★ the winner's  — mean of complete trials",
+            "● complete  ○ unfinished  ★ ☆ the winner's  — mean of complete trials",
             "numbers at the top: trials with a value",
+            *scores.far_note([trial.score for trial in trials if trial.score is not None]),
             *look.and_more(len(names), len(ranked), "parameters"),
         ],
     )
@@ -74,9 +83,9 @@ def _panel(
     having = [trial for trial in trials if name in trial.params]
     axis = value_axis(search.search[name], [trial.params[name] for trial in having])
     ticks = axis.apply(axes)
-    axes.set_title(look.text(name))
+    axes.set_title(look.text(name), pad=11.0 if axis.gap else 6.0)
     _draw_trials(axes, name, search, having, axis, scores)
-    if axis.is_list:
+    if axis.gap:
         _draw_means(axes, name, having, axis, scores)
         _write_counts(axes, name, having, axis, ticks)
 
@@ -89,29 +98,28 @@ def _draw_trials(
     axis: ValueAxis,
     scores: ScoreAxis,
 ) -> None:
-    shifts = np.random.default_rng(_SEED).uniform(-_JITTER, _JITTER, len(trials))
-    points: dict[str, list[tuple[float, float]]] = {"unfinished": [], "complete": [], "winner": []}
+    half = _half_width(axis)
+    shifts = np.random.default_rng(_SEED).uniform(-half, half, len(trials))
+    points: dict[tuple[bool, bool], list[tuple[float, float]]] = {kind: [] for kind in _LOOKS}
     far: list[tuple[float, float]] = []
     for trial, shift in zip(trials, shifts, strict=True):
         place = axis.position(trial.params[name])
         if place is None or trial.score is None:
             continue
-        x = axis.shifted(place, float(shift)) if axis.is_list else place
+        x = axis.shifted(place, float(shift))
         if not scores.holds(trial.score):
             far.append((x, trial.score))
             continue
-        kind = "complete" if trial.is_complete else "unfinished"
-        points["winner" if search.is_winners(trial) else kind].append(
-            (x, scores.height(trial.score))
-        )
-    looks: dict[str, dict[str, Any]] = {
-        "unfinished": {"s": 9, "facecolors": "none", "edgecolors": look.FADED, "linewidths": 0.8},
-        "complete": {"s": 13, "color": look.STRONG, "alpha": 0.8},
-        "winner": {"s": 60, "color": look.ACCENT, "marker": "*", "zorder": 4},
-    }
+        kind = (search.is_winners(trial), trial.is_complete)
+        points[kind].append((x, scores.height(trial.score)))
     for kind, some in points.items():
-        look.scatter(axes, some, label=kind, **looks[kind])
+        look.scatter(axes, some, **_LOOKS[kind])
     scores.mark_far(axes, [x for x, _ in far], [score for _, score in far])
+
+
+def _half_width(axis: ValueAxis) -> float:
+    """How far trials of one value stand to its sides, as a part of the axis."""
+    return min(_JITTER * axis.gap, _WIDEST)
 
 
 def _draw_means(
@@ -129,7 +137,8 @@ def _draw_means(
     for place, some in by_place.items():
         mean = sum(some) / len(some)
         if len(some) > 1 and scores.holds(mean):
-            ends = (axis.shifted(place, -_MEAN), axis.shifted(place, _MEAN))
+            half = _half_width(axis) + _MEAN
+            ends = (axis.shifted(place, -half), axis.shifted(place, half))
             axes.plot(ends, [scores.height(mean)] * 2, color=look.INK, lw=1.4, zorder=3)
 
 
@@ -143,12 +152,12 @@ def _write_counts(
     places = [axis.position(trial.params[name]) for trial in trials]
     for at, _ in ticks:
         axes.text(
-            *(at, 1.0),
+            *(at, 1.01),
             f"{places.count(at):,}",
             transform=axes.get_xaxis_transform(),
             ha="center",
             va="bottom",
-            fontsize=6.0,
+            fontsize=6.5,
             color=look.QUIET,
         )
 

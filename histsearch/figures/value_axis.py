@@ -23,7 +23,7 @@ _CELLS_OF_RANGE = 6
 _UNEVEN = 40.0  # widest gap between neighbours over the narrowest: beyond it they'd lie on a heap
 _CHARACTER = 0.036  # width of a character, as a part of a panel's
 _LONGEST = 14  # characters of a value
-_MARGIN = 0.06  # of the axis, beyond its values
+_MARGIN = 0.12  # of the axis, beyond its values
 _FEW_DECADES = 3
 
 
@@ -33,12 +33,13 @@ class ValueAxis(ABC):
     Attributes:
         scale: "linear", "log", or "places" where values lie side by side.
         cells: Into how many cells they fall.
-        is_list: Whether trials have values of a list, so that many have the same one.
+        gap: How far the nearest of a list's values are apart, as a part of the axis; 0 for a range,
+            of which hardly two trials have the same value.
     """
 
     scale: Scale
     cells: int
-    is_list: bool
+    gap: float
 
     @abstractmethod
     def position(self, value: Any) -> float | None:
@@ -128,12 +129,12 @@ class _ListAxis(ValueAxis):
     """The axis of a list."""
 
     def __init__(self, listed: Sequence[Any], values: Sequence[Any]) -> None:
-        self.is_list = True
         self._are_numbers = all(map(_is_number, listed))
         self._listed = sorted(listed) if self._are_numbers else list(listed)
         self.scale = _evener_scale(self._listed) if self._are_numbers else "places"
         self._groups = self._grouped(values)
         self.cells = len(self._groups)
+        self.gap = self._narrowest_gap()
 
     @override
     def position(self, value: Any) -> float | None:
@@ -164,6 +165,11 @@ class _ListAxis(ValueAxis):
             return 0.0, len(self._listed) - 1.0
         return float(self._listed[0]), float(self._listed[-1])
 
+    def _narrowest_gap(self) -> float:
+        low, high = map(self._on_paper, self.ends())
+        places = [self._on_paper(at) for at, _ in self._ticks()]
+        return min(np.diff(places), default=high - low) / (high - low)
+
     def _grouped(self, values: Sequence[Any]) -> list[list[Any]]:
         """The values of each cell: where there are many, neighbours share one, and rare ones."""
         if len(self._listed) <= _MOST_CELLS:
@@ -188,7 +194,7 @@ class _RangeAxis(ValueAxis):
     """The axis of a range; its cells are of one width on its scale."""
 
     def __init__(self, parameter: Range) -> None:
-        self.is_list = False
+        self.gap = 0.0
         self.scale = "log" if parameter.log else "linear"
         self.cells = _CELLS_OF_RANGE
         self._low, self._high = float(parameter.low), float(parameter.high)

@@ -31,12 +31,8 @@ def variance_shares(shares: Sequence[Share]) -> Drawn | Missing:
     shown = shares[:_MOST]
     figure = look.new_figure(0.7 + 0.22 * len(shown))
     axes = figure.subplots()
-    axes.set_ylim(len(shown) - 0.5, -0.5)
-    axes.set_xlim(0.0, PERCENT)
-    axes.grid(axis="x")
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    axes.set_yticks(range(len(shown)), [_name(one) for one in shown])
+    look.rows(axes, [_name(one) for one in shown])
+    axes.set_xlim(0.0, PERCENT * min(max(one.high for one in shown) * 1.05, 1.0))
     axes.set_xlabel("share of the variance in %, with 95% interval")
     for row, one in enumerate(shown):
         _draw(axes, row, one)
@@ -61,15 +57,7 @@ def _draw(axes: Axes, row: int, share: Share) -> None:
         mfc="#FFFFFF" if is_pair else look.STRONG,
         mec=look.STRONG,
     )
-    axes.annotate(
-        f"{share.share:.0%} ({share.low:.0%} to {share.high:.0%})",
-        (1.01, row),
-        xycoords=axes.get_yaxis_transform(),
-        va="center",
-        fontsize=look.SMALL,
-        color=look.QUIET,
-        annotation_clip=False,
-    )
+    look.beside_row(axes, row, f"{share.share:.0%} ({share.low:.0%} to {share.high:.0%})")
 
 
 def _name(share: Share) -> str:
