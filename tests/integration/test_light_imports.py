@@ -21,6 +21,10 @@ import pytest
             "import histsearch.studies.trial_embeddings",
             {"torch", "scipy", "alembic", "boto3", "sklearn", "matplotlib"},
         ),
+        (
+            "import histsearch.reports.document.contents, histsearch.reports.document.writing",
+            {"torch", "torchvision", "alembic", "boto3", "sklearn"},
+        ),
         ("import histsearch.data.known_datasets", {"torch", "scipy", "matplotlib"}),
         ("import histsearch.models.known_backbones", {"torch"}),
         (
