@@ -11,17 +11,21 @@ from optuna.trial import FrozenTrial, TrialState
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.file_writing import write_whole
+from histsearch.reports.comparisons import compare
 from histsearch.reports.cost import Cost, cost
 from histsearch.reports.images import study_warnings
 from histsearch.reports.markdown import render
 from histsearch.reports.published_results import published_rows, published_source
-from histsearch.reports.report import Gain, Report, Retrained
-from histsearch.reports.statistics import difference, estimate
+from histsearch.reports.report import Report, Retrained
+from histsearch.reports.retrained_pairs import retrained_pairs
+from histsearch.reports.statistics import fraction_estimate
 from histsearch.reports.winner import winning_trial
 from histsearch.sharing import make_folder
 from histsearch.studies import trial_record
 from histsearch.studies.attempt_slots import most_slots
+from histsearch.studies.baselines import baselines_like
 from histsearch.studies.catalog import find_study
+from histsearch.studies.chosen_configurations import Origin
 from histsearch.studies.half_created import half_created_studies
 from histsearch.studies.images import known_census
 from histsearch.studies.retraining_seeds import retrainings_of
@@ -64,7 +68,8 @@ def build_report(storage: Storage, name: str) -> Report:
         trials={state.name: study.count(state) for state in TrialState if study.count(state)},
         best=best,
         retrained=retrained,
-        gain_over_baseline=_gain(retrained, best.number),
+        comparisons=compare(retrained_pairs(study, retrained)),
+        winner_is_baseline=next(iter(baselines_like(study, best.parameters)), None),
         published=published_rows(space.dataset, space.backbone),
         published_source=published_source(),
         search_cost=cost(study.trials(), space.epochs),
@@ -111,50 +116,37 @@ def _failures(retraining: Study) -> list[str]:
 
 
 def _retrained(retraining: Study, several: bool) -> list[Retrained]:
-    groups: dict[tuple[str, int], list[FrozenTrial]] = {}
+    groups: dict[Origin, list[FrozenTrial]] = {}
     for trial in retraining.trials(TrialState.COMPLETE):
-        if trial_record.ROLE not in trial.user_attrs:  # added from outside
-            continue
-        key = (trial.user_attrs[trial_record.ROLE], trial.user_attrs[trial_record.SOURCE_TRIAL])
-        groups.setdefault(key, []).append(trial)
+        if trial_record.ROLE in trial.user_attrs:  # not added from outside
+            groups.setdefault(Origin.of(trial), []).append(trial)
     return [
-        _configuration(retraining, role, source, trials, several)
-        for (role, source), trials in groups.items()
+        _configuration(retraining, origin, trials, several) for origin, trials in groups.items()
     ]
 
 
 def _configuration(
-    retraining: Study, role: str, source_trial: int, trials: Sequence[FrozenTrial], several: bool
+    retraining: Study, origin: Origin, trials: Sequence[FrozenTrial], several: bool
 ) -> Retrained:
     scores = [trial.value or 0.0 for trial in trials]
     recalls = [trial.user_attrs[trial_record.RECALL] for trial in trials]
     first = trials[0]
     return Retrained(
         study=retraining.name,
-        label=f"{role} #{source_trial}" + (f" of {retraining.name}" if several else ""),
-        role=role,
-        source_trial=source_trial,
+        label=origin.label + (f" of {retraining.name}" if several else ""),
+        role=origin.role,
+        source_trial=origin.source_trial,
+        baselines=origin.baselines,
         parameters={
             name: value for name, value in first.params.items() if name != trial_record.SEED
         },
         epochs=first.user_attrs[trial_record.EPOCHS],
         objective=retraining.objective.label,
-        score=estimate(scores),
+        score=fraction_estimate(scores),
         scores=scores,
-        recall={int(k): estimate([recall[k] for recall in recalls]) for k in recalls[0]},
+        seeds=[trial.params[trial_record.SEED] for trial in trials],
+        recall={int(k): fraction_estimate([recall[k] for recall in recalls]) for k in recalls[0]},
     )
-
-
-def _gain(retrained: Sequence[Retrained], best: int) -> Gain | None:
-    """The score of the search's best trial over its baseline's, where one retraining has both."""
-    for baseline in (one for one in retrained if one.role == trial_record.BASELINE):
-        for tuned in (one for one in retrained if one.role == trial_record.TUNED):
-            if tuned.study == baseline.study and tuned.source_trial == best:
-                gain = difference(tuned.scores, baseline.scores)
-                if gain is None:
-                    return None
-                return Gain(gain.mean, gain.half_width, gain.n, tuned.objective, tuned.study)
-    return None
 
 
 def _retraining_cost(retrainings: Sequence[Study]) -> Cost | None:

@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from histsearch.data.census import Part
 from histsearch.reports.markdown_text import escape
-from histsearch.reports.report import Gain, Report, Retrained
+from histsearch.reports.report import Report, Retrained
 from histsearch.reports.statistics import Estimate
 from histsearch.wording import value_text
-
-_SEEDS_TO_ADD = 5
 
 
 def render(report: Report) -> str:
@@ -27,27 +25,20 @@ def render(report: Report) -> str:
 
 
 def percent(value: Estimate) -> str:
-    """An estimate of a fraction as "63.1 ± 0.8" percent."""
-    spread = "" if value.half_width is None else f" ± {100 * value.half_width:.1f}"
-    return f"{100 * value.mean:.1f}{spread}"
+    """An estimate of a fraction as "63.1 ± 0.8" percent, or "98.0 (95.1 to 100.0)" at an end."""
+    mean = f"{100 * value.mean:.1f}"
+    if value.half_width is None or value.low is None or value.high is None:
+        return mean
+    if value.low > value.mean - value.half_width or value.high < value.mean + value.half_width:
+        return f"{mean} ({100 * value.low:.1f} to {100 * value.high:.1f})"
+    return f"{mean} ± {100 * value.half_width:.1f}"
 
 
-def gain_sentence(gain: Gain) -> str:
-    """What the difference between the scores of tuned and baseline allows to say."""
-    assert gain.low is not None
-    assert gain.high is not None
-    text = (
-        f"Tuned minus baseline: {100 * gain.mean:+.1f} points of {gain.objective}, "
-        f"95% interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}."
-    )
-    if gain.low > 0:
-        return text + " The tuned configuration is better."
-    if gain.high < 0:
-        return text + " The baseline is better."
-    return (
-        f"{text} The interval holds 0: the two can't be told apart with these seeds; histsearch "
-        f"retrain {gain.retraining} --add-seeds {_SEEDS_TO_ADD} adds some."
-    )
+def winner_sentence(report: Report) -> str:
+    """That the search's winner is a baseline; empty where it is none."""
+    if report.winner_is_baseline is None:
+        return ""
+    return f'The winner is the baseline "{report.winner_is_baseline}".'
 
 
 def configuration_text(parameters: Mapping[str, object]) -> str:
@@ -84,7 +75,7 @@ def _best(report: Report) -> str:
     return (
         "## Best configuration\n\n"
         f"Trial {best.number}: {escape(configuration_text(best.parameters))}. {best}, on the "
-        "classes it was selected on."
+        f"classes it was selected on. {winner_sentence(report)}".rstrip()
     )
 
 
@@ -127,8 +118,7 @@ def _retrained(report: Report) -> str:
         "\n".join(configurations),
         _table(["configuration", "epochs", "seeds", *labels], rows),
     ]
-    if report.gain_over_baseline is not None:
-        parts.append(gain_sentence(report.gain_over_baseline))
+    parts += [escape(one.sentence) for one in report.comparisons]
     return "\n\n".join([*parts, *status])
 
 

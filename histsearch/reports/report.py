@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from histsearch.data.census import Census
+from histsearch.reports.comparisons import Comparison
 from histsearch.reports.cost import Cost
 from histsearch.reports.statistics import Estimate
 from histsearch.retrieval.known_metrics import recall_at
@@ -59,26 +60,30 @@ class Retrained:
 
     Attributes:
         study: The retraining it belongs to.
-        label: Short name of the configuration, such as "tuned #11"; with the retraining's where
-            there are several.
+        label: Short name of the configuration, such as "tuned #11" or "baseline authors"; with the
+            retraining's where there are several.
         role: "tuned" or "baseline".
-        source_trial: The search's trial it comes from.
+        source_trial: The search's trial with the configuration; None where there is none.
+        baselines: Names of the baselines that it is, a tuned one as well.
         epochs: Epochs it was trained for.
         objective: Label of the metric that the search maximised.
         score: Estimate of it over seeds, in [0, 1].
         scores: It of each seed.
+        seeds: The seeds, in that order.
         recall: Estimate of R@K over seeds by K, fractions in [0, 1].
     """
 
     study: str
     label: str
     role: str
-    source_trial: int
+    source_trial: int | None
+    baselines: tuple[str, ...]
     parameters: dict[str, Any]
     epochs: int
     objective: str
     score: Estimate
     scores: list[float]
+    seeds: list[int]
     recall: dict[int, Estimate]
 
     @property
@@ -89,19 +94,6 @@ class Retrained:
 
 
 @dataclass(frozen=True)
-class Gain(Estimate):
-    """The score of the search's best trial over its baseline's.
-
-    Attributes:
-        objective: Label of the metric.
-        retraining: The retraining that has both.
-    """
-
-    objective: str
-    retraining: str
-
-
-@dataclass(frozen=True)
 class Report:
     """Everything ``report.json`` holds and ``report.md`` shows.
 
@@ -109,6 +101,8 @@ class Report:
         images: What the search and its retrainings trained on and were judged by; None until a
             worker has read them.
         objective: Label of the metric that the search maximised.
+        comparisons: Of each of the best configurations with each baseline, and with one another.
+        winner_is_baseline: Name of the baseline that the search's winner is; None where it is none.
         warnings: What the search's score can't tell, a sentence each.
         slots: The most slots of a device that its trials ran on side by side.
     """
@@ -124,7 +118,8 @@ class Report:
     trials: dict[str, int]
     best: WinningTrial
     retrained: list[Retrained]
-    gain_over_baseline: Gain | None
+    comparisons: list[Comparison]
+    winner_is_baseline: str | None
     published: dict[str, dict[str, float]]
     published_source: str
     search_cost: Cost

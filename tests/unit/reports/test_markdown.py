@@ -1,12 +1,11 @@
 from dataclasses import replace
 
-import pytest
-
 from histsearch.data.census import Census, Part
+from histsearch.reports.comparisons import Pair, Side, compare
 from histsearch.reports.cost import Cost
-from histsearch.reports.markdown import gain_sentence, percent, render
-from histsearch.reports.report import Gain, Report, Retrained, WinningTrial
-from histsearch.reports.statistics import Estimate
+from histsearch.reports.markdown import percent, render
+from histsearch.reports.report import Report, Retrained, WinningTrial
+from histsearch.reports.statistics import Estimate, fraction_estimate
 
 SEARCH_ONLY = Report(
     study="birds",
@@ -28,7 +27,8 @@ SEARCH_ONLY = Report(
         mean_score=0.7234,
     ),
     retrained=[],
-    gain_over_baseline=None,
+    comparisons=[],
+    winner_is_baseline=None,
     published={},
     published_source="A paper, Table 3",
     search_cost=Cost(hours_spent=12.345, hours_saved=4.0, accelerated=True),
@@ -48,11 +48,13 @@ def retrained(role: str, *, trial: int, tau: int, mean: float) -> Retrained:
         label=f"{role} #{trial}",
         role=role,
         source_trial=trial,
+        baselines=(),
         parameters={"tau": tau},
         epochs=18,
         objective="R@1",
         score=Estimate(mean, 0.008, 3),
         scores=[mean - 0.01, mean, mean + 0.01],
+        seeds=[5, 6, 7],
         recall={1: Estimate(mean, 0.008, 3), 2: Estimate(mean + 0.1, 0.01, 3)},
     )
 
@@ -63,7 +65,16 @@ RETRAINED = replace(
         retrained("tuned", trial=7, tau=24, mean=0.631),
         retrained("baseline", trial=0, tau=32, mean=0.611),
     ],
-    gain_over_baseline=Gain(0.02, 0.005, 6, "R@1", "birds-retrain"),
+    comparisons=compare(
+        [
+            Pair(
+                Side("tuned #7", "birds-retrain", {5: 0.621, 6: 0.631, 7: 0.641}),
+                Side("baseline #0", "birds-retrain", {5: 0.601, 6: 0.611, 7: 0.621}),
+                "R@1",
+                delta=0.005,
+            )
+        ]
+    ),
     retraining_cost=Cost(hours_spent=2.5, hours_saved=0.0, accelerated=True),
 )
 
@@ -114,44 +125,18 @@ def test_each_retrained_configuration_has_a_row() -> None:
     assert "Not retrained yet" not in text
 
 
-def test_gain_stands_in_the_report_where_both_sides_have_an_interval() -> None:
-    assert "\n\nTuned minus baseline: +2.0 points of R@1, " in render(RETRAINED)
-    assert "Tuned minus baseline" not in render(replace(RETRAINED, gain_over_baseline=None))
+def test_comparisons_stand_below_the_figures() -> None:
+    text = render(RETRAINED)
+    assert "\n\ntuned #7 minus baseline #0: +2.0 points of R@1, " in text
+    assert "a verdict needs 5: histsearch retrain birds-retrain --add-seeds 2." in text
+    assert "points of R@1" not in render(replace(RETRAINED, comparisons=[]))
 
 
-@pytest.mark.parametrize(
-    ("gain", "sentence"),
-    [
-        (
-            Gain(0.02, 0.005, 6, "R@1", "birds-retrain"),
-            "Tuned minus baseline: +2.0 points of R@1, 95% interval +1.5 to +2.5. "
-            "The tuned configuration is better.",
-        ),
-        (
-            Gain(-0.02, 0.005, 6, "R@1", "birds-retrain"),
-            "Tuned minus baseline: -2.0 points of R@1, 95% interval -2.5 to -1.5. "
-            "The baseline is better.",
-        ),
-        (
-            Gain(0.004, 0.02, 6, "R@1", "birds-retrain"),
-            "Tuned minus baseline: +0.4 points of R@1, 95% interval -1.6 to +2.4. "
-            "The interval holds 0: the two can't be told apart with these seeds; "
-            "histsearch retrain birds-retrain --add-seeds 5 adds some.",
-        ),
-        (
-            Gain(-0.004, 0.02, 6, "R@1", "birds-retrain"),
-            "Tuned minus baseline: -0.4 points of R@1, 95% interval -2.4 to +1.6. "
-            "The interval holds 0: the two can't be told apart with these seeds; "
-            "histsearch retrain birds-retrain --add-seeds 5 adds some.",
-        ),
-    ],
-)
-def test_gain_says_only_what_its_interval_allows(gain: Gain, sentence: str) -> None:
-    assert gain_sentence(gain) == sentence
-
-
-def test_interval_that_ends_at_zero_holds_zero() -> None:
-    assert "The interval holds 0" in gain_sentence(Gain(0.25, 0.25, 6, "R@1", "more"))
+def test_a_winner_that_is_a_baseline_is_said_to_be_one() -> None:
+    found = render(replace(SEARCH_ONLY, winner_is_baseline="authors"))
+    assert "\n\nTrial 7: tau = 24, alpha = 1.15. R@1 72.3% at epoch 18, " in found
+    assert 'on the classes it was selected on. The winner is the baseline "authors".\n\n' in found
+    assert "The winner is" not in render(SEARCH_ONLY)
 
 
 def test_unfinished_retrainings_are_named() -> None:
@@ -239,6 +224,11 @@ def test_foreign_text_is_no_markup() -> None:
 def test_percent_of_a_single_seed_has_no_interval() -> None:
     assert percent(Estimate(0.6314, None, 1)) == "63.1"
     assert percent(Estimate(0.6314, 0.0083, 3)) == "63.1 ± 0.8"
+
+
+def test_percent_stays_between_0_and_100() -> None:
+    assert percent(fraction_estimate([0.97, 0.98, 0.99])) == "98.0 (95.5 to 100.0)"
+    assert percent(fraction_estimate([1.0, 1.0, 1.0])) == "100.0 ± 0.0"
 
 
 def test_images_and_what_they_can_not_tell_have_a_section() -> None:
