@@ -29,16 +29,16 @@ def retrain(
         int | None, typer.Option(help="Retrain the best TOP configurations [default: 1]")
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(help="Runs of each configuration [default: 3]")
+        int | None, typer.Option(help="Runs of each configuration [default: 5]")
     ] = None,
     baseline: Annotated[
-        bool,
+        list[str] | None,
         typer.Option(
-            "--baseline",
-            help="Also retrain the first configuration of the search, unless it is among the best "
-            "itself.",
+            metavar="NAME",
+            help="Also retrain this [[baseline]] of the space, or with first the search's first "
+            "configuration, unless it is among the best itself; may be repeated.",
         ),
-    ] = False,
+    ] = None,
     add_seeds: Annotated[
         int | None,
         typer.Option(
@@ -59,7 +59,7 @@ def retrain(
     curve rises, by the model of all curves of the search, and along its plateau.
     """
     from histsearch.studies.catalog import find_study
-    from histsearch.studies.retraining import create_retraining
+    from histsearch.studies.retraining import USUAL_SEEDS, create_retraining
 
     opened = open_to_change(storage)
     if add_seeds is not None:
@@ -75,21 +75,22 @@ def retrain(
         search,
         name=name,
         top=1 if top is None else top,
-        seeds=3 if seeds is None else seeds,
-        baseline=baseline,
+        seeds=USUAL_SEEDS if seeds is None else seeds,
+        baselines=baseline or (),
     )
-    _print_created(search, retraining, baseline=baseline)
+    _print_created(search, retraining)
 
 
-def _print_created(search: "Study", retraining: "Study", *, baseline: bool) -> None:
+def _print_created(search: "Study", retraining: "Study") -> None:
     from histsearch.studies.chosen_configurations import chosen_configurations
-    from histsearch.studies.trial_record import BASELINE
 
     chosen = chosen_configurations(retraining)
     lengths = ", ".join(f"{one.label} for {counted(one.epochs, 'epoch')}" for one in chosen)
     echo(f'created study "{retraining.name}": {counted(retraining.count(), "trial")}, {lengths}')
-    if baseline and all(one.role != BASELINE for one in chosen):
-        echo("note: the baseline is among the best configurations itself")
+    for rank, one in enumerate(chosen):
+        for name in one.origin.also:
+            itself = "the winner" if rank == 0 else one.origin._replace(also=()).label
+            echo(f'note: {itself} is the baseline "{name}", so it is retrained once')
     if not search.is_finished:
         echo(f'note: "{search.name}" has not finished yet; its best trial may still change')
     _warn(search, retraining)
@@ -140,17 +141,20 @@ def report(
     thumbnails where --data has the images.
     """
     from histsearch.folders import data_folder
-    from histsearch.reports.document.contents import gather, write_report
+    from histsearch.reports.document.contents import write_report
+    from histsearch.reports.document.gathered import gather
 
-    searches = gather(open_to_read(storage), studies)
+    gathered = gather(open_to_read(storage), studies)
     try:
-        paths = write_report(searches, out, data_folder(data))
+        paths = write_report(gathered, out, data_folder(data))
     except OSError as error:
         raise HistsearchError(
             f"can't write to {out} ({error.strerror}); give another --out"
         ) from error
-    for one in searches:
+    for one in gathered.searches:
         _print_results(one.report)
+    for comparison in gathered.across:
+        echo(comparison.sentence)
     echo("wrote " + " and ".join(str(path) for path in paths))
 
 
@@ -160,6 +164,8 @@ def _print_results(report: "Report") -> None:
         echo(f"{report.study}: no completed trial yet")
     else:
         echo(f"{report.study}: best of the search is trial {best.number}, validation {best}")
+    if report.winner_is_baseline is not None:
+        echo(f'the winner is the baseline "{report.winner_is_baseline}"')
     if report.on_test_classes:
         echo(f"warning: selected on the {report.selection}", err=True)
     for warning in report.warnings:
@@ -193,5 +199,7 @@ def _print_retrained(report: "Report") -> None:
         for label in labels
     ]
     print_table(table(("", *columns), rows, gap=3))
+    for comparison in report.comparisons:
+        echo(comparison.sentence)
     for model in report.models:
         echo(f"model {model}")

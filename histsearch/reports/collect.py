@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from histsearch.database.storage import Storage
 from histsearch.reports.commands import repeating_commands
+from histsearch.reports.comparisons import compare
 from histsearch.reports.configuration_costs import (
     ConfigurationCost,
     configuration_costs,
@@ -18,15 +19,18 @@ from histsearch.reports.cost import Cost, cost
 from histsearch.reports.full_configuration import FullConfiguration, full_configuration
 from histsearch.reports.images import study_warnings
 from histsearch.reports.published_results import published_rows, published_source
-from histsearch.reports.report import Gain, Report, Retrained, WinningTrial
+from histsearch.reports.report import Report, Retrained, WinningTrial
+from histsearch.reports.retrained_pairs import retrained_pairs
 from histsearch.reports.seed_run import seed_run
-from histsearch.reports.statistics import Estimate, difference, estimate
+from histsearch.reports.statistics import Estimate, fraction_estimate
 from histsearch.reports.status import study_state
 from histsearch.reports.winner import judge
 from histsearch.space.writing import space_toml
 from histsearch.studies import trial_record
 from histsearch.studies.attempt_slots import most_slots
+from histsearch.studies.baselines import baselines_like
 from histsearch.studies.catalog import find_study
+from histsearch.studies.chosen_configurations import Origin
 from histsearch.studies.definition import SearchDefinition
 from histsearch.studies.half_created import half_created_studies
 from histsearch.studies.images import known_census
@@ -79,7 +83,8 @@ def build_report(storage: Storage, name: str) -> Report:
         trials=sums_of(study).by_name(),
         best=best,
         retrained=retrained,
-        gain_over_baseline=_gain(retrained, best.number) if best else None,
+        comparisons=compare(retrained_pairs(study, retrained)),
+        winner_is_baseline=_baseline_name(study, best),
         published=published_rows(space.dataset, space.backbone),
         published_source=published_source(),
         search_cost=cost(trials, space.epochs),
@@ -110,8 +115,8 @@ def build_report(storage: Storage, name: str) -> Report:
         mattered=judgement.mattered,
         configurations=_full_configurations(study, best, retrained),
         costs=configuration_costs(trials, space.epochs),
-        search_total=trials_cost(trials, space.epochs, {}),
-        retraining_costs=_retraining_costs(retrainings, retrained),
+        search_total=trials_cost(trials, space.epochs),
+        retraining_costs=_retraining_costs(retrainings),
         weights=space.weights,
         space_toml=space_toml(space),
         commands=repeating_commands(study, retrainings),
@@ -127,13 +132,18 @@ def _failures(study: Study, *states: TrialState) -> list[str]:
     ]
 
 
+def _baseline_name(study: Study, best: WinningTrial | None) -> str | None:
+    """Name of the baseline that a search's winner is; None where it is none."""
+    return None if best is None else next(iter(baselines_like(study, best.parameters)), None)
+
+
 def _full_configurations(
     study: Study, best: WinningTrial | None, retrained: Sequence[Retrained]
 ) -> list[FullConfiguration]:
     """The winner's configuration and those retrained, each once."""
     space = study.definition.space
     chosen = [(one.label, one.parameters, one.epochs) for one in retrained]
-    if best is not None and all(one.source_trial != best.number for one in retrained):
+    if best is not None and not any(one.is_of(best) for one in retrained):
         chosen.insert(0, (f"winner #{best.number}", best.parameters, space.epochs))
     found = []
     for label, parameters, epochs in chosen:
@@ -143,58 +153,53 @@ def _full_configurations(
     return found
 
 
-def _retraining_costs(
-    retrainings: Sequence[Study], retrained: Sequence[Retrained]
-) -> dict[str, ConfigurationCost]:
-    """What the runs of each retrained configuration cost, those without a figure included."""
-    trials = {one.name: one.trials() for one in retrainings}
-    return {
-        one.label: trials_cost(
-            [
-                trial
-                for trial in trials[one.study]
-                if trial.user_attrs.get(trial_record.ROLE) == one.role
-                and trial.user_attrs.get(trial_record.SOURCE_TRIAL) == one.source_trial
-            ],
-            0,
-            one.parameters,
-        )
-        for one in retrained
-    }
+def _retraining_costs(retrainings: Sequence[Study]) -> dict[str, ConfigurationCost]:
+    """What the runs of each configuration cost, those without a figure included."""
+    several = len(retrainings) > 1
+    groups: dict[str, list[FrozenTrial]] = {}
+    for retraining in retrainings:
+        for trial in retraining.trials():
+            if trial_record.ROLE in trial.user_attrs:  # not added from outside
+                label = _label(retraining, Origin.of(trial), several)
+                groups.setdefault(label, []).append(trial)
+    return {label: trials_cost(trials, 0) for label, trials in groups.items()}
 
 
 def _retrained(retraining: Study, several: bool) -> list[Retrained]:
-    groups: dict[tuple[str, int], list[FrozenTrial]] = {}
+    groups: dict[Origin, list[FrozenTrial]] = {}
     for trial in retraining.trials(TrialState.COMPLETE):
-        if trial_record.ROLE not in trial.user_attrs:  # added from outside
-            continue
-        key = (trial.user_attrs[trial_record.ROLE], trial.user_attrs[trial_record.SOURCE_TRIAL])
-        groups.setdefault(key, []).append(trial)
+        if trial_record.ROLE in trial.user_attrs:  # not added from outside
+            groups.setdefault(Origin.of(trial), []).append(trial)
     return [
-        _configuration(retraining, role, source, trials, several)
-        for (role, source), trials in groups.items()
+        _configuration(retraining, origin, trials, several) for origin, trials in groups.items()
     ]
 
 
+def _label(retraining: Study, origin: Origin, several: bool) -> str:
+    return origin.label + (f" of {retraining.name}" if several else "")
+
+
 def _configuration(
-    retraining: Study, role: str, source_trial: int, trials: Sequence[FrozenTrial], several: bool
+    retraining: Study, origin: Origin, trials: Sequence[FrozenTrial], several: bool
 ) -> Retrained:
     scores = [trial.value or 0.0 for trial in trials]
     recalls = [trial.user_attrs[trial_record.RECALL] for trial in trials]
     first = trials[0]
     return Retrained(
         study=retraining.name,
-        label=f"{role} #{source_trial}" + (f" of {retraining.name}" if several else ""),
-        role=role,
-        source_trial=source_trial,
+        label=_label(retraining, origin, several),
+        role=origin.role,
+        source_trial=origin.source_trial,
+        baselines=origin.baselines,
         parameters={
             name: value for name, value in first.params.items() if name != trial_record.SEED
         },
         epochs=first.user_attrs[trial_record.EPOCHS],
         objective=retraining.objective.label,
-        score=estimate(scores),
+        score=fraction_estimate(scores),
         scores=scores,
-        recall={int(k): estimate([recall[k] for recall in recalls]) for k in recalls[0]},
+        seeds=[trial.params[trial_record.SEED] for trial in trials],
+        recall={int(k): fraction_estimate([recall[k] for recall in recalls]) for k in recalls[0]},
         others=_other_figures(trials),
         runs=[seed_run(trial, retraining.objective) for trial in trials],
     )
@@ -204,22 +209,10 @@ def _other_figures(trials: Sequence[FrozenTrial]) -> dict[str, Estimate]:
     """The figures besides R@K that all runs recorded, by their labels."""
     recorded = [trial.user_attrs.get(trial_record.FIGURES, {}) for trial in trials]
     return {
-        label: estimate([figures[label] for figures in recorded])
+        label: fraction_estimate([figures[label] for figures in recorded])
         for label in recorded[0]
         if all(label in figures for figures in recorded)
     }
-
-
-def _gain(retrained: Sequence[Retrained], best: int) -> Gain | None:
-    """The score of the search's best trial over its baseline's, where one retraining has both."""
-    for baseline in (one for one in retrained if one.role == trial_record.BASELINE):
-        for tuned in (one for one in retrained if one.role == trial_record.TUNED):
-            if tuned.study == baseline.study and tuned.source_trial == best:
-                gain = difference(tuned.scores, baseline.scores)
-                if gain is None:
-                    return None
-                return Gain(gain.mean, gain.half_width, gain.n, tuned.objective, tuned.study)
-    return None
 
 
 def _retraining_cost(retrainings: Sequence[Study]) -> Cost | None:

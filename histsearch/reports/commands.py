@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from histsearch.studies.chosen_configurations import chosen_configurations
 from histsearch.studies.study import Study
-from histsearch.studies.trial_record import BASELINE, TUNED
+from histsearch.studies.trial_record import TUNED
 
 
 def repeating_commands(study: Study, retrainings: Sequence[Study]) -> list[str]:
@@ -34,12 +34,12 @@ def repeating_commands(study: Study, retrainings: Sequence[Study]) -> list[str]:
 
 def _retrain(search: str, retraining: Study) -> str:
     chosen = chosen_configurations(retraining)
-    top = sum(one.role == TUNED for one in chosen)
+    top = sum(one.origin.role == TUNED for one in chosen)
     seeds = retraining.budget // len(chosen) if chosen else 1
-    baseline = ["--baseline"] if any(one.role == BASELINE for one in chosen) else []
+    baselines = dict.fromkeys(name for one in chosen for name in one.origin.baselines)
     return _command(
         *("retrain", search, "--name", retraining.name, "--top", str(top), "--seeds", str(seeds)),
-        *baseline,
+        *(argument for name in baselines for argument in ("--baseline", name)),
     )
 
 

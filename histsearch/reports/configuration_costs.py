@@ -1,7 +1,7 @@
 """What each configuration of a study cost, as Table 7 of Yuan & Le-Phuoc (2023) has it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -18,7 +18,7 @@ class ConfigurationCost:
     """Device time of a configuration's trials.
 
     Attributes:
-        parameters: The configuration.
+        parameters: The configuration; empty of trials of several.
         trials: Its trials.
         complete: Those of them that ran to their end.
         epochs: Epochs that they trained.
@@ -46,18 +46,19 @@ def configuration_costs(trials: Sequence[FrozenTrial], epochs: int) -> list[Conf
     groups: dict[str, list[FrozenTrial]] = {}
     for trial in trials:
         groups.setdefault(repr(sorted(_parameters(trial).items())), []).append(trial)
-    costs = [trials_cost(group, epochs, _parameters(group[0])) for group in groups.values()]
+    costs = [
+        replace(trials_cost(group, epochs), parameters=_parameters(group[0]))
+        for group in groups.values()
+    ]
     return sorted(costs, key=lambda one: -one.hours_spent)
 
 
-def trials_cost(
-    trials: Sequence[FrozenTrial], epochs: int, parameters: Mapping[str, Any]
-) -> ConfigurationCost:
+def trials_cost(trials: Sequence[FrozenTrial], epochs: int) -> ConfigurationCost:
     """What some trials cost together; the arguments are those of `configuration_costs`."""
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     seconds = seconds_taken(complete)
     return ConfigurationCost(
-        parameters=parameters,
+        parameters={},
         trials=len(trials),
         complete=len(complete),
         epochs=sum(len(trial.user_attrs.get(trial_record.EPOCH_SECONDS, ())) for trial in trials),

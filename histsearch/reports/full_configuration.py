@@ -10,6 +10,7 @@ from histsearch.space.trained_space import TrainedSpace
 
 SEARCHED = "searched"
 FIXED = "fixed by the space"
+OF_A_BASELINE = "the baseline's"
 DEFAULT = "default"
 OF_THE_BACKBONE = "the backbone's"
 
@@ -22,7 +23,8 @@ class FullConfiguration:
         label: The configuration's short name, such as "tuned #11".
         epochs: Epochs that it is trained for.
         values: Each value by its name.
-        origins: Where each value comes from: `SEARCHED`, `FIXED`, `DEFAULT`, `OF_THE_BACKBONE`.
+        origins: Where each value comes from: `SEARCHED`, `FIXED`, `OF_A_BASELINE`,
+            `DEFAULT` or `OF_THE_BACKBONE`.
     """
 
     label: str
@@ -42,17 +44,14 @@ def full_configuration(
     Args:
         space: The space.
         label: Its short name.
-        configuration: Its searched values.
+        configuration: Its searched values, and those that a baseline sets besides.
         epochs: Epochs that it is trained for.
 
     Raises:
         pydantic.ValidationError: The space doesn't allow the values.
     """
     values = space.complete(configuration).values()
-    origins = {
-        name: SEARCHED if name in configuration else FIXED if name in space.fixed else DEFAULT
-        for name in values
-    }
+    origins = {name: _origin(space, name, configuration) for name in values}
     backbone = BACKBONES.get(space.backbone)
     of_backbone: dict[str, Value] = {}
     if backbone is not None:
@@ -65,3 +64,12 @@ def full_configuration(
         {**values, **of_backbone},
         {**origins, **dict.fromkeys(of_backbone, OF_THE_BACKBONE)},
     )
+
+
+def _origin(space: TrainedSpace, name: str, configuration: Mapping[str, Any]) -> str:
+    if name in space.search:
+        return SEARCHED
+    if name in space.fixed and configuration.get(name, space.fixed[name]) == space.fixed[name]:
+        return FIXED
+    usual = space.parameters.defaults.get(name)
+    return OF_A_BASELINE if configuration.get(name, usual) != usual else DEFAULT

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from histsearch.data.census import Census
+from histsearch.reports.comparisons import Comparison
 from histsearch.reports.configuration_costs import ConfigurationCost
 from histsearch.reports.cost import Cost
 from histsearch.reports.full_configuration import FullConfiguration
@@ -13,6 +14,7 @@ from histsearch.reports.statistics import Estimate
 from histsearch.reports.what_mattered import WhatMattered
 from histsearch.retrieval.known_metrics import recall_at
 from histsearch.studies.trial_models import RetrainedModel
+from histsearch.studies.trial_record import TUNED
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,16 @@ class Retrained:
 
     Attributes:
         study: The retraining it belongs to.
-        label: Short name of the configuration, such as "tuned #11"; with the retraining's where
-            there are several.
+        label: Short name of the configuration, such as "tuned #11" or "baseline authors"; with the
+            retraining's where there are several.
         role: "tuned" or "baseline".
-        source_trial: The search's trial it comes from.
+        source_trial: The search's trial with the configuration; None where there is none.
+        baselines: Names of the baselines that it is, a tuned one as well.
         epochs: Epochs it was trained for.
         objective: Label of the metric that the search maximised.
         score: Estimate of it over seeds, in [0, 1].
         scores: It of each seed.
+        seeds: The seeds, in that order.
         recall: Estimate of R@K over seeds by K, fractions in [0, 1].
         others: Estimates of NMI, R-Precision and MAP@R by their labels, in [0, 1]; those that every
             run recorded, as runs of earlier versions recorded none.
@@ -80,34 +84,30 @@ class Retrained:
     study: str
     label: str
     role: str
-    source_trial: int
+    source_trial: int | None
+    baselines: tuple[str, ...]
     parameters: dict[str, Any]
     epochs: int
     objective: str
     score: Estimate
     scores: list[float]
+    seeds: list[int]
     recall: dict[int, Estimate]
     others: dict[str, Estimate] = field(default_factory=dict)
     runs: Sequence[SeedRun] = ()
+
+    def is_of(self, winner: WinningTrial) -> bool:
+        """Whether it is the winner's configuration, retrained as one of the best."""
+        own = self.parameters
+        return self.role == TUNED and all(
+            name in own and own[name] == value for name, value in winner.parameters.items()
+        )
 
     @property
     def figures(self) -> dict[str, Estimate]:
         """Its estimates by the label of their metric, the objective first."""
         recalls = {recall_at(k).label: estimate for k, estimate in self.recall.items()}
         return {self.objective: self.score, **recalls, **self.others}
-
-
-@dataclass(frozen=True)
-class Gain(Estimate):
-    """The score of the search's best trial over its baseline's.
-
-    Attributes:
-        objective: Label of the metric.
-        retraining: The retraining that has both.
-    """
-
-    objective: str
-    retraining: str
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,8 @@ class Report:
         images: What the search and its retrainings trained on and were judged by; None until a
             worker has read them.
         objective: Label of the metric that the search maximised.
+        comparisons: Of each of the best configurations with each baseline, and with one another.
+        winner_is_baseline: Name of the baseline that the search's winner is; None where it is none.
         warnings: What the search's score can't tell, a sentence each.
         slots: The most slots of a device that its trials ran on side by side.
         mattered: Which parameters mattered, and at which edges the winner lies.
@@ -146,7 +148,8 @@ class Report:
     trials: dict[str, int]
     best: WinningTrial | None
     retrained: list[Retrained]
-    gain_over_baseline: Gain | None
+    comparisons: list[Comparison]
+    winner_is_baseline: str | None
     published: dict[str, dict[str, float]]
     published_source: str
     search_cost: Cost
@@ -172,3 +175,11 @@ class Report:
     weights: str = ""
     space_toml: str = ""
     commands: Sequence[str] = ()
+
+    @property
+    def tested_winner(self) -> Retrained | None:
+        """The winner as it was retrained and tested; None where it wasn't."""
+        best = self.best
+        if best is None:
+            return None
+        return next((one for one in self.retrained if one.is_of(best)), None)

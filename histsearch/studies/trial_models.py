@@ -12,6 +12,7 @@ from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
+from histsearch.studies.chosen_configurations import Origin
 from histsearch.studies.kept_files import S3_SCHEME, read_kept
 from histsearch.studies.study import Study
 from histsearch.wording import counted
@@ -88,7 +89,8 @@ class RetrainedModel:
     Attributes:
         trial: The trial as commands take it, STUDY/NUMBER.
         role: "tuned" or "baseline".
-        source_trial: The search's trial that its configuration comes from.
+        label: Short name of its configuration, such as "tuned #11".
+        source_trial: The search's trial with its configuration; None where there is none.
         seed: The seed of its run.
         place: A path on the worker's machine, or an s3:// address; None if it couldn't be kept.
         worker: The worker that trained it.
@@ -96,7 +98,8 @@ class RetrainedModel:
 
     trial: str
     role: str
-    source_trial: int
+    label: str
+    source_trial: int | None
     seed: int
     place: str | None
     worker: str | None
@@ -105,7 +108,7 @@ class RetrainedModel:
         """Its trial, role, seed and place on one line."""
         place = self.place or "could not be kept"
         on = "" if self.place is None or self.place.startswith(S3_SCHEME) else f" on {self.worker}"
-        return f"{self.trial}: {self.role} #{self.source_trial}, seed {self.seed}: {place}{on}"
+        return f"{self.trial}: {self.label}, seed {self.seed}: {place}{on}"
 
 
 def retrained_models(retraining: Study) -> list[RetrainedModel]:
@@ -116,7 +119,8 @@ def retrained_models(retraining: Study) -> list[RetrainedModel]:
         RetrainedModel(
             trial=f"{retraining.name}/{trial.number}",
             role=trial.user_attrs[trial_record.ROLE],
-            source_trial=trial.user_attrs[trial_record.SOURCE_TRIAL],
+            label=Origin.of(trial).label,
+            source_trial=trial.user_attrs.get(trial_record.SOURCE_TRIAL),
             seed=trial.params[trial_record.SEED],
             place=trial.user_attrs.get(trial_record.CHECKPOINT),
             worker=trial.user_attrs.get(trial_record.WORKER),

@@ -15,13 +15,19 @@ EPOCHS = "epochs"
 """Retraining: number of epochs to train."""
 
 ROLE = "role"
-"""Retraining: `TUNED` for one of the best configurations, `BASELINE` for the search's first."""
+"""Retraining: `TUNED` for one of the best configurations, `BASELINE` for one to compare with."""
 
 TUNED = "tuned"
 BASELINE = "baseline"
 
+BASELINE_NAME = "baseline_name"
+"""Retraining: name of the baseline; left out by earlier versions, which knew the first alone."""
+
+ALSO_BASELINES = "also_baselines"
+"""Retraining: names of the baselines that the configuration is as well, where it is some."""
+
 SOURCE_TRIAL = "source_trial"
-"""Retraining: number of the search's trial that the configuration comes from."""
+"""Retraining: number of the search's trial with the configuration; left out where there is none."""
 
 RECALL = "recall"
 """Retraining: recall on the test classes by k (keys are strings, values fractions in [0, 1])."""

@@ -14,6 +14,8 @@ from histsearch.reports.document.tables import (
     text_cell,
     text_column,
 )
+from histsearch.reports.published_results import hours_source, published_hours
+from histsearch.reports.report import Report
 
 _MOST_ROWS = 10
 _NUMBERS = ("runs", "complete", "epochs", "hours a run", "hours spent", "hours saved")
@@ -49,6 +51,7 @@ def cost_section(searches: Sequence[Reported]) -> Section:
 
 
 def _hours(searches: Sequence[Reported]) -> Table:
+    published = [one for one in searches if _published(one.report) is not None]
     return Table(
         name="hours",
         caption="Hours of each search as a whole, and of each retrained configuration.",
@@ -57,12 +60,25 @@ def _hours(searches: Sequence[Reported]) -> Table:
             *map(number_column, _NUMBERS),
         ],
         rows=[row for one in searches for row in _rows(one)],
+        notes=[f"The paper's: on a V100. {hours_source()}."] if published else [],
         has_latex=True,
     )
 
 
+def _published(report: Report) -> tuple[float, int] | None:
+    return published_hours(report.dataset, report.backbone)
+
+
 def _rows(one: Reported) -> Iterator[list[Cell]]:
     report = one.report
+    published = _published(report)
+    if published is not None:
+        hours, epochs = published
+        yield [
+            *map(text_cell, (report.dataset, report.backbone, "", "the paper's")),
+            *map(number_cell, (1, 1, epochs)),
+            *(number_cell(hours, 1), number_cell(None), number_cell(None)),
+        ]
     costs = {} if report.search_total is None else {"the search": report.search_total}
     for label, cost in {**costs, **report.retraining_costs}.items():
         yield [

@@ -75,17 +75,14 @@ def _model(one: Reported, searches: Sequence[Reported], data_dir: Path) -> Itera
 
 def _trials(one: Reported) -> list[tuple[str, FrozenTrial]]:
     """The completed runs of retrainings, with their names: the winner's first, by their seeds."""
-    best = one.report.best
+    winner = one.report.tested_winner
+    own = set() if winner is None else {f"{winner.study}/{run.trial}" for run in winner.runs}
     runs = [
         (f"{retraining.name}/{trial.number}", trial)
         for retraining in one.retrainings
         for trial in retraining.trials(TrialState.COMPLETE)
     ]
-
-    def is_of_another(run: tuple[str, FrozenTrial]) -> bool:
-        return best is None or run[1].user_attrs.get(trial_record.SOURCE_TRIAL) != best.number
-
-    return sorted(runs, key=is_of_another)
+    return sorted(runs, key=lambda run: run[0] not in own)
 
 
 def _of_model(name: str, trial: FrozenTrial, found: EmbeddingsFile) -> str:

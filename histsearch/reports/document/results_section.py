@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from histsearch.reports.document.reported import Reported, legend, tested_on
+from histsearch.reports.document.reported import MARK, Reported, legend, tested_on
 from histsearch.reports.document.sections import (
     Bullets,
     Missing,
@@ -23,7 +23,9 @@ from histsearch.reports.document.tables import (
     text_cell,
     text_column,
 )
+from histsearch.reports.published_results import configurations_source, published_configurations
 from histsearch.reports.report import Report, Retrained
+from histsearch.space.configuration import Value
 from histsearch.wording import value_text
 
 _ROWS = {
@@ -31,6 +33,7 @@ _ROWS = {
     "reproduced": "[RE] reproduced",
     "tuned": "[TUNE] the paper's search",
 }
+_ON_TEST_CLASSES = ("reproduced", "tuned")
 
 
 def results_section(searches: Sequence[Reported]) -> Section:
@@ -43,10 +46,10 @@ def results_section(searches: Sequence[Reported]) -> Section:
                 "Each configuration was retrained on the full training half with several seeds and "
                 "tested once, on the test classes, after its last epoch."
             ),
-            ShownTable(_configurations(retrained)),
         ]
-    if retrained or any(one.report.published for one in searches):
-        parts.append(ShownTable(_results(searches)))
+    known = [one for one in searches if one.report.retrained or one.report.published]
+    if known:
+        parts += [ShownTable(_configurations(known)), ShownTable(_results(known))]
     if retrained:
         parts.append(ShownTable(_runs(retrained)))
     for one in searches:
@@ -56,27 +59,46 @@ def results_section(searches: Sequence[Reported]) -> Section:
 
 def _configurations(searches: Sequence[Reported]) -> Table:
     """Table 2."""
-    shown = [(one, ours) for one in searches for ours in one.report.retrained]
-    names = list(dict.fromkeys(name for _, ours in shown for name in ours.parameters))
+    names: dict[str, None] = {}
+    for one in searches:
+        for parameters in _published(one.report).values():
+            names |= dict.fromkeys(parameters)
+        for ours in one.report.retrained:
+            names |= dict.fromkeys(ours.parameters)
+    is_published = any(_published(one.report) for one in searches)
     return Table(
         name="configurations",
         caption="The searched hyperparameters of each configuration.",
         columns=[
             *map(text_column, ("data set", "backbone", "study", "configuration")),
-            *(number_column(name) for name in names),
+            *map(number_column, names),
         ],
-        rows=[
-            [
-                *_pair(one.report),
-                text_cell(one.name),
-                text_cell(ours.label, one.mark),
-                *(_value_cell(ours.parameters.get(name)) for name in names),
-            ]
-            for one, ours in shown
+        rows=[row for pair in _by_pair(searches) for row in _configuration_rows(pair, list(names))],
+        notes=[
+            *([f"[OA] and [TUNE]: {configurations_source()}."] if is_published else []),
+            *legend(searches),
         ],
-        notes=legend(searches),
         has_latex=True,
     )
+
+
+def _configuration_rows(searches: Sequence[Reported], names: Sequence[str]) -> Iterator[list[Cell]]:
+    """The published configurations of a data set and backbone, then those of its searches."""
+    report = searches[0].report
+    for row, parameters in _published(report).items():
+        cells = [_value_cell(parameters.get(name)) for name in names]
+        label = text_cell(_ROWS.get(row, row), MARK if row in _ON_TEST_CLASSES else "")
+        yield [*_pair(report), empty_cell(), label, *cells]
+    for one in searches:
+        for ours in one.report.retrained:
+            cells = [_value_cell(ours.parameters.get(name)) for name in names]
+            label = text_cell(ours.label, one.mark)
+            yield [*_pair(one.report), text_cell(one.name), label, *cells]
+
+
+def _published(report: Report) -> dict[str, dict[str, Value]]:
+    """The configurations of Table 2 for a search's data set and backbone."""
+    return published_configurations(report.dataset, report.backbone)
 
 
 def _pair(report: Report) -> list[Cell]:
@@ -99,7 +121,7 @@ def _results(searches: Sequence[Reported]) -> Table:
             *map(number_column, ("epochs", "seeds")),
             *map(estimate_column, labels),
         ],
-        rows=[row for one in _by_pair(searches) for row in _rows(one, labels)],
+        rows=[row for pair in _by_pair(searches) for row in _rows(pair, labels)],
         notes=[
             *(f"[OA], [RE] and [TUNE]: {source}." for source in sources),
             *(tested_on(one) for one in searches if one.report.retrained and one.report.images),
@@ -124,7 +146,7 @@ def _rows(searches: Sequence[Reported], labels: Sequence[str]) -> Iterator[list[
         yield [
             *_pair(report),
             empty_cell(),
-            text_cell(_ROWS.get(row, row)),
+            text_cell(_ROWS.get(row, row), MARK if row in _ON_TEST_CLASSES else ""),
             *(empty_cell(), empty_cell()),
             *(published_cell(figures.get(label)) for label in labels),
         ]

@@ -136,6 +136,10 @@ def empty_cell(values: int = 1) -> Cell:
 
 
 def percent(value: Estimate) -> str:
-    """An estimate of a fraction as "63.1 ± 0.8" percent."""
-    spread = "" if value.half_width is None else f" ± {_PERCENT * value.half_width:.1f}"
-    return f"{_PERCENT * value.mean:.1f}{spread}"
+    """An estimate of a fraction as "63.1 ± 0.8" percent, or "98.0 (95.1 to 100.0)" at an end."""
+    mean = f"{_PERCENT * value.mean:.1f}"
+    if value.half_width is None or value.low is None or value.high is None:
+        return mean
+    if value.low > value.mean - value.half_width or value.high < value.mean + value.half_width:
+        return f"{mean} ({_PERCENT * value.low:.1f} to {_PERCENT * value.high:.1f})"
+    return f"{mean} ± {_PERCENT * value.half_width:.1f}"

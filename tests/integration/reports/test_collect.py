@@ -10,7 +10,7 @@ from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.reports.collect import build_report
 from histsearch.reports.report import WinningTrial
-from histsearch.reports.statistics import Estimate
+from histsearch.reports.statistics import Estimate, FractionEstimate
 from histsearch.reports.winner import winning_trial
 from histsearch.space.reading import load_space
 from histsearch.studies import trial_record
@@ -72,7 +72,7 @@ def search(storage: Storage) -> Study:
 @pytest.fixture
 def retraining(search: Study) -> Study:
     """Three seeds of the best configuration and of the baseline."""
-    study = create_retraining(search, baseline=True)
+    study = create_retraining(search, seeds=3, baselines=["first"])
     for recall_at_1, recall_at_2 in [(0.90, 0.95), (0.91, 0.95), (0.92, 0.95)]:
         _tell_recall(study, recall_at_1, recall_at_2)
     for recall_at_1, recall_at_2 in [(0.87, 0.93), (0.88, 0.94), (0.89, 0.95)]:
@@ -109,7 +109,8 @@ def test_search_alone_has_its_best_trial_and_the_published_rows(search: Study) -
     assert report.published["tuned"] == {"R@1": 90.2, "R@2": 94.5, "R@4": 96.8, "NMI": 75.8}
     assert report.published["reproduced"]["R@1"] == 89.8
     assert report.retrained == []
-    assert report.gain_over_baseline is None
+    assert report.comparisons == []
+    assert report.winner_is_baseline is None
     assert report.retraining_cost is None
     assert report.unfinished_retrainings == []
 
@@ -138,14 +139,21 @@ def test_figures_are_means_with_intervals_over_seeds(retraining: Study) -> None:
     assert (baseline.role, baseline.source_trial) == ("baseline", 0)
     assert (baseline.parameters, baseline.epochs) == (BASELINE, 50), "no epoch of it was seen"
     assert _is_estimate(baseline.recall[2], 0.94, T_2 * 0.01 / 3**0.5, 3)
-    gain = report.gain_over_baseline
-    assert _is_estimate(gain, 0.03, T_4 * (2 * 0.01**2 / 3) ** 0.5, 6)
+    (comparison,) = report.comparisons
+    assert (comparison.first, comparison.second) == ("tuned #1", "baseline first #0")
+    assert _is_estimate(comparison.difference, 0.03, T_4 * (2 * 0.01**2 / 3) ** 0.5, 6)
+    assert comparison.verdict == "too few seeds"
+    assert comparison.delta == 0.005
+    assert comparison.luck is not None
+    assert comparison.luck.validation_gain == pytest.approx(0.025)
+    assert comparison.luck.test_gain == pytest.approx(0.03)
+    assert comparison.correlation == pytest.approx(1.0)
 
 
 def test_other_figures_are_those_that_every_run_of_a_configuration_recorded(
     search: Study,
 ) -> None:
-    retraining = create_retraining(search, seeds=2, baseline=True)
+    retraining = create_retraining(search, seeds=2, baselines=["first"])
     others = [
         {"NMI": 0.70, "R-Precision": 0.40, "MAP@R": 0.30},
         {"NMI": 0.72, "R-Precision": 0.40, "MAP@R": 0.30},
@@ -198,7 +206,7 @@ def test_unfinished_retraining_is_named_and_reported_as_far_as_it_is(search: Stu
     report = build_report(search.storage, SPACE)
     assert report.unfinished_retrainings == [RETRAINING]
     (tuned,) = report.retrained
-    assert tuned.recall[1] == Estimate(mean=0.9, half_width=None, n=1)
+    assert tuned.recall[1] == FractionEstimate(mean=0.9, half_width=None, n=1)
 
 
 def test_report_covers_a_search_with_its_own_retrainings(retraining: Study) -> None:

@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from histsearch.cli.main import app
 from histsearch.data.census import Census, Part
 from histsearch.database.storage import Storage
-from histsearch.reports.document.contents import gather, write_report
+from histsearch.reports.document.contents import write_report
+from histsearch.reports.document.gathered import gather
 from histsearch.space.reading import load_space
 from histsearch.studies.catalog import create_search
 from histsearch.studies.images import note_census
@@ -29,7 +30,16 @@ from tests.pages import Element, read_page
 PAPERS = "cars196-resnet50"
 DEMO = "demo"
 SECTIONS = [
-    *("verdict", "results", "cost", "parameters", "search", "embeddings", "background"),
+    *(
+        "verdict",
+        "results",
+        "comparisons",
+        "cost",
+        "parameters",
+        "search",
+        "embeddings",
+        "background",
+    ),
 ]
 HOSTILE = '"><img src=x onerror=alert(1)>'
 T_4 = 2.7764  # of Student's t at 97.5% for 4 degrees of freedom, from a printed table

@@ -36,7 +36,8 @@ from histsearch.exceptions import (
 )
 from histsearch.file_writing import whole_file
 from histsearch.reports.collect import build_report
-from histsearch.reports.document.contents import gather, write_report
+from histsearch.reports.document.contents import write_report
+from histsearch.reports.document.gathered import gather
 from histsearch.reports.status import take_status
 from histsearch.space.reading import parse_space
 from histsearch.studies.catalog import create_search, delete_study, find_study
