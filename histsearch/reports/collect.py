@@ -16,7 +16,7 @@ from histsearch.reports.images import study_warnings
 from histsearch.reports.markdown import render
 from histsearch.reports.published_results import published_rows, published_source
 from histsearch.reports.report import Gain, Report, Retrained
-from histsearch.reports.statistics import difference, estimate
+from histsearch.reports.statistics import Estimate, difference, estimate
 from histsearch.reports.winner import winning_trial
 from histsearch.sharing import make_folder
 from histsearch.studies import trial_record
@@ -142,7 +142,18 @@ def _configuration(
         score=estimate(scores),
         scores=scores,
         recall={int(k): estimate([recall[k] for recall in recalls]) for k in recalls[0]},
+        others=_other_figures(trials),
     )
+
+
+def _other_figures(trials: Sequence[FrozenTrial]) -> dict[str, Estimate]:
+    """The figures besides R@K that all runs recorded, by their labels."""
+    recorded = [trial.user_attrs.get(trial_record.FIGURES, {}) for trial in trials]
+    return {
+        label: estimate([figures[label] for figures in recorded])
+        for label in recorded[0]
+        if all(label in figures for figures in recorded)
+    }
 
 
 def _gain(retrained: Sequence[Retrained], best: int) -> Gain | None:

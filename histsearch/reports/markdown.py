@@ -114,8 +114,9 @@ def _retrained(report: Report) -> str:
     status = _retraining_status(report)
     if not report.retrained:
         return "\n\n".join([title, *status])
-    labels = list(report.retrained[0].figures)
-    rows = [_retrained_row(one) for one in report.retrained]
+    # Runs of an earlier version have fewer.
+    labels = list(dict.fromkeys(label for one in report.retrained for label in one.figures))
+    rows = [_retrained_row(one, labels) for one in report.retrained]
     configurations = [
         f"- {escape(one.label)}: {escape(configuration_text(one.parameters))}"
         for one in report.retrained
@@ -147,9 +148,10 @@ def _retraining_status(report: Report) -> list[str]:
     return status
 
 
-def _retrained_row(one: Retrained) -> list[str]:
-    figures = [percent(value) for value in one.figures.values()]
-    return [one.label, str(one.epochs), str(len(one.scores)), *figures]
+def _retrained_row(one: Retrained, labels: Sequence[str]) -> list[str]:
+    figures = one.figures
+    cells = [percent(figures[label]) if label in figures else "" for label in labels]
+    return [one.label, str(one.epochs), str(len(one.scores)), *cells]
 
 
 def _models(report: Report) -> str:

@@ -1,7 +1,7 @@
 """What a report says, as data: the contents of ``report.json``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from histsearch.data.census import Census
@@ -68,6 +68,8 @@ class Retrained:
         score: Estimate of it over seeds, in [0, 1].
         scores: It of each seed.
         recall: Estimate of R@K over seeds by K, fractions in [0, 1].
+        others: Estimates of NMI, R-Precision and MAP@R by their labels, in [0, 1]; those that every
+            run recorded, as runs of earlier versions recorded none.
     """
 
     study: str
@@ -80,12 +82,13 @@ class Retrained:
     score: Estimate
     scores: list[float]
     recall: dict[int, Estimate]
+    others: dict[str, Estimate] = field(default_factory=dict)
 
     @property
     def figures(self) -> dict[str, Estimate]:
         """Its estimates by the label of their metric, the objective first."""
         recalls = {recall_at(k).label: estimate for k, estimate in self.recall.items()}
-        return {self.objective: self.score, **recalls}
+        return {self.objective: self.score, **recalls, **self.others}
 
 
 @dataclass(frozen=True)

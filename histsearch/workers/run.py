@@ -167,6 +167,16 @@ class Run(ABC):
         self.context.watch.progress()
         self.context.settings.display.step()
 
+    def step(self) -> None:
+        """Note a step that isn't a training batch.
+
+        Raises:
+            InterruptedRunError: The run is to be interrupted.
+        """
+        self._note_step()
+        if self.should_stop():
+            raise InterruptedRunError
+
     def begin(self, phase: Phase) -> None:
         """Show a part of the run's work, which begins."""
         self.context.settings.display.begin(replace(phase, label=self.claim.label))

@@ -11,6 +11,7 @@ from histsearch.data.census import Census, Part
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.reports.collect import build_report, write_report
+from histsearch.reports.markdown import render
 from histsearch.reports.report import WinningTrial
 from histsearch.reports.statistics import Estimate
 from histsearch.reports.winner import winning_trial
@@ -141,6 +142,29 @@ def test_figures_are_means_with_intervals_over_seeds(retraining: Study) -> None:
     assert _is_estimate(baseline.recall[2], 0.94, T_2 * 0.01 / 3**0.5, 3)
     gain = report.gain_over_baseline
     assert _is_estimate(gain, 0.03, T_4 * (2 * 0.01**2 / 3) ** 0.5, 6)
+
+
+def test_other_figures_are_those_that_every_run_of_a_configuration_recorded(
+    search: Study,
+) -> None:
+    retraining = create_retraining(search, seeds=2, baseline=True)
+    others = [
+        {"NMI": 0.70, "R-Precision": 0.40, "MAP@R": 0.30},
+        {"NMI": 0.72, "R-Precision": 0.40, "MAP@R": 0.30},
+        {"NMI": 0.68, "R-Precision": 0.38, "MAP@R": 0.28},
+    ]
+    for figures in others:
+        _tell(retraining, 0.9, recall={"1": 0.9}, figures=figures)
+    _tell(retraining, 0.9, recall={"1": 0.9})  # by an earlier version
+    report = build_report(search.storage, SPACE)
+    tuned, baseline = report.retrained
+    assert list(tuned.figures) == ["R@1", "NMI", "R-Precision", "MAP@R"]
+    assert tuned.figures["NMI"].mean == pytest.approx(0.71)
+    assert tuned.figures["NMI"].n == 2
+    assert list(baseline.figures) == ["R@1"]
+    assert "| configuration | epochs | seeds | R@1 | NMI | R-Precision | MAP@R |" in render(report)
+    (row,) = (line for line in render(report).splitlines() if line.startswith("| baseline #0"))
+    assert row.endswith("|  |  |  |")
 
 
 def test_report_counts_hours_and_names_each_device_once(retraining: Study) -> None:
