@@ -57,13 +57,14 @@ def embedding_map(embeddings: EmbeddingsFile, seed: int = 0) -> Drawn | Missing:
     """
     title = f"Embeddings of training and test images, t-SNE (seed {seed})"
     samples = _samples(embeddings, seed)
-    every_ND = np.concatenate([sample.embedding_ND for sample in samples])
-    if len(every_ND) < _FEWEST_IMAGES:
-        reason = f"{counted(len(every_ND), 'embedding')} are too few for a map."
+    number = sum(len(sample.name_N) for sample in samples)
+    if number < _FEWEST_IMAGES:
+        reason = f"A map takes {_FEWEST_IMAGES} finite embeddings, and there are {number}."
         return Missing(_NAME, title, reason)
+    every_ND = np.concatenate([sample.embedding_ND for sample in samples])
     if float(every_ND.std(axis=0).max()) < _LEAST_SPREAD:
         return Missing(_NAME, title, "All embeddings are the same: the network has collapsed.")
-    perplexity = min(_PERPLEXITY, (len(every_ND) - 1) / 3)
+    perplexity = min(_PERPLEXITY, (number - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed)
     map_N2 = tsne.fit_transform(every_ND)
     figure = look.new_figure(4.6)
@@ -177,12 +178,11 @@ def _frame_alike(panels: Sequence[Axes], map_N2: NDArray[np.float32]) -> None:
     """Give all panels the same span, a square that holds the whole map."""
     low_2, high_2 = map_N2.min(axis=0), map_N2.max(axis=0)
     half = _SPAN * float((high_2 - low_2).max()) / 2
+    x, y = ((low_2 + high_2) / 2).tolist()
     for axes in panels:
         axes.set_aspect("equal")
-        for set_ends, middle in zip(
-            (axes.set_xlim, axes.set_ylim), ((low_2 + high_2) / 2).tolist(), strict=True
-        ):
-            set_ends(middle - half, middle + half)
+        axes.set_xlim(x - half, x + half)
+        axes.set_ylim(y - half, y + half)
 
 
 def _alt(samples: Sequence[_Sample], seed: int) -> str:

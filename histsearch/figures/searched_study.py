@@ -96,6 +96,8 @@ class SearchedStudy:
             return None
         if not self.trials:
             return "The search has no trial yet."
+        if number == 0 and len(self.trials) == 1:
+            return "The search's trial has no score."
         if number == 0:
             return f"None of the search's {len(self.trials):,} trials has a score."
         return f"One trial has a score, and this figure compares {needed} or more."

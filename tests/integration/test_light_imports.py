@@ -26,6 +26,12 @@ import pytest
             {"torch", "torchvision", "alembic", "boto3", "sklearn"},
         ),
         ("import histsearch.data.known_datasets", {"torch", "scipy", "matplotlib"}),
+        (
+            "import histsearch.figures.searched_study, histsearch.figures.slices, "
+            "histsearch.figures.pair_heat_maps, histsearch.figures.embedding_map, "
+            "histsearch.figures.retrieval_examples, histsearch.figures.svg",
+            {"torch", "matplotlib.pyplot"},
+        ),
         ("import histsearch.models.known_backbones", {"torch"}),
         (
             "from histsearch.models.known_backbones import starts_pretrained; "

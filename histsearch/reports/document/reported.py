@@ -61,5 +61,4 @@ def tested_on(one: Reported) -> str:
 
 def legend(searches: Sequence[Reported]) -> list[str]:
     """The note that a table of these searches needs for its marks; none without one."""
-    marked = any(one.mark or one.report.published for one in searches)
-    return [LEGEND] if marked else []
+    return [LEGEND] if any(one.mark for one in searches) else []

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from histsearch.reports.document.reported import MARK, Reported, legend, tested_on
+from histsearch.reports.document.reported import LEGEND, MARK, Reported, legend, tested_on
 from histsearch.reports.document.sections import (
     Bullets,
     Missing,
@@ -76,10 +76,15 @@ def _configurations(searches: Sequence[Reported]) -> Table:
         rows=[row for pair in _by_pair(searches) for row in _configuration_rows(pair, list(names))],
         notes=[
             *([f"[OA] and [TUNE]: {configurations_source()}."] if is_published else []),
-            *legend(searches),
+            *_legend(searches),
         ],
         has_latex=True,
     )
+
+
+def _legend(searches: Sequence[Reported]) -> list[str]:
+    """The legend of the marks, which published rows have as well."""
+    return [LEGEND] if any(one.report.published for one in searches) else legend(searches)
 
 
 def _configuration_rows(searches: Sequence[Reported], names: Sequence[str]) -> Iterator[list[Cell]]:
@@ -125,7 +130,7 @@ def _results(searches: Sequence[Reported]) -> Table:
         notes=[
             *(f"[OA], [RE] and [TUNE]: {source}." for source in sources),
             *(tested_on(one) for one in searches if one.report.retrained and one.report.images),
-            *legend(searches),
+            *_legend(searches),
         ],
         has_latex=True,
     )
