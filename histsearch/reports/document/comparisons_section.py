@@ -84,7 +84,8 @@ def _table(
         caption="Differences on the test classes in points, with their 95% interval; the gain that "
         "the search saw on its own classes, and that of the test classes.",
         columns=[
-            *map(text_column, ("first", "second", "study", "metric", "verdict")),
+            Column("first", ("study", "first")),
+            *map(text_column, ("second", "metric", "verdict")),
             Column(
                 "difference",
                 ("difference", "difference low", "difference high", "difference n"),
@@ -111,8 +112,10 @@ def _row(found: Comparison, study: str, mark: str) -> list[Cell]:
     luck = found.luck
     gains = (None, None) if luck is None else (luck.validation_gain, luck.test_gain)
     return [
-        text_cell(found.first, mark),
-        *map(text_cell, (found.second, study, found.objective, found.verdict)),
+        Cell(
+            f"{study}: {found.first}{mark}" if study else found.first + mark, (study, found.first)
+        ),
+        *map(text_cell, (found.second, found.objective, found.verdict)),
         _difference_cell(found),
         number_cell(_POINTS * found.delta, 1),
         *(number_cell(p_value, 3) for p_value in (found.p_difference, found.p_equivalence)),

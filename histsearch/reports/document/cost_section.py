@@ -7,6 +7,7 @@ from histsearch.reports.document.reported import Reported
 from histsearch.reports.document.sections import Missing, Paragraph, Part, Section, ShownTable
 from histsearch.reports.document.tables import (
     Cell,
+    Column,
     Table,
     configuration_cell,
     number_cell,
@@ -56,13 +57,18 @@ def _hours(searches: Sequence[Reported]) -> Table:
         name="hours",
         caption="Hours of each search as a whole, and of each retrained configuration.",
         columns=[
-            *map(text_column, ("data set", "backbone", "study", "configuration")),
+            Column("data set, backbone", ("data set", "backbone")),
+            Column("configuration", ("study", "configuration")),
             *map(number_column, _NUMBERS),
         ],
         rows=[row for one in searches for row in _rows(one)],
         notes=[f"The paper's: on a V100. {hours_source()}."] if published else [],
         has_latex=True,
     )
+
+
+def _pair(report: Report) -> Cell:
+    return Cell(f"{report.dataset}, {report.backbone}", (report.dataset, report.backbone))
 
 
 def _published(report: Report) -> tuple[float, int] | None:
@@ -75,14 +81,16 @@ def _rows(one: Reported) -> Iterator[list[Cell]]:
     if published is not None:
         hours, epochs = published
         yield [
-            *map(text_cell, (report.dataset, report.backbone, "", "the paper's")),
+            _pair(report),
+            Cell("the paper's", (None, "the paper's")),
             *map(number_cell, (1, 1, epochs)),
             *(number_cell(hours, 1), number_cell(None), number_cell(None)),
         ]
     costs = {} if report.search_total is None else {"the search": report.search_total}
     for label, cost in {**costs, **report.retraining_costs}.items():
         yield [
-            *map(text_cell, (report.dataset, report.backbone, one.name, label)),
+            _pair(report),
+            Cell(f"{one.name}: {label}", (one.name, label)),
             *_numbers(cost),
         ]
 

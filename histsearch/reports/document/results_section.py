@@ -13,6 +13,7 @@ from histsearch.reports.document.sections import (
 )
 from histsearch.reports.document.tables import (
     Cell,
+    Column,
     Table,
     empty_cell,
     estimate_column,
@@ -20,8 +21,6 @@ from histsearch.reports.document.tables import (
     number_column,
     percent_cell,
     published_cell,
-    text_cell,
-    text_column,
 )
 from histsearch.reports.published_results import configurations_source, published_configurations
 from histsearch.reports.report import Report, Retrained
@@ -34,6 +33,10 @@ _ROWS = {
     "tuned": "[TUNE] the paper's search",
 }
 _ON_TEST_CLASSES = ("reproduced", "tuned")
+_FIRST_COLUMNS = (
+    Column("data set, backbone", ("data set", "backbone")),
+    Column("configuration", ("study", "configuration")),
+)
 
 
 def results_section(searches: Sequence[Reported]) -> Section:
@@ -70,7 +73,7 @@ def _configurations(searches: Sequence[Reported]) -> Table:
         name="configurations",
         caption="The searched hyperparameters of each configuration.",
         columns=[
-            *map(text_column, ("data set", "backbone", "study", "configuration")),
+            *_FIRST_COLUMNS,
             *map(number_column, names),
         ],
         rows=[row for pair in _by_pair(searches) for row in _configuration_rows(pair, list(names))],
@@ -92,13 +95,11 @@ def _configuration_rows(searches: Sequence[Reported], names: Sequence[str]) -> I
     report = searches[0].report
     for row, parameters in _published(report).items():
         cells = [_value_cell(parameters.get(name)) for name in names]
-        label = text_cell(_ROWS.get(row, row), MARK if row in _ON_TEST_CLASSES else "")
-        yield [*_pair(report), empty_cell(), label, *cells]
+        yield [*_row_of(report, row), *cells]
     for one in searches:
         for ours in one.report.retrained:
             cells = [_value_cell(ours.parameters.get(name)) for name in names]
-            label = text_cell(ours.label, one.mark)
-            yield [*_pair(one.report), text_cell(one.name), label, *cells]
+            yield [*_own_row(one, ours), *cells]
 
 
 def _published(report: Report) -> dict[str, dict[str, Value]]:
@@ -106,8 +107,21 @@ def _published(report: Report) -> dict[str, dict[str, Value]]:
     return published_configurations(report.dataset, report.backbone)
 
 
-def _pair(report: Report) -> list[Cell]:
-    return [text_cell(report.dataset), text_cell(report.backbone)]
+def _row_of(report: Report, row: str) -> list[Cell]:
+    """The first cells of a published row."""
+    name = _ROWS.get(row, row)
+    mark = MARK if row in _ON_TEST_CLASSES else ""
+    return [_pair(report), Cell(name + mark, (None, name))]
+
+
+def _own_row(one: Reported, ours: Retrained) -> list[Cell]:
+    """The first cells of a retrained configuration's row."""
+    label = Cell(f"{one.name}: {ours.label}{one.mark}", (one.name, ours.label))
+    return [_pair(one.report), label]
+
+
+def _pair(report: Report) -> Cell:
+    return Cell(f"{report.dataset}, {report.backbone}", (report.dataset, report.backbone))
 
 
 def _value_cell(value: str | float | None) -> Cell:
@@ -122,7 +136,7 @@ def _results(searches: Sequence[Reported]) -> Table:
         name="results",
         caption="Figures on the test classes, in percent; ours as mean ± 95% interval over seeds.",
         columns=[
-            *map(text_column, ("data set", "backbone", "study", "row")),
+            *_FIRST_COLUMNS,
             *map(number_column, ("epochs", "seeds")),
             *map(estimate_column, labels),
         ],
@@ -149,18 +163,14 @@ def _rows(searches: Sequence[Reported], labels: Sequence[str]) -> Iterator[list[
     report = searches[0].report
     for row, figures in report.published.items():
         yield [
-            *_pair(report),
-            empty_cell(),
-            text_cell(_ROWS.get(row, row), MARK if row in _ON_TEST_CLASSES else ""),
+            *_row_of(report, row),
             *(empty_cell(), empty_cell()),
             *(published_cell(figures.get(label)) for label in labels),
         ]
     for one in searches:
         for ours in one.report.retrained:
             yield [
-                *_pair(one.report),
-                text_cell(one.name),
-                text_cell(ours.label, one.mark),
+                *_own_row(one, ours),
                 *(number_cell(ours.epochs), number_cell(len(ours.scores))),
                 *(percent_cell(ours.figures.get(label)) for label in labels),
             ]
@@ -187,14 +197,13 @@ def _runs(searches: Sequence[Reported]) -> Table:
         name="runs",
         caption="Figures of each run on the test classes, in percent.",
         columns=[
-            *map(text_column, ("study", "configuration")),
+            _FIRST_COLUMNS[1],
             *map(number_column, ("seed", "hours")),
             *map(number_column, labels),
         ],
         rows=[
             [
-                text_cell(one.name),
-                text_cell(ours.label, one.mark),
+                _own_row(one, ours)[1],
                 Cell(str(run.seed), (run.seed,)),
                 number_cell(run.hours, 2),
                 *(_percent_of(run.figures.get(label)) for label in labels),
