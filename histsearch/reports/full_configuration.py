@@ -9,10 +9,10 @@ from histsearch.space.configuration import Value
 from histsearch.space.trained_space import TrainedSpace
 
 SEARCHED = "searched"
-FIXED = "fixed by the space"
-OF_A_BASELINE = "the baseline's"
+FIXED = "fixed"
+OF_A_BASELINE = "baseline"
 DEFAULT = "default"
-OF_THE_BACKBONE = "the backbone's"
+OF_THE_BACKBONE = "backbone"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,10 @@ def full_configuration(
     Raises:
         pydantic.ValidationError: The space doesn't allow the values.
     """
-    values = space.complete(configuration).values()
+    # As they were given: a whole number may have become a fraction.
+    given = {**space.fixed, **configuration}
+    complete = space.complete(configuration).values()
+    values = {name: given.get(name, value) for name, value in complete.items()}
     origins = {name: _origin(space, name, configuration) for name in values}
     backbone = BACKBONES.get(space.backbone)
     of_backbone: dict[str, Value] = {}

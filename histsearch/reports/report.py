@@ -178,8 +178,7 @@ class Report:
 
     @property
     def tested_winner(self) -> Retrained | None:
-        """The winner as it was retrained and tested; None where it wasn't."""
+        """The winner as it was retrained with the most seeds; None where it has no test figure."""
         best = self.best
-        if best is None:
-            return None
-        return next((one for one in self.retrained if one.is_of(best)), None)
+        own = [] if best is None else [one for one in self.retrained if one.is_of(best)]
+        return max(own, key=lambda one: len(one.scores), default=None)

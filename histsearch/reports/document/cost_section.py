@@ -1,6 +1,6 @@
 """Table 7 of Yuan & Le-Phuoc (2023) for the searches of a report: hours."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from histsearch.reports.configuration_costs import ConfigurationCost
 from histsearch.reports.document.reported import Reported
@@ -12,8 +12,6 @@ from histsearch.reports.document.tables import (
     configuration_cell,
     number_cell,
     number_column,
-    text_cell,
-    text_column,
 )
 from histsearch.reports.published_results import hours_source, published_hours
 from histsearch.reports.report import Report
@@ -61,10 +59,18 @@ def _hours(searches: Sequence[Reported]) -> Table:
             Column("configuration", ("study", "configuration")),
             *map(number_column, _NUMBERS),
         ],
-        rows=[row for one in searches for row in _rows(one)],
+        rows=[row for one in searches for row in _rows(one, searches)],
         notes=[f"The paper's: on a V100. {hours_source()}."] if published else [],
         has_latex=True,
     )
+
+
+def _configuration(
+    one: Reported, parameters: Mapping[str, object], searches: Sequence[Reported]
+) -> Cell:
+    shown = configuration_cell(parameters)
+    name = "" if len(searches) == 1 else f"{one.name}: "
+    return Cell(name + shown.text, (one.name, *shown.exact))
 
 
 def _pair(report: Report) -> Cell:
@@ -75,7 +81,7 @@ def _published(report: Report) -> tuple[float, int] | None:
     return published_hours(report.dataset, report.backbone)
 
 
-def _rows(one: Reported) -> Iterator[list[Cell]]:
+def _rows(one: Reported, searches: Sequence[Reported]) -> Iterator[list[Cell]]:
     report = one.report
     published = _published(report)
     if published is not None:
@@ -90,7 +96,7 @@ def _rows(one: Reported) -> Iterator[list[Cell]]:
     for label, cost in {**costs, **report.retraining_costs}.items():
         yield [
             _pair(report),
-            Cell(f"{one.name}: {label}", (one.name, label)),
+            Cell(label if len(searches) == 1 else f"{one.name}: {label}", (one.name, label)),
             *_numbers(cost),
         ]
 
@@ -100,11 +106,11 @@ def _by_configuration(searches: Sequence[Reported]) -> Table:
         name="hours-by-configuration",
         caption="Hours of each configuration of a search, those that cost most first.",
         columns=[
-            *map(text_column, ("study", "configuration")),
+            Column("configuration", ("study", "configuration")),
             *map(number_column, _NUMBERS),
         ],
         rows=[
-            [text_cell(one.name), configuration_cell(cost.parameters), *_numbers(cost)]
+            [_configuration(one, cost.parameters, searches), *_numbers(cost)]
             for one in searches
             for cost in one.report.costs
         ],

@@ -21,8 +21,8 @@ def parameters_section(searches: Sequence[Reported]) -> Section:
     """Every value that the configurations of each search were trained with."""
     parts: list[Part] = [
         Paragraph(
-            "Every value that a run is trained with: those searched, those that the space fixes, "
-            "and those left at their defaults."
+            "Every value that a run is trained with, and its origin: searched, fixed by the space, "
+            "set by a baseline, left at its default, or the backbone's own."
         )
     ]
     for one in searches:
@@ -50,28 +50,25 @@ def _parameters(one: Reported, searches: Sequence[Reported]) -> Table:
         "loss": report.loss,
     }
     rows = [
-        [text_cell(name), *(text_cell(value) for _ in shown), text_cell("the space's")]
+        [text_cell(name), text_cell("space"), *(text_cell(value) for _ in shown)]
         for name, value in whole.items()
     ]
-    rows.append(
-        [text_cell("epochs"), *(_cell(full.epochs) for full in shown), text_cell("training length")]
-    )
+    rows.append([text_cell("epochs"), text_cell("length"), *(_cell(full.epochs) for full in shown)])
     for name in names:
         origins = dict.fromkeys(full.origins[name] for full in shown if name in full.origins)
         rows.append(
             [
                 text_cell(name),
-                *(_cell(full.values.get(name)) for full in shown),
                 text_cell(" or ".join(origins)),
+                *(_cell(full.values.get(name)) for full in shown),
             ]
         )
     return Table(
         name=file_name("parameters", one, searches),
         caption=f"Every value of the configurations of {one.name}.",
         columns=[
-            text_column("parameter"),
-            *(Column(full.label + one.mark, (full.label,), is_numeric=True) for full in shown),
-            text_column("origin"),
+            *map(text_column, ("parameter", "origin")),
+            *(Column(full.label + one.mark, (full.label,)) for full in shown),
         ],
         rows=rows,
         has_latex=True,
@@ -79,4 +76,6 @@ def _parameters(one: Reported, searches: Sequence[Reported]) -> Table:
 
 
 def _cell(value: Value | None) -> Cell:
-    return empty_cell() if value is None else Cell(value_text(value), (value,))
+    if value is None:
+        return empty_cell()
+    return Cell(str(value).lower() if isinstance(value, bool) else value_text(value), (value,))

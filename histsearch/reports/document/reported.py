@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from histsearch.data.census import Part
+from histsearch.reports.document.tables import Cell
 from histsearch.reports.report import Report
 from histsearch.studies.study import Study
+from histsearch.wording import counted
 
 MARK = "†"
 """Stands beside each figure of a search that selected on the test classes."""
@@ -40,23 +43,39 @@ class Reported:
         return MARK if self.report.on_test_classes else ""
 
 
+def part_text(part: Part) -> str:
+    """How many images and classes a part has: "900 validation images in 30 classes"."""
+    counts = f"{counted(part.images, f'{part.name} image')} in {counted(part.classes, 'class')}"
+    against = "" if part.gallery is None else f", ranked against {part.gallery:,} of a gallery"
+    return counts + against
+
+
+def of_search(one: Reported, label: str, searches: Sequence[Reported]) -> Cell:
+    """A configuration of a search in a table: with the search's name where there are several.
+
+    Args:
+        one: The search.
+        label: The configuration's.
+        searches: All of the report.
+    """
+    text = label if len(searches) == 1 else f"{one.name}: {label}"
+    return Cell(text + one.mark, (one.name, label))
+
+
 def judged_on(one: Reported) -> str:
     """What the scores of a search are of: a sentence for its figures."""
     which = "test" if one.report.on_test_classes else "validation"
     images = one.report.images
     if images is None:
         return f"Scores are of {which} images{one.mark}."
-    part = images.judge
-    counts = f"{part.images:,} {which} images{one.mark} in {part.classes:,} classes"
-    note = f"Scores are of {counts}{images.remark_on(part)}."
+    note = f"Scores are of {part_text(images.judge)}{images.remark_on(images.judge)}{one.mark}."
     return f"{note} {LEGEND}" if one.mark else note
 
 
 def tested_on(one: Reported) -> str:
     """What the test figures of a search's retrainings are of: a sentence."""
     images = one.report.images
-    counts = "the test images" if images is None else f"{images.test}"
-    return f"{one.name}: {counts}."
+    return f"{one.name}: {'the test images' if images is None else part_text(images.test)}."
 
 
 def legend(searches: Sequence[Reported]) -> list[str]:

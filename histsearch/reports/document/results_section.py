@@ -2,7 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from histsearch.reports.document.reported import LEGEND, MARK, Reported, legend, tested_on
+from histsearch.reports.document.reported import (
+    LEGEND,
+    MARK,
+    Reported,
+    legend,
+    of_search,
+    tested_on,
+)
 from histsearch.reports.document.sections import (
     Bullets,
     Missing,
@@ -76,7 +83,11 @@ def _configurations(searches: Sequence[Reported]) -> Table:
             *_FIRST_COLUMNS,
             *map(number_column, names),
         ],
-        rows=[row for pair in _by_pair(searches) for row in _configuration_rows(pair, list(names))],
+        rows=[
+            row
+            for pair in _by_pair(searches)
+            for row in _configuration_rows(pair, searches, list(names))
+        ],
         notes=[
             *([f"[OA] and [TUNE]: {configurations_source()}."] if is_published else []),
             *_legend(searches),
@@ -99,7 +110,7 @@ def _configuration_rows(searches: Sequence[Reported], names: Sequence[str]) -> I
     for one in searches:
         for ours in one.report.retrained:
             cells = [_value_cell(ours.parameters.get(name)) for name in names]
-            yield [*_own_row(one, ours), *cells]
+            yield [*_own_row(one, ours, every), *cells]
 
 
 def _published(report: Report) -> dict[str, dict[str, Value]]:
@@ -114,10 +125,9 @@ def _row_of(report: Report, row: str) -> list[Cell]:
     return [_pair(report), Cell(name + mark, (None, name))]
 
 
-def _own_row(one: Reported, ours: Retrained) -> list[Cell]:
+def _own_row(one: Reported, ours: Retrained, searches: Sequence[Reported]) -> list[Cell]:
     """The first cells of a retrained configuration's row."""
-    label = Cell(f"{one.name}: {ours.label}{one.mark}", (one.name, ours.label))
-    return [_pair(one.report), label]
+    return [_pair(one.report), of_search(one, ours.label, searches)]
 
 
 def _pair(report: Report) -> Cell:
@@ -140,7 +150,7 @@ def _results(searches: Sequence[Reported]) -> Table:
             *map(number_column, ("epochs", "seeds")),
             *map(estimate_column, labels),
         ],
-        rows=[row for pair in _by_pair(searches) for row in _rows(pair, labels)],
+        rows=[row for pair in _by_pair(searches) for row in _rows(pair, searches, labels)],
         notes=[
             *(f"[OA], [RE] and [TUNE]: {source}." for source in sources),
             *(tested_on(one) for one in searches if one.report.retrained and one.report.images),
@@ -158,7 +168,9 @@ def _by_pair(searches: Sequence[Reported]) -> list[list[Reported]]:
     return list(pairs.values())
 
 
-def _rows(searches: Sequence[Reported], labels: Sequence[str]) -> Iterator[list[Cell]]:
+def _rows(
+    searches: Sequence[Reported], every: Sequence[Reported], labels: Sequence[str]
+) -> Iterator[list[Cell]]:
     """The published rows of a data set and backbone, then those of its searches."""
     report = searches[0].report
     for row, figures in report.published.items():
@@ -170,7 +182,7 @@ def _rows(searches: Sequence[Reported], labels: Sequence[str]) -> Iterator[list[
     for one in searches:
         for ours in one.report.retrained:
             yield [
-                *_own_row(one, ours),
+                *_own_row(one, ours, every),
                 *(number_cell(ours.epochs), number_cell(len(ours.scores))),
                 *(percent_cell(ours.figures.get(label)) for label in labels),
             ]
@@ -203,7 +215,7 @@ def _runs(searches: Sequence[Reported]) -> Table:
         ],
         rows=[
             [
-                _own_row(one, ours)[1],
+                of_search(one, ours.label, searches),
                 Cell(str(run.seed), (run.seed,)),
                 number_cell(run.hours, 2),
                 *(_percent_of(run.figures.get(label)) for label in labels),

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from histsearch.reports.comparisons import FEWEST_SEEDS, Comparison, Verdict
-from histsearch.reports.document.reported import LEGEND, Reported
+from histsearch.reports.document.reported import LEGEND, Reported, part_text
 from histsearch.reports.document.sections import Heading, Paragraph, Part, Section
 from histsearch.reports.document.tables import percent
 from histsearch.reports.report import Report, Retrained
@@ -53,7 +53,7 @@ def _of_search(one: Reported) -> str:
         return _without_winner(report)
     images = report.images
     judge = "test" if report.on_test_classes else "validation"
-    classes = f"the {judge} classes" if images is None else str(images.judge)
+    classes = f"the {judge} classes" if images is None else part_text(images.judge)
     name = report.winner_is_baseline
     baseline = "" if name is None else f', which is its baseline "{name}"'
     return (
