@@ -31,6 +31,7 @@ from histsearch.reports.statistics import (
 )
 
 _POINTS = 100
+_LEAST_P = 0.001
 
 
 def comparisons_section(gathered: Gathered) -> Section:
@@ -81,8 +82,7 @@ def _table(
 ) -> Table:
     return Table(
         name="comparisons",
-        caption="Differences on the test classes in points, with their 95% interval; the gain that "
-        "the search saw on its own classes, and that of the test classes.",
+        caption="Differences on the test classes in points, with their 95% interval.",
         columns=[
             Column("first", ("study", "first")),
             *map(text_column, ("second", "metric", "verdict")),
@@ -91,9 +91,8 @@ def _table(
                 ("difference", "difference low", "difference high", "difference n"),
                 is_numeric=True,
             ),
-            *map(number_column, ("δ", "p (difference)", "p (equivalence)")),
-            *map(number_column, ("correlation of seeds", "gain in the search", "gain on test")),
-            number_column("seeds to add"),
+            *map(number_column, ("δ", "p of difference", "p of equivalence", "correlation")),
+            *map(number_column, ("gain in the search", "gain on test", "seeds to add")),
         ],
         rows=[
             *(_row(found, one.name, one.mark) for one, found in made),
@@ -112,17 +111,21 @@ def _row(found: Comparison, study: str, mark: str) -> list[Cell]:
     luck = found.luck
     gains = (None, None) if luck is None else (luck.validation_gain, luck.test_gain)
     return [
-        Cell(
-            f"{study}: {found.first}{mark}" if study else found.first + mark, (study, found.first)
-        ),
+        Cell(found.first + mark, (study, found.first)),
         *map(text_cell, (found.second, found.objective, found.verdict)),
         _difference_cell(found),
         number_cell(_POINTS * found.delta, 1),
-        *(number_cell(p_value, 3) for p_value in (found.p_difference, found.p_equivalence)),
+        *map(_p_cell, (found.p_difference, found.p_equivalence)),
         number_cell(found.correlation, 2),
         *(number_cell(None if gain is None else _POINTS * gain, 1) for gain in gains),
         number_cell(found.seeds_to_add),
     ]
+
+
+def _p_cell(p_value: float | None) -> Cell:
+    if p_value is not None and p_value < _LEAST_P:
+        return Cell(f"< {_LEAST_P}", (p_value,))
+    return number_cell(p_value, 3)
 
 
 def _difference_cell(found: Comparison) -> Cell:

@@ -101,13 +101,15 @@ def _legend(searches: Sequence[Reported]) -> list[str]:
     return [LEGEND] if any(one.report.published for one in searches) else legend(searches)
 
 
-def _configuration_rows(searches: Sequence[Reported], names: Sequence[str]) -> Iterator[list[Cell]]:
+def _configuration_rows(
+    pair: Sequence[Reported], every: Sequence[Reported], names: Sequence[str]
+) -> Iterator[list[Cell]]:
     """The published configurations of a data set and backbone, then those of its searches."""
-    report = searches[0].report
+    report = pair[0].report
     for row, parameters in _published(report).items():
         cells = [_value_cell(parameters.get(name)) for name in names]
         yield [*_row_of(report, row), *cells]
-    for one in searches:
+    for one in pair:
         for ours in one.report.retrained:
             cells = [_value_cell(ours.parameters.get(name)) for name in names]
             yield [*_own_row(one, ours, every), *cells]
@@ -169,17 +171,17 @@ def _by_pair(searches: Sequence[Reported]) -> list[list[Reported]]:
 
 
 def _rows(
-    searches: Sequence[Reported], every: Sequence[Reported], labels: Sequence[str]
+    pair: Sequence[Reported], every: Sequence[Reported], labels: Sequence[str]
 ) -> Iterator[list[Cell]]:
     """The published rows of a data set and backbone, then those of its searches."""
-    report = searches[0].report
+    report = pair[0].report
     for row, figures in report.published.items():
         yield [
             *_row_of(report, row),
             *(empty_cell(), empty_cell()),
             *(published_cell(figures.get(label)) for label in labels),
         ]
-    for one in searches:
+    for one in pair:
         for ours in one.report.retrained:
             yield [
                 *_own_row(one, ours, every),

@@ -176,17 +176,17 @@ def test_hours_are_those_of_the_trials(finished: Study, tmp_path: Path) -> None:
 def test_every_value_stands_with_its_origin(finished: Study, tmp_path: Path) -> None:
     report(finished.storage, tmp_path, DEMO)
     values = {row.pop("parameter"): row for row in rows(tmp_path, "parameters")}
-    assert values["embedding_size"]["origin"] == "fixed by the space"
+    assert values["embedding_size"]["origin"] == "fixed"
     assert values["tau"]["origin"] == "searched"
     assert values["weight_decay"]["origin"] == "default"
-    assert values["image_size"]["origin"] == "the backbone's"
+    assert values["image_size"]["origin"] == "backbone"
     assert values["weight_decay"]["tuned #1"] == "0.0001"
 
 
 def test_counts_and_provenance_stand_with_the_figures(finished: Study, tmp_path: Path) -> None:
     page = report(finished.storage, tmp_path, DEMO)
-    assert "validation 1,000 images in 20 classes" in section(page, "verdict").text
-    assert "test 4,000 images in 80 classes" in section(page, "results").text
+    assert "1,000 validation images in 20 classes" in section(page, "verdict").text
+    assert "4,000 test images in 80 classes" in section(page, "results").text
     background = section(page, "background").text
     assert "ranked against 3,999 images of 80 classes" in background
     assert "timm 1.0.9" in background
@@ -269,7 +269,7 @@ def test_several_searches_share_their_tables(finished: Study, tmp_path: Path) ->
     page = report(finished.storage, tmp_path, DEMO, PAPERS, "demo-retrain")
     assert [one.text for one in section(page, "verdict").all("h3")] == [DEMO, PAPERS]
     results = rows(tmp_path, "results")
-    assert [row["row"] for row in results] == [
+    assert [row["configuration"] for row in results] == [
         "tuned #1",
         *("[OA] original authors", "[RE] reproduced", "[TUNE] the paper's search"),
     ]
