@@ -6,6 +6,7 @@ from typing import Literal
 
 from histsearch.reports.statistics import (
     CORRECTION,
+    EQUIVALENCE_METHOD,
     SIGNIFICANCE,
     Estimate,
     correlation,
@@ -192,7 +193,8 @@ def _judged(pair: Pair, p_difference: float, p_equivalence: float, tests: int) -
         text = f"{first.label} is {verdict} ({_p_text(p_difference, tests)}){yet}."
     elif alike:
         verdict = "equivalent"
-        text = f"The two are equivalent {within} ({_p_text(p_equivalence, tests)})."
+        test = f"{EQUIVALENCE_METHOD}, {_p_text(p_equivalence, tests)}"
+        text = f"The two are equivalent {within} ({test})."
     else:
         verdict = "undecided"
         needed = seeds_needed(

@@ -32,7 +32,7 @@ def test_from_a_space_file_to_a_report(
     # Not always Optuna's best trial: the winner is what is expected to be best.
     assert shown["best"]["params"] in [trial.params for trial in ordinary.trials]
 
-    run("retrain", "stripes", "--seeds", "2")
+    run("retrain", "stripes", "--seeds", "3")
     run("worker", "--device", "cpu", "--drain", "--study", "stripes-retrain")
 
     folder = tmp_path / "report"
@@ -44,9 +44,10 @@ def test_from_a_space_file_to_a_report(
     tuned = report["retrained"][0]
     assert tuned["parameters"] == shown["best"]["params"]
     assert set(tuned["recall"]) == {"1", "2", "4", "8", "16", "32"}
-    assert tuned["recall"]["1"]["n"] == 2
+    assert tuned["recall"]["1"]["n"] == 3
     page = read_page((folder / "report.html").read_text())
     assert "Verdict" in [one.text for one in page.all("h2")]
+    assert "± " in page.text
 
     # The kept model gives the figure that its trial told.
     (model,) = (tmp_path / "checkpoints").glob("stripes-retrain-*/0.pt")

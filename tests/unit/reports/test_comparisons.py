@@ -44,7 +44,7 @@ def test_a_difference_within_delta_is_equivalent() -> None:
     assert found.verdict == "equivalent"
     assert found.p_equivalence is not None
     assert found.p_equivalence < 0.05
-    assert "The two are equivalent within 1 point (p " in found.sentence
+    assert "The two are equivalent within 1 point (two one-sided Welch tests, p " in found.sentence
     assert found.seeds_to_add is None
 
 
