@@ -12,6 +12,7 @@ from histsearch.figures.drawn import Drawn
 from histsearch.figures.look import our_look
 
 _PNG = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)")
+_BLOCKY = "image-rendering:crisp-edges;image-rendering:pixelated"
 _OPAQUE = 255
 _QUALITY = 80
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -30,7 +31,7 @@ def svg(drawn: Drawn) -> str:
     before, root, rest = content.getvalue().partition("<svg ")
     attributes, end, body = rest.partition(">")
     described = f"\n <title>{escape(drawn.title)}</title>\n <desc>{escape(drawn.alt)}</desc>"
-    small = _PNG.sub(_as_jpeg, body)
+    small = _PNG.sub(_as_jpeg, body).replace(_BLOCKY, "")
     return f'{before}{root}role="img" {attributes}{end}{described}{small}'
 
 

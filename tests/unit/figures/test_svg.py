@@ -65,6 +65,7 @@ def test_photographs_are_small_and_marks_keep_their_transparency() -> None:
     pictures = svg(drawn(retrieval_examples(found, lambda _: photograph)))
     assert "data:image/jpeg;base64," in pictures
     assert "image/png" not in pictures
+    assert "pixelated" not in pictures
     trials = (trial(number, [number / 1000]) for number in range(1000))
     marks = svg(drawn(search_history(search(*trials))))
     assert "data:image/png;base64," in marks
