@@ -23,6 +23,9 @@ _PERPLEXITY = 30.0
 _MOST_COLORED = len(look.CLASSES)
 _LEAST_LENGTH = 1e-12
 _LEAST_SPREAD = 1e-6
+_HEIGHT = 4.05  # inches, without the names of classes
+_LINE = 0.17  # inches, a row of these
+_COLUMNS = 2
 _SPAN = 1.06  # of the map: a panel's width
 
 
@@ -67,7 +70,8 @@ def embedding_map(embeddings: EmbeddingsFile, seed: int = 0) -> Drawn | Missing:
     perplexity = min(_PERPLEXITY, (number - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed)
     map_N2 = tsne.fit_transform(every_ND)
-    figure = look.new_figure(4.6)
+    entries = min(max(sample.classes for sample in samples), _MOST_COLORED + 1)
+    figure = look.new_figure(_HEIGHT + _LINE * -(-entries // _COLUMNS))
     ends = np.cumsum([len(sample.name_N) for sample in samples])[:-1]
     panels = look.panels(figure, len(samples), len(samples))
     for axes, sample, own_N2 in zip(panels, samples, np.split(map_N2, ends), strict=True):
@@ -141,7 +145,7 @@ def _panel(axes: Axes, sample: _Sample, map_N2: NDArray[np.float32]) -> None:
     axes.legend(
         loc="upper left",
         bbox_to_anchor=(0.0, -0.01),
-        ncols=2,
+        ncols=_COLUMNS,
         frameon=False,
         fontsize=look.SMALL,
         borderaxespad=0.2,
@@ -180,7 +184,7 @@ def _frame_alike(panels: Sequence[Axes], map_N2: NDArray[np.float32]) -> None:
     half = _SPAN * float((high_2 - low_2).max()) / 2
     x, y = ((low_2 + high_2) / 2).tolist()
     for axes in panels:
-        axes.set_aspect("equal")
+        axes.set_aspect("equal", anchor="N")
         axes.set_xlim(x - half, x + half)
         axes.set_ylim(y - half, y + half)
 

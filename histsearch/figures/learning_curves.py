@@ -44,6 +44,7 @@ def learning_curves(search: SearchedStudy) -> Drawn | Missing:
     for trial in [trial for trial in winners if trial.is_complete][:_MOST_LABELS]:
         _label(axes, trial)
     look.key(axes)
+    look.note(figure, axis.far_note([min(trial.curve.values()) for trial in trials]))
     return Drawn(_NAME, title, _alt(search, trials, complete, winners), figure)
 
 

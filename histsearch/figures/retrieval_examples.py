@@ -157,11 +157,13 @@ def _frame(axes: Axes, *, is_right: bool) -> None:
 def _alt(
     embeddings: EmbeddingsFile, missed: Sequence[int], hit: Sequence[int], at_hand: bool
 ) -> str:
-    text = (
-        f"{counted(len(missed), 'query')} whose nearest image is of another class and "
-        f"{counted(len(hit), 'query')} whose nearest is of their own, each with its five nearest "
-        "images; frames and marks tell right from wrong."
+    kinds = ((missed, "of another class"), (hit, "of its own class"))
+    shown = " and ".join(
+        f"{counted(len(some), 'query')} with the nearest image {which}"
+        for some, which in kinds
+        if some
     )
+    text = f"{shown}, each with its five nearest images; frames and marks tell right from wrong."
     if missed:
         query = missed[0]
         nearest = int(embeddings.nearest_N5[query, 0])

@@ -10,8 +10,10 @@ from histsearch.wording import counted
 
 PERCENT = 100.0
 
-_FENCE = 3.0  # interquartile ranges below the lower quartile: what lies beyond is far off
+_FENCE = 3.0  # interquartile ranges below the lower quartile: what lies beyond is far off,
+_LEAST_FENCE = 10.0  # points, where these are narrow
 _ROOM = 0.4  # of the axis: what far scores may take up before they are set on its edge
+_LEAST_SPAN = 5.0  # points
 _MARGIN = 0.08
 
 
@@ -31,11 +33,11 @@ class ScoreAxis:
     def __init__(self, scores: Sequence[float]) -> None:
         scores_N = PERCENT * np.array(scores, dtype=float)
         lower, upper = np.percentile(scores_N, (25, 75))
-        near_N = scores_N[scores_N >= lower - _FENCE * (upper - lower)]
+        near_N = scores_N[scores_N >= lower - max(_FENCE * (upper - lower), _LEAST_FENCE)]
         smallest, largest = float(scores_N.min()), float(scores_N.max())
         if float(near_N.min()) - smallest > _ROOM * (largest - smallest):
             smallest = float(near_N.min())
-        margin = _MARGIN * max(largest - smallest, 1.0)
+        margin = _MARGIN * max(largest - smallest, _LEAST_SPAN)
         self.low = max(smallest - margin, 0.0) if smallest >= 0 else smallest - margin
         self.high = min(largest + margin, PERCENT + margin / 2)
         self._edge = self.low + margin / 5

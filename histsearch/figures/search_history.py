@@ -6,6 +6,7 @@ from itertools import accumulate
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from histsearch.figures import look
 from histsearch.figures.drawn import Drawn, Missing
@@ -37,6 +38,7 @@ def search_history(search: SearchedStudy, against: Against = "trials") -> Drawn 
     axes = figure.subplots()
     axis = ScoreAxis(_scores(trials))
     axis.apply(axes, search.score_label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=against == "trials"))
     axes.set_xlabel("trial" if against == "trials" else f"{search.hours_unit} spent")
     highest = list(accumulate(_scores(trials), max))
     heights = [axis.height(score) for score in highest]

@@ -51,6 +51,12 @@ def test_thousands_of_curves_are_one_faint_image() -> None:
     assert (lines.get_alpha() or 1.0) < 0.2
 
 
+def test_what_lies_below_the_axis_is_counted() -> None:
+    trials = [trial(number, [0.60, 0.65 + number / 1000]) for number in range(50)]
+    figure = drawn(learning_curves(search(*trials, trial(50, [0.01, 0.01])))).figure
+    assert figure.get_supxlabel().startswith("▾ 1 trial below 5")
+
+
 def test_it_says_why_there_is_nothing_to_show() -> None:
     assert reason(learning_curves(search())) == "The search has no trial yet."
     one_epoch = search(trial(0, [0.5]), trial(1, [0.6]))

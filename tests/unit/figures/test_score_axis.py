@@ -28,4 +28,9 @@ def test_a_score_far_below_the_others_lies_on_its_edge() -> None:
 def test_equal_scores_have_an_axis_too(score: float) -> None:
     axis = ScoreAxis([score, score])
     assert axis.low <= 100 * score <= axis.high
-    assert axis.low < axis.high
+    assert axis.high - axis.low < 10.0
+
+
+def test_scores_that_are_nearly_all_equal_hide_none() -> None:
+    axis = ScoreAxis([*[1.0] * 30, 0.94])
+    assert axis.holds(0.94)

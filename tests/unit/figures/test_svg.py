@@ -2,11 +2,15 @@ import warnings
 from xml.etree import ElementTree
 
 import matplotlib as mpl
+import numpy as np
+from PIL import Image
 
 from histsearch.figures.confused_classes import Confusion, confused_classes
+from histsearch.figures.retrieval_examples import retrieval_examples
+from histsearch.figures.search_history import search_history
 from histsearch.figures.slices import slices
 from histsearch.figures.svg import svg
-from tests.unit.figures.made_up import HOSTILE, drawn, search, trial
+from tests.unit.figures.made_up import HOSTILE, drawn, embeddings, search, trial
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -52,3 +56,17 @@ def test_settings_of_whoever_draws_do_not_count() -> None:
     usual = svg(drawn(slices(found)))
     with mpl.rc_context({"font.size": 30.0, "svg.fonttype": "path", "axes.grid": True}):
         assert svg(drawn(slices(found))) == usual
+
+
+def test_photographs_are_small_and_marks_keep_their_transparency() -> None:
+    rng = np.random.default_rng(0)
+    photograph = Image.fromarray(rng.integers(0, 255, (96, 96, 3), dtype=np.uint8))
+    found = embeddings([0, 0, 1, 1], ["a", "b"], [[1, 2, 3, -1, -1]] * 4)
+    pictures = svg(drawn(retrieval_examples(found, lambda _: photograph)))
+    assert "data:image/jpeg;base64," in pictures
+    assert "image/png" not in pictures
+    assert "pixelated" not in pictures
+    trials = (trial(number, [number / 1000]) for number in range(1000))
+    marks = svg(drawn(search_history(search(*trials))))
+    assert "data:image/png;base64," in marks
+    assert "image/jpeg" not in marks
