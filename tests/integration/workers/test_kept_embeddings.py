@@ -1,6 +1,7 @@
 """What a retraining records and keeps beside R@K and its model."""
 
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -214,6 +215,31 @@ def test_embeddings_that_cannot_be_kept_cost_no_figures(
     assert Path(trial.user_attrs[trial_record.CHECKPOINT]).is_file()
     with pytest.raises(StudyError, match="its worker couldn't write them"):
         trial_embeddings(trial)
+
+
+class StepsOfPhases(NoDisplay):
+    """Counts the steps of each phase, of which the watch over the work is told too."""
+
+    def __init__(self) -> None:
+        self.steps: Counter[str] = Counter()
+        self._name = ""
+
+    def begin(self, phase: Phase) -> None:
+        self._name = phase.name
+
+    def step(self) -> None:
+        self.steps[self._name] += 1
+
+
+def test_a_long_clustering_does_not_look_like_work_that_hangs(
+    storage: Storage, stripes: dict[str, Any], own_data: Path
+) -> None:
+    display = StepsOfPhases()
+    search = searched(storage, stripes, settings(own_data))
+    retrained(search, replace(settings(own_data), display=display))
+    # Ten clusterings into six: their starts, and two assignments at least.
+    assert display.steps["clustering the test images"] >= 10 * (5 + 2)
+    assert display.steps["embedding a sample of the training images"] == 1
 
 
 class AtPhase(NoDisplay):
