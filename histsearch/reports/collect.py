@@ -71,6 +71,7 @@ def build_report(storage: Storage, name: str) -> Report:
     several = len(retrainings) > 1
     retrained = [one for retraining in retrainings for one in _retrained(retraining, several)]
     space, best, trials = definition.space, judgement.winner, study.trials()
+    begun = [trial for trial in trials if trial_record.SECONDS in trial.user_attrs]
     return Report(
         study=study.name,
         space=space.name,
@@ -114,8 +115,8 @@ def build_report(storage: Storage, name: str) -> Report:
         failures=_failures(study, TrialState.FAIL),
         mattered=judgement.mattered,
         configurations=_full_configurations(study, best, retrained),
-        costs=configuration_costs(trials, space.epochs),
-        search_total=trials_cost(trials, space.epochs),
+        costs=configuration_costs(begun, space.epochs),
+        search_total=trials_cost(begun, space.epochs),
         retraining_costs=_retraining_costs(retrainings),
         weights=space.weights,
         space_toml=space_toml(space),
@@ -223,7 +224,9 @@ def _retraining_cost(retrainings: Sequence[Study]) -> Cost | None:
 def _provenance(studies: Sequence[Study]) -> dict[str, Any]:
     """What all finished trials say of devices and software, each distinct answer once."""
     trials = [trial for study in studies for trial in study.trials() if trial.state.is_finished()]
-    keys = (trial_record.DEVICE, trial_record.VERSIONS, trial_record.COMMIT)
+    keys = (
+        *(trial_record.WEIGHTS, trial_record.DEVICE, trial_record.VERSIONS, trial_record.COMMIT),
+    )
     return {
         key: list({repr(t.user_attrs.get(key)): t.user_attrs.get(key) for t in trials}.values())
         for key in keys

@@ -83,6 +83,9 @@ DEVICE = "device"
 ACCELERATED = "accelerated"
 """Whether a GPU did the work, so that hours can be called GPU-hours."""
 
+WEIGHTS = "weights"
+"""What training began with: "pretrained" (the backbone's own), "none" or the path of a file."""
+
 VERSIONS = "versions"
 COMMIT = "commit"
 """Commit of the histsearch that ran the trial, "-dirty" if changed; None outside a checkout."""

@@ -100,7 +100,7 @@ def _row(part: Part, remark: str) -> list[Cell]:
 
 
 def _provenance(report: Report) -> Iterator[DocumentPart]:
-    lines = [f"initial weights: {report.weights}"]
+    lines = [f"initial weights, as the space names them: {report.weights}"]
     for name, answers in report.provenance.items():
         known = [_answer_text(answer) for answer in answers]
         lines.append(f"{name}: {'; '.join(known) or 'no trial has ended yet'}")

@@ -63,13 +63,13 @@ def of_search(one: Reported, label: str, searches: Sequence[Reported]) -> Cell:
 
 
 def judged_on(one: Reported) -> str:
-    """What the scores of a search are of: a sentence for its figures."""
+    """What the scores of a search are of, and the legend of its marks: below its figures."""
     which = "test" if one.report.on_test_classes else "validation"
     images = one.report.images
-    if images is None:
-        return f"Scores are of {which} images{one.mark}."
-    note = f"Scores are of {part_text(images.judge)}{images.remark_on(images.judge)}{one.mark}."
-    return f"{note} {LEGEND}" if one.mark else note
+    part = f"{which} images"
+    if images is not None:
+        part = f"{part_text(images.judge)}{images.remark_on(images.judge)}"
+    return " ".join([f"Scores are of {part}{one.mark}.", *legend([one])])
 
 
 def tested_on(one: Reported) -> str:

@@ -178,6 +178,7 @@ def test_a_trial_records_where_its_result_comes_from(
     assert attributes[trial_record.SECONDS] >= sum(attributes[trial_record.EPOCH_SECONDS])
     assert attributes[trial_record.IMAGES_PER_SECOND] > 0
     assert attributes[trial_record.PEAK_MEMORY_MIB] > 0
+    assert attributes[trial_record.WEIGHTS] == "none"
     assert attributes[trial_record.VERSIONS]["torch"] == torch.__version__.split("+")[0]
     assert attributes[trial_record.ACCELERATED] is False
     assert trial_record.COMMIT in attributes
