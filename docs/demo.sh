@@ -31,7 +31,7 @@ step "search: about two minutes on two CPU cores"
 two_workers "$study"
 step "queue the winner and the first configuration for retraining over 5 seeds: some seconds"
 show histsearch retrain "$study" --baseline first
-step "retrain both on all training classes, then test: about two minutes"
+step "retrain both on all training classes, then test: about three minutes"
 two_workers "$study-retrain"
 step "report: some seconds"
 show histsearch report "$study" --out demo-report
