@@ -91,10 +91,10 @@ def pair_heat_maps(search: SearchedStudy, shares: Sequence[Share] = ()) -> Drawn
 
 
 def _norm(maps: Sequence[Cells]) -> tuple[Normalize, bool]:
-    """The span of colours, that of complete runs where there are some; whether it holds all."""
+    """The span of colours, that of complete runs where these differ; whether it holds all."""
     every = np.concatenate([one.mean_RC[one.number_RC > 0] for one in maps])
     complete = np.concatenate([one.mean_RC[one.complete_RC] for one in maps])
-    axis = ScoreAxis((complete if complete.size else every).tolist())
+    axis = ScoreAxis((complete if len(np.unique(complete)) > 1 else every).tolist())
     return Normalize(axis.low, axis.high, clip=True), all(map(axis.holds, every.tolist()))
 
 

@@ -37,7 +37,10 @@ class ScoreAxis:
         smallest, largest = float(scores_N.min()), float(scores_N.max())
         if float(near_N.min()) - smallest > _ROOM * (largest - smallest):
             smallest = float(near_N.min())
-        margin = _MARGIN * max(largest - smallest, _LEAST_SPAN)
+        if largest - smallest < _LEAST_SPAN:
+            smallest = max(largest - _LEAST_SPAN, 0.0)
+            largest = max(largest, smallest + _LEAST_SPAN)
+        margin = _MARGIN * (largest - smallest)
         self.low = max(smallest - margin, 0.0) if smallest >= 0 else smallest - margin
         self.high = min(largest + margin, PERCENT + margin / 2)
         self._edge = self.low + margin / 5

@@ -106,7 +106,7 @@ def _draw_trials(
         place = axis.position(trial.params[name])
         if place is None or trial.score is None:
             continue
-        x = axis.shifted(place, float(shift))
+        x = axis.shifted(place, 0.0 if search.is_winners(trial) else float(shift))
         if not scores.holds(trial.score):
             far.append((x, trial.score))
             continue

@@ -28,7 +28,8 @@ def test_a_score_far_below_the_others_lies_on_its_edge() -> None:
 def test_equal_scores_have_an_axis_too(score: float) -> None:
     axis = ScoreAxis([score, score])
     assert axis.low <= 100 * score <= axis.high
-    assert axis.high - axis.low < 10.0
+    assert 5.0 <= axis.high - axis.low < 10.0
+    assert axis.high < 101.0
 
 
 def test_scores_that_are_nearly_all_equal_hide_none() -> None:
