@@ -37,4 +37,5 @@ step "report: some seconds"
 show histsearch report "$study" --out demo-report
 
 echo
+echo "the report: demo-report/report.html"
 echo "open the dashboard: .venv/bin/histsearch dashboard, then the address that it prints"

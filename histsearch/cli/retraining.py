@@ -165,7 +165,7 @@ def _print_results(report: "Report") -> None:
     else:
         echo(f"{report.study}: best of the search is trial {best.number}, validation {best}")
     if report.winner_is_baseline is not None:
-        echo(f'the winner is the baseline "{report.winner_is_baseline}"')
+        echo(f'The winner is the baseline "{report.winner_is_baseline}".')
     if report.on_test_classes:
         echo(f"warning: selected on the {report.selection}", err=True)
     for warning in report.warnings:

@@ -23,7 +23,7 @@ import pytest
         ),
         (
             "import histsearch.reports.document.contents, histsearch.reports.document.writing",
-            {"torch", "torchvision", "alembic", "boto3", "sklearn"},
+            {"torch", "torchvision", "alembic", "boto3"},
         ),
         ("import histsearch.data.known_datasets", {"torch", "scipy", "matplotlib"}),
         (

@@ -4,7 +4,7 @@ import base64
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from histsearch.plain_text import visible
+from histsearch.plain_text import one_line
 from histsearch.reports.document.sections import Document, Image
 
 
@@ -24,10 +24,10 @@ def render_page(document: Document) -> str:
 
 
 def _plain(value: object) -> object:
-    """What a template shows, without characters that reverse or hide the text around them."""
+    """What a template shows: on one line, no character reversing or hiding the text around it."""
     if not isinstance(value, str) or hasattr(value, "__html__"):  # which is markup already
         return value
-    return visible(value)
+    return one_line(value)
 
 
 def _address(image: Image) -> str:

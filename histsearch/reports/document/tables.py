@@ -120,7 +120,9 @@ def percent_cell(value: Estimate | None, mark: str = "") -> Cell:
     if value is None:
         return empty_cell(len(_OF_AN_ESTIMATE))
     ends = [None if end is None else _PERCENT * end for end in (value.low, value.high)]
-    return Cell(percent(value) + mark, (_PERCENT * value.mean, *ends, value.n))
+    # "±" stays beside its figures; what is longer may be broken.
+    text = percent(value).replace(" ± ", "\u00a0±\u00a0")
+    return Cell(text + mark, (_PERCENT * value.mean, *ends, value.n))
 
 
 def published_cell(value: float | None, mark: str = "") -> Cell:

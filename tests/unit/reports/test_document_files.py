@@ -69,7 +69,7 @@ DOCUMENT = Document(
                 IMAGE,
                 Missing("Embeddings", "not kept."),
                 Bullets(["one", "two"]),
-                Listing("commands", "histsearch worker"),
+                Listing("commands", "histsearch worker\nhistsearch report"),
             ],
         ),
     ],
@@ -102,7 +102,7 @@ def test_csv_has_all_digits_of_what_is_shown() -> None:
     assert (ours["row"], ours["seeds"], ours["R@1 n"]) == ("ours", "1234", "5")
     assert float(ours["R@1 mean"]) == 100 * 0.6314159265358979
     assert float(ours["R@1 high"]) == 100 * (0.6314159265358979 + 0.008)
-    assert TABLE.rows[1][2].text == "63.1 ± 0.8"
+    assert TABLE.rows[1][2].text == "63.1\u00a0±\u00a00.8"
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1"])
@@ -135,7 +135,7 @@ def test_latex_is_a_table_of_booktabs() -> None:
         r"row & seeds & R@1 \\",
         r"\midrule",
         r"published &  & 70.1 \\",
-        r"ours\textsuperscript{\dag} & 1,234 & 63.1 $\pm$ 0.8 \\",
+        r"ours\textsuperscript{\dag} & 1,234 & 63.1~$\pm$~0.8 \\",
         r"\bottomrule",
         r"\end{tabular}",
         r"\par\smallskip\footnotesize \textsuperscript{\dag} Selected on the test classes.",
@@ -169,7 +169,8 @@ def test_the_page_shows_every_part() -> None:
     ]
     assert "Embeddings: not kept." in page.text
     assert "† Selected on the test classes." in page.text
-    assert [one.text for one in page.all("pre")] == ["histsearch worker"]
+    (listing,) = page.all("pre")
+    assert "".join(listing.texts) == "histsearch worker\nhistsearch report\n"
 
 
 def test_the_page_asks_nothing_of_anywhere_and_runs_nothing() -> None:
