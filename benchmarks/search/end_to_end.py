@@ -67,7 +67,7 @@ def search(space: Space, folder: Path) -> dict[str, Any]:
 def _toml(space: Space) -> str:
     lines = []
     tables = {"search", "fixed", "protocol", "sampler", "pruner"}
-    dumped = space.model_dump(mode="json", exclude={"enqueue"})
+    dumped = space.model_dump(mode="json", exclude={"enqueue", "baseline"})
     for key, value in dumped.items():
         if key not in tables and value is not None:
             lines.append(f"{key} = {json.dumps(value)}")

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from histsearch.studies.saved_states import Saved, Stock
 
 _MOST_PROCESSES = 8
-_STOCK_COLUMNS = ("study", "key", "study is", "states of", "left over", "models", "size")
+_STOCK_COLUMNS = (
+    "study",
+    "key",
+    "study is",
+    "states of",
+    "left over",
+    "models",
+    "embeddings",
+    "size",
+)
 
 app = typer.Typer(help="Put data sets in place and check them.", no_args_is_help=True)
 app.add_typer(image_cache.app, name="cache", no_args_is_help=True)
@@ -151,16 +160,14 @@ def _warn(warnings: Iterable[str]) -> None:
 
 @app.command()
 def states(
-    clean: Annotated[
-        bool, typer.Option("--clean", help="Remove the states that are left over.")
-    ] = False,
+    clean: Annotated[bool, typer.Option("--clean", help="Remove what is left over.")] = False,
     checkpoints: CheckpointsOption = None,
     storage: StorageOption = None,
 ) -> None:
     """Say how much lies where checkpoints are kept, and what of it nobody needs any more.
 
-    A state is left over when its trial has finished or its study was deleted. Models are never
-    removed, nor is what belongs to another database or may do so.
+    A state is left over when its trial has finished or its study was deleted, embeddings when their
+    study was. Models are never removed, nor is what belongs to another database or may do so.
     """
     from histsearch.studies.saved_states import remove_left_over, take_stock
     from histsearch.training.checkpoint_store import open_checkpoint_store
@@ -204,7 +211,8 @@ def _print_stocks(stocks: "Sequence[Stock]") -> None:
             _trials(stock.states),
             _trials(stock.left_over),
             str(len(stock.models)),
-            megabytes([*stock.states, *stock.left_over, *stock.models]),
+            str(len(stock.embeddings)),
+            megabytes([*stock.states, *stock.left_over, *stock.models, *stock.embeddings]),
         )
         for stock in stocks
     ]

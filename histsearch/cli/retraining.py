@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histsearch.cli.options import (
+    DataOption,
     StorageOption,
     StudyArgument,
     open_to_change,
@@ -14,7 +15,7 @@ from histsearch.cli.options import (
 )
 from histsearch.cli.output import echo, print_table, table
 from histsearch.exceptions import HistsearchError, StudyError
-from histsearch.wording import counted
+from histsearch.wording import configuration_text, counted
 
 if TYPE_CHECKING:
     from histsearch.database.storage import Storage
@@ -28,16 +29,16 @@ def retrain(
         int | None, typer.Option(help="Retrain the best TOP configurations [default: 1]")
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(help="Runs of each configuration [default: 3]")
+        int | None, typer.Option(help="Runs of each configuration [default: 5]")
     ] = None,
     baseline: Annotated[
-        bool,
+        list[str] | None,
         typer.Option(
-            "--baseline",
-            help="Also retrain the first configuration of the search, unless it is among the best "
-            "itself.",
+            metavar="NAME",
+            help="Also retrain this [[baseline]] of the space, or with first the search's first "
+            "configuration, unless it is among the best itself; may be repeated.",
         ),
-    ] = False,
+    ] = None,
     add_seeds: Annotated[
         int | None,
         typer.Option(
@@ -58,7 +59,7 @@ def retrain(
     curve rises, by the model of all curves of the search, and along its plateau.
     """
     from histsearch.studies.catalog import find_study
-    from histsearch.studies.retraining import create_retraining
+    from histsearch.studies.retraining import USUAL_SEEDS, create_retraining
 
     opened = open_to_change(storage)
     if add_seeds is not None:
@@ -74,21 +75,22 @@ def retrain(
         search,
         name=name,
         top=1 if top is None else top,
-        seeds=3 if seeds is None else seeds,
-        baseline=baseline,
+        seeds=USUAL_SEEDS if seeds is None else seeds,
+        baselines=baseline or (),
     )
-    _print_created(search, retraining, baseline=baseline)
+    _print_created(search, retraining)
 
 
-def _print_created(search: "Study", retraining: "Study", *, baseline: bool) -> None:
+def _print_created(search: "Study", retraining: "Study") -> None:
     from histsearch.studies.chosen_configurations import chosen_configurations
-    from histsearch.studies.trial_record import BASELINE
 
     chosen = chosen_configurations(retraining)
     lengths = ", ".join(f"{one.label} for {counted(one.epochs, 'epoch')}" for one in chosen)
     echo(f'created study "{retraining.name}": {counted(retraining.count(), "trial")}, {lengths}')
-    if baseline and all(one.role != BASELINE for one in chosen):
-        echo("note: the baseline is among the best configurations itself")
+    for rank, one in enumerate(chosen):
+        for name in one.origin.also:
+            itself = "the winner" if rank == 0 else one.origin._replace(also=()).label
+            echo(f'note: {itself} is the baseline "{name}", so it is retrained once')
     if not search.is_finished:
         echo(f'note: "{search.name}" has not finished yet; its best trial may still change')
     _warn(search, retraining)
@@ -118,31 +120,52 @@ def _warn(search: "Study", retraining: "Study") -> None:
 
 
 def report(
-    study: StudyArgument,
-    out: Annotated[
-        Path, typer.Option(help="Folder for report.json and report.md.", file_okay=False)
+    studies: Annotated[
+        list[str],
+        typer.Argument(metavar="STUDY...", help="Searches; a retraining stands for its search."),
     ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for report.html, report.json, tables and figures; an earlier report there "
+            "is replaced.",
+            file_okay=False,
+        ),
+    ],
+    data: DataOption = None,
     storage: StorageOption = None,
 ) -> None:
-    """Write the report of a search and its retrainings, and print its result table."""
-    from histsearch.reports.collect import build_report, write_report
+    """Write the report of searches and their retrainings, and print their result tables.
 
-    report = build_report(open_to_read(storage), study)
+    Several searches stand in one report, such as those of all data sets and backbones. It shows
+    thumbnails where --data has the images.
+    """
+    from histsearch.folders import data_folder
+    from histsearch.reports.document.contents import write_report
+    from histsearch.reports.document.gathered import gather
+
+    gathered = gather(open_to_read(storage), studies)
     try:
-        paths = write_report(report, out)
+        paths = write_report(gathered, out, data_folder(data))
     except OSError as error:
         raise HistsearchError(
             f"can't write to {out} ({error.strerror}); give another --out"
         ) from error
-    _print_results(report)
+    for one in gathered.searches:
+        _print_results(one.report)
+    for comparison in gathered.across:
+        echo(comparison.sentence)
     echo("wrote " + " and ".join(str(path) for path in paths))
 
 
 def _print_results(report: "Report") -> None:
-    from histsearch.reports.markdown import configuration_text, gain_sentence, percent
-
     best = report.best
-    echo(f"{report.study}: best of the search is trial {best.number}, validation {best}")
+    if best is None:
+        echo(f"{report.study}: no completed trial yet")
+    else:
+        echo(f"{report.study}: best of the search is trial {best.number}, validation {best}")
+    if report.winner_is_baseline is not None:
+        echo(f'The winner is the baseline "{report.winner_is_baseline}".')
     if report.on_test_classes:
         echo(f"warning: selected on the {report.selection}", err=True)
     for warning in report.warnings:
@@ -155,20 +178,28 @@ def _print_results(report: "Report") -> None:
         echo(f"warning: {warning}", err=True)
     for failure in report.failed_runs:
         echo(f"without a figure: {failure}", err=True)
-    if not (report.retrained or report.unfinished_retrainings or report.failed_runs):
+    if best and not (report.retrained or report.unfinished_retrainings or report.failed_runs):
         echo(f"not retrained yet: histsearch retrain {report.study}, then workers")
-    if not report.retrained:
-        return
+    if report.retrained:
+        _print_retrained(report)
+
+
+def _print_retrained(report: "Report") -> None:
+    from histsearch.reports.document.tables import percent
+
     for one in report.retrained:
         echo(f"{one.label}: {configuration_text(one.parameters)}; {counted(one.epochs, 'epoch')}")
     echo("on the test classes, in percent, mean ± 95% interval over n seeds:")
     columns = [f"{one.label}, n = {len(one.scores)}" for one in report.retrained]
+    # Runs of an earlier version have fewer figures.
+    labels = dict.fromkeys(label for one in report.retrained for label in one.figures)
+    figures = [one.figures for one in report.retrained]
     rows = [
-        (label, *(percent(one.figures[label]) for one in report.retrained))
-        for label in report.retrained[0].figures
+        (label, *(percent(known[label]) if label in known else "" for known in figures))
+        for label in labels
     ]
     print_table(table(("", *columns), rows, gap=3))
-    if report.gain_over_baseline is not None:
-        echo(gain_sentence(report.gain_over_baseline))
+    for comparison in report.comparisons:
+        echo(comparison.sentence)
     for model in report.models:
         echo(f"model {model}")

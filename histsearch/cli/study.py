@@ -469,10 +469,10 @@ def delete(
     checkpoints: CheckpointsOption = None,
     storage: StorageOption = None,
 ) -> None:
-    """Delete a study, all its trials and their saved states; the models of its runs stay.
+    """Delete a study, all its trials, their saved states and embeddings; their models stay.
 
-    States are removed where --checkpoints says, by workers that run its trials as soon as they
-    notice, and elsewhere by histsearch data states --clean.
+    Files are removed where --checkpoints says, those of running trials by their workers as soon as
+    they notice, and elsewhere by histsearch data states --clean.
     """
     from histsearch.studies.catalog import delete_study
 
@@ -482,14 +482,12 @@ def delete(
     delete_study(opened, name)
     echo(f'deleted "{name}"')
     try:
-        _remove_states(opened, name, checkpoint_location(checkpoints))
+        _remove_files(opened, name, checkpoint_location(checkpoints))
     except CheckpointError as error:
-        echo(
-            f"warning: its saved states may be left, see histsearch data states: {error}", err=True
-        )
+        echo(f"warning: its files may be left, see histsearch data states: {error}", err=True)
 
 
-def _remove_states(storage: "Storage", name: str, location: str) -> None:
+def _remove_files(storage: "Storage", name: str, location: str) -> None:
     from histsearch.studies.saved_states import Owner, remove_left_over, take_stock
     from histsearch.training.checkpoint_store import open_checkpoint_store
 

@@ -96,7 +96,7 @@ class DecodedSample:
         taken._place_N = self._place_N[indices]
         return taken
 
-    def with_cache(self, cache: DatasetCache) -> Self:  # noqa: ARG002 - nothing to decode
+    def with_cache(self, cache: DatasetCache | None) -> Self:  # noqa: ARG002 - nothing to decode
         """Return this store."""
         return self
 

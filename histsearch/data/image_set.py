@@ -64,8 +64,8 @@ class ImageStore(Protocol):
         """Return a store of these images alone, in this order."""
         ...
 
-    def with_cache(self, cache: DatasetCache) -> Self:
-        """Return a store of the same images, which may be kept decoded."""
+    def with_cache(self, cache: DatasetCache | None) -> Self:
+        """Return a store of the same images, which may be kept decoded; None: which aren't."""
         ...
 
     def kept(
@@ -123,8 +123,8 @@ class ImageFiles:
         """Return a store of these files alone, in this order."""
         return type(self)((self._paths[i] for i in indices), self._to_rgb, self._cache)
 
-    def with_cache(self, cache: DatasetCache) -> Self:
-        """Return a store of the same files, which may be kept decoded."""
+    def with_cache(self, cache: DatasetCache | None) -> Self:
+        """Return a store of the same files, which may be kept decoded; None: which aren't."""
         return type(self)(self._paths, self._to_rgb, cache)
 
     def kept(
@@ -178,7 +178,7 @@ class ImageArrays:
         """Return a store of these images alone, in this order."""
         return type(self)(self._pixels_NHW[indices])
 
-    def with_cache(self, cache: DatasetCache) -> Self:  # noqa: ARG002 - nothing to decode
+    def with_cache(self, cache: DatasetCache | None) -> Self:  # noqa: ARG002 - nothing to decode
         """Return this store: its images are no files."""
         return self
 
@@ -338,8 +338,8 @@ class ImageSet:
         """
         return FormedImages(self._images, form, self._images.kept(form, processes, on_image))
 
-    def with_cache(self, cache: DatasetCache) -> Self:
-        """Return the same images, which may be kept decoded."""
+    def with_cache(self, cache: DatasetCache | None) -> Self:
+        """Return the same images, which may be kept decoded; None: which aren't."""
         return type(self)(self._images.with_cache(cache), self.labels_N, self.class_names)
 
     def take(self, indices: npt.NDArray[np.int64]) -> Self:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial, TrialState
 
 from histsearch.studies import trial_record
-from histsearch.studies.hours import hours_taken, in_hours
+from histsearch.studies.hours import hours_taken, hours_unit, in_hours
 from histsearch.wording import counted
 
 _THREE_DIGITS = 999.5
@@ -43,21 +43,17 @@ def hours_text(hours: float, unit: str) -> str:
     return counted(written, unit.removesuffix("s"))
 
 
-def hours_unit(*, accelerated: bool) -> str:
-    """What hours are hours of."""
-    return "GPU-hours" if accelerated else "CPU hours"
-
-
 def cost(trials: Sequence[FrozenTrial], epochs: int) -> Cost:
     """Add up the trials of a study whose full length is ``epochs``."""
     return Cost(
         hours_spent=hours_taken(trials),
-        hours_saved=in_hours(sum(_saved(trial, epochs) for trial in trials)),
+        hours_saved=in_hours(sum(seconds_saved(trial, epochs) for trial in trials)),
         accelerated=any(trial.user_attrs.get(trial_record.ACCELERATED, False) for trial in trials),
     )
 
 
-def _saved(trial: FrozenTrial, epochs: int) -> float:
+def seconds_saved(trial: FrozenTrial, epochs: int) -> float:
+    """Seconds that a trial would have gone on for, had it not been pruned, at its own pace."""
     seconds: list[float] = trial.user_attrs.get(trial_record.EPOCH_SECONDS, [])
     if trial.state != TrialState.PRUNED or not seconds:
         return 0.0

@@ -7,12 +7,10 @@ from histsearch.data.image_loader import ImageLoader
 from histsearch.exceptions import WeightsError
 from histsearch.models.checkpoint import Checkpoint
 from histsearch.models.loading import ExportedModel
-from histsearch.retrieval.known_metrics import MAP_AT_R, R_PRECISION, recall_at
+from histsearch.retrieval.known_metrics import recall_at
 from histsearch.training.batch_source import EvaluationLoader
-from histsearch.training.evaluation import EmbeddedImages, embed_images
+from histsearch.training.evaluation import EmbeddedImages, embed_images, take_figures
 from histsearch.workers.device_fault import is_out_of_memory
-
-_NMI_SEED = 0
 
 
 def evaluate_model(
@@ -39,15 +37,9 @@ def evaluate_model(
     embedded = _embed(model, dataset, name, torch.device(device), loader_processes)
     if not torch.isfinite(embedded.query_ND).all():
         raise WeightsError(f"the embeddings of {name} are NaN or infinite; it is no use")
-    record = dataset.record
-    recalls = [recall_at(k) for k in record.recall_ks]
-    measured = embedded.measure([*recalls, R_PRECISION, MAP_AT_R])
-    fractions = {
-        **{metric.label: measured[metric.name] for metric in recalls},
-        "NMI": embedded.nmi(record.nmi_repeats, _NMI_SEED),
-        **{metric.label: measured[metric.name] for metric in (R_PRECISION, MAP_AT_R)},
-    }
-    return {label: 100 * value for label, value in fractions.items()}
+    figures = take_figures(embedded, dataset.record)
+    recall = {recall_at(k).label: value for k, value in figures.recall.items()}
+    return {label: 100 * value for label, value in (recall | figures.others).items()}
 
 
 def _embed(

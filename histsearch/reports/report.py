@@ -1,14 +1,20 @@
 """What a report says, as data: the contents of ``report.json``."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from histsearch.data.census import Census
+from histsearch.reports.comparisons import Comparison
+from histsearch.reports.configuration_costs import ConfigurationCost
 from histsearch.reports.cost import Cost
+from histsearch.reports.full_configuration import FullConfiguration
+from histsearch.reports.seed_run import SeedRun
 from histsearch.reports.statistics import Estimate
+from histsearch.reports.what_mattered import WhatMattered
 from histsearch.retrieval.known_metrics import recall_at
 from histsearch.studies.trial_models import RetrainedModel
+from histsearch.studies.trial_record import TUNED
 
 
 @dataclass(frozen=True)
@@ -59,58 +65,76 @@ class Retrained:
 
     Attributes:
         study: The retraining it belongs to.
-        label: Short name of the configuration, such as "tuned #11"; with the retraining's where
-            there are several.
+        label: Short name of the configuration, such as "tuned #11" or "baseline authors"; with the
+            retraining's where there are several.
         role: "tuned" or "baseline".
-        source_trial: The search's trial it comes from.
+        source_trial: The search's trial with the configuration; None where there is none.
+        baselines: Names of the baselines that it is, a tuned one as well.
         epochs: Epochs it was trained for.
         objective: Label of the metric that the search maximised.
         score: Estimate of it over seeds, in [0, 1].
         scores: It of each seed.
+        seeds: The seeds, in that order.
         recall: Estimate of R@K over seeds by K, fractions in [0, 1].
+        others: Estimates of NMI, R-Precision and MAP@R by their labels, in [0, 1]; those that every
+            run recorded, as runs of earlier versions recorded none.
+        runs: Each of its completed runs.
     """
 
     study: str
     label: str
     role: str
-    source_trial: int
+    source_trial: int | None
+    baselines: tuple[str, ...]
     parameters: dict[str, Any]
     epochs: int
     objective: str
     score: Estimate
     scores: list[float]
+    seeds: list[int]
     recall: dict[int, Estimate]
+    others: dict[str, Estimate] = field(default_factory=dict)
+    runs: Sequence[SeedRun] = ()
+
+    def is_of(self, winner: WinningTrial) -> bool:
+        """Whether it is the winner's configuration, retrained as one of the best."""
+        own = self.parameters
+        return self.role == TUNED and all(
+            name in own and own[name] == value for name, value in winner.parameters.items()
+        )
 
     @property
     def figures(self) -> dict[str, Estimate]:
         """Its estimates by the label of their metric, the objective first."""
         recalls = {recall_at(k).label: estimate for k, estimate in self.recall.items()}
-        return {self.objective: self.score, **recalls}
-
-
-@dataclass(frozen=True)
-class Gain(Estimate):
-    """The score of the search's best trial over its baseline's.
-
-    Attributes:
-        objective: Label of the metric.
-        retraining: The retraining that has both.
-    """
-
-    objective: str
-    retraining: str
+        return {self.objective: self.score, **recalls, **self.others}
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything ``report.json`` holds and ``report.md`` shows.
+    """Everything that ``report.json`` holds of a search and its retrainings.
 
     Attributes:
+        state: Whether the search is "open", "paused" or "finished".
+        ended: Why it ended; None while it goes on.
+        budget: How many trials it may have.
+        best: Its winner so far; None before a trial is complete.
+        failures: The reason of each of its trials that failed.
         images: What the search and its retrainings trained on and were judged by; None until a
             worker has read them.
         objective: Label of the metric that the search maximised.
+        comparisons: Of each of the best configurations with each baseline, and with one another.
+        winner_is_baseline: Name of the baseline that the search's winner is; None where it is none.
         warnings: What the search's score can't tell, a sentence each.
         slots: The most slots of a device that its trials ran on side by side.
+        mattered: Which parameters mattered, and at which edges the winner lies.
+        configurations: All values of the winner and of each retrained configuration.
+        costs: What each configuration of the search cost, that which cost most first.
+        search_total: The same of all its trials together.
+        retraining_costs: The same of each retrained configuration, by its label.
+        weights: What training starts from: "pretrained", "none" or a file.
+        space_toml: The space, as a file.
+        commands: Those that repeat all of it.
     """
 
     study: str
@@ -122,9 +146,10 @@ class Report:
     selection: str
     on_test_classes: bool
     trials: dict[str, int]
-    best: WinningTrial
+    best: WinningTrial | None
     retrained: list[Retrained]
-    gain_over_baseline: Gain | None
+    comparisons: list[Comparison]
+    winner_is_baseline: str | None
     published: dict[str, dict[str, float]]
     published_source: str
     search_cost: Cost
@@ -138,3 +163,22 @@ class Report:
     images: Census | None = None
     warnings: Sequence[str] = ()
     slots: int = 1
+    state: str = "open"
+    ended: str | None = None
+    budget: int = 0
+    failures: Sequence[str] = ()
+    mattered: WhatMattered = field(default_factory=WhatMattered)
+    configurations: Sequence[FullConfiguration] = ()
+    costs: Sequence[ConfigurationCost] = ()
+    search_total: ConfigurationCost | None = None
+    retraining_costs: Mapping[str, ConfigurationCost] = field(default_factory=dict)
+    weights: str = ""
+    space_toml: str = ""
+    commands: Sequence[str] = ()
+
+    @property
+    def tested_winner(self) -> Retrained | None:
+        """The winner as it was retrained with the most seeds; None where it has no test figure."""
+        best = self.best
+        own = [] if best is None else [one for one in self.retrained if one.is_of(best)]
+        return max(own, key=lambda one: len(one.scores), default=None)

@@ -1,10 +1,28 @@
-"""Means over seeds, with the interval that says how far to trust them."""
+"""Means over seeds with their intervals, and the tests that tell two means apart or alike.
 
+In formulas: s is a standard deviation, n a number of seeds a side, t a quantile of Student's
+distribution with Welch's degrees of freedom.
+"""
+
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from typing_extensions import override
 
 CONFIDENCE = 0.95
+SIGNIFICANCE = 1 - CONFIDENCE
+POWER = 0.8
+
+FEWEST_FOR_INTERVAL = 3
+"""Values that an interval takes; of two, Student's t is 12.7 standard errors wide."""
+
+INTERVAL_METHOD = "Student's t interval"
+DIFFERENCE_METHOD = "Welch's t interval, for unequal variances"
+EQUIVALENCE_METHOD = "two one-sided Welch tests"
+CORRECTION = "Holm's"
 
 
 @dataclass(frozen=True)
@@ -13,7 +31,7 @@ class Estimate:
 
     Attributes:
         mean: In the unit of the values.
-        half_width: Student's t interval; None for a single value, which has none.
+        half_width: Of the interval; None for fewer than `FEWEST_FOR_INTERVAL` values.
         n: Number of values.
     """
 
@@ -32,46 +50,213 @@ class Estimate:
         return None if self.half_width is None else self.mean + self.half_width
 
 
+class FractionEstimate(Estimate):
+    """A mean of fractions, whose interval ends at 0 and at 1."""
+
+    @property
+    @override
+    def low(self) -> float | None:
+        """Lower end of the interval, 0 or more."""
+        low = super().low
+        return None if low is None else max(0.0, low)
+
+    @property
+    @override
+    def high(self) -> float | None:
+        """Upper end of the interval, 1 or less."""
+        high = super().high
+        return None if high is None else min(1.0, high)
+
+
 def estimate(values: Sequence[float]) -> Estimate:
     """Mean and Student's t interval of independent values.
 
     Raises:
         ValueError: There is no value.
     """
+    return Estimate(*_interval(values))
+
+
+def fraction_estimate(values: Sequence[float]) -> FractionEstimate:
+    """Mean and Student's t interval of independent fractions, such as R@1 over seeds.
+
+    Raises:
+        ValueError: There is no value.
+    """
+    return FractionEstimate(*_interval(values))
+
+
+def _interval(values: Sequence[float]) -> tuple[float, float | None, int]:
     if not values:
         raise ValueError("found no value, needed: at least one")
     mean = statistics.fmean(values)
-    if len(values) == 1:
-        return Estimate(mean, None, 1)
+    if len(values) < FEWEST_FOR_INTERVAL:
+        return mean, None, len(values)
     standard_error = statistics.stdev(values) / len(values) ** 0.5
-    quantile = _quantile(len(values) - 1)
-    return Estimate(mean, quantile * standard_error, len(values))
+    return mean, _quantile((1 + CONFIDENCE) / 2, len(values) - 1) * standard_error, len(values)
 
 
 def difference(first: Sequence[float], second: Sequence[float]) -> Estimate | None:
     """Mean of ``first`` minus mean of ``second``, with Welch's interval for unequal variances.
 
     Returns:
-        The estimate, its ``n`` counting both sides; None when a side has fewer than two values.
+        The estimate, its ``n`` counting both sides; None when a side has fewer than
+        `FEWEST_FOR_INTERVAL` values.
     """
-    if min(len(first), len(second)) < 2:
+    if min(len(first), len(second)) < FEWEST_FOR_INTERVAL:
         return None
-    variances = [statistics.variance(side) / len(side) for side in (first, second)]
-    mean = statistics.fmean(first) - statistics.fmean(second)
-    total = sum(variances)
-    if total == 0:
-        return Estimate(mean, 0.0, len(first) + len(second))
-    freedom = total**2 / sum(
-        variance**2 / (len(side) - 1)
-        for variance, side in zip(variances, (first, second), strict=True)
+    welch = _Welch.of(first, second)
+    half_width = welch.quantile((1 + CONFIDENCE) / 2) * welch.standard_error
+    return Estimate(welch.mean, half_width, len(first) + len(second))
+
+
+def difference_p(first: Sequence[float], second: Sequence[float]) -> float:
+    """The p-value of Welch's two-sided test of equal means.
+
+    Raises:
+        statistics.StatisticsError: A side has fewer than two values.
+    """
+    welch = _Welch.of(first, second)
+    return 2 * welch.tail(abs(welch.mean))
+
+
+def equivalence_p(first: Sequence[float], second: Sequence[float], margin: float) -> float:
+    """The p-value of two one-sided Welch tests that the means differ by ``margin`` or more.
+
+    Schuirmann (1987): each test is of one direction, and the larger p-value of both counts.
+
+    Raises:
+        statistics.StatisticsError: A side has fewer than two values.
+    """
+    welch = _Welch.of(first, second)
+    return welch.tail(margin - abs(welch.mean))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted by Holm's step-down method (1979), in the order given.
+
+    Where those up to 5% are rejected, the probability that any true hypothesis of the family is
+    among them is at most 5%.
+    """
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, (len(p_values) - rank) * p_values[place])
+        adjusted[place] = min(1.0, highest)
+    return adjusted
+
+
+def seeds_needed(
+    first: Sequence[float], second: Sequence[float], margin: float, *, tests: int, most: int
+) -> int:
+    """About how many seeds a side would tell two means apart, or show them equivalent.
+
+    The fewest with which one of the two tests succeeds with a probability of 80%, if the
+    difference d and both standard deviations are as they were seen:
+    ``(t(1 - a/2) + t(0.8)) s <= |d|`` or ``(t(1 - a) + t(0.9)) s <= margin - |d|``, where s is
+    ``sqrt((s1² + s2²) / n)`` and a is 5% divided by the number of tests (Bonferroni's bound of
+    Holm's first step). Of the equivalence, either of two one-sided tests can fail, hence 0.9.
+
+    Args:
+        first: Values of one side.
+        second: Values of the other.
+        margin: What means may differ by and be equivalent.
+        tests: How many comparisons are made.
+        most: The highest answer; it stands for more, too.
+
+    Raises:
+        statistics.StatisticsError: A side has fewer than two values.
+    """
+    seen = _Welch.of(first, second)
+    variances = (statistics.variance(first), statistics.variance(second))
+    low, high = 2, most
+    while low < high:  # more seeds never tell less
+        middle = (low + high) // 2
+        planned = _Welch(seen.mean, variances, (middle, middle))
+        if _would_tell(planned, margin, SIGNIFICANCE / tests):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _would_tell(planned: "_Welch", margin: float, level: float) -> bool:
+    apart = planned.quantile(1 - level / 2) + planned.quantile(POWER)
+    alike = planned.quantile(1 - level) + planned.quantile((1 + POWER) / 2)
+    distance = abs(planned.mean)
+    return (
+        apart * planned.standard_error <= distance
+        or alike * planned.standard_error <= margin - distance
     )
-    quantile = _quantile(freedom)
-    return Estimate(mean, quantile * total**0.5, len(first) + len(second))
 
 
-def _quantile(freedom: float) -> float:
-    """The end of the interval of Student's distribution."""
+def correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Pearson's correlation of paired values.
+
+    Returns:
+        It; None for fewer than three pairs, or where a side doesn't vary.
+    """
+    if len(first) < FEWEST_FOR_INTERVAL:
+        return None
+    try:
+        return statistics.correlation(first, second)
+    except statistics.StatisticsError:
+        return None
+
+
+class _Welch(NamedTuple):
+    """A difference of two means, and its distribution by Welch's approximation.
+
+    Attributes:
+        mean: The difference.
+        variances: Of the values of each side.
+        counts: How many values each side has.
+    """
+
+    mean: float
+    variances: tuple[float, float]
+    counts: tuple[int, int]
+
+    @classmethod
+    def of(cls, first: Sequence[float], second: Sequence[float]) -> "_Welch":
+        return cls(
+            statistics.fmean(first) - statistics.fmean(second),
+            (statistics.variance(first), statistics.variance(second)),
+            (len(first), len(second)),
+        )
+
+    @property
+    def _of_means(self) -> list[float]:
+        return [variance / n for variance, n in zip(self.variances, self.counts, strict=True)]
+
+    @property
+    def standard_error(self) -> float:
+        return math.sqrt(sum(self._of_means))
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom; where neither side varies, as many as values allow."""
+        total = sum(self._of_means)
+        if total == 0:
+            return sum(self.counts) - 2
+        return total**2 / sum(
+            variance**2 / (n - 1) for variance, n in zip(self._of_means, self.counts, strict=True)
+        )
+
+    def quantile(self, probability: float) -> float:
+        return _quantile(probability, self.freedom)
+
+    def tail(self, distance: float) -> float:
+        """The probability of a difference that lies further than ``distance`` above the true."""
+        from scipy.special import stdtr
+
+        if self.standard_error == 0:
+            return 0.0 if distance > 0 else 1.0 if distance < 0 else 0.5
+        return float(stdtr(self.freedom, -distance / self.standard_error))
+
+
+def _quantile(probability: float, freedom: float) -> float:
     # A command that prints no interval is spared the import; scipy.stats takes four times as long.
     from scipy.special import stdtrit
 
-    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+    return float(stdtrit(freedom, probability))

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from histsearch.database.storage import Storage
-from histsearch.reports.cost import hours_unit
 from histsearch.reports.epochs_done import EpochsDone, epochs_done, may_end_earlier
 from histsearch.reports.leader import Leader
 from histsearch.reports.time_left import TimeLeft, time_left
@@ -14,7 +13,7 @@ from histsearch.reports.winner import judge
 from histsearch.studies.catalog import list_studies, unreadable_studies
 from histsearch.studies.epoch_sums import sum_epochs
 from histsearch.studies.half_created import HalfCreated, half_created_studies
-from histsearch.studies.hours import in_hours
+from histsearch.studies.hours import hours_unit, in_hours
 from histsearch.studies.study import Study
 from histsearch.studies.trial_sums import TrialSums, sum_trials
 from histsearch.workers.registry import RegisteredWorker, list_workers

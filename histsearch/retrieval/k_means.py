@@ -7,6 +7,7 @@ are many.
 # N = points, K = clusters, D = dimensions, T = candidates for a centre, P = candidates at hand
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -19,13 +20,23 @@ _TOLERANCE = 1e-4
 _CHUNK_DISTANCES = 2**22
 
 
-def k_means(points_ND: Tensor, clusters: int, seed: int) -> Tensor:
+def _do_nothing() -> None:
+    return None
+
+
+def k_means(
+    points_ND: Tensor,
+    clusters: int,
+    seed: int,
+    on_step: Callable[[], object] = _do_nothing,
+) -> Tensor:
     """Return (N,): the cluster of each point, from 0 on.
 
     Args:
         points_ND: (N, D) points, on any device.
         clusters: Number of clusters, 1 to N.
         seed: Seed of the start.
+        on_step: Called after each step of the work; what it raises ends the work.
 
     Raises:
         ValueError: There are fewer points than clusters.
@@ -34,20 +45,22 @@ def k_means(points_ND: Tensor, clusters: int, seed: int) -> Tensor:
         raise ValueError(f"{len(points_ND)} points can't make {clusters} clusters")
     generator = torch.Generator().manual_seed(seed)
     centred_ND = points_ND - points_ND.mean(dim=0)
-    centre_KD = centred_ND[_start(centred_ND, clusters, generator)]
+    centre_KD = centred_ND[_start(centred_ND, clusters, generator, on_step)]
     tolerance = _TOLERANCE * float(centred_ND.var(dim=0, correction=0).mean())
-    cluster_N, distance_N = _assign(centred_ND, centre_KD)
+    cluster_N, distance_N = _assign(centred_ND, centre_KD, on_step)
     for _ in range(_MOST_ITERATIONS):
         moved_KD = _centres(centred_ND, cluster_N, distance_N, clusters)
         shift = float((moved_KD - centre_KD).square().sum())
         centre_KD, before_N = moved_KD, cluster_N
-        cluster_N, distance_N = _assign(centred_ND, centre_KD)
+        cluster_N, distance_N = _assign(centred_ND, centre_KD, on_step)
         if shift <= tolerance or torch.equal(cluster_N, before_N):
             break
     return cluster_N
 
 
-def _start(points_ND: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
+def _start(
+    points_ND: Tensor, clusters: int, generator: torch.Generator, on_step: Callable[[], object]
+) -> Tensor:
     """Return (K,): which points are the first centres.
 
     Each next one is the best of several, drawn by their squared distance from the centres so far:
@@ -64,6 +77,7 @@ def _start(points_ND: Tensor, clusters: int, generator: torch.Generator) -> Tens
         best_1 = left_TN.sum(dim=1).argmin(dim=0, keepdim=True)
         distance_N = left_TN[best_1].squeeze(0)
         chosen.append(candidate_T[best_1])
+        on_step()
     return torch.cat(chosen)
 
 
@@ -116,7 +130,9 @@ class _Candidates:
         return squared_PN.add_(self._norm_N[point_P, None]).clamp_(min=0)
 
 
-def _assign(points_ND: Tensor, centre_KD: Tensor) -> tuple[Tensor, Tensor]:
+def _assign(
+    points_ND: Tensor, centre_KD: Tensor, on_step: Callable[[], object]
+) -> tuple[Tensor, Tensor]:
     """Return (N,): the nearest centre of each point, and its squared distance from that."""
     norm_K = centre_KD.square().sum(dim=1)
     nearest: list[Tensor] = []
@@ -125,6 +141,7 @@ def _assign(points_ND: Tensor, centre_KD: Tensor) -> tuple[Tensor, Tensor]:
         least = torch.addmm(norm_K, chunk_QD, centre_KD.T, alpha=-2).min(dim=1)
         nearest.append(least.indices)
         distances.append(least.values + chunk_QD.square().sum(dim=1))
+        on_step()
     return torch.cat(nearest), torch.cat(distances)
 
 

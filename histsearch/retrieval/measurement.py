@@ -1,8 +1,9 @@
 """Metrics of embeddings, all of them in one pass over the similarities."""
 
-# N = queries, M = gallery, D = embedding size
+# N = queries, M = gallery, D = embedding size, K = nearest images
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,7 +17,20 @@ def _do_nothing() -> None:
     return None
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class Retrieval:
+    """What queries find.
+
+    Attributes:
+        values: By its name the value of each metric, in [0, 1].
+        nearest_NK: (N, K) places in the gallery of each query's nearest images, nearest first, as
+            `Ranking.nearest` has them.
+    """
+
+    values: dict[str, float]
+    nearest_NK: Tensor
+
+
 def measure(
     metrics: Iterable[Metric],
     embeddings_ND: Tensor,
@@ -26,7 +40,34 @@ def measure(
     gallery_labels_M: Tensor | None = None,
     on_chunk: Callable[[], object] = _do_nothing,
 ) -> dict[str, float]:
-    """Metrics by cosine similarity.
+    """Metrics by cosine similarity, in [0, 1], by their names; arguments as of `retrieve`.
+
+    Raises:
+        ValueError: If shapes don't fit or embeddings aren't finite.
+    """
+    found = retrieve(
+        metrics,
+        embeddings_ND,
+        labels_N,
+        gallery_MD=gallery_MD,
+        gallery_labels_M=gallery_labels_M,
+        on_chunk=on_chunk,
+    )
+    return found.values
+
+
+@torch.no_grad()
+def retrieve(
+    metrics: Iterable[Metric],
+    embeddings_ND: Tensor,
+    labels_N: Tensor,
+    *,
+    gallery_MD: Tensor | None = None,
+    gallery_labels_M: Tensor | None = None,
+    nearest: int = 0,
+    on_chunk: Callable[[], object] = _do_nothing,
+) -> Retrieval:
+    """Metrics by cosine similarity, and the images nearest to each query.
 
     Without a gallery each query ranks the other queries, never itself.
 
@@ -36,20 +77,21 @@ def measure(
         labels_N: (N,) their classes.
         gallery_MD: (M, D) embeddings to rank instead, as in In-Shop.
         gallery_labels_M: (M,) their classes, numbered as ``labels_N``.
+        nearest: How many of each query's nearest images to find, K.
         on_chunk: Called after each part of the queries, as 60,000 images take a minute on a CPU.
-
-    Returns:
-        By its name the value of each metric, in [0, 1].
 
     Raises:
         ValueError: If shapes don't fit or embeddings aren't finite.
     """
     by_name = {metric.name: metric for metric in metrics}
     scores: dict[str, list[Tensor]] = {name: [] for name in by_name}
+    nearest_QK: list[Tensor] = []
     for chunk in similarity_chunks(embeddings_ND, labels_N, gallery_MD, gallery_labels_M):
         ranking = Ranking(chunk)
         for name, metric in by_name.items():
             scores[name].append(metric.scores(ranking))
+        nearest_QK.append(ranking.nearest(nearest))
         on_chunk()
     # Not the mean, which a GPU multiplies by a rounded 1/N.
-    return {name: float(torch.cat(parts).sum()) / len(labels_N) for name, parts in scores.items()}
+    values = {name: float(torch.cat(parts).sum()) / len(labels_N) for name, parts in scores.items()}
+    return Retrieval(values, torch.cat(nearest_QK))

@@ -2,11 +2,15 @@
 
 # M = gallery, Q = queries in a chunk, R = images of the largest class among the queries'
 # B = blocks of the gallery, G = images in a block, J = groups in a block, K = groups kept
+# S = images in a group, C = images of the groups kept, X = any number of places
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from histsearch.retrieval.similarity import GROUPS, SimilarityChunk
@@ -51,6 +55,28 @@ class Ranking:
         """
         return self._class_ranks[1]
 
+    def nearest(self, count: int) -> Tensor:
+        """Return (Q, count): places in the gallery of the nearest images, nearest first.
+
+        It is -1 where there are fewer. Of a tie, images of other classes come first, so that the
+        nearest image is of the query's class where `nearest_rank_Q` is 1.
+        """
+        if not count:
+            return self.chunk.labels_Q.new_empty(len(self.chunk.labels_Q), 0)
+        place_QR, _ = self._class_places
+        rival_QC = self._places_of_nearest_groups(count)
+        with self._without_own_class():
+            rivals = self._take(rival_QC).topk(min(count, rival_QC.shape[1]))
+        own = self._same_class_QR.topk(min(count, place_QR.shape[1]))
+        similarity_QX = torch.cat([rivals.values, own.values], dim=1)
+        place_QX = torch.cat(
+            [rival_QC.gather(1, rivals.indices), place_QR.gather(1, own.indices)], dim=1
+        )
+        order = similarity_QX.sort(dim=1, descending=True, stable=True)
+        nearest_QX = place_QX.gather(1, order.indices).masked_fill_(order.values.isneginf(), -1)
+        missing = max(0, count - nearest_QX.shape[1])
+        return F.pad(nearest_QX[:, :count], (0, missing), value=-1)
+
     @cached_property
     def _class_ranks(self) -> tuple[Tensor, Tensor]:
         """Return class sizes and ranks, without a mask of all similarities or a sort of them."""
@@ -75,31 +101,71 @@ class Ranking:
         The nearest ones of all are among the groups whose nearest ones are nearest. Groups are
         found with one look at each similarity.
         """
-        place_QR, _ = self._class_places
-        kept_QR = self._take(place_QR)
-        self._put(place_QR, -torch.inf)
-        candidates_QC = self._nearest_groups(depth)
-        self._put(place_QR, kept_QR)
+        with self._without_own_class():
+            candidates_QC = self._nearest_groups(depth)
         return candidates_QC.topk(min(depth, candidates_QC.shape[1])).values
 
     def _nearest_groups(self, count: int) -> Tensor:
         """Return (Q, C): a copy of similarities to the images of so many groups, or of all."""
         similarity_BQG = self.chunk.similarity_BQG
-        blocks, queries, size = similarity_BQG.shape
-        groups = size // GROUPS
-        if count >= blocks * groups:
+        if self._has_no_more_groups(count):
             return torch.cat(list(similarity_BQG), dim=1)
-        # Group j of a block are its images j, j + J, j + 2 J, ...
-        best_BQJ = similarity_BQG.view(blocks, queries, GROUPS, groups).amax(dim=2)
-        nearest_QK = best_BQJ.transpose(0, 1).flatten(1).topk(count, sorted=False).indices
-        first_QK = self._flat(nearest_QK // groups * size + nearest_QK % groups)
-        step_S = torch.arange(0, size, groups, device=first_QK.device)
-        return similarity_BQG.view(-1)[(first_QK[:, :, None] + step_S).flatten(1)]
+        first_QK = self._flat(self._first_of_nearest_groups(count))
+        return similarity_BQG.view(-1)[(first_QK[:, :, None] + self._step_S).flatten(1)]
+
+    def _places_of_nearest_groups(self, count: int) -> Tensor:
+        """Return (Q, C): the places of the images of so many groups, or of all."""
+        if self._has_no_more_groups(count):
+            blocks, queries, size = self.chunk.similarity_BQG.shape
+            return torch.arange(blocks * size, device=self._step_S.device).expand(queries, -1)
+        return (self._first_of_nearest_groups(count)[:, :, None] + self._step_S).flatten(1)
+
+    def _first_of_nearest_groups(self, count: int) -> Tensor:
+        """Return (Q, K): the place of the first image of each."""
+        _, _, size = self.chunk.similarity_BQG.shape
+        groups = size // GROUPS
+        best_QX = self._best_of_groups_BQJ.transpose(0, 1).flatten(1)
+        nearest_QK = best_QX.topk(count, sorted=False).indices
+        return nearest_QK // groups * size + nearest_QK % groups
+
+    def _has_no_more_groups(self, count: int) -> bool:
+        blocks, _, size = self.chunk.similarity_BQG.shape
+        return count >= blocks * (size // GROUPS)
+
+    @cached_property
+    def _best_of_groups_BQJ(self) -> Tensor:
+        """(B, Q, J) similarities to the nearest image of another class in each group.
+
+        Group j of a block are its images j, j + J, j + 2 J, ...
+        """
+        similarity_BQG = self.chunk.similarity_BQG
+        blocks, queries, size = similarity_BQG.shape
+        with self._without_own_class():
+            return similarity_BQG.view(blocks, queries, GROUPS, size // GROUPS).amax(dim=2)
+
+    @property
+    def _step_S(self) -> Tensor:
+        """(S,) how far the images of a group stand behind its first."""
+        similarity_BQG = self.chunk.similarity_BQG
+        _, _, size = similarity_BQG.shape
+        return torch.arange(0, size, size // GROUPS, device=similarity_BQG.device)
+
+    @contextmanager
+    def _without_own_class(self) -> Iterator[None]:
+        """Take the images of each query's class out of the similarities within the block."""
+        place_QR, is_there_QR = self._class_places
+        kept_QR = self._take(place_QR)
+        # The place of a class that the gallery lacks is that of a rival.
+        self._put(place_QR, kept_QR.masked_fill(is_there_QR[:, :1], -torch.inf))
+        try:
+            yield
+        finally:
+            self._put(place_QR, kept_QR)
 
     def _take(self, place_QX: Tensor) -> Tensor:
         return self.chunk.similarity_BQG.view(-1)[self._flat(place_QX)]
 
-    def _put(self, place_QX: Tensor, value: Tensor | float) -> None:
+    def _put(self, place_QX: Tensor, value: Tensor) -> None:
         self.chunk.similarity_BQG.view(-1)[self._flat(place_QX)] = value
 
     def _flat(self, place_QX: Tensor) -> Tensor:

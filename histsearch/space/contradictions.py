@@ -4,11 +4,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from histsearch.losses.loss_record import LossRecord
 from histsearch.models.initial_weights import PRETRAINED_WEIGHTS
 from histsearch.models.known_backbones import BACKBONES, starts_pretrained
+from histsearch.space.baselines import Baseline, parse_baseline
 from histsearch.space.checks import configuration_faults, unknown_name
-from histsearch.space.image_sizes import image_size_faults
+from histsearch.space.configuration import Value, own_name
+from histsearch.space.image_sizes import baseline_size_faults, image_size_faults
 from histsearch.space.known_parameters import KnownParameters, known_parameters
 from histsearch.space.parameters import Parameter, Range
 from histsearch.space.refusals import RefusedError, refused, show
@@ -24,7 +28,8 @@ class Draft:
     Attributes:
         given: What the space says, key by key.
         parts: What is valid of it, key by key, or a default. Of [search] and [fixed] the entries
-            that are valid; of [[enqueue]] each entry that is a table, None for another.
+            that are valid; of [[enqueue]] each entry that is a table, of [[baseline]] each that is
+            valid, None for another.
         is_new: Whether its loss, data set and backbone have to be known here; those of a study may
             be known to other machines.
         loss: Its loss where that isn't histsearch's own and was looked up.
@@ -70,6 +75,7 @@ def contradictions(draft: Draft) -> Iterator[RefusedError]:
         yield from grid_faults(draft.parts["search"], trials if folds else None, folds or 1)
     yield from _fold_faults(draft)
     yield from _enqueue_faults(draft)
+    yield from _baseline_faults(draft)
     yield from _part_classes(draft)
     yield from _missing_values(draft)
     yield from _lone_images(draft)
@@ -104,6 +110,7 @@ def _image_size_faults(draft: Draft) -> Iterator[RefusedError]:
         yield from image_size_faults(
             draft.parts.get("search", {}), draft.parts.get("fixed", {}), backbone
         )
+        yield from baseline_size_faults(draft.parts.get("baseline", ()), backbone)
 
 
 def _sampler_faults(draft: Draft) -> Iterator[RefusedError]:
@@ -203,6 +210,49 @@ def _enqueue_faults(draft: Draft) -> Iterator[RefusedError]:
                 yield from configuration_faults(key, search, {name: value}, draft.known)
             elif not draft.known.has(name):
                 yield unknown_name(key, name, draft.known)
+
+
+def _baseline_faults(draft: Draft) -> Iterator[RefusedError]:
+    """What of a baseline can't stand together, or is missing; images have been looked at."""
+    if not (draft.knows("loss", "fixed") and draft.is_whole("fixed")):
+        return
+    for number, table in enumerate(draft.parts.get("baseline", ())):
+        if table is None:
+            continue
+        values = {**draft.parts["fixed"], **parse_baseline(table).values}
+        missing = [name for name in draft.known.required if name not in values]
+        for name in missing:
+            allowed = f"{draft.known.allowed_values(name)}; it has no default"
+            yield refused(f"baseline[{number}].{name}", "nothing", allowed)
+        yield from _without_value_elsewhere(draft, f"baseline[{number}]", parse_baseline(table))
+        if not missing:
+            yield from _clash(draft, f"baseline[{number}]", values)
+
+
+def _without_value_elsewhere(draft: Draft, key: str, baseline: Baseline) -> Iterator[RefusedError]:
+    """Parameters of the loss that a baseline alone would have."""
+    known = {*draft.known.defaults, *draft.known.required, *draft.names("fixed")}
+    for name, value in baseline.values.items():
+        if own_name(name) is not None and name not in known | draft.names("search"):
+            allowed = "parameters with a default, or with a value under [search] or [fixed]"
+            yield refused(f"{key}.{name}", show(value), allowed)
+
+
+def _clash(draft: Draft, key: str, values: Mapping[str, Value]) -> Iterator[RefusedError]:
+    """Why a run can't have these values together."""
+    try:
+        completed = draft.known.complete(values)
+    except ValidationError as error:
+        yield refused(key, show(values), f"values that go together, but {reason_of_clash(error)}")
+        return
+    if draft.loss is not None:
+        for fault in lone_images_faults(draft.loss, completed.training.images_per_class):
+            yield RefusedError(*(f"{key}.{line}" for line in fault.lines))
+
+
+def reason_of_clash(error: ValidationError) -> str:
+    """Why valid values can't stand together."""
+    return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
 
 
 def _part_classes(draft: Draft) -> Iterator[RefusedError]:

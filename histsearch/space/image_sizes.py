@@ -1,6 +1,6 @@
 """Sizes of images that a backbone can't take, among those that a space names."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from histsearch.models.backbone import Backbone
 from histsearch.space.configuration import Value
@@ -26,6 +26,16 @@ def image_size_faults(
                 break
     if _NAME in fixed and not backbone.image_sizes.hold(int(fixed[_NAME])):
         yield _fault(f"fixed.{_NAME}", show(fixed[_NAME]), backbone)
+
+
+def baseline_size_faults(
+    baselines: Iterable[Mapping[str, Value] | None], backbone: Backbone
+) -> Iterator[RefusedError]:
+    """A fault for each table [[baseline]] whose size of images the backbone can't take."""
+    for number, table in enumerate(baselines):
+        size = None if table is None else table.get(_NAME)
+        if size is not None and not backbone.image_sizes.hold(int(size)):
+            yield _fault(f"baseline[{number}].{_NAME}", show(size), backbone)
 
 
 def image_size_fault(size: int | None, backbone: Backbone) -> RefusedError | None:

@@ -9,7 +9,7 @@ from histsearch.exceptions import SpaceError
 from histsearch.losses.known_losses import loss_provider
 from histsearch.losses.loss_record import LossRecord
 from histsearch.space.configuration import Configuration, Value, own_name
-from histsearch.space.contradictions import lone_images_faults
+from histsearch.space.contradictions import lone_images_faults, reason_of_clash
 from histsearch.space.known_parameters import is_storable, known_parameters
 from histsearch.space.parameters import Range, tried_values
 from histsearch.space.refusals import RefusedError, joined, refused, show
@@ -19,7 +19,8 @@ from histsearch.space.space import Space
 def loss_faults(space: Space, loss: LossRecord[Any, Any]) -> Iterator[RefusedError]:
     """The defaults that a study can't keep, else the values that a loss can't be trained with.
 
-    Each value of a list and each end of a range is tried, the other parameters at their first.
+    Each value of a list and each end of a range is tried, the other parameters at their first; and
+    each baseline.
     """
     faults = [*_default_faults(space, loss)]
     yield from faults
@@ -54,6 +55,11 @@ def _value_faults(space: Space, loss: LossRecord[Any, Any]) -> Iterator[RefusedE
             reason = _failure(loss, {**first, name: value})
             if reason is not None:
                 yield _unsuitable(f"search.{name}", value, reason)
+    for number, baseline in enumerate(space.baselines):
+        values = {**fixed, **_own(baseline.values)}
+        reason = _failure(loss, values)
+        if reason is not None:
+            yield _unsuitable(f"baseline[{number}]", values, reason)
 
 
 def _first_fault(
@@ -72,7 +78,7 @@ def _first_fault(
     return _unsuitable("loss.name", str(space.loss), reason)
 
 
-def _unsuitable(key: str, value: Value, reason: str) -> RefusedError:
+def _unsuitable(key: str, value: Value | Mapping[str, Value], reason: str) -> RefusedError:
     return refused(key, show(value), f"values that suit it, but {reason}")
 
 
@@ -97,11 +103,6 @@ def _own(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if own_name(name) is not None}
 
 
-def reason_of_clash(error: ValidationError) -> str:
-    """Why valid values can't stand together."""
-    return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-
-
 def check_trainable(loss: LossRecord[Any, Any], completed: Configuration) -> None:
     """Check that a loss that isn't histsearch's own can be trained with a configuration.
 
@@ -122,19 +123,23 @@ def check_trainable(loss: LossRecord[Any, Any], completed: Configuration) -> Non
 def self_contained(space: Space, loss: LossRecord[Any, Any]) -> Space:
     """A space that reads the same where its loss is missing.
 
-    It fixes each of the loss's parameters that it doesn't search, and writes the ends of a range
-    as whole numbers only where the range holds no others.
+    It fixes each of the loss's parameters that it doesn't search, gives its baselines the others,
+    and writes the ends of a range as whole numbers only where the range holds no others.
     """
     known = known_parameters(loss.parameters)
-    defaults = {
-        name: value
-        for name, value in known.defaults.items()
-        if own_name(name) is not None and name not in space.search
-    }
+    own = _own(known.defaults)
+    defaults = {name: value for name, value in own.items() if name not in space.search}
+    searched = {name: value for name, value in own.items() if name in space.search}
     search = {
         name: one.of_floats()
         if isinstance(one, Range) and not known.is_whole(name, one.numbers)
         else one
         for name, one in space.search.items()
     }
-    return space.model_copy(update={"search": search, "fixed": {**defaults, **space.fixed}})
+    return space.model_copy(
+        update={
+            "search": search,
+            "fixed": {**defaults, **space.fixed},
+            "baseline": tuple({**searched, **table} for table in space.baseline),
+        }
+    )

@@ -14,10 +14,10 @@ from histsearch.losses.known_losses import LOSSES, find_loss
 from histsearch.losses.loss_record import LossRecord
 from histsearch.models.known_backbones import look_up_backbone
 from histsearch.space.contradictions import Draft, contradictions
-from histsearch.space.image_sizes import image_size_faults
+from histsearch.space.image_sizes import baseline_size_faults, image_size_faults
 from histsearch.space.loss_choice import LossChoice
 from histsearch.space.loss_trial import loss_faults, self_contained
-from histsearch.space.refusals import RefusedError, show
+from histsearch.space.refusals import RefusedError, joined, show
 from histsearch.space.space import Decided, Protocol, Space
 from histsearch.space.toml_text import read_toml
 
@@ -85,8 +85,9 @@ def _backbone_lines(draft: Draft) -> Iterator[str]:
         return
     if backbone is not None:
         search, fixed = draft.parts.get("search", {}), draft.parts.get("fixed", {})
-        for fault in image_size_faults(search, fixed, backbone):
-            yield from fault.lines
+        baselines = draft.parts.get("baseline", ())
+        yield from joined(image_size_faults(search, fixed, backbone)).lines
+        yield from joined(baseline_size_faults(baselines, backbone)).lines
 
 
 def _foreign_loss(table: Mapping[str, Any]) -> LossRecord[Any, Any] | None:

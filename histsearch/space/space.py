@@ -9,8 +9,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -22,11 +24,19 @@ from histsearch.models.known_backbones import check_backbone_name, starts_pretra
 from histsearch.models.preprocessing import MOST_PIXELS
 from histsearch.plain_text import is_plain
 from histsearch.retrieval.known_metrics import OBJECTIVES, USUAL_OBJECTIVE, Metric, find_metric
+from histsearch.space.baselines import (
+    BASELINE_TABLES,
+    Baseline,
+    baseline_faults,
+    check_list,
+    parse_baseline,
+)
 from histsearch.space.checks import configuration_faults, unknown_name, value_fault
 from histsearch.space.configuration import MOST_EPOCHS, Configuration, Value
 from histsearch.space.contradictions import Draft, contradictions, grid_faults
 from histsearch.space.known_parameters import KnownParameters, known_parameters
 from histsearch.space.loss_choice import LossChoice
+from histsearch.space.names import NAME_ALLOWED, NAME_PATTERN
 from histsearch.space.parameters import Parameter, parse_parameter
 from histsearch.space.refusals import RefusedError, joined, refuse_all, refused, show
 from histsearch.space.strategies import (
@@ -40,9 +50,6 @@ from histsearch.space.strategies import (
     StrategyError,
     parse_strategy,
 )
-
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-NAME_ALLOWED = "up to 100 letters, digits, dots, dashes and underscores, first a letter or digit"
 
 Precision = Literal["fp32", "bf16"]
 """What a network is trained with: float32, or bfloat16 where autocast takes it."""
@@ -236,6 +243,7 @@ class Space(BaseModel):
     enqueue: tuple[dict[str, Any], ...] = Field(
         (), strict=False, description="tables [[enqueue]] of searched parameters"
     )
+    baseline: tuple[dict[str, Any], ...] = Field((), strict=False, description=BASELINE_TABLES)
 
     @field_validator("*", mode="after")
     @classmethod
@@ -311,6 +319,29 @@ class Space(BaseModel):
         )
         return entries
 
+    @field_validator("baseline", mode="before")
+    @classmethod
+    def _check_baselines(cls, entries: object, info: ValidationInfo) -> object:
+        loss: LossChoice | None = info.data.get("loss")
+        if loss is None:  # refused itself
+            return ()
+        tables = check_list(entries)
+        faults = baseline_faults(tables, _known(loss, info))
+        usable = [
+            table if fault is None else None for table, fault in zip(tables, faults, strict=True)
+        ]
+        _note_part(info, usable)
+        refuse_all(fault for fault in faults if fault is not None)
+        return entries
+
+    @model_serializer(mode="wrap")
+    def _dump(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out baselines where there are none, as earlier versions know no such key."""
+        kept: dict[str, Any] = handler(self)
+        if not self.baseline:
+            kept.pop("baseline", None)
+        return kept
+
     @model_validator(mode="after")
     def _check_together(self, info: ValidationInfo) -> Self:
         whole = Draft(given=dict(self), parts=dict(self), is_new=False)
@@ -338,6 +369,11 @@ class Space(BaseModel):
     def min_epochs(self) -> int | None:
         """How long a trial runs at least before it is paused; None for the pruner's usual."""
         return self.pruner.fewest_epochs
+
+    @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """The configurations that its winner may be compared with, beside the first enqueued."""
+        return tuple(map(parse_baseline, self.baseline))
 
     def complete(self, configuration: Mapping[str, Value]) -> Configuration:
         """The complete parameters of a trial: ``configuration`` over ``[fixed]``."""

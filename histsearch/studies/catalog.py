@@ -20,14 +20,14 @@ import histsearch
 from histsearch.database.storage import Storage
 from histsearch.database.tables import attempts, optuna_trials
 from histsearch.exceptions import StudyError
-from histsearch.models.known_backbones import look_up_backbone
 from histsearch.search.distributions import optuna_distributions
 from histsearch.search.freeze_thaw_parameters import space_of
 from histsearch.search.warm_start import EARLIER_STUDIES, learn, to_json
-from histsearch.space.configuration import Value
+from histsearch.space.names import NAME_ALLOWED, NAME_PATTERN
 from histsearch.space.providers import providers
-from histsearch.space.space import NAME_ALLOWED, NAME_PATTERN, Space
+from histsearch.space.space import Space
 from histsearch.space.strategies import MOST_TRIALS, SAMPLERS
+from histsearch.space.usual_values import usual_values
 from histsearch.studies.definition import (
     SearchDefinition,
     StudyDefinition,
@@ -181,9 +181,8 @@ def _learn(storage: Storage, space: Space, earlier: str) -> "EarlierStudy":
             f'found no epoch to learn from in "{earlier}" (trials that failed teach nothing); wait '
             "for one, or leave it out"
         )
-    trained_with = {**_usual_values(space), **space.fixed}
     learned = learned.with_usual(
-        {name: value for name, value in trained_with.items() if name not in space.search}
+        {name: value for name, value in usual_values(space).items() if name not in space.search}
     )
     every = space_of(optuna_distributions(space)).candidates((), (), np.random.default_rng(0))
     if np.allclose(learned.expects(every.configurations), 0.0, atol=1e-6):
@@ -192,13 +191,6 @@ def _learn(storage: Storage, space: Space, earlier: str) -> "EarlierStudy":
             "share no value of a word, or one value alone; leave it out"
         )
     return learned
-
-
-def _usual_values(space: Space) -> dict[str, Value]:
-    """The values of what a space doesn't name; those of a backbone only where it is known."""
-    backbone = look_up_backbone(space.backbone)
-    own = {} if backbone is None else backbone.preprocessing.hyperparameters
-    return {**own, **space.parameters.defaults}
 
 
 def create_study(

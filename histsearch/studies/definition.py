@@ -27,7 +27,7 @@ from histsearch.space.refusals import show
 from histsearch.space.space import Decided, Space
 from histsearch.space.strategies import NoPrunerSettings, RandomSettings
 from histsearch.space.trained_space import TrainedSpace
-from histsearch.studies.trial_record import EPOCHS, FOLD, ROLE, SEED, SOURCE_TRIAL
+from histsearch.studies.trial_record import EPOCHS, FOLD, ROLE, SEED
 
 HELD_OUT_SELECTION = "validation classes held out of the training half"
 TEST_SELECTION = "TEST CLASSES (the paper's protocol): its scores are not a fair estimate"
@@ -36,7 +36,7 @@ RETRAIN_SELECTION = "none: trained on the full training half, tested once at the
 _ANY_SEED = IntDistribution(0, 2**33 - 1)
 """Of every retraining, so that seeds can be added; a search's own end at 2**32 - 1 + trials."""
 
-_OF_A_RUN = {ROLE, SOURCE_TRIAL, EPOCHS}
+_OF_A_RUN = {ROLE, EPOCHS}
 
 
 def new_key() -> str:
@@ -330,6 +330,7 @@ _UNUSED = {
     "gpu_hours": None,
     "decided": None,
     "enqueue": (),
+    "baseline": (),
 }
 
 
@@ -337,7 +338,8 @@ class RetrainDefinition(_Definition):
     """A retraining: chosen configurations on the full training half, several seeds of each.
 
     Attributes:
-        space: What it trains: of the searched parameters the chosen values alone.
+        space: What it trains: of the searched parameters, and of others in which baselines differ,
+            the chosen values alone.
         source: The search that the configurations come from.
     """
 
@@ -354,13 +356,17 @@ class RetrainDefinition(_Definition):
         Args:
             source: The search's name.
             search: The search.
-            chosen: The chosen values of each searched parameter.
+            chosen: The chosen values of each parameter that differs between its trials, of the
+                searched ones at least.
         """
+        fixed = {name: one for name, one in search.space.fixed.items() if name not in chosen}
         return cls(
             version=histsearch.__version__,
             key=new_key(),
             providers=search.providers,
-            space=search.space.model_copy(update={"search": dict(chosen), **_UNUSED}),
+            space=search.space.model_copy(
+                update={"search": dict(chosen), "fixed": fixed, **_UNUSED}
+            ),
             source=source,
         )
 

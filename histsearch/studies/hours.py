@@ -32,3 +32,8 @@ def in_hours(seconds: float) -> float:
 def in_seconds(hours: float) -> float:
     """Hours as seconds."""
     return hours * _SECONDS_PER_HOUR
+
+
+def hours_unit(*, accelerated: bool) -> str:
+    """What hours are hours of."""
+    return "GPU-hours" if accelerated else "CPU hours"

@@ -1,15 +1,19 @@
 """Retraining: the chosen configurations over several seeds, as a study of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from optuna.trial import FrozenTrial
+from pydantic import ValidationError
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
+from histsearch.space.baselines import FIRST, Baseline
 from histsearch.space.configuration import Value
+from histsearch.space.contradictions import reason_of_clash
 from histsearch.space.space import Space
+from histsearch.studies.baselines import find_baselines, usual_beside
 from histsearch.studies.catalog import create_study, find_study
-from histsearch.studies.chosen_configurations import Chosen
+from histsearch.studies.chosen_configurations import Chosen, Origin, planned
 from histsearch.studies.definition import RetrainDefinition, SearchDefinition
 from histsearch.studies.retraining_seeds import MOST_SEEDS, next_seeds, retrainings_of
 from histsearch.studies.study import IMAGES, Study
@@ -18,26 +22,36 @@ from histsearch.wording import counted
 
 SUFFIX = "-retrain"
 
+USUAL_SEEDS = 5
+"""Runs of each configuration; a report takes as many for a verdict."""
+
 
 def create_retraining(
-    study: Study, *, name: str | None = None, top: int = 1, seeds: int = 3, baseline: bool = False
+    study: Study,
+    *,
+    name: str | None = None,
+    top: int = 1,
+    seeds: int = USUAL_SEEDS,
+    baselines: Sequence[str] = (),
 ) -> Study:
     """Create the study that retrains a search's best configurations on the full training half.
 
-    Its trials are configurations x seeds. Each configuration is trained for as many epochs as the
-    model of the search's curves expects it to gain by (`StudyPosterior.training_length`), the
-    baseline too. The seeds are none of the search, and none of its other retrainings.
+    Its trials are configurations x seeds. Each configuration that the search ran is trained for as
+    many epochs as the model of its curves expects it to gain by
+    (`StudyPosterior.training_length`); a baseline of the space for its own number, else for the
+    winner's. The seeds are none of the search, and none of its other retrainings.
 
     Args:
+        study: The search.
         name: The new study's name; the search's with ``-retrain`` when left out.
         top: How many of the best configurations.
         seeds: Runs of each.
-        baseline: Also retrain the search's first trial (the first configuration its space
-            enqueued), unless it is among the best and so is retrained anyway.
+        baselines: Names of baselines to retrain beside them. One that is among the best itself, or
+            is another of them, isn't trained twice.
 
     Raises:
         StudyError: The seeds are more than `MOST_SEEDS`, the study is itself a retraining, has too
-            few completed trials or no baseline, or the new name can't be used.
+            few completed trials or no such baseline, or the new name can't be used.
     """
     if top < 1 or not 1 <= seeds <= MOST_SEEDS:
         raise StudyError(
@@ -50,9 +64,8 @@ def create_retraining(
             f'found "{study.name}", itself a retraining; give the search it came from, '
             f'"{search.source}", or --add-seeds N for further runs'
         )
-    chosen = _choose(study, search, top, baseline=baseline)
-    values = _chosen_values(search.space, chosen)
-    definition = RetrainDefinition.of(study.name, search, values)
+    chosen = _choose(study, search, top, find_baselines(study, baselines))
+    definition = _definition(study, search, chosen)
     name = study.name + SUFFIX if name is None else name
     # Other retrainings of the search get their seeds before or after this one.
     with study.storage.lock(study.id):
@@ -80,7 +93,10 @@ def _check_is_new(search: Study, name: str) -> None:
         )
 
 
-def _choose(study: Study, search: SearchDefinition, top: int, *, baseline: bool) -> list[Chosen]:
+def _choose(
+    study: Study, search: SearchDefinition, top: int, baselines: Sequence[Baseline]
+) -> list[Chosen]:
+    """The best configurations, then the baselines; each with the parameters in which any differ."""
     posterior = study.posterior()
     trials = study.best(top, posterior)
     if len(trials) < top:
@@ -88,29 +104,89 @@ def _choose(study: Study, search: SearchDefinition, top: int, *, baseline: bool)
             f'found {len(trials)} distinct completed configurations in "{study.name}", needed: '
             f"{top}; run histsearch worker first, or give a smaller --top"
         )
-    roles = [(trial, TUNED) for trial in trials]
-    first = _baseline(study, search.space) if baseline else None
-    if first is not None and all(trial.params != first.params for trial in trials):
-        roles.append((first, BASELINE))
-    full = search.space.epochs
-    return [
-        Chosen(trial.params, role, trial.number, posterior.training_length(trial) or full)
-        for trial, role in roles
+    space = search.space
+
+    def length(trial: FrozenTrial) -> int:
+        return posterior.training_length(trial) or space.epochs
+
+    usual = usual_beside(space, baselines)
+    chosen = [
+        Chosen({**usual, **trial.params}, Origin(TUNED, trial.number), length(trial))
+        for trial in trials
     ]
+    for baseline in baselines:
+        values = {**usual, **baseline.values}
+        source = _trial_of(study, usual, values)
+        epochs = baseline.epochs
+        if baseline.name == FIRST and source is not None:
+            epochs = length(source)
+        _add(chosen, baseline, values, source, epochs)
+    return _with_what_differs(space, chosen)
 
 
-def _baseline(study: Study, space: Space) -> FrozenTrial:
-    if not space.enqueue:
+def _trial_of(
+    study: Study, usual: Mapping[str, Value], values: Mapping[str, Value]
+) -> FrozenTrial | None:
+    """The first trial of a search with these values."""
+    searched = study.definition.space.search.keys()
+    for trial in study.trials():
+        params = planned(trial)
+        if searched <= params.keys() and {**usual, **params} == values:
+            return trial
+    return None
+
+
+def _add(
+    chosen: list[Chosen],
+    baseline: Baseline,
+    values: Mapping[str, Value],
+    source: FrozenTrial | None,
+    epochs: int | None,
+) -> None:
+    """Add a baseline to what is trained, or its name to that which is the same."""
+    for place, one in enumerate(chosen):
+        if one.params == values and baseline.epochs in (None, one.epochs):
+            origin = one.origin._replace(also=(*one.origin.also, baseline.name))
+            chosen[place] = one._replace(origin=origin)
+            return
+    origin = Origin(BASELINE, None if source is None else source.number, baseline.name)
+    chosen.append(Chosen(values, origin, epochs or chosen[0].epochs))
+
+
+def _with_what_differs(space: Space, chosen: Sequence[Chosen]) -> list[Chosen]:
+    """The same with the searched parameters, and of the others those in which any two differ."""
+    every = dict.fromkeys(name for one in chosen for name in one.params)
+    others = [
+        name
+        for name in every
+        if name not in space.search
+        and any(one.params.get(name) != chosen[0].params.get(name) for one in chosen)
+    ]
+    names = [*space.search, *others]
+    for one in chosen:
+        missing = [name for name in names if name not in one.params]
+        if missing:
+            raise StudyError(
+                f"found baselines that differ in {missing[0]}, which {one.label} leaves to "
+                f"{space.backbone}, unknown here; run retrain where its package is installed, or "
+                "leave --baseline out"
+            )
+    return [one._replace(params={name: one.params[name] for name in names}) for one in chosen]
+
+
+def _definition(
+    study: Study, search: SearchDefinition, chosen: Sequence[Chosen]
+) -> RetrainDefinition:
+    values = {
+        name: tuple(dict.fromkeys(one.params[name] for one in chosen)) for name in chosen[0].params
+    }
+    try:  # it is checked like any other space, with its values in all combinations
+        return RetrainDefinition.of(study.name, search, values)
+    except ValidationError as error:
         raise StudyError(
-            f'found no [[enqueue]] in the space of "{study.name}", so its first trial is no '
-            "baseline; leave out --baseline"
-        )
-    return study.trials()[0]
-
-
-def _chosen_values(space: Space, chosen: Sequence[Chosen]) -> dict[str, tuple[Value, ...]]:
-    """Of each searched parameter the values of the chosen configurations."""
-    return {name: tuple(dict.fromkeys(one.params[name] for one in chosen)) for name in space.search}
+            "found configurations that can't stand in one retraining "
+            f"({reason_of_clash(error)}); give fewer --baseline"
+        ) from None
 
 
 def find_retraining(storage: Storage, study: str, name: str | None = None) -> tuple[Study, Study]:

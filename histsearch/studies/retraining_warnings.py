@@ -6,12 +6,13 @@ from statistics import fmean
 from histsearch.studies.chosen_configurations import Chosen, chosen_configurations
 from histsearch.studies.images import known_census
 from histsearch.studies.study import Study
+from histsearch.studies.trial_record import TUNED
 
 _CEILING = 0.999  # of the highest score there can be: from here a validation tells nothing apart
 
 
 def retraining_warnings(search: Study, retraining: Study) -> list[str]:
-    """A sentence for each configuration that is trained for 1 epoch or was at the ceiling."""
+    """A sentence for each configuration that was at the ceiling, or is best after 1 epoch."""
     return [
         f"{one.label} of {retraining.name} {fault}"
         for one in chosen_configurations(retraining)
@@ -21,7 +22,7 @@ def retraining_warnings(search: Study, retraining: Study) -> list[str]:
 
 def _faults(search: Study, chosen: Chosen) -> Iterator[str]:
     full = search.definition.space.epochs
-    if chosen.epochs == 1 and full > 1:
+    if chosen.epochs == 1 and full > 1 and chosen.origin.role == TUNED:
         yield (
             f"is trained for 1 epoch of {full}, as its mean curve falls from the first one on; "
             f"histsearch study export {search.name} shows its trials"
@@ -38,7 +39,8 @@ def _faults(search: Study, chosen: Chosen) -> Iterator[str]:
 def _highest_score(search: Study, chosen: Chosen) -> float:
     """The highest mean score, in [0, 1], that the search saw of a configuration after an epoch."""
     trials = search.trials()
-    params = trials[chosen.source_trial].params
+    source = chosen.origin.source_trial
+    params = None if source is None else trials[source].params
     scores: dict[int, list[float]] = {}
     for trial in trials:
         for epoch, score in trial.intermediate_values.items() if trial.params == params else ():

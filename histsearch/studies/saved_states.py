@@ -1,7 +1,8 @@
-"""What lies in a checkpoint store, and which saved states there nobody will go on from.
+"""What lies in a checkpoint store, and what of it nobody will read.
 
 A state outlives its trial where its worker couldn't remove it: where it was killed, or another
 worker with a store of its own brought the trial to its end, or the study was deleted meanwhile.
+Embeddings outlive their study where it was deleted from a machine that doesn't reach their store.
 """
 
 import re
@@ -23,7 +24,8 @@ _NAME = r"(?P<study>[A-Za-z0-9][A-Za-z0-9._-]*)"
 _FOLDER = re.compile(_NAME + r"-(?P<key>[0-9a-f]*)-(?P<database>[0-9a-f]{8})")
 _STATE = re.compile(r"(?P<number>\d+)\.run/.+")
 _MODEL = re.compile(r"(?P<number>\d+)\.pt")
-_MODEL_CUT_SHORT = re.compile(r"\.(?P<number>\d+)\.pt\.[0-9a-f]+")
+_EMBEDDINGS = re.compile(r"(?P<number>\d+)\.npz")
+_CUT_SHORT = re.compile(r"\.(?P<number>\d+)\.(pt|npz)\.[0-9a-f]+")
 
 # Of version 0.1.0, which named a folder after its study alone.
 _OLD_FOLDER = re.compile(_NAME)
@@ -62,8 +64,10 @@ class Stock:
         key: Its key; "" where the store doesn't tell.
         owner: Whose it is.
         states: States that may be gone on from, or that aren't this database's to judge.
-        left_over: States of deleted studies and finished trials, which nobody will read.
+        left_over: States of deleted studies and finished trials, and embeddings of deleted studies,
+            which nobody will read.
         models: Models of retrained trials.
+        embeddings: Embeddings of retrained trials that aren't left over.
     """
 
     study: str
@@ -72,6 +76,7 @@ class Stock:
     states: tuple[Saved, ...]
     left_over: tuple[Saved, ...]
     models: tuple[Saved, ...]
+    embeddings: tuple[Saved, ...] = ()
 
 
 def take_stock(
@@ -107,7 +112,7 @@ def take_stock(
 
 
 class Denied(NamedTuple):
-    """A state that another user doesn't let this one remove.
+    """A file that another user doesn't let this one remove.
 
     Attributes:
         saved: It.
@@ -119,7 +124,7 @@ class Denied(NamedTuple):
 
 
 def remove_left_over(store: CheckpointStore, stocks: Sequence[Stock]) -> list[Denied]:
-    """Remove the states that nobody will read, and say which of them others keep.
+    """Remove the files that nobody will read, and say which of them others keep.
 
     Raises:
         CheckpointError: One of them can't be removed for another reason.
@@ -139,17 +144,24 @@ class _Place(NamedTuple):
     database: str | None
 
 
+class _Kind(StrEnum):
+    STATE = "state"
+    MODEL = "model"
+    EMBEDDINGS = "embeddings"
+
+
 class _Found(NamedTuple):
     place: _Place
     saved: Saved
-    is_model: bool
+    kind: _Kind
 
 
 def _recognised(content: StoredContent) -> _Found | None:
-    """What a file is; None if it is neither a state nor a model."""
+    """What a file is; None if it is no file of a trial."""
     folder, _, rest = content.key.partition("/")
     named, old = _FOLDER.fullmatch(folder), _OLD_FOLDER.fullmatch(folder)
-    file = _STATE.fullmatch(rest) or _MODEL_CUT_SHORT.fullmatch(rest) or _MODEL.fullmatch(rest)
+    patterns = (_STATE, _CUT_SHORT, _MODEL, _EMBEDDINGS)
+    file = next(filter(None, (pattern.fullmatch(rest) for pattern in patterns)), None)
     if named and file:
         place = _Place(named["study"], named["key"], named["database"])
         return _found(place, file, content)
@@ -161,7 +173,8 @@ def _recognised(content: StoredContent) -> _Found | None:
 
 
 def _found(place: _Place, file: re.Match[str], content: StoredContent) -> _Found:
-    return _Found(place, Saved(int(file["number"]), content), file.re is _MODEL)
+    kinds = {_MODEL: _Kind.MODEL, _EMBEDDINGS: _Kind.EMBEDDINGS}
+    return _Found(place, Saved(int(file["number"]), content), kinds.get(file.re, _Kind.STATE))
 
 
 def _stock(
@@ -170,19 +183,23 @@ def _stock(
     study_id = studies.get((place.study, place.key))
     owner = _owner(storage, place, exists=study_id is not None)
     going_on = set() if study_id is None else _unfinished(storage, study_id)
-    states = [found.saved for found in belongings if not found.is_model]
+    by_kind = {kind: [found.saved for found in belongings if found.kind == kind] for kind in _Kind}
+    states, embeddings = by_kind[_Kind.STATE], by_kind[_Kind.EMBEDDINGS]
     left_over = [
         state
         for state in states
         if owner in (Owner.HERE, Owner.DELETED) and state.trial not in going_on
     ]
+    if owner == Owner.DELETED:
+        left_over += embeddings
     return Stock(
         place.study,
         place.key,
         owner,
         states=tuple(state for state in states if state not in left_over),
         left_over=tuple(left_over),
-        models=tuple(found.saved for found in belongings if found.is_model),
+        models=tuple(by_kind[_Kind.MODEL]),
+        embeddings=tuple(one for one in embeddings if one not in left_over),
     )
 
 

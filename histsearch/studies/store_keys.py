@@ -1,4 +1,4 @@
-"""The keys of trials' states and models in a checkpoint store.
+"""The keys of trials' states, models and embeddings in a checkpoint store.
 
 A study's folder is named after what the study is, and after its database. So a new study of a
 deleted one's name meets nothing of it, and databases may share a place.
@@ -15,6 +15,11 @@ def study_folder(study: Study) -> str:
 def model_key(study: Study, number: int) -> str:
     """The key of a retrained trial's model in a checkpoint store."""
     return f"{study_folder(study)}/{number}.pt"
+
+
+def embeddings_key(study: Study, number: int) -> str:
+    """The key of a retrained trial's embeddings in a checkpoint store."""
+    return f"{study_folder(study)}/{number}.npz"
 
 
 def states_key(study: Study, number: int) -> str:

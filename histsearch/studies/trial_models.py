@@ -12,11 +12,10 @@ from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
+from histsearch.studies.chosen_configurations import Origin
+from histsearch.studies.kept_files import S3_SCHEME, read_kept
 from histsearch.studies.study import Study
-from histsearch.training.checkpoint_store import open_checkpoint_store
 from histsearch.wording import counted
-
-_S3_SCHEME = "s3://"
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def trial_model(storage: Storage, trial: str) -> Iterator[TrialModel]:
             f"found no model of {trial}: completed trials of a retraining keep theirs; see "
             "histsearch retrain --help"
         )
-    if kept.startswith(_S3_SCHEME):
+    if kept.startswith(S3_SCHEME):
         with _fetched(kept) as file:
             yield TrialModel(file, kept)
         return
@@ -74,13 +73,11 @@ def trial_model(storage: Storage, trial: str) -> Iterator[TrialModel]:
 
 @contextmanager
 def _fetched(place: str) -> Iterator[Path]:
-    # Whatever key it was kept under: its last part is a key in the store of what goes before.
-    store, _, key = place.rpartition("/")
-    content = open_checkpoint_store(store).read(key)
+    content = read_kept(place)
     if content is None:
         raise StudyError(f"found no object {place}, which was there when its trial ended")
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / key
+        file = Path(folder) / place.rpartition("/")[2]
         file.write_bytes(content)
         yield file
 
@@ -92,7 +89,8 @@ class RetrainedModel:
     Attributes:
         trial: The trial as commands take it, STUDY/NUMBER.
         role: "tuned" or "baseline".
-        source_trial: The search's trial that its configuration comes from.
+        label: Short name of its configuration, such as "tuned #11".
+        source_trial: The search's trial with its configuration; None where there is none.
         seed: The seed of its run.
         place: A path on the worker's machine, or an s3:// address; None if it couldn't be kept.
         worker: The worker that trained it.
@@ -100,7 +98,8 @@ class RetrainedModel:
 
     trial: str
     role: str
-    source_trial: int
+    label: str
+    source_trial: int | None
     seed: int
     place: str | None
     worker: str | None
@@ -108,8 +107,8 @@ class RetrainedModel:
     def __str__(self) -> str:
         """Its trial, role, seed and place on one line."""
         place = self.place or "could not be kept"
-        on = "" if self.place is None or self.place.startswith(_S3_SCHEME) else f" on {self.worker}"
-        return f"{self.trial}: {self.role} #{self.source_trial}, seed {self.seed}: {place}{on}"
+        on = "" if self.place is None or self.place.startswith(S3_SCHEME) else f" on {self.worker}"
+        return f"{self.trial}: {self.label}, seed {self.seed}: {place}{on}"
 
 
 def retrained_models(retraining: Study) -> list[RetrainedModel]:
@@ -120,7 +119,8 @@ def retrained_models(retraining: Study) -> list[RetrainedModel]:
         RetrainedModel(
             trial=f"{retraining.name}/{trial.number}",
             role=trial.user_attrs[trial_record.ROLE],
-            source_trial=trial.user_attrs[trial_record.SOURCE_TRIAL],
+            label=Origin.of(trial).label,
+            source_trial=trial.user_attrs.get(trial_record.SOURCE_TRIAL),
             seed=trial.params[trial_record.SEED],
             place=trial.user_attrs.get(trial_record.CHECKPOINT),
             worker=trial.user_attrs.get(trial_record.WORKER),

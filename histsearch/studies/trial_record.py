@@ -15,13 +15,19 @@ EPOCHS = "epochs"
 """Retraining: number of epochs to train."""
 
 ROLE = "role"
-"""Retraining: `TUNED` for one of the best configurations, `BASELINE` for the search's first."""
+"""Retraining: `TUNED` for one of the best configurations, `BASELINE` for one to compare with."""
 
 TUNED = "tuned"
 BASELINE = "baseline"
 
+BASELINE_NAME = "baseline_name"
+"""Retraining: name of the baseline; left out by earlier versions, which knew the first alone."""
+
+ALSO_BASELINES = "also_baselines"
+"""Retraining: names of the baselines that the configuration is as well, where it is some."""
+
 SOURCE_TRIAL = "source_trial"
-"""Retraining: number of the search's trial that the configuration comes from."""
+"""Retraining: number of the search's trial with the configuration; left out where there is none."""
 
 RECALL = "recall"
 """Retraining: recall on the test classes by k (keys are strings, values fractions in [0, 1])."""
@@ -40,6 +46,15 @@ DIVERGED = freeze_thaw_trials.DIVERGED
 
 RETRIES = "retries"
 """How each failed attempt at the trial ended, in words; none of them cost the trial its result."""
+
+FIGURES = "figures"
+"""Retraining: further figures on the test classes by their label (fractions in [0, 1]).
+
+They are NMI, R-Precision and MAP@R; a trial that an earlier version ran has none.
+"""
+
+EMBEDDINGS = "embeddings"
+"""Retraining: the kept embeddings, a file on the machine of the worker or an s3:// address."""
 
 CHECKPOINT = "checkpoint"
 """Retraining: the trained model, a file on the machine of the worker or an s3:// address."""
@@ -67,6 +82,9 @@ DEVICE = "device"
 
 ACCELERATED = "accelerated"
 """Whether a GPU did the work, so that hours can be called GPU-hours."""
+
+WEIGHTS = "weights"
+"""What training began with: "pretrained" (the backbone's own), "none" or the path of a file."""
 
 VERSIONS = "versions"
 COMMIT = "commit"

@@ -1,6 +1,7 @@
 """Retrieval quality of a network on images it was not trained on."""
 
-# N = queries, M = gallery images, D = embedding size, H, W = image height and width
+# N = queries, M = gallery images, D = embedding size, K = nearest images
+# H, W = image height and width
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,12 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from histsearch.data.dataset_record import DatasetRecord
 from histsearch.data.image_set import ImageSet
 from histsearch.models.preprocessing import Preprocessing
 from histsearch.models.transforms import EvaluationCrop, Normalisation
-from histsearch.retrieval.known_metrics import Metric
-from histsearch.retrieval.measurement import measure
+from histsearch.retrieval.known_metrics import MAP_AT_R, R_PRECISION, Metric, recall_at
+from histsearch.retrieval.measurement import Retrieval, retrieve
 from histsearch.retrieval.nmi import normalized_mutual_information
+from histsearch.training.progress_display import Phase
+
+NMI = "NMI"
+"""Label of normalised mutual information."""
+
+_NMI_SEED = 0
 
 
 def _do_nothing() -> None:
@@ -44,29 +52,84 @@ class EmbeddedImages:
         parts = (self.query_ND,) if self.gallery_MD is None else (self.query_ND, self.gallery_MD)
         return all(bool(torch.isfinite(part).all()) for part in parts)
 
-    def measure(
-        self, metrics: Iterable[Metric], on_chunk: Callable[[], object] = _do_nothing
-    ) -> dict[str, float]:
-        """Metrics by name, in [0, 1]; ``on_chunk`` is called after each part of the queries."""
-        return measure(
+    def retrieve(
+        self,
+        metrics: Iterable[Metric],
+        nearest: int = 0,
+        on_chunk: Callable[[], object] = _do_nothing,
+    ) -> Retrieval:
+        """Metrics, and so many of the nearest images; arguments as of `retrieval.retrieve`."""
+        return retrieve(
             metrics,
             self.query_ND,
             self.query_labels_N,
             gallery_MD=self.gallery_MD,
             gallery_labels_M=self.gallery_labels_M,
+            nearest=nearest,
             on_chunk=on_chunk,
         )
 
-    def nmi(self, repeats: int, seed: int) -> float:
+    def nmi(self, repeats: int, seed: int, on_step: Callable[[], object] = _do_nothing) -> float:
         """NMI of k-means clusterings of all images, queries and gallery, in [0, 1]."""
         if self.gallery_MD is None or self.gallery_labels_M is None:
-            return normalized_mutual_information(self.query_ND, self.query_labels_N, repeats, seed)
-        return normalized_mutual_information(
-            torch.cat([self.query_ND, self.gallery_MD]),
-            torch.cat([self.query_labels_N, self.gallery_labels_M]),
-            repeats,
-            seed,
-        )
+            embeddings_ND, labels_N = self.query_ND, self.query_labels_N
+        else:
+            embeddings_ND = torch.cat([self.query_ND, self.gallery_MD])
+            labels_N = torch.cat([self.query_labels_N, self.gallery_labels_M])
+        return normalized_mutual_information(embeddings_ND, labels_N, repeats, seed, on_step)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a network shows on the test classes of a data set, as fractions in [0, 1].
+
+    Attributes:
+        measured: The value of each metric by its name.
+        recall: R@K by K, for each K that papers report for the data set.
+        others: NMI, R-Precision and MAP@R by their labels.
+        nearest_NK: (N, K) places in the gallery, or among the queries, of the images nearest to
+            each query, as `Ranking.nearest` has them.
+    """
+
+    measured: dict[str, float]
+    recall: dict[int, float]
+    others: dict[str, float]
+    nearest_NK: Tensor
+
+
+def take_figures(
+    embedded: EmbeddedImages,
+    record: DatasetRecord,
+    *,
+    objective: Metric | None = None,
+    nearest: int = 0,
+    on_step: Callable[[], object] = _do_nothing,
+    on_phase: Callable[[Phase], object] = lambda _: None,
+) -> Figures:
+    """The figures of a network on the test classes, the same wherever it is evaluated.
+
+    Args:
+        embedded: The test images, embedded.
+        record: Their data set's.
+        objective: A metric that is measured as well.
+        nearest: How many of each query's nearest images to find, K.
+        on_step: Called after each step of the work; what it raises ends the work.
+        on_phase: Called with the clustering as it begins.
+    """
+    recalls = {k: recall_at(k) for k in record.recall_ks}
+    metrics = [*recalls.values(), R_PRECISION, MAP_AT_R]
+    if objective is not None:
+        metrics.append(objective)
+    found = embedded.retrieve(metrics, nearest, on_step)
+    on_phase(Phase("clustering the test images"))
+    nmi = embedded.nmi(record.nmi_repeats, _NMI_SEED, on_step)
+    others = {metric.label: found.values[metric.name] for metric in (R_PRECISION, MAP_AT_R)}
+    return Figures(
+        measured=found.values,
+        recall={k: found.values[metric.name] for k, metric in recalls.items()},
+        others={NMI: nmi, **others},
+        nearest_NK=found.nearest_NK,
+    )
 
 
 def embed_images(

@@ -16,8 +16,9 @@ from histsearch.losses.loss_record import LossRecord
 from histsearch.models.checkpoint import save_checkpoint
 from histsearch.space.checks import check_values
 from histsearch.space.configuration import Value
+from histsearch.space.contradictions import reason_of_clash
 from histsearch.space.known_parameters import known_parameters
-from histsearch.space.loss_trial import check_trainable, reason_of_clash
+from histsearch.space.loss_trial import check_trainable
 from histsearch.space.rankable_images import check_objective
 from histsearch.space.space import Space
 from histsearch.training.arithmetic import check_precision

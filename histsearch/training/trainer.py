@@ -38,7 +38,7 @@ from histsearch.training.batch_source import (
     LoadedBatches,
     count_evaluation_batches,
 )
-from histsearch.training.evaluation import embed_images
+from histsearch.training.evaluation import EmbeddedImages, embed_images
 from histsearch.training.images_on_device import ImagesOnDevice
 from histsearch.training.progress_display import Phase
 from histsearch.training.state_check import UnfitStateError, check_form, check_optimizer
@@ -377,7 +377,12 @@ class Trainer:
     def measure(
         self, metrics: Iterable[Metric], queries: ImageSet, gallery: ImageSet | None = None
     ) -> dict[str, float]:
-        """Metrics of the network as it stands by name, in [0, 1].
+        """Metrics of the network as it stands by name, in [0, 1]; raises as `embed` does."""
+        embedded = self.embed(queries, gallery)
+        return embedded.retrieve(metrics, on_chunk=self._on_progress).values
+
+    def embed(self, queries: ImageSet, gallery: ImageSet | None = None) -> EmbeddedImages:
+        """Images as the network embeds them as it stands.
 
         Raises:
             NonFiniteLossError: An embedding is NaN or infinite.
@@ -394,10 +399,10 @@ class Trainer:
         )
         if not embedded.are_finite:
             raise NonFiniteLossError("the embeddings became NaN or infinite")
-        return embedded.measure(metrics, on_chunk=self._on_progress)
+        return embedded
 
     def evaluation_batches(self, images: ImageSet, every: int = 1) -> Iterator[Tensor]:
-        """Batches of images to embed, from where `measure` takes them.
+        """Batches of images to embed, from where `embed` takes them.
 
         Args:
             images: The images.

@@ -8,13 +8,16 @@ from optuna.trial import TrialState
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import CheckpointError, StoreFullError
 from histsearch.models.checkpoint import write_checkpoint
-from histsearch.retrieval.known_metrics import recall_at
 from histsearch.studies import trial_record
-from histsearch.studies.store_keys import model_key
+from histsearch.studies.embeddings_file import NEAREST, write_embeddings_file
+from histsearch.studies.store_keys import embeddings_key, model_key
 from histsearch.training.batch_source import count_evaluation_batches
+from histsearch.training.checkpoint_store import Fill
+from histsearch.training.evaluation import EmbeddedImages, Figures, take_figures
 from histsearch.training.progress_display import Phase
 from histsearch.training.trainer import InterruptedRunError, Trainer
 from histsearch.wording import counted
+from histsearch.workers.kept_embeddings import EmbeddedParts, training_sample
 from histsearch.workers.outcome import Outcome
 from histsearch.workers.run import VERDICT_SECONDS, Run
 
@@ -33,15 +36,24 @@ class RetrainingRun(Run):
         for epoch in trainer.epochs():
             self.note(trainer, epoch)
         self._begin_testing()
-        objective = self.settings.objective
-        recalls = {str(k): recall_at(k) for k in self.dataset.record.recall_ks}
-        measured = trainer.measure(
-            [objective, *recalls.values()], self.dataset.test, self.dataset.gallery
+        embedded = trainer.embed(self.dataset.test, self.dataset.gallery)
+        figures = take_figures(
+            embedded,
+            self.dataset.record,
+            objective=self.settings.objective,
+            nearest=NEAREST,
+            on_step=self.step,
+            on_phase=self.begin,
         )
-        recall = {k: measured[metric.name] for k, metric in recalls.items()}
-        self.record({trial_record.RECALL: recall})
-        self._keep(trainer)
-        value = measured[objective.name]
+        self.record(
+            {
+                trial_record.RECALL: {str(k): value for k, value in figures.recall.items()},
+                trial_record.FIGURES: figures.others,
+            }
+        )
+        self._keep_model(trainer)
+        self._keep_embeddings(trainer, embedded, figures)
+        value = figures.measured[self.settings.objective.name]
         return Outcome(
             TrialState.COMPLETE, value=value, objective=self.objective, images="test classes"
         )
@@ -55,14 +67,8 @@ class RetrainingRun(Run):
         self.begin(Phase("testing on the test classes", steps=count_evaluation_batches(images)))
         self.show(self.finished[-1], "testing")
 
-    def _keep(self, trainer: Trainer) -> None:
+    def _keep_model(self, trainer: Trainer) -> None:
         """Save the trained model, for evaluation and export."""
-        # A copy that woke up too late mustn't replace its successor's model.
-        self.context.reporter.settle(VERDICT_SECONDS)
-        if self.context.reporter.lost:
-            raise InterruptedRunError
-        self.begin(Phase("saving its model"))
-        key = model_key(self.study, self.claim.trial.number)
         fill = partial(
             write_checkpoint,
             network=trainer.network,
@@ -82,13 +88,48 @@ class RetrainingRun(Run):
                 "hyperparameters": self.settings.hyperparameters,
             },
         )
+        key = model_key(self.study, self.claim.trial.number)
+        self._keep("model", key, fill, trial_record.CHECKPOINT)
+
+    def _keep_embeddings(
+        self, trainer: Trainer, embedded: EmbeddedImages, figures: Figures
+    ) -> None:
+        """Save the embeddings of the test and of some training images, for the report."""
+        sample = training_sample(self.dataset.train)
+        name = "embedding a sample of the training images"
+        self.begin(Phase(name, steps=count_evaluation_batches([sample])))
+        parts = EmbeddedParts(embedded, figures.nearest_NK, sample, trainer.embed(sample).query_ND)
+        content = parts.to_file(self.dataset, self.context.settings.data_dir)
+        key = embeddings_key(self.study, self.claim.trial.number)
+        fill = partial(write_embeddings_file, content=content)
+        self._keep("embeddings", key, fill, trial_record.EMBEDDINGS)
+
+    def _keep(self, thing: str, key: str, fill: Fill, attribute: str) -> None:
+        """Save a file beside the others of the study, and record its place.
+
+        Args:
+            thing: What it holds, in a word for messages.
+            key: Its key in the store.
+            fill: Writes it.
+            attribute: The trial's attribute that names the place.
+
+        Raises:
+            InterruptedRunError: The trial is another worker's by now.
+            StoreFullError: There is no room for it.
+        """
+        # A copy that woke up too late mustn't replace its successor's file.
+        self.context.reporter.settle(VERDICT_SECONDS)
+        if self.context.reporter.lost:
+            raise InterruptedRunError
+        saving = f"saving its {thing}"
+        self.begin(Phase(saving))
         try:
-            with self.context.watch.long_step("saving its model"):
+            with self.context.watch.long_step(saving):
                 self.context.checkpoints.write_from(key, fill)
         except StoreFullError:
             raise
         except CheckpointError as error:
-            # The figures are in the database; the model is all that is lost.
-            log.warning("the model can't be kept: %s", error)
+            # The figures are in the database; the file is all that is lost.
+            log.warning("the %s can't be kept: %s", thing, error)
             return
-        self.record({trial_record.CHECKPOINT: self.context.checkpoints.place(key)})
+        self.record({attribute: self.context.checkpoints.place(key)})

@@ -12,6 +12,7 @@ import torch
 
 from histsearch.data.image_set import ImageSet
 from histsearch.exceptions import CheckpointError
+from histsearch.models.known_backbones import backbone_provider
 from histsearch.studies import trial_record
 from histsearch.studies.claim import Claim
 from histsearch.studies.hours import seconds_taken
@@ -93,6 +94,7 @@ class Run(ABC):
         """What is known of the trial before it runs, besides its parameters."""
         return {
             trial_record.WORKER: self.context.settings.identity.name,
+            trial_record.WEIGHTS: self.settings.weights,
             **self.made_with(),
         }
 
@@ -103,7 +105,11 @@ class Run(ABC):
 
     def made_with(self) -> dict[str, Any]:
         """The device and the software of this attempt."""
-        return provenance(self.context.device, self.study.definition.packages)
+        definition = self.study.definition
+        # That of the backbone is missing where the study was created without it.
+        provider = backbone_provider(definition.space.backbone)
+        packages = (*definition.packages, *([] if provider is None else [provider.package]))
+        return provenance(self.context.device, tuple(dict.fromkeys(packages)))
 
     def to_its_end(self) -> Outcome:
         """Run until there is an outcome; an interrupted run is saved where it stands."""
@@ -169,6 +175,16 @@ class Run(ABC):
     def _note_step(self) -> None:
         self.context.watch.progress()
         self.context.settings.display.step()
+
+    def step(self) -> None:
+        """Note a step that isn't a training batch.
+
+        Raises:
+            InterruptedRunError: The run is to be interrupted.
+        """
+        self._note_step()
+        if self.should_stop():
+            raise InterruptedRunError
 
     def begin(self, phase: Phase) -> None:
         """Show a part of the run's work, which begins."""

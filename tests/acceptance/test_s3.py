@@ -12,7 +12,8 @@ from optuna.trial import TrialState
 from histsearch.database.storage import Storage
 from histsearch.studies import trial_record
 from histsearch.studies.catalog import find_study
-from histsearch.studies.store_keys import model_key
+from histsearch.studies.store_keys import embeddings_key, model_key
+from histsearch.studies.trial_embeddings import trial_embeddings
 from tests.acceptance.processes import Run, Start
 from tests.waiting import wait_until
 
@@ -41,12 +42,10 @@ def test_a_killed_worker_is_replaced_and_its_model_exported_from_s3(
     endpoint: str,
     storage: Storage,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    environment |= {
-        **CREDENTIALS,
-        "AWS_ENDPOINT_URL": endpoint,
-        "HISTSEARCH_CHECKPOINTS": "s3://models/ours",
-    }
+    access = {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}
+    environment |= {**access, "HISTSEARCH_CHECKPOINTS": "s3://models/ours"}
     client = boto3.client(
         "s3",
         endpoint_url=endpoint,
@@ -76,13 +75,24 @@ def test_a_killed_worker_is_replaced_and_its_model_exported_from_s3(
     (trial,) = retraining.trials()
     model = f"ours/{model_key(retraining, 0)}"
     assert trial.user_attrs[trial_record.CHECKPOINT] == f"s3://models/{model}"
-    left = [item["Key"] for item in client.list_objects_v2(Bucket="models")["Contents"]]
-    assert left == [model]  # what runs needed to go on is gone
+    embeddings = f"ours/{embeddings_key(retraining, 0)}"
+    assert trial.user_attrs[trial_record.EMBEDDINGS] == f"s3://models/{embeddings}"
+
+    def left() -> list[str]:
+        return [item["Key"] for item in client.list_objects_v2(Bucket="models")["Contents"]]
+
+    assert left() == [embeddings, model]  # what runs needed to go on is gone
+    with monkeypatch.context() as patch:
+        for name, value in access.items():
+            patch.setenv(name, value)
+        assert trial_embeddings(trial).hit_N.mean() == trial.value
 
     exported = tmp_path / "model.safetensors"
     run("export", "stripes-retrain/0", "--format", "safetensors", "--out", str(exported))
     description = json.loads(exported.with_name("model.safetensors.json").read_text())
     assert description["backbone"] == "conv4"
+    run("study", "delete", "stripes-retrain", "--yes")
+    assert left() == [model]
 
 
 def test_a_bucket_that_does_not_exist_is_told_and_costs_no_trial(

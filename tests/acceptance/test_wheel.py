@@ -5,7 +5,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_spaces_travel_inside_the_wheel(tmp_path: Path) -> None:
+def test_the_spaces_and_the_templates_of_the_report_travel_inside_the_wheel(tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     site = tmp_path / "site"
     subprocess.run(
@@ -17,9 +17,13 @@ def test_the_spaces_travel_inside_the_wheel(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from histsearch.space.reading import builtin_spaces, load_space\n"
-        "print(builtin_spaces()['demo'], load_space('cars196-resnet50').name)"
+        "from histsearch.reports.document.page import render_page\n"
+        "from histsearch.reports.document.sections import Document\n"
+        "print(builtin_spaces()['demo'], load_space('cars196-resnet50').name)\n"
+        "print(render_page(Document('birds', [])).split()[-1])"
     )
     shown = subprocess.run(
         [sys.executable, "-c", code, site], cwd=tmp_path, capture_output=True, text=True, check=True
     ).stdout.split()
-    assert shown == [str(site / "histsearch/spaces/demo.toml"), "cars196-resnet50"]
+    demo = str(site / "histsearch/spaces/demo.toml")
+    assert shown == [demo, "cars196-resnet50", "</html>"]

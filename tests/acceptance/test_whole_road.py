@@ -7,6 +7,7 @@ import optuna
 from sqlalchemy.engine import URL
 
 from tests.acceptance.processes import Look, Run, Start
+from tests.pages import read_page
 
 
 def test_from_a_space_file_to_a_report(
@@ -31,20 +32,22 @@ def test_from_a_space_file_to_a_report(
     # Not always Optuna's best trial: the winner is what is expected to be best.
     assert shown["best"]["params"] in [trial.params for trial in ordinary.trials]
 
-    run("retrain", "stripes", "--seeds", "2")
+    run("retrain", "stripes", "--seeds", "3")
     run("worker", "--device", "cpu", "--drain", "--study", "stripes-retrain")
 
     folder = tmp_path / "report"
     printed = run("report", "stripes", "--out", str(folder)).stdout
     assert "on the test classes" in printed
     assert "R@32" in printed
-    report = json.loads((folder / "report.json").read_text())
+    (report,) = json.loads((folder / "report.json").read_text())["studies"]
     assert [one["role"] for one in report["retrained"]] == ["tuned"]
     tuned = report["retrained"][0]
     assert tuned["parameters"] == shown["best"]["params"]
     assert set(tuned["recall"]) == {"1", "2", "4", "8", "16", "32"}
-    assert tuned["recall"]["1"]["n"] == 2
-    assert "± " in (folder / "report.md").read_text()
+    assert tuned["recall"]["1"]["n"] == 3
+    page = read_page((folder / "report.html").read_text())
+    assert "Verdict" in [one.text for one in page.all("h2")]
+    assert "± " in page.text
 
     # The kept model gives the figure that its trial told.
     (model,) = (tmp_path / "checkpoints").glob("stripes-retrain-*/0.pt")

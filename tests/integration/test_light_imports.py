@@ -17,7 +17,21 @@ import pytest
             "histsearch.reports.study_summary",
             {"torch", "scipy", "alembic", "boto3", "sklearn", "matplotlib"},
         ),
+        (
+            "import histsearch.studies.trial_embeddings",
+            {"torch", "scipy", "alembic", "boto3", "sklearn", "matplotlib"},
+        ),
+        (
+            "import histsearch.reports.document.contents, histsearch.reports.document.writing",
+            {"torch", "torchvision", "alembic", "boto3"},
+        ),
         ("import histsearch.data.known_datasets", {"torch", "scipy", "matplotlib"}),
+        (
+            "import histsearch.figures.searched_study, histsearch.figures.slices, "
+            "histsearch.figures.pair_heat_maps, histsearch.figures.embedding_map, "
+            "histsearch.figures.retrieval_examples, histsearch.figures.svg",
+            {"torch", "matplotlib.pyplot"},
+        ),
         ("import histsearch.models.known_backbones", {"torch"}),
         (
             "from histsearch.models.known_backbones import starts_pretrained; "

@@ -8,7 +8,7 @@ from histsearch.cli.main import app
 from histsearch.database.storage import Storage
 from histsearch.exceptions import CheckpointError
 from histsearch.studies.catalog import create_search, delete_study
-from histsearch.studies.store_keys import model_key, states_key
+from histsearch.studies.store_keys import embeddings_key, model_key, states_key
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import CheckpointStore, open_checkpoint_store
 from tests.integration.claims import claimed
@@ -27,7 +27,7 @@ def invoke(storage: Storage, *arguments: str) -> list[str]:
 
 
 def with_files(storage: Storage, store: CheckpointStore, name: str) -> Study:
-    """A search with a model, and a state each of a finished and of a running trial."""
+    """A search with a model and embeddings, and a state of a finished and of a running trial."""
     study = create_search(storage, small_space(), name=name)
     finished, running = claimed(study), claimed(study)
     finished.tell(TrialState.COMPLETE, 0.5)
@@ -35,6 +35,7 @@ def with_files(storage: Storage, store: CheckpointStore, name: str) -> Study:
         states = states_key(study, claim.trial.number)
         store.write(f"{states}/attempt-1/a.ckpt", bytes(400_000))
     store.write(model_key(study, 0), bytes(500_000))
+    store.write(embeddings_key(study, 0), bytes(100_000))
     return study
 
 
@@ -49,41 +50,41 @@ def test_what_lies_where_is_told_and_cleaned(storage: Storage, tmp_path: Path) -
     kept, deleted = (with_files(storage, store, name) for name in ("kept", "deleted"))
     delete_study(storage, "deleted")
     store.write("other-0123abcd-89abcdef/0.run/attempt-1/a.ckpt", bytes(400_000))
-    head = "study key study is states of left over models size"
-    other = "other 0123abcd of another database 1 trial 0 trials 0 0.4 MB"
+    head = "study key study is states of left over models embeddings size"
+    other = "other 0123abcd of another database 1 trial 0 trials 0 0 0.4 MB"
     keys = [study.definition.key for study in (deleted, kept)]
     models = f"models of deleted studies stay; remove their folders in {tmp_path} yourself"
     unknown = "what belongs to another database, or doesn't say to which, is left alone"
     before = [
         head,
-        f"deleted {keys[0]} deleted 0 trials 2 trials 1 1.3 MB",
-        f"kept {keys[1]} exists 1 trial 1 trial 1 1.3 MB",
+        f"deleted {keys[0]} deleted 0 trials 2 trials 1 0 1.4 MB",
+        f"kept {keys[1]} exists 1 trial 1 trial 1 1 1.4 MB",
         other,
     ]
     assert invoke(storage, "data", "states", *place) == [
         *before,
-        "1.2 MB are left over, of finished trials and deleted studies: histsearch data states "
+        "1.3 MB are left over, of finished trials and deleted studies: histsearch data states "
         "--clean removes them",
         models,
         unknown,
     ]
     assert invoke(storage, "data", "states", "--clean", *place) == [
         *before,
-        "removed what was left over, 1.2 MB",
+        "removed what was left over, 1.3 MB",
         models,
         unknown,
     ]
     assert invoke(storage, "data", "states", *place) == [
         head,
-        f"deleted {keys[0]} deleted 0 trials 0 trials 1 0.5 MB",
-        f"kept {keys[1]} exists 1 trial 0 trials 1 0.9 MB",
+        f"deleted {keys[0]} deleted 0 trials 0 trials 1 0 0.5 MB",
+        f"kept {keys[1]} exists 1 trial 0 trials 1 1 1.0 MB",
         other,
         models,
         unknown,
     ]
 
 
-def test_a_study_is_deleted_with_its_states_and_no_others(storage: Storage, tmp_path: Path) -> None:
+def test_a_study_is_deleted_with_its_files_and_no_others(storage: Storage, tmp_path: Path) -> None:
     store = open_checkpoint_store(str(tmp_path))
     kept, deleted = (with_files(storage, store, name) for name in ("birds-2", "birds"))
     told = invoke(storage, "study", "delete", "birds", "--yes", "--checkpoints", str(tmp_path))
@@ -91,6 +92,7 @@ def test_a_study_is_deleted_with_its_states_and_no_others(storage: Storage, tmp_
     assert {content.key for content in store.contents()} == {
         model_key(deleted, 0),
         model_key(kept, 0),
+        embeddings_key(kept, 0),
         *(f"{states_key(kept, number)}/attempt-1/a.ckpt" for number in (0, 1)),
     }
 
@@ -105,7 +107,7 @@ def test_a_place_that_cannot_be_listed_keeps_no_study_from_being_deleted(
         invoke(storage, "data", "states", *place)
     deleted, warning = invoke(storage, "study", "delete", "small", "--yes", *place)
     assert deleted == 'deleted "small"'
-    assert warning.startswith("warning: its saved states may be left, see histsearch data states:")
+    assert warning.startswith("warning: its files may be left, see histsearch data states:")
 
 
 @needs_root
@@ -121,13 +123,13 @@ def test_states_that_another_user_keeps_are_named_and_stay(storage: Storage, com
             told = invoke(relayed_storage, *command.split(), "--checkpoints", str(group))
         (study,) = group.iterdir()
         (warning,) = (line for line in told if line.startswith("warning:"))
-        size = "0.4" if command.startswith("data") else "0.8"
+        size = "0.4" if command.startswith("data") else "0.9"
         assert warning.startswith(
             f"warning: {size} MB of user {ALICE}'s stay: The checkpoint {study}/"
         )
         assert f"can't be removed (Permission denied): {study}/" in warning
         assert f".run/attempt-1 is user {ALICE}'s, with mode 2755; let user {ALICE} open" in warning
-        assert len(store.contents()) == 3
+        assert len(store.contents()) == 4
 
 
 @needs_root

@@ -29,6 +29,7 @@ from histsearch.studies.trial_models import trial_model
 from histsearch.training.evaluation import first_images
 from tests.integration.claims import claim_next, claimed
 from tests.miniatures import WRITERS
+from tests.pages import read_page
 from tests.unit.data.drawn_classes import draw_classes
 
 torch.set_num_threads(1)
@@ -275,8 +276,9 @@ def test_a_retrained_trial_is_named_found_evaluated_and_exported(
     report = invoke("report", "s", "--out", str(tmp_path))
     line = f"s-retrain/0: tuned #0, seed 1000000: {trained} on node7-cpu-1\n"
     assert f"model {line}" in report.stdout
-    assert f"- {line}" in (tmp_path / "report.md").read_text()
-    assert json.loads((tmp_path / "report.json").read_text())["models"] == shown["models"]
+    assert line.strip() in read_page((tmp_path / "report.html").read_text()).text
+    (written,) = json.loads((tmp_path / "report.json").read_text())["studies"]
+    assert written["models"] == shown["models"]
 
     # A folder of that name is no model: the states of a study's trials lie in one.
     (tmp_path / "s-retrain" / "0").mkdir(parents=True)

@@ -17,6 +17,7 @@ from histsearch.studies.retraining import create_retraining
 from histsearch.workers.registry import Activity, Identity, beat, sign_on
 from tests.integration.claims import claimed
 from tests.integration.studies.small_search import complete_next, small_space
+from tests.pages import read_page
 
 REASON = "The image \x1b[2J/data/[/x]\nc3 :smile: \u202e can't be read \udcff"
 _OBEYED = r"\x1b\[2J|[\x07\u202e\udcff]"
@@ -76,9 +77,9 @@ def test_every_command_shows_foreign_text_as_text(
 
     report = shown(hostile, "report", "small", "--out", str(tmp_path))
     assert f"without a figure: small-retrain #0: {SHOWN_REASON}\n" in report
-    written = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert r"folder:\[/x\]y\|z on conv4" in written
-    assert r"\\x1b\[2J/data/\[/x\]\\nc3" in written
+    written = read_page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert "folder:[/x]y|z" in written
+    assert SHOWN_REASON in written
 
 
 def test_trials_are_exported_as_they_are(hostile: Storage) -> None:

@@ -19,6 +19,7 @@ from histsearch.studies.trial_record import RECALL
 from tests.integration.claims import claimed
 from tests.integration.studies.half_studies import Run, half_retraining, half_search
 from tests.integration.studies.small_search import ENQUEUED, complete_next, small_space
+from tests.pages import read_page
 
 HALVES = ["filled", "few-runs", "no-definition", "short-queue"]
 
@@ -90,10 +91,11 @@ def test_halves_are_named_and_leave_the_whole_studies_alone(
     retrainings = [sentence("few-runs"), sentence("filled")]
     left_out = [line for line in told.splitlines() if not line.startswith("warning: ")]
     assert left_out == [f"left out: {half}" for half in retrainings]
-    report = json.loads((tmp_path / "report.json").read_text())
+    (report,) = json.loads((tmp_path / "report.json").read_text())["studies"]
     assert report["half_created_retrainings"] == retrainings
     assert [one["scores"] for one in report["retrained"]] == [[0.4]]
-    assert f"Left out: {retrainings[0]}." in (tmp_path / "report.md").read_text()
+    page = read_page((tmp_path / "report.html").read_text())
+    assert f"Left out: {retrainings[0]}." in page.text
 
 
 def test_a_study_that_cannot_be_read_is_named(storage: Storage) -> None:

@@ -14,6 +14,7 @@ from histsearch.studies.study import Study
 from histsearch.studies.trial_record import RECALL, ROLE, TUNED
 from tests.integration.claims import claim_next
 from tests.integration.studies.small_search import ENQUEUED, complete_with, small_space
+from tests.pages import read_page
 
 
 def invoke(storage: Storage, *arguments: str) -> Result:
@@ -43,10 +44,11 @@ def test_seeds_are_added_until_the_report_tells_two_apart(storage: Storage, tmp_
     search = create_search(storage, small_space(epochs=3, enqueue=enqueued, trials=2))
     complete_with(search, {1: 0.5, 2: 0.6, 3: 0.7})
     complete_with(search, {1: 1.0, 2: 1.0, 3: 1.0})
-    created = invoke(storage, "retrain", "small", "--seeds", "2", "--baseline")
+    created = invoke(storage, "retrain", "small", "--seeds", "3", "--baseline", "first")
     assert created.exit_code == 0
     assert (
-        'created study "small-retrain": 4 trials, tuned #1 for 3 epochs, baseline #0 for 3 epochs\n'
+        'created study "small-retrain": 6 trials, tuned #1 for 3 epochs, baseline first #0 '
+        "for 3 epochs\n"
     ) in created.stdout
     warning = "warning: tuned #1 of small-retrain reached R@1 100.0% in the search"
     assert warning in created.stderr
@@ -54,25 +56,53 @@ def test_seeds_are_added_until_the_report_tells_two_apart(storage: Storage, tmp_
     run_all(retraining)
     report = ("report", "small", "--out", str(tmp_path))
     reported = invoke(storage, *report)
-    assert "histsearch retrain small-retrain --add-seeds 5 adds some." in reported.stdout
+    assert "a verdict needs 5: histsearch retrain small-retrain --add-seeds 2." in reported.stdout
     assert warning in reported.stderr
-    assert "> **Warning.** tuned #1 of" in (tmp_path / "report.md").read_text()
+    warnings = [
+        one.text
+        for one in read_page((tmp_path / "report.html").read_text()).all("p")
+        if one.attributes.get("class") == "warning"
+    ]
+    assert any(one.startswith("tuned #1 of small-retrain reached") for one in warnings)
 
     added = invoke(storage, "retrain", "small", "--add-seeds", "5")
     assert (
-        'added seeds 1000002 to 1000006 of each configuration to "small-retrain", now 14 trials\n'
+        'added seeds 1000003 to 1000007 of each configuration to "small-retrain", now 16 trials\n'
         "start workers with: histsearch worker --study small-retrain"
     ) in added.stdout
     run_all(retraining)
-    assert "tuned #1, n = 7" in invoke(storage, *report).stdout
+    assert "tuned #1, n = 8" in invoke(storage, *report).stdout
     assert (
-        "added seed 1000007 of each"
+        "added seed 1000008 of each"
         in invoke(storage, "retrain", "small-retrain", "--add-seeds", "1").stdout
     )
 
 
+def test_baselines_are_named_and_noted(storage: Storage, tmp_path: Path) -> None:
+    authors = {"name": "authors", "alpha": 1.5}
+    space = small_space(epochs=3, enqueue=[ENQUEUED], trials=1, baseline=[authors])
+    complete_with(create_search(storage, space), {1: 0.5, 2: 0.6, 3: 0.7})
+    unknown = invoke(storage, "retrain", "small", "--baseline", "author")
+    assert isinstance(unknown.exception, StudyError)
+    assert str(unknown.exception) == (
+        'found the baseline "author" of "small", allowed: first, authors'
+    )
+    created = invoke(storage, "retrain", "small", "--baseline", "first", "--baseline", "authors")
+    assert (
+        'created study "small-retrain": 10 trials, tuned #0 (baseline first) for 3 epochs, '
+        "baseline authors for 3 epochs\n"
+        'note: the winner is the baseline "first", so it is retrained once\n'
+    ) in created.stdout
+    run_all(find_study(storage, "small-retrain"))
+    reported = invoke(storage, "report", "small", "--out", str(tmp_path))
+    assert 'The winner is the baseline "first".\n' in reported.stdout
+    assert "tuned #0 (baseline first) minus baseline authors: +1.0 points of R@1" in (
+        reported.stdout
+    )
+
+
 def test_seeds_are_not_added_with_the_options_of_a_new_retraining(storage: Storage) -> None:
-    for option in (("--top", "1"), ("--seeds", "3"), ("--baseline",)):
+    for option in (("--top", "1"), ("--seeds", "3"), ("--baseline", "first")):
         refused = invoke(storage, "retrain", "small", "--add-seeds", "5", *option)
         assert isinstance(refused.exception, StudyError)
         assert "found --add-seeds with --top, --seeds or --baseline" in str(refused.exception)

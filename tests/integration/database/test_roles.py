@@ -104,7 +104,7 @@ def search(storage: Storage) -> Study:
     study = create_search(storage, small_space(trials=2))
     complete_next(study, 0.5)
     complete_next(study, 0.6)
-    create_retraining(study, name="small-retrain", top=1, seeds=2, baseline=False).pause()
+    create_retraining(study, name="small-retrain", top=1, seeds=2).pause()
     signed_on(storage)
     return study
 

@@ -44,7 +44,7 @@ def run_all(retraining: Study) -> list[tuple[str, int]]:
 
 
 def test_a_finished_retraining_goes_on_with_new_seeds(search: Study) -> None:
-    retraining = create_retraining(search, seeds=2, baseline=True)
+    retraining = create_retraining(search, seeds=2, baselines=["first"])
     more = create_retraining(search, name="more", seeds=1)
     run_all(retraining)
     finished = [retraining.is_finished]
@@ -63,13 +63,14 @@ def test_a_finished_retraining_goes_on_with_new_seeds(search: Study) -> None:
         assert before.user_attrs[attribute] == after.user_attrs[attribute]
     assert {**before.params, SEED: 0} == {**after.params, SEED: 0}
     delete_study(search.storage, more.name)
-    gain = build_report(search.storage, "small").gain_over_baseline
-    assert gain is not None
-    assert gain.n == 8
+    (comparison,) = build_report(search.storage, "small").comparisons
+    assert (comparison.first, comparison.second) == ("tuned #1", "baseline first #0")
+    assert comparison.difference is not None
+    assert comparison.difference.n == 8
 
 
 def test_seeds_are_added_to_runs_that_wait_and_again(search: Study) -> None:
-    retraining = create_retraining(search, seeds=1, baseline=True)
+    retraining = create_retraining(search, seeds=1, baselines=["first"])
     add_seeds(search, retraining, 1)
     add_seeds(search, retraining, 1)
     seeds = [FIRST_SEED, FIRST_SEED + 1, FIRST_SEED + 2]
@@ -92,7 +93,7 @@ def test_retrainings_that_get_seeds_at_once_share_none(search: Study, database: 
 
 
 def test_all_seeds_are_added_or_none(search: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    retraining = create_retraining(search, seeds=1, baseline=True)
+    retraining = create_retraining(search, seeds=1, baselines=["first"])
 
     def cut(*_: object) -> None:
         raise KeyboardInterrupt

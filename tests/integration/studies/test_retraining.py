@@ -10,13 +10,23 @@ from histsearch.studies.definition import RETRAIN_SELECTION
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.retraining_seeds import FIRST_SEED
 from histsearch.studies.study import DEFINITION, SELECTION, Study
-from histsearch.studies.trial_record import BASELINE, EPOCHS, ROLE, SOURCE_TRIAL, TUNED
+from histsearch.studies.trial_record import (
+    ALSO_BASELINES,
+    BASELINE,
+    BASELINE_NAME,
+    EPOCHS,
+    ROLE,
+    SOURCE_TRIAL,
+    TUNED,
+)
 from tests.integration.claims import claim_next, claimed
 from tests.integration.studies.small_search import ENQUEUED, complete_next, small_space
 
 WORST = {**ENQUEUED, "batch_size": 8}
 BEST = {**ENQUEUED, "batch_size": 16}
 SECOND = {**ENQUEUED, "batch_size": 32}
+AS_FIRST = {ROLE: BASELINE, BASELINE_NAME: "first"}
+AUTHORS = {"name": "authors", "alpha": 1.5, "lr": 0.0003}
 
 
 @pytest.fixture
@@ -50,19 +60,22 @@ def test_best_configurations_run_with_every_seed(search: Study) -> None:
 
 
 def test_baseline_is_the_first_trial(search: Study) -> None:
-    retraining = create_retraining(search, seeds=1, baseline=True)
+    retraining = create_retraining(search, seeds=1, baselines=["first"])
     assert _claimed_runs(retraining) == [
         ({**BEST, "seed": FIRST_SEED}, {ROLE: TUNED, SOURCE_TRIAL: 1, EPOCHS: 10}),
-        ({**WORST, "seed": FIRST_SEED}, {ROLE: BASELINE, SOURCE_TRIAL: 0, EPOCHS: 10}),
+        ({**WORST, "seed": FIRST_SEED}, AS_FIRST | {SOURCE_TRIAL: 0, EPOCHS: 10}),
     ]
 
 
 def test_baseline_that_is_the_best_itself_is_retrained_once(storage: Storage) -> None:
     search = create_search(storage, small_space())
     complete_next(search, 0.5, best_epoch=3)
-    retraining = create_retraining(search, seeds=1, baseline=True)
+    retraining = create_retraining(search, seeds=1, baselines=["first"])
     assert _claimed_runs(retraining) == [
-        ({**ENQUEUED, "seed": FIRST_SEED}, {ROLE: TUNED, SOURCE_TRIAL: 0, EPOCHS: 3}),
+        (
+            {**ENQUEUED, "seed": FIRST_SEED},
+            {ROLE: TUNED, SOURCE_TRIAL: 0, EPOCHS: 3, ALSO_BASELINES: ["first"]},
+        ),
     ]
 
 
@@ -76,11 +89,17 @@ def test_a_trial_added_without_epochs_is_retrained_for_all(storage: Storage) -> 
     assert [run[EPOCHS] for _, run in _claimed_runs(retraining)] == [10]
 
 
-def test_baseline_needs_a_configuration_the_space_enqueued(storage: Storage) -> None:
+def test_a_baseline_that_is_not_there_is_refused(storage: Storage) -> None:
     search = create_search(storage, small_space(enqueue=[]))
     complete_next(search, 0.5, best_epoch=3)
-    with pytest.raises(StudyError, match="no baseline"):
-        create_retraining(search, baseline=True)
+    refusal = r'found the baseline "first" of "small", allowed: none, as its space holds neither'
+    with pytest.raises(StudyError, match=refusal):
+        create_retraining(search, baselines=["first"])
+    named = create_search(storage, small_space(baseline=[AUTHORS]), name="named")
+    complete_next(named, 0.5, best_epoch=3)
+    with pytest.raises(StudyError, match=r'"author" of "named", allowed: first, authors$'):
+        create_retraining(named, baselines=["authors", "author"])
+    assert {study.name for study in list_studies(storage)} == {"small", "named"}
 
 
 def test_seeds_of_retrainings_are_their_own_parameter_and_no_others(storage: Storage) -> None:
@@ -95,7 +114,7 @@ def test_seeds_of_retrainings_are_their_own_parameter_and_no_others(storage: Sto
 
 
 def test_retraining_says_what_it_is(search: Study) -> None:
-    retraining = create_retraining(search, name="final", top=2, baseline=True)
+    retraining = create_retraining(search, name="final", top=2, baselines=["first"])
     read = find_study(search.storage, "final")
     assert read.definition == retraining.definition
     assert read.definition.kind == "retrain"
@@ -119,7 +138,8 @@ def test_both_definitions_are_kept_in_the_form_that_other_versions_read(search: 
     )
     assert [kept["kind"], retrained["kind"]] == ["search", "retrain"]
     assert [kept["source"], retrained["source"]] == [None, "small"]
-    assert list(kept["space"]) == list(retrained["space"]) == list(Space.model_fields)
+    keys = [key for key in Space.model_fields if key != "baseline"]
+    assert list(kept["space"]) == list(retrained["space"]) == keys
     assert retrained["space"] == kept["space"] | {
         "sampler": {"name": "random"},
         "pruner": {"name": "none"},
@@ -148,7 +168,7 @@ def test_search_without_completed_trial_is_not_retrained(storage: Storage) -> No
 def test_more_than_was_completed_and_less_than_one_run_are_refused(search: Study) -> None:
     with pytest.raises(StudyError, match=r"found 3 distinct .* needed: 4.*smaller --top"):
         create_retraining(search, top=4)
-    with pytest.raises(StudyError, match="found 0 configurations x 3 seeds"):
+    with pytest.raises(StudyError, match="found 0 configurations x 5 seeds"):
         create_retraining(search, top=0)
     with pytest.raises(StudyError, match="found 1 configuration x 0 seeds"):
         create_retraining(search, seeds=0)

@@ -10,7 +10,7 @@ from histsearch.database.storage import Storage
 from histsearch.studies.catalog import create_search, delete_study
 from histsearch.studies.claim import Claim
 from histsearch.studies.saved_states import Owner, Stock, remove_left_over, take_stock
-from histsearch.studies.store_keys import model_key, states_key, study_folder
+from histsearch.studies.store_keys import embeddings_key, model_key, states_key, study_folder
 from histsearch.studies.study import Study
 from histsearch.training.checkpoint_store import (
     CheckpointStore,
@@ -56,6 +56,7 @@ def test_only_states_of_finished_trials_and_deleted_studies_are_left_over(
 ) -> None:
     deleted = create_search(storage, small_space())
     store.write(model_key(deleted, 0), b"a model")
+    store.write(embeddings_key(deleted, 3), b"embeddings")
     begun(store, deleted)
     delete_study(storage, "small")
     study = create_search(storage, small_space())
@@ -63,6 +64,8 @@ def test_only_states_of_finished_trials_and_deleted_studies_are_left_over(
     run = f"{study_folder(study)}/1.run/attempt-1"
     store.write(f"{run}/.b.ckpt.4711", b"cut short by a kill")
     store.write(f"{study_folder(study)}/.0.pt.4711", b"a model cut short by a kill")
+    store.write(embeddings_key(study, 0), b"embeddings")
+    store.write(f"{study_folder(study)}/.0.npz.4711", b"embeddings cut short by a kill")
     store.write("check-0123", b"")
 
     stocks = take_stock(storage, store)
@@ -70,15 +73,17 @@ def test_only_states_of_finished_trials_and_deleted_studies_are_left_over(
     both += [("small", study.definition.key, Owner.HERE)]
     assert owners(stocks) == sorted(both)
     gone, here = sorted(stocks, key=lambda stock: stock.owner != Owner.DELETED)
-    assert {saved.trial for saved in gone.left_over} == {0, 1, 2}
+    assert {saved.trial for saved in gone.left_over} == {0, 1, 2, 3}
     assert (gone.states, len(gone.models)) == ((), 1)
     assert {saved.trial for saved in here.left_over} == {0}
     assert {saved.trial for saved in here.states} == {1, 2}
+    assert ([saved.trial for saved in here.embeddings], gone.embeddings) == ([0], ())
 
     remove_left_over(store, stocks)
     assert keys(store) == sorted(
         [
             model_key(deleted, 0),
+            embeddings_key(study, 0),
             f"{run}/.b.ckpt.4711",
             f"{run}/a.ckpt",
             f"{study_folder(study)}/2.run/attempt-1/a.ckpt",
@@ -99,6 +104,7 @@ def test_what_is_another_databases_or_does_not_say_whose_it_is_stays(
     staying = [
         "elsewhere-0123abcd-89abcdef/0.run/attempt-1/a.ckpt",
         "elsewhere-0123abcd-89abcdef/0.pt",
+        "elsewhere-0123abcd-89abcdef/0.npz",
         f"small/{running.trial.number}{old}",
         "small/1-0123abcd.run/attempt-1/a.ckpt",
         "small/7.pt",

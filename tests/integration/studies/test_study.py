@@ -90,7 +90,7 @@ def test_nothing_is_enqueued_into_a_retraining(storage: Storage) -> None:
     retraining = create_retraining(search)
     with pytest.raises(StudyError, match='enqueue into a search such as "small"'):
         retraining.enqueue(ENQUEUED)
-    assert retraining.count() == retraining.budget == 3
+    assert retraining.count() == retraining.budget == 5
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_a_lucky_first_epoch_sets_no_length(storage: Storage) -> None:
     others = [(size, varied(RISING, 0.01, seed)) for seed, size in enumerate((16, 32) * 3)]
     search = search_with(storage, [(16, RISING), (8, LUCKY), *others])
     assert search.best()[0].number == 1
-    retraining = create_retraining(search, baseline=True)
+    retraining = create_retraining(search, baselines=["first"])
     assert lengths(retraining) == {8: 4, 16: 4}
     assert retraining_warnings(search, retraining) == []
 
@@ -78,7 +78,7 @@ def test_overfitting_is_cut_and_each_configuration_has_its_own_length(
     assert search.best()[0].params["batch_size"] == best
     assert lengths(create_retraining(search, top=2)) == {8: 3, 32: 6}
     if sampler == "tpe":
-        retraining = create_retraining(search, name="against", baseline=True)
+        retraining = create_retraining(search, name="against", baselines=["first"])
         assert lengths(retraining) == {8: 3, 32: 6}
 
 
@@ -109,5 +109,5 @@ def test_a_baseline_that_was_pruned_has_the_length_the_others_show(storage: Stor
     pruned.tell(TrialState.PRUNED)
     for seed in range(3):
         complete_with(search, dict(enumerate(varied(RISING, 0.005, seed), start=1)))
-    retraining = create_retraining(search, baseline=True)
+    retraining = create_retraining(search, baselines=["first"])
     assert [one.epochs for one in chosen_configurations(retraining)] == [4, 4]

@@ -6,6 +6,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,16 @@ from moto.server import ThreadedMotoServer
 from optuna.trial import create_trial
 
 from histsearch.database.storage import Storage
-from histsearch.exceptions import CheckpointError, StoreFullError
+from histsearch.exceptions import CheckpointError, StoreFullError, StudyError
 from histsearch.space.reading import load_space
 from histsearch.studies.catalog import create_search
+from histsearch.studies.embeddings_file import write_embeddings_file
+from histsearch.studies.trial_embeddings import trial_embeddings
 from histsearch.studies.trial_models import trial_model
-from histsearch.studies.trial_record import CHECKPOINT
+from histsearch.studies.trial_record import CHECKPOINT, EMBEDDINGS, FIGURES
 from histsearch.training.checkpoint_store import CheckpointStore, open_checkpoint_store
 from histsearch.training.run_states import RunStates
+from tests.unit.studies.test_embeddings_file import embeddings, plain
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +138,17 @@ def test_a_model_that_an_earlier_version_kept_is_found(bucket: Bucket, storage: 
     number = study.count() - 1
     with trial_model(storage, f"birds/{number}") as model:
         assert model.file.read_bytes() == b"a model"
+
+
+def test_embeddings_are_found_where_they_were_kept(location: str) -> None:
+    store = open_checkpoint_store(location)
+    store.write_from("birds-retrain/0.npz", partial(write_embeddings_file, content=embeddings()))
+    place = store.place("birds-retrain/0.npz")
+    trial = create_trial(value=0.5, user_attrs={FIGURES: {"NMI": 0.5}, EMBEDDINGS: place})
+    assert plain(trial_embeddings(trial)) == plain(embeddings())
+    store.remove("birds-retrain/0.npz")
+    with pytest.raises(StudyError, match=f"found no {place}, which w"):
+        trial_embeddings(trial)
 
 
 def test_a_large_content_comes_back_whole(location: str) -> None:

@@ -105,6 +105,7 @@ def test_trials_go_on_with_their_folds_and_the_winner_is_retrained_on_all_classe
     create_retraining(study, seeds=1)
     run_worker(storage, settings(data_dir), StopRequest())
     report = build_report(storage, "stripes")
+    assert report.best is not None
     assert report.best.fold in (0, 1)
     assert [len(one.scores) for one in report.retrained] == [1]
 

@@ -35,7 +35,9 @@ from histsearch.exceptions import (
     WeightsError,
 )
 from histsearch.file_writing import whole_file
-from histsearch.reports.collect import build_report, write_report
+from histsearch.reports.collect import build_report
+from histsearch.reports.document.contents import write_report
+from histsearch.reports.document.gathered import gather
 from histsearch.reports.status import take_status
 from histsearch.space.reading import parse_space
 from histsearch.studies.catalog import create_search, delete_study, find_study
@@ -52,6 +54,7 @@ from histsearch.workers.stop_request import StopRequest
 from histsearch.workers.worker import DeviceFaultError, run_worker
 from tests.integration.claims import Judge, signed_on
 from tests.integration.studies.half_studies import half_search
+from tests.pages import read_page
 from tests.unit.data.drawn_classes import draw_classes
 from tests.waiting import wait_until
 
@@ -633,9 +636,12 @@ def test_the_images_of_a_study_are_told_once_and_shown_with_it(
     report = build_report(storage, "stripes")
     assert str(report.images) == images
     assert report.warnings[0] == too_few
-    as_json, as_markdown = write_report(report, tmp_path)
-    assert json.loads(as_json.read_text())["images"]["validation"]["image_points"] == 6.25
-    assert "| validation | 2 | 16 | 6.25 | 100% |" in as_markdown.read_text()
+    page, as_json = write_report(gather(storage, ["stripes"]), tmp_path, data_dir)
+    (written,) = json.loads(as_json.read_text())["studies"]
+    assert written["images"]["validation"]["image_points"] == 6.25
+    assert too_few in read_page(page.read_text()).text
+    counts = (tmp_path / "tables" / "images.csv").read_text().splitlines()
+    assert "validation,2,16,15,0,6.25,100.0" in counts
     url = storage.url.render_as_string(hide_password=False)
     shown = CliRunner().invoke(app, ["study", "show", "stripes", "--storage", url]).stdout
     assert f"images:    {images}\n" in shown

@@ -1,7 +1,17 @@
 import pytest
 from scipy import stats
 
-from histsearch.reports.statistics import Estimate, difference, estimate
+from histsearch.reports.statistics import (
+    Estimate,
+    correlation,
+    difference,
+    difference_p,
+    equivalence_p,
+    estimate,
+    fraction_estimate,
+    holm,
+    seeds_needed,
+)
 
 TUNED = [0.702, 0.711, 0.689, 0.705]
 BASELINE = [0.688, 0.691, 0.660]
@@ -21,11 +31,22 @@ def test_interval_agrees_with_scipy() -> None:
     assert (result.low, result.high) == pytest.approx((low, high))
 
 
-def test_single_value_has_no_interval() -> None:
-    result = estimate([0.7])
-    assert result == Estimate(mean=0.7, half_width=None, n=1)
+@pytest.mark.parametrize("values", [[0.7], [0.7, 0.7], [0.6, 0.8]])
+def test_fewer_than_three_values_have_no_interval(values: list[float]) -> None:
+    result = estimate(values)
+    assert result == Estimate(mean=0.7, half_width=None, n=len(values))
     assert result.low is None
     assert result.high is None
+
+
+def test_interval_of_fractions_ends_at_0_and_1() -> None:
+    high = fraction_estimate([0.8, 0.97, 0.99])
+    assert high.mean - (high.half_width or 0) == high.low
+    assert high.mean + (high.half_width or 0) > 1
+    assert high.high == 1
+    assert fraction_estimate([0.2, 0.03, 0.01]).low == 0
+    assert estimate([0.8, 0.97, 0.99]).high == high.mean + (high.half_width or 0)
+    assert fraction_estimate([0.9]).high is None
 
 
 def test_no_value_has_no_estimate() -> None:
@@ -43,17 +64,86 @@ def test_difference_has_the_welch_interval(first: list[float], second: list[floa
     assert result.n == 7
 
 
-@pytest.mark.parametrize(("first", "second"), [([0.7], BASELINE), (TUNED, [0.7]), (TUNED, [])])
-def test_difference_needs_two_values_a_side(first: list[float], second: list[float]) -> None:
+@pytest.mark.parametrize(("first", "second"), [([0.7, 0.8], BASELINE), (TUNED, [0.7]), (TUNED, [])])
+def test_difference_needs_three_values_a_side(first: list[float], second: list[float]) -> None:
     assert difference(first, second) is None
 
 
 def test_difference_of_values_that_do_not_vary_has_no_width() -> None:
-    assert difference([0.75, 0.75], [0.5, 0.5]) == Estimate(mean=0.25, half_width=0.0, n=4)
+    assert difference([0.75] * 3, [0.5] * 3) == Estimate(mean=0.25, half_width=0.0, n=6)
 
 
 def test_difference_allows_one_side_not_to_vary() -> None:
-    result = difference([0.7, 0.8], [0.5, 0.5])
-    # One degree of freedom is left: 12.7062 times a standard error of 0.05.
+    result = difference([0.7, 0.8, 0.9], [0.5, 0.5, 0.5])
+    # Two degrees of freedom are left: 4.30265 times a standard error of 0.1 / sqrt(3).
     assert result is not None
-    assert result.half_width == pytest.approx(0.63531, abs=1e-5)
+    assert result.half_width == pytest.approx(0.248414, abs=1e-5)
+
+
+@pytest.mark.parametrize(("first", "second"), [(TUNED, BASELINE), (BASELINE, TUNED)])
+def test_difference_is_tested_as_scipy_does(first: list[float], second: list[float]) -> None:
+    expected = stats.ttest_ind(first, second, equal_var=False).pvalue
+    assert difference_p(first, second) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("margin", [0.005, 0.03, 0.1])
+@pytest.mark.parametrize(("first", "second"), [(TUNED, BASELINE), (BASELINE, TUNED)])
+def test_equivalence_is_two_one_sided_tests(
+    first: list[float], second: list[float], margin: float
+) -> None:
+    above = stats.ttest_ind(
+        [value + margin for value in first], second, equal_var=False, alternative="greater"
+    ).pvalue
+    below = stats.ttest_ind(
+        [value - margin for value in first], second, equal_var=False, alternative="less"
+    ).pvalue
+    assert equivalence_p(first, second, margin) == pytest.approx(float(max(above, below)))
+
+
+def test_values_that_do_not_vary_are_told_apart_by_their_means() -> None:
+    same, other = [0.5] * 3, [0.75] * 3
+    assert (difference_p(same, other), difference_p(same, same)) == (0.0, 1.0)
+    assert (equivalence_p(same, other, 0.3), equivalence_p(same, other, 0.2)) == (0.0, 1.0)
+
+
+def test_holm_multiplies_by_the_hypotheses_that_are_left() -> None:
+    # 4 x 0.01, 3 x 0.02 and 2 x 0.03, which may not fall below it; 0.9 is above all.
+    assert holm([0.9, 0.02, 0.01, 0.03]) == pytest.approx([0.9, 0.06, 0.04, 0.06])
+    assert holm([0.6, 0.5]) == [1.0, 1.0]
+    assert holm([0.04]) == [0.04]
+    assert holm([]) == []
+
+
+def test_seeds_needed_give_the_power_that_they_promise() -> None:
+    # Means 1 apart with standard deviation 1: 17 a side by tables of power (two-sided, 5%, 80%).
+    spread = (2 / 3) ** 0.5
+    first, second = ([mean - 1, mean, mean + 1] for mean in (spread, -spread))
+    found = seeds_needed(first, second, 0.01, tests=1, most=1000)
+    exact = _power(found, 2 * spread)
+    assert 0.78 < exact < 0.85
+    assert _power(found - 1, 2 * spread) < exact
+
+
+def _power(n: int, apart: float) -> float:
+    """The exact power of a two-sided t test of two samples with standard deviation 1."""
+    freedom, shift = 2 * n - 2, apart * (n / 2) ** 0.5
+    critical = stats.t.ppf(0.975, freedom)
+    return float(stats.nct.sf(critical, freedom, shift) + stats.nct.cdf(-critical, freedom, shift))
+
+
+def test_equal_means_take_the_seeds_that_show_them_equivalent() -> None:
+    values = [0.7, 0.71, 0.69]
+    found = seeds_needed(values, values, 0.01, tests=1, most=1000)
+    # Normal quantiles of 95% and 90%: 2 (1.645 + 1.282)² = 17.1, some more by Student's.
+    assert 17 < found < 20
+    assert seeds_needed(values, values, 0.005, tests=1, most=1000) > 3 * found
+    assert seeds_needed(values, values, 0.01, tests=5, most=1000) > found
+    assert seeds_needed(values, values, 1e-6, tests=1, most=1000) == 1000
+
+
+def test_correlation_takes_three_pairs_that_vary() -> None:
+    assert correlation([1.0, 2.0, 4.0], [2.0, 1.0, 5.0]) == pytest.approx(
+        float(stats.pearsonr([1.0, 2.0, 4.0], [2.0, 1.0, 5.0]).statistic)
+    )
+    assert correlation([1.0, 2.0], [1.0, 2.0]) is None
+    assert correlation([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) is None

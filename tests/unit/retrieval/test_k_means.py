@@ -39,7 +39,7 @@ def test_candidates_drawn_ahead_are_as_good_as_those_drawn_each_time(
 
     def left(seed: int) -> float:
         generator = torch.Generator().manual_seed(seed)
-        centre_KD = points_ND[module._start(points_ND, 40, generator)]
+        centre_KD = points_ND[module._start(points_ND, 40, generator, lambda: None)]
         return float(torch.cdist(points_ND, centre_KD).amin(dim=1).square().sum())
 
     ahead = fmean(left(seed) for seed in range(40))
@@ -87,3 +87,17 @@ def test_an_empty_cluster_takes_a_point_that_is_far_from_its_own() -> None:
 def test_too_few_points_are_refused() -> None:
     with pytest.raises(ValueError, match="2 points can't make 3 clusters"):
         k_means(torch.eye(2), 3, 0)
+
+
+def test_what_is_raised_after_a_step_ends_the_work() -> None:
+    steps = 0
+
+    def stop_at_the_tenth() -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 10:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        k_means(clustered_points(), 40, 0, stop_at_the_tenth)
+    assert steps == 10

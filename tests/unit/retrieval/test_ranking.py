@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from histsearch.retrieval import similarity
-from histsearch.retrieval.known_metrics import MAP_AT_R, R_PRECISION
-from histsearch.retrieval.measurement import measure
+from histsearch.retrieval.known_metrics import MAP_AT_R, R_PRECISION, recall_at
+from histsearch.retrieval.measurement import measure, retrieve
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
@@ -106,6 +106,65 @@ def test_ties_lone_queries_and_classes_of_any_size_score_as_a_plain_sort(
     )
     expected = plain_ranking_quality(similarity_NN[:25, 25:], same_NN[:25, 25:])
     assert of_gallery == pytest.approx(expected, abs=1e-12)
+
+
+def plain_nearest(similarity_NM: Tensor, same_NM: Tensor) -> list[list[tuple[float, bool]]]:
+    """Of each query similarity and class of its five nearest, straight from the definition."""
+    nearest = []
+    for similarities, same in zip(similarity_NM.tolist(), same_NM.tolist(), strict=True):
+        ordered = sorted(zip(similarities, same, strict=True), key=lambda one: (-one[0], one[1]))
+        nearest.append([one for one in ordered if one[0] > -torch.inf][:5])
+    return nearest
+
+
+def at_places(
+    similarity_NM: Tensor, same_NM: Tensor, place_N5: Tensor
+) -> list[list[tuple[float, bool]]]:
+    """The same of places."""
+    places = [[place for place in row if place >= 0] for row in place_N5.tolist()]
+    return [
+        [(float(similarity_NM[i, place]), bool(same_NM[i, place])) for place in row]
+        for i, row in enumerate(places)
+    ]
+
+
+@pytest.mark.parametrize("images", [4, 60, 200])
+@pytest.mark.parametrize("block_images", [512, 24, 8])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_nearest_are_those_of_a_plain_sort_and_give_recall_at_1(
+    seed: int, block_images: int, images: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(similarity, "CHUNK_SIMILARITIES", 11 * images)
+    monkeypatch.setattr(similarity, "_BLOCK_IMAGES", block_images)
+    generator = torch.Generator().manual_seed(seed)
+    # Similarities that floating-point numbers hold exactly, so that images are equally near.
+    directions_KD = torch.cat([torch.eye(4), -torch.eye(4)[:2], torch.ones(1, 4)])
+    labels_N = torch.randint(9, (images,), generator=generator)
+    embeddings_ND = directions_KD[torch.randint(7, (images,), generator=generator)]
+    unit_ND = torch.nn.functional.normalize(embeddings_ND)
+    similarity_NN = unit_ND @ unit_ND.T
+    same_NN = labels_N[:, None] == labels_N
+
+    found = retrieve([recall_at(1)], embeddings_ND, labels_N, nearest=5)
+    assert found.nearest_NK.shape == (images, 5)
+    itself_NN = torch.eye(images, dtype=torch.bool)
+    other_NN = similarity_NN.masked_fill(itself_NN, -torch.inf)
+    assert at_places(other_NN, same_NN, found.nearest_NK) == plain_nearest(other_NN, same_NN)
+    nearest_N = found.nearest_NK[:, 0]
+    hits = int((labels_N[nearest_N] == labels_N).sum())
+    assert found.values["r_at_1"] == hits / images
+
+    count = images // 3
+    of_gallery = retrieve(
+        [recall_at(1)],
+        embeddings_ND[:count],
+        labels_N[:count],
+        gallery_MD=embeddings_ND[count:],
+        gallery_labels_M=labels_N[count:],
+        nearest=5,
+    )
+    parts = similarity_NN[:count, count:], same_NN[:count, count:]
+    assert at_places(*parts, of_gallery.nearest_NK) == plain_nearest(*parts)
 
 
 def test_a_perfect_ranking_scores_one() -> None:

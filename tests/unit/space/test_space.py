@@ -9,9 +9,10 @@ import pytest
 from histsearch.exceptions import SpaceError
 from histsearch.losses.hist_record import HISTParameters
 from histsearch.space.known_parameters import known_parameters
+from histsearch.space.names import NAME_ALLOWED
 from histsearch.space.parameters import Range
 from histsearch.space.reading import builtin_spaces, load_space, parse_space
-from histsearch.space.space import NAME_ALLOWED, Protocol, Space
+from histsearch.space.space import Protocol, Space
 
 FULL = """
 name = "own-birds.v2"
@@ -71,7 +72,7 @@ DIVIDES = "0 (no class balancing) or a whole number that divides batch_size"
 TOP_LEVEL = (
     "name, dataset, backbone, weights, loss, epochs, trials, sampler, pruner, gpu_hours, decided, "
     "max_retries, on_bad_image, precision, determinism, image_size_cap, search, fixed, protocol, "
-    "enqueue"
+    "enqueue, baseline"
 )
 
 LATER_KEYS = {

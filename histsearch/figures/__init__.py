@@ -1,0 +1,1 @@
+"""Figures of a search and of a trained model, for reports and notebooks."""

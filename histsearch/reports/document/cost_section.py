@@ -1,0 +1,133 @@
+"""Table 7 of Yuan & Le-Phuoc (2023) for the searches of a report: hours."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from histsearch.reports.configuration_costs import ConfigurationCost
+from histsearch.reports.document.reported import Reported
+from histsearch.reports.document.sections import Missing, Paragraph, Part, Section, ShownTable
+from histsearch.reports.document.tables import (
+    Cell,
+    Column,
+    Table,
+    configuration_cell,
+    number_cell,
+    number_column,
+)
+from histsearch.reports.published_results import hours_source, published_hours
+from histsearch.reports.report import Report
+
+_MOST_ROWS = 10
+_NUMBERS = ("runs", "complete", "epochs", "hours a run", "hours spent", "hours saved")
+
+
+def cost_section(searches: Sequence[Reported]) -> Section:
+    """What the searches and retrainings cost, and what was saved by not training to the end."""
+    units = " and ".join(dict.fromkeys(one.report.search_cost.unit for one in searches))
+    parts: list[Part] = [
+        Paragraph(
+            f"Hours are {units}. Those a run are the mean over runs that were trained to their "
+            "end; those saved are what trials that were given up would have gone on for, each at "
+            "its own pace."
+        )
+    ]
+    for one in searches:
+        if one.report.slots > 1:
+            parts.append(
+                Paragraph(
+                    f"Trials of {one.name} ran on up to {one.report.slots} slots of a device, "
+                    "where a second on one of N counts 1/N."
+                )
+            )
+    known = [one for one in searches if one.report.costs]
+    if known:
+        parts += [ShownTable(_hours(known)), ShownTable(_by_configuration(known))]
+    parts += [
+        Missing(f"Hours of {one.name}", "no trial has begun.")
+        for one in searches
+        if not one.report.costs
+    ]
+    return Section("cost", "Cost", parts)
+
+
+def _hours(searches: Sequence[Reported]) -> Table:
+    published = [one for one in searches if _published(one.report) is not None]
+    return Table(
+        name="hours",
+        caption="Hours of each search as a whole, and of each retrained configuration.",
+        columns=[
+            Column("data set, backbone", ("data set", "backbone")),
+            Column("configuration", ("study", "configuration")),
+            *map(number_column, _NUMBERS),
+        ],
+        rows=[row for one in searches for row in _rows(one, searches)],
+        notes=[f"The paper's: on a V100. {hours_source()}."] if published else [],
+        has_latex=True,
+    )
+
+
+def _configuration(
+    one: Reported, parameters: Mapping[str, object], searches: Sequence[Reported]
+) -> Cell:
+    shown = configuration_cell(parameters)
+    name = "" if len(searches) == 1 else f"{one.name}: "
+    return Cell(name + shown.text, (one.name, *shown.exact))
+
+
+def _pair(report: Report) -> Cell:
+    return Cell(f"{report.dataset}, {report.backbone}", (report.dataset, report.backbone))
+
+
+def _published(report: Report) -> tuple[float, int] | None:
+    return published_hours(report.dataset, report.backbone)
+
+
+def _rows(one: Reported, searches: Sequence[Reported]) -> Iterator[list[Cell]]:
+    report = one.report
+    published = _published(report)
+    if published is not None:
+        hours, epochs = published
+        yield [
+            _pair(report),
+            Cell("the paper's", (None, "the paper's")),
+            *map(number_cell, (1, 1, epochs)),
+            *(number_cell(hours, 1), number_cell(None), number_cell(None)),
+        ]
+    costs = {} if report.search_total is None else {"the search": report.search_total}
+    for label, cost in {**costs, **report.retraining_costs}.items():
+        yield [
+            _pair(report),
+            Cell(label if len(searches) == 1 else f"{one.name}: {label}", (one.name, label)),
+            *_numbers(cost),
+        ]
+
+
+def _by_configuration(searches: Sequence[Reported]) -> Table:
+    return Table(
+        name="hours-by-configuration",
+        caption="Hours of each configuration of a search, those that cost most first.",
+        columns=[
+            Column("configuration", ("study", "configuration")),
+            *map(number_column, _NUMBERS),
+        ],
+        rows=[
+            [_configuration(one, cost.parameters, searches), *_numbers(cost)]
+            for one in searches
+            for cost in one.report.costs
+        ],
+        most_rows=_MOST_ROWS,
+    )
+
+
+def _numbers(cost: ConfigurationCost) -> list[Cell]:
+    return [
+        *map(number_cell, (cost.trials, cost.complete, cost.epochs)),
+        *(_hours_cell(one) for one in (cost.hours_a_run, cost.hours_spent, cost.hours_saved)),
+    ]
+
+
+def _hours_cell(hours: float | None) -> Cell:
+    """Hours, with three digits or more."""
+    if not hours:
+        return Cell("" if hours is None else "0", (hours,))
+    digits = next((digits for digits, least in ((0, 100), (1, 10), (2, 1)) if hours >= least), 4)
+    return number_cell(hours, digits)
