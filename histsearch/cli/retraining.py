@@ -56,7 +56,8 @@ def retrain(
 
     They form a study of their own, whose trials workers pull like any others; each is tested on
     the test classes once, at its end. Each configuration is trained for as many epochs as its mean
-    curve rises, by the model of all curves of the search, and along its plateau.
+    curve rises, by the model of all curves of the search, and along its plateau; a baseline for as
+    many as the winner, or as its table in the space says.
     """
     from histsearch.studies.catalog import find_study
     from histsearch.studies.retraining import USUAL_SEEDS, create_retraining

@@ -20,7 +20,7 @@ _OF_EACH = 4  # queries that hit, and that miss
 _PIXELS = 96  # of an image's longer side
 _LINE = 18  # characters that fit below an image
 
-Thumbnail = Callable[[str], Image | None]
+Thumbnail = Callable[[LabelledImages, int], Image | None]
 
 
 @look.our_look
@@ -34,8 +34,7 @@ def retrieval_examples(
 
     Args:
         embeddings: Those of a retraining's trial.
-        thumbnail: Gives the image at a path relative to the data set's folder; None where it can't
-            be reached.
+        thumbnail: Gives an image by its place; None where it isn't at hand.
         seed: Chooses the queries.
     """
     title = f"Queries and their five nearest images, drawn at random (seed {seed})"
@@ -108,8 +107,7 @@ def _show(axes: Axes, images: LabelledImages, place: int, thumbnail: Thumbnail) 
     axes.spines[:].set_visible(False)
     axes.set_aspect("equal")
     axes.set_xlabel(look.wrapped(_class(images, place), _LINE), fontsize=6.5, labelpad=3.0)
-    path = images.path_N[place]
-    image = thumbnail(path) if path else None
+    image = thumbnail(images, place)
     if image is None:
         axes.add_patch(Rectangle((0.0, 0.0), 1.0, 1.0, color=look.PALE, lw=0))
         axes.text(0.5, 0.5, "image not\nat hand", ha="center", va="center", fontsize=6.5)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
-from histsearch.space.baselines import FIRST, Baseline
+from histsearch.space.baselines import Baseline
 from histsearch.space.configuration import Value
 from histsearch.space.contradictions import reason_of_clash
 from histsearch.space.space import Space
@@ -36,10 +36,10 @@ def create_retraining(
 ) -> Study:
     """Create the study that retrains a search's best configurations on the full training half.
 
-    Its trials are configurations x seeds. Each configuration that the search ran is trained for as
-    many epochs as the model of its curves expects it to gain by
-    (`StudyPosterior.training_length`); a baseline of the space for its own number, else for the
-    winner's. The seeds are none of the search, and none of its other retrainings.
+    Its trials are configurations x seeds. Each of the best configurations is trained for as many
+    epochs as the model of the search's curves expects it to gain by
+    (`StudyPosterior.training_length`), a baseline for the number that the space gives it, else for
+    the winner's. The seeds are none of the search, and none of its other retrainings.
 
     Args:
         study: The search.
@@ -105,22 +105,18 @@ def _choose(
             f"{top}; run histsearch worker first, or give a smaller --top"
         )
     space = search.space
-
-    def length(trial: FrozenTrial) -> int:
-        return posterior.training_length(trial) or space.epochs
-
     usual = usual_beside(space, baselines)
     chosen = [
-        Chosen({**usual, **trial.params}, Origin(TUNED, trial.number), length(trial))
+        Chosen(
+            {**usual, **trial.params},
+            Origin(TUNED, trial.number),
+            posterior.training_length(trial) or space.epochs,
+        )
         for trial in trials
     ]
     for baseline in baselines:
         values = {**usual, **baseline.values}
-        source = _trial_of(study, usual, values)
-        epochs = baseline.epochs
-        if baseline.name == FIRST and source is not None:
-            epochs = length(source)
-        _add(chosen, baseline, values, source, epochs)
+        _add(chosen, baseline, values, _trial_of(study, usual, values))
     return _with_what_differs(space, chosen)
 
 
@@ -141,7 +137,6 @@ def _add(
     baseline: Baseline,
     values: Mapping[str, Value],
     source: FrozenTrial | None,
-    epochs: int | None,
 ) -> None:
     """Add a baseline to what is trained, or its name to that which is the same."""
     for place, one in enumerate(chosen):
@@ -150,7 +145,7 @@ def _add(
             chosen[place] = one._replace(origin=origin)
             return
     origin = Origin(BASELINE, None if source is None else source.number, baseline.name)
-    chosen.append(Chosen(values, origin, epochs or chosen[0].epochs))
+    chosen.append(Chosen(values, origin, baseline.epochs or chosen[0].epochs))
 
 
 def _with_what_differs(space: Space, chosen: Sequence[Chosen]) -> list[Chosen]:

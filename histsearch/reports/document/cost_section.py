@@ -25,9 +25,9 @@ def cost_section(searches: Sequence[Reported]) -> Section:
     units = " and ".join(dict.fromkeys(one.report.search_cost.unit for one in searches))
     parts: list[Part] = [
         Paragraph(
-            f"Hours are {units}. Those a run are the mean over runs that were trained to their "
-            "end; those saved are what trials that were given up would have gone on for, each at "
-            "its own pace."
+            f"Hours are {units}. Hours a run are the mean over the runs that were trained to their "
+            "end; hours saved are what the pruned trials would still have taken, each at its own "
+            "pace."
         )
     ]
     for one in searches:

@@ -1,18 +1,15 @@
 """What the winner's model makes of images: Figures 4 and 5, retrieval examples, its errors."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
-from PIL import Image, UnidentifiedImageError
 
 from histsearch.exceptions import CheckpointError, StudyError
 from histsearch.figures.confused_classes import Confusion, confused_classes, confusions
 from histsearch.figures.embedding_map import embedding_map
 from histsearch.figures.retrieval_examples import retrieval_examples
 from histsearch.figures.worst_classes import ClassRecall, class_recalls, worst_classes
-from histsearch.folders import path_below
 from histsearch.reports.document.drawing import placed
 from histsearch.reports.document.names import file_name
 from histsearch.reports.document.reported import Reported
@@ -31,13 +28,13 @@ from histsearch.reports.document.tables import (
     text_cell,
     text_column,
 )
+from histsearch.reports.document.thumbnails import thumbnails_of
 from histsearch.studies import trial_record
 from histsearch.studies.embeddings_file import EmbeddingsFile
 from histsearch.studies.trial_embeddings import trial_embeddings
 
 _WHAT = "The map of embeddings, retrieval examples and errors by class"
 _MOST_ROWS = 10
-_MOST_PIXELS = 160
 
 
 def embeddings_section(searches: Sequence[Reported], data_dir: Path) -> Section:
@@ -98,32 +95,13 @@ def _figures(
     found: EmbeddingsFile, one: Reported, searches: Sequence[Reported], data_dir: Path
 ) -> Iterator[Part]:
     yield placed(embedding_map(found), one, searches)
-    yield placed(retrieval_examples(found, partial(thumbnail, data_dir)), one, searches)
+    yield placed(retrieval_examples(found, thumbnails_of(found, data_dir)), one, searches)
     recalls, confused = class_recalls(found), confusions(found)
     yield placed(worst_classes(recalls), one, searches)
     yield ShownTable(_recalls(recalls, file_name("class-recall", one, searches)))
     yield placed(confused_classes(confused), one, searches)
     if confused:
         yield ShownTable(_confusions(confused, file_name("confusions", one, searches)))
-
-
-def thumbnail(data_dir: Path, path: str) -> Image.Image | None:
-    """A small copy of an image; None where it isn't at hand.
-
-    Args:
-        data_dir: The folder of the data sets.
-        path: The image's, relative to that; a file that came from elsewhere may hold any.
-    """
-    parts = PurePosixPath(path)
-    if not path or parts.is_absolute() or ".." in parts.parts:
-        return None
-    try:
-        with Image.open(path_below(data_dir, path)) as image:
-            image.draft("RGB", (_MOST_PIXELS, _MOST_PIXELS))
-            image.thumbnail((_MOST_PIXELS, _MOST_PIXELS))
-            return image.convert("RGB")
-    except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
-        return None
 
 
 def _recalls(recalls: Sequence[ClassRecall], name: str) -> Table:

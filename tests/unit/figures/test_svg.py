@@ -62,7 +62,7 @@ def test_photographs_are_small_and_marks_keep_their_transparency() -> None:
     rng = np.random.default_rng(0)
     photograph = Image.fromarray(rng.integers(0, 255, (96, 96, 3), dtype=np.uint8))
     found = embeddings([0, 0, 1, 1], ["a", "b"], [[1, 2, 3, -1, -1]] * 4)
-    pictures = svg(drawn(retrieval_examples(found, lambda _: photograph)))
+    pictures = svg(drawn(retrieval_examples(found, lambda *_: photograph)))
     assert "data:image/jpeg;base64," in pictures
     assert "image/png" not in pictures
     assert "pixelated" not in pictures
