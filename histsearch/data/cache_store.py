@@ -155,7 +155,8 @@ class Store:
             return self._empty
 
     def _images(self, index: Index, paths: Sequence[Path]) -> KeptImages:
-        return KeptImages(self._folder, [index.entries[str(path)] for path in paths])
+        entries = [index.entries[str(path)] for path in paths]
+        return KeptImages(self._empty.dataset, self._folder, entries)
 
     @contextmanager
     def _held(self, on_image: Callable[[], object]) -> Iterator[None]:
