@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from benchmarks.gpu_sections.session import EMBEDDING_SIZE, Row, Session
+from benchmarks.throughput.images import earlier_crops
 from histsearch.data.image_forms import WholeImages
 from histsearch.data.image_set import ImageSet
 from histsearch.models.network import build_network
@@ -92,17 +93,13 @@ def _ours(session: Session, choice: DataOnGpu) -> Iterator[float]:
 class _Photographs(Dataset[tuple[Tensor, int]]):
     def __init__(self, images: ImageSet, preprocessing: Preprocessing, *, train: bool) -> None:
         self._images = images
-        crops = (
-            [
-                v2.RandomResizedCrop(preprocessing.crop, scale=(preprocessing.min_crop_area, 1.0)),
-                v2.RandomHorizontalFlip(),
-            ]
-            if train
-            else [v2.Resize(preprocessing.resize), v2.CenterCrop(preprocessing.crop)]
-        )
         tensors = [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True)]
         self._transform = v2.Compose(
-            [*crops, *tensors, v2.Normalize(preprocessing.mean, preprocessing.std)]
+            [
+                *earlier_crops(preprocessing, train=train),
+                *tensors,
+                v2.Normalize(preprocessing.mean, preprocessing.std),
+            ]
         )
 
     def __len__(self) -> int:

@@ -51,6 +51,16 @@ Way = Callable[[Sequence[int], int], object]
 """Prepares a batch of images, by their indices, in an epoch."""
 
 
+def earlier_crops(preprocessing: Preprocessing, *, train: bool) -> list[v2.Transform]:
+    """Crops as version 0.1 and the reference's code cut them, from Pillow's images."""
+    if train:
+        return [
+            v2.RandomResizedCrop(preprocessing.crop, scale=(preprocessing.min_crop_area, 1.0)),
+            v2.RandomHorizontalFlip(),
+        ]
+    return [v2.Resize(preprocessing.resize), v2.CenterCrop(preprocessing.crop)]
+
+
 def _tensors(preprocessing: Preprocessing) -> list[Callable[..., Tensor]]:
     to_pixels = FULL_BRIGHTNESS / preprocessing.value_range
     return [
@@ -69,15 +79,9 @@ class EarlierImages:
 
     def __init__(self, paths: Sequence[Path], preprocessing: Preprocessing, *, train: bool) -> None:
         self._paths = paths
-        crops = (
-            [
-                v2.RandomResizedCrop(preprocessing.crop, scale=(preprocessing.min_crop_area, 1.0)),
-                v2.RandomHorizontalFlip(),
-            ]
-            if train
-            else [v2.Resize(preprocessing.resize), v2.CenterCrop(preprocessing.crop)]
+        self._transform = v2.Compose(
+            [*earlier_crops(preprocessing, train=train), *_tensors(preprocessing)]
         )
-        self._transform = v2.Compose([*crops, *_tensors(preprocessing)])
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
         epoch, index = key
