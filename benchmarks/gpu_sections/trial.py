@@ -18,9 +18,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from benchmarks.gpu_sections.session import EMBEDDING_SIZE, Row, Session
+from benchmarks.throughput.images import earlier_crops
+from histsearch.data.image_forms import WholeImages
 from histsearch.data.image_set import ImageSet
 from histsearch.models.network import build_network
 from histsearch.models.preprocessing import Preprocessing
+from histsearch.models.transforms import EvaluationCrop
 from histsearch.training.checkpoint_store import open_checkpoint_store
 from histsearch.training.data_on_gpu import DataOnGpu
 from histsearch.training.images_on_device import ImagesOnDevice
@@ -33,7 +36,7 @@ _SECONDS = 35.0
 
 def rows(session: Session) -> Iterator[Row]:
     """A line a way: ours with images on the device and with loader processes, the reference's."""
-    session.images(cached=False)  # made first, so that no line pays for it
+    _decode(session)  # first, so that no line pays for it
     ways: dict[str, Callable[[], Iterator[float]]] = {
         "histsearch, images on the device": lambda: _ours(session, DataOnGpu.always),
         "histsearch, loader processes": lambda: _ours(session, DataOnGpu.never),
@@ -44,14 +47,20 @@ def rows(session: Session) -> Iterator[Row]:
             yield {"way": name, **_timed(run())}
 
 
+def _decode(session: Session) -> None:
+    """Make the photographs, and keep them decoded as a trial asks for them."""
+    train, validation = session.images(cached=True)
+    processes = session.scale.loaders[-1]
+    train.formed(WholeImages(), processes)
+    validation.formed(EvaluationCrop(session.settings().preprocessing), processes)
+
+
 def _timed(epochs: Iterator[float]) -> Row:
-    """Seconds of the first epoch, of the last one, and of the trial until that ends."""
+    """Seconds of the first epoch, of the last one, and of the trial until its states are saved."""
     gc.collect()  # the end of an earlier way's loader processes isn't this one's
     started = time.perf_counter()
-    seconds, whole = [], 0.0
-    for one in epochs:
-        seconds.append(one)
-        whole = time.perf_counter() - started
+    seconds = list(epochs)
+    whole = time.perf_counter() - started
     return {
         "epochs": len(seconds),
         "first epoch, s": round(seconds[0], 2),
@@ -84,17 +93,13 @@ def _ours(session: Session, choice: DataOnGpu) -> Iterator[float]:
 class _Photographs(Dataset[tuple[Tensor, int]]):
     def __init__(self, images: ImageSet, preprocessing: Preprocessing, *, train: bool) -> None:
         self._images = images
-        crops = (
-            [
-                v2.RandomResizedCrop(preprocessing.crop, scale=(preprocessing.min_crop_area, 1.0)),
-                v2.RandomHorizontalFlip(),
-            ]
-            if train
-            else [v2.Resize(preprocessing.resize), v2.CenterCrop(preprocessing.crop)]
-        )
         tensors = [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True)]
         self._transform = v2.Compose(
-            [*crops, *tensors, v2.Normalize(preprocessing.mean, preprocessing.std)]
+            [
+                *earlier_crops(preprocessing, train=train),
+                *tensors,
+                v2.Normalize(preprocessing.mean, preprocessing.std),
+            ]
         )
 
     def __len__(self) -> int:

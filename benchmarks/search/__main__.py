@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.search.courses import Course, Key, Task, run
+from benchmarks.search.courses import Course, Key, Task, collect
 from benchmarks.search.methods import METHODS, NEEDS_EARLIER, missing_package
 from benchmarks.search.summary import summarize, write_text
 from benchmarks.search.table import Table
@@ -46,12 +46,7 @@ def main() -> None:
         for repeat in range(options.repeats)
     ]
     known = _known(options, tables.values())
-    courses = []
-    for course in run(tasks, options.processes, known):
-        courses.append(course)
-        if options.out and course.key not in known:
-            with options.out.open("a") as file:
-                file.write(course.line() + "\n")
+    courses = collect(tasks, options.processes, known, options.out)
     figures = [
         summarize(
             table,

@@ -158,3 +158,16 @@ def run(
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         for future in as_completed([pool.submit(simulate, task) for task in missing]):
             yield future.result()
+
+
+def collect(
+    tasks: Sequence[Task], processes: int, known: dict[Key, Course], out: Path | None
+) -> list[Course]:
+    """The courses of all tasks; new ones are appended to a file, if one is given, as they end."""
+    courses = []
+    for course in run(tasks, processes, known):
+        courses.append(course)
+        if out and course.key not in known:
+            with out.open("a") as file:
+                file.write(course.line() + "\n")
+    return courses

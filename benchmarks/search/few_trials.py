@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.search.courses import Course, Task, run
+from benchmarks.search.courses import Course, Task, collect
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
@@ -38,12 +38,7 @@ def main() -> None:
         for repeat in range(options.repeats)
     ]
     known = Course.read(options.out) if options.out and options.out.exists() else {}
-    courses = []
-    for course in run(tasks, options.processes, known):
-        courses.append(course)
-        if options.out and course.key not in known:
-            with options.out.open("a") as file:
-                file.write(course.line() + "\n")
+    courses = collect(tasks, options.processes, known, options.out)
     for path in options.table:
         for trials in map(int, options.trials.split(",")):
             for method in options.methods.split(","):

@@ -7,17 +7,14 @@ same of a study of one trial. A worker trains a trial, so that the time left is 
 """
 
 import argparse
-import tempfile
 import time
-from pathlib import Path
-from unittest.mock import patch
 
 from sqlalchemy.engine import URL
 from typer.testing import CliRunner
 
 from benchmarks.throughput.filled_study import filled_study
+from benchmarks.throughput.own_server import own_server
 from histsearch.cli.main import app
-from histsearch.database.embedded_postgres import server
 from histsearch.database.storage import Storage
 from histsearch.search.standing import Standing
 from histsearch.studies.standing import noted_standing
@@ -72,22 +69,14 @@ def main() -> None:
     parser.add_argument("trials", nargs="+", type=int)
     parser.add_argument("--folds", type=int, default=1)
     given = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory(prefix="histsearch-", ignore_cleanup_errors=True) as home,
-        patch.dict("os.environ", HISTSEARCH_HOME=home),
-    ):
-        Path(home).chmod(0o711)
-        url = server.start()
-        try:
-            _measure(url, 1, given.folds)
-            print("| trials | " + " | ".join(_COMMANDS) + " |")
-            print("| --- " * (1 + len(_COMMANDS)) + "|")
-            for trials in given.trials:
-                measured = _measure(url, trials, given.folds)
-                figures = " | ".join(f"{seconds:.2f} s" for seconds in measured.values())
-                print(f"| {trials:,} | {figures} |", flush=True)
-        finally:
-            server.stop()
+    with own_server() as url:
+        _measure(url, 1, given.folds)
+        print("| trials | " + " | ".join(_COMMANDS) + " |")
+        print("| --- " * (1 + len(_COMMANDS)) + "|")
+        for trials in given.trials:
+            measured = _measure(url, trials, given.folds)
+            figures = " | ".join(f"{seconds:.2f} s" for seconds in measured.values())
+            print(f"| {trials:,} | {figures} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from optuna.trial import TrialState
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
-from histsearch.database.embedded_postgres import server
+from benchmarks.throughput.own_server import own_server
 from histsearch.database.storage import Storage
 from histsearch.freeze_thaw.actions import Action
 from histsearch.search.distributions import optuna_distributions
@@ -313,21 +313,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a file of JSON lines to add to")
     arguments = parser.parse_args()
     figures = []
-    with tempfile.TemporaryDirectory(prefix="histsearch-") as home:
-        Path(home).chmod(0o711)  # the server may run as another user
-        with patch.dict("os.environ", {"HISTSEARCH_HOME": home}):
-            postgres = server.start()
-            try:
-                for trials in arguments.trials:
-                    repeats, seconds = arguments.repeats, arguments.idle_seconds
-                    figures.append(measure(postgres, trials, repeats, seconds))
-                    line = json.dumps(figures[-1])
-                    print(line, flush=True)
-                    if arguments.out:
-                        with arguments.out.open("a") as file:
-                            file.write(line + "\n")
-            finally:
-                server.stop()
+    with own_server() as postgres:
+        for trials in arguments.trials:
+            repeats, seconds = arguments.repeats, arguments.idle_seconds
+            figures.append(measure(postgres, trials, repeats, seconds))
+            line = json.dumps(figures[-1])
+            print(line, flush=True)
+            if arguments.out:
+                with arguments.out.open("a") as file:
+                    file.write(line + "\n")
     for what in ("claim", "verdict") if len(figures) > 1 else ():
         print(what, "grows with the exponent", growth(figures, what))
 

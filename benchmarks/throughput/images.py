@@ -51,6 +51,16 @@ Way = Callable[[Sequence[int], int], object]
 """Prepares a batch of images, by their indices, in an epoch."""
 
 
+def earlier_crops(preprocessing: Preprocessing, *, train: bool) -> list[v2.Transform]:
+    """Crops as version 0.1 and the reference's code cut them, from Pillow's images."""
+    if train:
+        return [
+            v2.RandomResizedCrop(preprocessing.crop, scale=(preprocessing.min_crop_area, 1.0)),
+            v2.RandomHorizontalFlip(),
+        ]
+    return [v2.Resize(preprocessing.resize), v2.CenterCrop(preprocessing.crop)]
+
+
 def _tensors(preprocessing: Preprocessing) -> list[Callable[..., Tensor]]:
     to_pixels = FULL_BRIGHTNESS / preprocessing.value_range
     return [
@@ -69,15 +79,9 @@ class EarlierImages:
 
     def __init__(self, paths: Sequence[Path], preprocessing: Preprocessing, *, train: bool) -> None:
         self._paths = paths
-        crops = (
-            [
-                v2.RandomResizedCrop(preprocessing.crop, scale=(preprocessing.min_crop_area, 1.0)),
-                v2.RandomHorizontalFlip(),
-            ]
-            if train
-            else [v2.Resize(preprocessing.resize), v2.CenterCrop(preprocessing.crop)]
+        self._transform = v2.Compose(
+            [*earlier_crops(preprocessing, train=train), *_tensors(preprocessing)]
         )
-        self._transform = v2.Compose([*crops, *_tensors(preprocessing)])
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
         epoch, index = key
@@ -187,6 +191,20 @@ def device_share(rounds: int) -> float:
     return statistics.median(spans)
 
 
+def checking(paths: Sequence[Path], rounds: int) -> list[float]:
+    """Milliseconds that a core takes to check a kept image of full size, once a round."""
+    plain = ImageSet.from_files([(path, "a") for path in paths])
+    spans = []
+    with tempfile.TemporaryDirectory(prefix="histsearch-images-") as folder:
+        cache = ImageCache(Path(folder)).of("photographs", paths[0].parent)
+        kept = cache.keep(paths, plain.to_rgb, WholeImages(), 0, int)
+        for _ in range(rounds):
+            started = time.process_time()
+            kept.damaged(int)
+            spans.append(1000 * (time.process_time() - started) / len(paths))
+    return spans
+
+
 def same_pixels(paths: Sequence[Path]) -> int:
     """Of how many files both decoders give the same pixels."""
     plain = ImageSet.from_files([(path, "a") for path in paths]).formed(WholeImages())
@@ -208,10 +226,12 @@ def main() -> None:
     side = "×".join(f"{statistics.fmean(one):.0f}" for one in zip(*sizes, strict=True))
     kilobytes = statistics.fmean(path.stat().st_size for path in paths) / 1000
     print(f"{len(paths)} photographs, on average {side} pixels, {kilobytes:.0f} kB")
+    checked = checking(paths, options.rounds)
     result = {
         "photographs": {"number": len(paths), "mean_size": side, "mean_kilobytes": kilobytes},
         "milliseconds_an_image": measure(paths, options.rounds),
         "mirroring_and_normalising_on_this_core": device_share(options.rounds),
+        "checking_a_kept_image": checked,
         "files_that_both_decoders_read_alike": same_pixels(paths),
         "machine": {"processor": platform.processor(), "cores": os.cpu_count()},
         "versions": {
@@ -223,6 +243,10 @@ def main() -> None:
     }
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     print(f"on the device: {result['mirroring_and_normalising_on_this_core']:.3f} ms an image")
+    print(
+        f"checking a kept image: {statistics.median(checked):.3f} ms "
+        f"({min(checked):.3f} to {max(checked):.3f})"
+    )
     print(f"both decoders alike: {result['files_that_both_decoders_read_alike']} of {len(paths)}")
 
 

@@ -8,17 +8,14 @@ and has its tables the second time.
 
 import argparse
 import multiprocessing
-import tempfile
 import time
 from collections.abc import Sequence
 from multiprocessing.synchronize import Barrier
-from pathlib import Path
 from queue import Queue
-from unittest.mock import patch
 
 from sqlalchemy.engine import URL
 
-from histsearch.database.embedded_postgres import server
+from benchmarks.throughput.own_server import own_server
 from histsearch.database.storage import Storage
 from histsearch.exceptions import HistsearchError
 from histsearch.space.reading import parse_space
@@ -80,25 +77,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("processes", type=int)
     processes = parser.parse_args().processes
-    with (
-        tempfile.TemporaryDirectory(prefix="histsearch-", ignore_cleanup_errors=True) as home,
-        patch.dict("os.environ", HISTSEARCH_HOME=home),
-    ):
-        Path(home).chmod(0o711)
-        url = server.start()
-        try:
-            for claims, what in ((False, "an empty database"), (True, "one with a study")):
-                if claims:
-                    space = {**_SPACE, "name": "opened", "trials": processes}
-                    create_search(Storage(url), parse_space(space, source="here"))
-                seconds, refused = _measure(url, processes, claims=claims)
-                print(
-                    f"{processes} processes, {what}: {seconds:.1f} s, {len(refused)} refused",
-                    *refused[:3],
-                    flush=True,
-                )
-        finally:
-            server.stop()
+    with own_server() as url:
+        for claims, what in ((False, "an empty database"), (True, "one with a study")):
+            if claims:
+                space = {**_SPACE, "name": "opened", "trials": processes}
+                create_search(Storage(url), parse_space(space, source="here"))
+            seconds, refused = _measure(url, processes, claims=claims)
+            print(
+                f"{processes} processes, {what}: {seconds:.1f} s, {len(refused)} refused",
+                *refused[:3],
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

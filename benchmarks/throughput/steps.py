@@ -66,9 +66,11 @@ def seconds(work: Callable[[], object]) -> float:
 def measure_saves(
     folder: Path, backbone: str = "resnet50", device: torch.device = CPU
 ) -> dict[str, Any]:
-    """Seconds of copies in warm memory, of what a save blocks, and until it is durable.
+    """Seconds of copies in warm memory, that training waits for a save, and until it is durable.
 
-    A copy is into the host's memory, which is pinned where a GPU copies.
+    A copy is into the host's memory, which is pinned where a GPU copies. There a save only queues
+    its copies, before the next step's work: training waits until they are done ("blocked"), the
+    host until they are queued ("host").
     """
     state = state_of(backbone, device)
     sources = list(tensors(state))
@@ -79,16 +81,27 @@ def measure_saves(
         for source, target in zip(sources, targets, strict=True):
             target.copy_(source)
 
+    def done() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    def save_and_wait() -> None:
+        save(state)
+        done()
+
     states = RunStates(open_checkpoint_store(str(folder)), "run", 1, "this run")
     save, settle = _saving(states)
     copy()
-    first = seconds(lambda: save(state))
+    done()
+    first = seconds(save_and_wait)
     settle()
-    found: dict[str, list[float]] = {"copy": [], "blocked": [], "durable": []}
+    found: dict[str, list[float]] = {"copy": [], "host": [], "blocked": [], "durable": []}
     for _ in range(SAVES):
         found["copy"].append(seconds(copy))
         began = time.perf_counter()
         save(state)
+        found["host"].append(time.perf_counter() - began)
+        done()
         found["blocked"].append(time.perf_counter() - began)
         settle()
         found["durable"].append(time.perf_counter() - began)

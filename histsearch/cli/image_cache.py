@@ -81,8 +81,9 @@ def _keep(name: str, images: "ImageSet", cache: "DatasetCache", form: "WholeImag
         damaged = kept.damaged(on_image)
     if damaged:
         raise DataError(
-            f"{damaged:,} of {len(kept):,} decoded images of {name} aren't as they were written: "
-            f"remove them with histsearch data cache clear {name}, then build them again"
+            f"{name} ({form.name}): found {counted(damaged, 'damaged image')} among the "
+            f"{len(kept):,} that are kept decoded; remove them with "
+            f"histsearch data cache clear {name}, then build them again"
         )
     echo(f"{name} ({form.name}): {counted(len(kept), 'image')} are kept already, and whole")
 

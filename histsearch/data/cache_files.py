@@ -101,6 +101,27 @@ def bytes_below(folder: Path) -> int:
     return sum(max(0, Stamp.of(file).size) for file in files)
 
 
+def dataset_folder(folder: Path, dataset: str, digest: str) -> Path:
+    """The folder of a data set in that of a cache.
+
+    Args:
+        folder: The cache's folder.
+        dataset: The data set's name.
+        digest: At least 8 hexadecimal digits that tell it from others of that name.
+    """
+    return folder / f"{slug_of(dataset)}-{digest[:8]}"
+
+
+def slug_of(dataset: str) -> str:
+    """A data set's name as it stands in the name of its folder."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", dataset).strip("-")[:40]
+
+
+def slug_in(place: Path) -> str:
+    """The same, read from the name of its folder."""
+    return place.name.rpartition("-")[0]
+
+
 def dataset_folders(folder: Path) -> list[Path]:
     """The folders of data sets in that of a cache.
 

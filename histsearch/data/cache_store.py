@@ -5,7 +5,6 @@
 import logging
 import os
 import secrets
-import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +18,6 @@ from PIL import Image
 
 from histsearch.data.cache_files import (
     NotKeptError,
-    bytes_below,
     check_owner,
     create,
     files_of,
@@ -27,16 +25,16 @@ from histsearch.data.cache_files import (
     try_lock,
 )
 from histsearch.data.cache_index import DamagedIndexError, Entry, Index, Stamp
+from histsearch.data.cache_room import Room
 from histsearch.data.decoding import UnreadableImageError, decode, of_each_file
 from histsearch.data.image_forms import ImageForm
 from histsearch.data.kept_images import KeptImages
 from histsearch.data.pixels import ToRGB
-from histsearch.sharing import make_folder, nearest
-from histsearch.wording import counted, size_text
+from histsearch.sharing import make_folder
+from histsearch.wording import size_text
 
 log = logging.getLogger(__name__)
 
-_LARGEST_SHARE = 4  # of the free space new images take one part in so many
 _CHANNELS = 3
 _SAMPLES = 256
 _GLANCE_SECONDS = 0.2
@@ -81,7 +79,7 @@ class Store:
         self, folder: Path, most_bytes: int, empty: Index, to_rgb: ToRGB, form: ImageForm
     ) -> None:
         self._folder = folder
-        self._most_bytes = most_bytes
+        self._room = Room(folder.parent, most_bytes)
         self._empty = empty
         self._to_rgb = to_rgb
         self._form = form
@@ -124,15 +122,7 @@ class Store:
             if stale:
                 with refusals(self._folder):
                     self._sweep(index)
-                    needed, most = self._room(stale)
-                log.info(
-                    "%s: keeping decoded images (%s), some %s in %s",
-                    self._empty.dataset,
-                    self._form.name,
-                    size_text(needed),
-                    self._folder,
-                )
-                index = self._extended(index, stale, most, processes, on_image)
+                index = self._extended(index, stale, processes, on_image)
             return self._images(index, paths)
 
     def check_room(self, paths: Sequence[Path]) -> None:
@@ -142,7 +132,7 @@ class Store:
             NotKeptError: There isn't.
         """
         with refusals(self._folder.parent):
-            self._room(paths)
+            self._room.check(len(paths), self._expected_bytes(paths))
 
     def _read(self) -> Index | None:
         index = Index.read(self._index_file)
@@ -165,7 +155,8 @@ class Store:
             return self._empty
 
     def _images(self, index: Index, paths: Sequence[Path]) -> KeptImages:
-        return KeptImages(self._folder, [index.entries[str(path)] for path in paths])
+        entries = [index.entries[str(path)] for path in paths]
+        return KeptImages(self._empty.dataset, self._folder, entries)
 
     @contextmanager
     def _held(self, on_image: Callable[[], object]) -> Iterator[None]:
@@ -183,15 +174,19 @@ class Store:
             yield
 
     def _lock_after_another(self, on_image: Callable[[], object]) -> BinaryIO:
-        grown, since = -1, time.monotonic()
+        before: list[Stamp] = []
+        since = time.monotonic()
         while True:
             with refusals(self._folder):
                 lock = try_lock(self._folder / f"{self._form.name}.lock")
-                size = bytes_below(self._folder)
+                # A file has its whole room from the start, so its size alone tells nothing.
+                stamps = [
+                    Stamp.of(file) for file in sorted(files_of(self._folder, self._form.name))
+                ]
             if lock is not None:
                 return lock
-            if size != grown:
-                grown, since = size, time.monotonic()
+            if stamps != before:
+                before, since = stamps, time.monotonic()
                 on_image()
             elif time.monotonic() - since > _STUCK_SECONDS:
                 raise NotKeptError(
@@ -205,30 +200,6 @@ class Store:
             if file.name not in index.segments and file.suffix not in (".index", ".lock"):
                 file.unlink(missing_ok=True)
 
-    def _room(self, paths: Sequence[Path]) -> tuple[int, int]:
-        """Bytes that new images are expected to take, and that they may take.
-
-        Raises:
-            NotKeptError: These would take more, as far as a sample of them tells.
-        """
-        needed = self._expected_bytes(paths)
-        used = bytes_below(self._folder.parent)
-        free = shutil.disk_usage(nearest(self._folder)).free
-        left = self._most_bytes - used
-        quarter = free // _LARGEST_SHARE
-        what = f"{counted(len(paths), 'image')} would take some {size_text(needed)}"
-        if needed > left:
-            raise NotKeptError(
-                f"{what}, but of the {size_text(self._most_bytes)} allowed in "
-                f"{self._folder.parent} {size_text(used)} are used; --image-cache-limit allows more"
-            )
-        if needed > quarter:
-            raise NotKeptError(
-                f"{what}, more than a quarter of the {size_text(free)} that are free in "
-                f"{self._folder.parent}; --image-cache names another folder"
-            )
-        return needed, min(left, quarter)
-
     def _expected_bytes(self, paths: Sequence[Path]) -> int:
         sample = [paths[i * len(paths) // _SAMPLES] for i in range(_SAMPLES)]
         sizes = [_bytes_of(path, self._form) for path in dict.fromkeys(sample)]
@@ -238,14 +209,13 @@ class Store:
         self,
         index: Index,
         paths: Sequence[Path],
-        most: int,
         processes: int,
         on_image: Callable[[], object],
     ) -> Index:
         """The index with a new segment that holds these files' images, on the disk already."""
         name = f"{self._form.name}.{secrets.token_hex(8)}.pixels"
         try:
-            entries = self._write_segment(name, paths, most, processes, on_image)
+            entries = self._write_segment(name, paths, processes, on_image)
             length = sum(entry.length for entry in entries)
             extended = Index(
                 self._empty.dataset,
@@ -268,26 +238,35 @@ class Store:
         self,
         name: str,
         paths: Sequence[Path],
-        most: int,
         processes: int,
         on_image: Callable[[], object],
     ) -> list[Entry]:
         entries: list[Entry] = []
         offset = 0
+        needed = self._expected_bytes(paths)
         with refusals(self._folder):
             file = create(self._folder / name)
         with file:
+            with refusals(self._folder):
+                reservation = self._room.reserve(file, len(paths), needed)
+            log.info(
+                "%s: keeping decoded images (%s), some %s in %s",
+                self._empty.dataset,
+                self._form.name,
+                size_text(needed),
+                self._folder,
+            )
             formed = partial(_formed, to_rgb=self._to_rgb, form=self._form)
             for one in of_each_file(formed, paths, processes):
                 crc = zlib.crc32(one.pixels)
                 entries.append(Entry(*one.stamp, name, offset, *one.size, crc))
                 offset += len(one.pixels)
-                if offset > most:
-                    raise NotKeptError(f"they take more than the {size_text(most)} left for them")
                 with refusals(self._folder):
+                    reservation.hold(offset)
                     _write(file, one.pixels)
                 on_image()
             with refusals(self._folder):
+                file.truncate(offset)
                 os.fsync(file.fileno())
         return entries
 

@@ -8,7 +8,6 @@ Files that weren't kept yet, or were written anew since, get a segment of their 
 
 import hashlib
 import logging
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import PIL
 from PIL import features
 
-from histsearch.data.cache_files import NotKeptError
+from histsearch.data.cache_files import NotKeptError, dataset_folder
 from histsearch.data.cache_index import Index
 from histsearch.data.cache_store import Store
 from histsearch.data.image_forms import ImageForm
@@ -150,7 +149,6 @@ class DatasetCache:
             features.version("libjpeg_turbo"),
         )
         digest = hashlib.sha256(repr(made_by).encode("utf-8", "surrogateescape")).hexdigest()
-        slug = re.sub(r"[^A-Za-z0-9_]+", "-", self._dataset).strip("-")[:40]
-        folder = self._cache.folder / f"{slug}-{digest[:8]}"
+        folder = dataset_folder(self._cache.folder, self._dataset, digest)
         empty = Index(self._dataset, self._data_dir)
         return Store(folder, self._cache.most_bytes, empty, to_rgb, form)

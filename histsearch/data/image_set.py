@@ -31,6 +31,10 @@ class ReadyPixels(Protocol):
         """The (H, W, 3) pixels of an image; None where they aren't there."""
         ...
 
+    def size(self, index: int) -> tuple[int, int] | None:
+        """Width and height of an image; None where its pixels aren't there."""
+        ...
+
 
 class ImageStore(Protocol):
     """Where the images of a set come from."""
@@ -231,9 +235,8 @@ class FormedImages:
         return number
 
     def _num_pixels(self, index: int) -> int:
-        kept_HW3 = None if self._kept is None else self._kept.pixels(index)
-        size = self._form.size(*self._images.size(index)) if kept_HW3 is None else kept_HW3.shape
-        return math.prod(size[:2])
+        kept = None if self._kept is None else self._kept.size(index)
+        return math.prod(kept or self._form.size(*self._images.size(index)))
 
     def __getitem__(self, index: int) -> npt.NDArray[np.uint8]:
         """The (H, W, 3) pixels of an image, which may not be written to.

@@ -39,7 +39,7 @@ from histsearch.freeze_thaw.curve_model import CurveModel
 from histsearch.freeze_thaw.expected_improvement import promise
 from histsearch.freeze_thaw.fitting import fit_settings
 from histsearch.freeze_thaw.information_gain import information
-from histsearch.freeze_thaw.leader import last_word, leading
+from histsearch.freeze_thaw.leader import LeaderRule
 from histsearch.freeze_thaw.posterior import Posterior
 from histsearch.freeze_thaw.settings import Settings
 from histsearch.freeze_thaw.threads import one_thread
@@ -175,9 +175,10 @@ class Planner:
             if not allowed_A.any():
                 return None
             posterior = self.posterior(trials)
+            rule = LeaderRule(trials, posterior, self.model.epochs, current, barred)
             if not may_start:
-                return last_word(trials, posterior, self.model.epochs, current, barred)
-            leader = leading(trials, posterior, self.model.epochs, current, barred)
+                return rule.last_word()
+            leader = rule.leading()
             if leader is not None:
                 return Action(trials[leader].configuration, leader)
             value_A = np.zeros(len(allowed_A))

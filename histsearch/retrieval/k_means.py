@@ -150,7 +150,7 @@ def _centres(points_ND: Tensor, cluster_N: Tensor, distance_N: Tensor, clusters:
     size_K = torch.bincount(cluster_N, minlength=clusters)
     empty_E = (size_K == 0).nonzero().squeeze(1)
     if len(empty_E):
-        far_E = distance_N.topk(len(empty_E)).indices
+        far_E = _farthest_but_one(cluster_N, distance_N, clusters)[: len(empty_E)]
         cluster_N = cluster_N.index_copy(0, far_E, empty_E)
         size_K = torch.bincount(cluster_N, minlength=clusters)
     # Adds in one order on every device, unlike index_add.
@@ -158,3 +158,15 @@ def _centres(points_ND: Tensor, cluster_N: Tensor, distance_N: Tensor, clusters:
     edges_K1 = F.pad(size_K.cumsum(dim=0), (1, 0))
     sum_KD = torch.segment_reduce(points_ND[order_N], "sum", offsets=edges_K1, initial=0)
     return sum_KD / size_K[:, None].clamp(min=1)
+
+
+def _farthest_but_one(cluster_N: Tensor, distance_N: Tensor, clusters: int) -> Tensor:
+    """The points in descending order of distance, without the nearest of each cluster.
+
+    That one stays, so that no cluster becomes empty by giving its points away.
+    """
+    order_N = distance_N.argsort(descending=True, stable=True)
+    ordered_N = cluster_N[order_N]
+    place_N = torch.arange(len(order_N), device=order_N.device)
+    last_K = place_N.new_full((clusters,), -1).scatter_reduce(0, ordered_N, place_N, "amax")
+    return order_N[place_N != last_K[ordered_N]]

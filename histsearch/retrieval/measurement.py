@@ -2,6 +2,7 @@
 
 # N = queries, M = gallery, D = embedding size, K = nearest images
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -92,6 +93,10 @@ def retrieve(
             scores[name].append(metric.scores(ranking))
         nearest_QK.append(ranking.nearest(nearest))
         on_chunk()
-    # Not the mean, which a GPU multiplies by a rounded 1/N.
-    values = {name: float(torch.cat(parts).sum()) / len(labels_N) for name, parts in scores.items()}
+    values = {name: _mean(torch.cat(parts)) for name, parts in scores.items()}
     return Retrieval(values, torch.cat(nearest_QK))
+
+
+def _mean(score_N: Tensor) -> float:
+    """The mean, rounded as if it were exact: the same in any order and on any device."""
+    return math.fsum(score_N.tolist()) / len(score_N)

@@ -24,7 +24,9 @@ class Ranking:
 
     A tie counts against a model: an image of another class that is exactly as near as one of the
     query's class ranks before it, which makes every figure independent of the order of the images
-    and gives collapsed embeddings no credit. A query never ranks itself.
+    and gives collapsed embeddings no credit. Similarities tie that are equal as they were computed:
+    of embeddings in one direction whose lengths differ, rounding may rank one before the other. A
+    query never ranks itself.
 
     Attributes:
         chunk: Similarities of the queries to the gallery.

@@ -7,6 +7,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from histsearch.freeze_thaw.parameters import Range as FreezeThawRange
 from histsearch.space.known_parameters import KnownParameters
 from histsearch.space.parameters import Parameter, Range
 from histsearch.space.trained_space import TrainedSpace
@@ -23,11 +24,13 @@ def optuna_distributions(space: TrainedSpace) -> dict[str, BaseDistribution]:
 def _distribution(name: str, parameter: Parameter, known: KnownParameters) -> BaseDistribution:
     if not isinstance(parameter, Range):
         return CategoricalDistribution(parameter)
-    if known.is_whole(name, parameter.numbers):
+    return range_distribution(parameter, whole=known.is_whole(name, parameter.numbers))
+
+
+def range_distribution(values: Range | FreezeThawRange, *, whole: bool) -> BaseDistribution:
+    """The distribution of a range of numbers, whole ones or not."""
+    if whole:
         return IntDistribution(
-            int(parameter.low),
-            int(parameter.high),
-            log=parameter.log,
-            step=int(parameter.step or 1),
+            int(values.low), int(values.high), log=values.log, step=int(values.step or 1)
         )
-    return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+    return FloatDistribution(values.low, values.high, log=values.log, step=values.step)

@@ -11,6 +11,7 @@ from optuna.distributions import (
 
 from histsearch.freeze_thaw.candidates import SearchSpace
 from histsearch.freeze_thaw.parameters import Choices, Parameter, Range
+from histsearch.search.distributions import range_distribution
 
 
 def space_of(distributions: Mapping[str, BaseDistribution]) -> SearchSpace:
@@ -36,11 +37,4 @@ def distribution(parameter: Parameter) -> BaseDistribution:
     """The distribution of a parameter's values."""
     if isinstance(parameter, Choices):
         return CategoricalDistribution(parameter.values)
-    if parameter.whole:
-        return IntDistribution(
-            int(parameter.low),
-            int(parameter.high),
-            log=parameter.log,
-            step=int(parameter.step or 1),
-        )
-    return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+    return range_distribution(parameter, whole=parameter.whole)

@@ -133,11 +133,38 @@ def test_decoded_images_are_built_checked_listed_and_removed(
     file.write_bytes(b"\xff" * file.stat().st_size)
     code, printed = cache(*named)
     assert code == 2
-    assert "9 of 9 decoded images of folder:own aren't as they were written: remove" in printed
+    assert "folder:own (whole): found 9 damaged images among the 9 that are kept decoded" in printed
     code, printed = cache("clear", "folder:own")
     assert code == 0
     assert printed.startswith("removed ")
     assert list(folder.iterdir()) == []
+
+
+def test_decoded_images_whose_index_is_damaged_are_removed_by_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cache(*arguments: str) -> tuple[object, str]:
+        code = run(monkeypatch, "data", "cache", *arguments, "--image-cache", str(folder))
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
+
+    folder = tmp_path / "images"
+    for name in ("own", "others"):
+        draw_classes(tmp_path / name, [2] * 4)
+        cache("build", f"folder:{name}", "--data", str(tmp_path))
+    (index,) = folder.glob("folder-own-*/whole.index")
+    index.write_text("garbage")
+    kept = "kept are those of: folder-own, folder:others"
+    assert cache("clear", "nosuch") == (
+        2,
+        f'error: found no decoded images of "nosuch" in {folder}, {kept}\n',
+    )
+    assert "folder-own" in cache("info")[1]
+    code, printed = cache("clear", "folder:own")
+    assert (code, printed.startswith("removed ")) == (0, True)
+    assert not list(folder.glob("folder-own-*"))
+    assert cache("clear", "folder:own")[0] == 2
+    assert "folder:others" in cache("info")[1]
 
 
 @pytest.mark.parametrize(

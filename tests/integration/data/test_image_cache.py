@@ -16,9 +16,11 @@ from PIL import Image
 
 from histsearch.data import cache_store
 from histsearch.data.cache_contents import kept_forms, remove
+from histsearch.data.cache_files import NotKeptError
 from histsearch.data.image_cache import ImageCache
 from histsearch.data.image_forms import WholeImages
 from histsearch.data.image_set import ImageSet
+from histsearch.data.pixels import reference_rgb
 
 IMAGES = 40
 LIMIT_SECONDS = 60
@@ -120,6 +122,25 @@ def test_several_processes_keep_the_images_once(
     assert [json.loads(output) for output, _ in outputs] == [sums(image_set(folder))] * 3
     assert [errors.count("keeping decoded images") for _, errors in outputs] == [1, 0, 0]
     assert len(pixel_files(folder)) == 1
+
+
+def test_room_that_another_process_is_filling_is_taken_already(
+    folder: Path, builders: list[subprocess.Popen[str]]
+) -> None:
+    whole = IMAGES * 30 * 40 * 3
+    (folder / "wait").touch()
+    first = start(folder, builders)
+    wait_for(folder / "under-way")
+    (growing,) = pixel_files(folder)
+    assert growing.stat().st_blocks * 512 >= whole
+    paths = sorted(folder.glob("*.png"))
+    others = ImageCache(folder / "cache", int(1.5 * whole)).of("others", folder)
+    with pytest.raises(NotKeptError, match=r"of the 216 kB allowed in .* 144 kB are used"):
+        others.keep(paths, reference_rgb, WholeImages(), 0, int)
+    (folder / "wait").unlink()
+    output, _ = first.communicate(timeout=LIMIT_SECONDS)
+    assert json.loads(output) == sums(image_set(folder))
+    assert sum(form.size for form in kept_forms(folder / "cache")) < 1.5 * whole
 
 
 def test_a_killed_process_leaves_no_lock_and_no_half(

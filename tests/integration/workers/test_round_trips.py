@@ -14,10 +14,10 @@ from benchmarks.throughput.line import Line, line_to
 from histsearch.database.storage import Storage
 from histsearch.space.reading import parse_space
 from histsearch.studies.catalog import create_search
-from histsearch.workers.registry import Identity
 from histsearch.workers.settings import WorkerSettings
 from histsearch.workers.stop_request import StopRequest
 from histsearch.workers.worker import run_worker
+from tests.integration.worker_settings import worker_settings
 
 torch.set_num_threads(1)
 
@@ -56,18 +56,12 @@ def counting(line: Line) -> Iterator[Counter]:
 
 
 def settings(data_dir: Path, folder: Path) -> WorkerSettings:
-    return WorkerSettings(
-        identity=Identity("tester", "localhost", 1, "a processor", None),
-        study_names=("stripes",),
-        drain=True,
-        data_dir=data_dir,
+    return worker_settings(
+        data_dir,
+        "stripes",
         checkpoints=str(folder / "checkpoints"),
         checkpoint_every=EPOCHS,
         heartbeat_seconds=1000,
-        patience_seconds=60,
-        device="cpu",
-        threads=1,
-        loader_processes=0,
     )
 
 

@@ -11,28 +11,15 @@ from histsearch.studies.catalog import create_search, delete_study
 from histsearch.studies.limit_changes import change_limits
 from histsearch.studies.standing import STANDING
 from histsearch.studies.study import Study
-from histsearch.workers.registry import Identity
 from histsearch.workers.served_studies import ServedStudies
-from histsearch.workers.settings import WorkerSettings
 from tests.integration.claims import claimed
 from tests.integration.statements import statements_on
 from tests.integration.studies.small_search import complete_next, complete_with, small_space
+from tests.integration.worker_settings import worker_settings
 
 
 def served(storage: Storage, *names: str) -> ServedStudies:
-    settings = WorkerSettings(
-        identity=Identity("tester", "localhost", 1, "a processor", None),
-        study_names=names,
-        drain=False,
-        data_dir=Path(),
-        checkpoints="",
-        checkpoint_every=1,
-        heartbeat_seconds=10,
-        patience_seconds=60,
-        device="cpu",
-        threads=1,
-        loader_processes=0,
-    )
+    settings = worker_settings(Path(), *names, drain=False)
     return ServedStudies(storage, settings)
 
 

@@ -41,12 +41,11 @@ from histsearch.training.trainer import InterruptedRunError, Trainer
 from histsearch.workers import run
 from histsearch.workers.missing_resources import Lack
 from histsearch.workers.outcome import Outcome
-from histsearch.workers.registry import Identity
 from histsearch.workers.reporter import Reporter
 from histsearch.workers.run_context import RunContext
-from histsearch.workers.settings import WorkerSettings
 from histsearch.workers.trial_runner import RunShortOfError, TrialRunner
 from tests.integration.claims import claimed, signed_on
+from tests.integration.worker_settings import worker_settings
 
 torch.set_num_threads(1)
 
@@ -78,19 +77,7 @@ def runner(
     folder: Path = Path(),
     every: int = 1,
 ) -> TrialRunner:
-    settings = WorkerSettings(
-        identity=Identity("tester", "localhost", 1, "a processor", None),
-        study_names=(),
-        drain=True,
-        data_dir=folder,
-        checkpoints=str(folder),
-        checkpoint_every=every,
-        heartbeat_seconds=10,
-        patience_seconds=60,
-        device="cpu",
-        threads=1,
-        loader_processes=0,
-    )
+    settings = worker_settings(folder, checkpoints=str(folder), checkpoint_every=every)
     store = open_checkpoint_store(settings.checkpoints)
     return TrialRunner(RunContext(settings, reporter, store, should_stop))
 

@@ -48,12 +48,12 @@ from histsearch.studies.study import DEFINITION, LEFT_BY, Study
 from histsearch.training import checkpoint_store
 from histsearch.training.trainer import Trainer
 from histsearch.workers import exit_codes, study_inputs, worker
-from histsearch.workers.registry import Identity
 from histsearch.workers.settings import WorkerSettings
 from histsearch.workers.stop_request import StopRequest
 from histsearch.workers.worker import DeviceFaultError, run_worker
 from tests.integration.claims import Judge, signed_on
 from tests.integration.studies.half_studies import half_search
+from tests.integration.worker_settings import worker_settings
 from tests.pages import read_page
 from tests.unit.data.drawn_classes import draw_classes
 from tests.waiting import wait_until
@@ -62,19 +62,7 @@ WAIT_SECONDS = 60.0
 
 
 def settings(data_dir: Path, *studies: str, drain: bool = True) -> WorkerSettings:
-    return WorkerSettings(
-        identity=Identity("tester", "localhost", 1, "a processor", None),
-        study_names=studies,
-        drain=drain,
-        data_dir=data_dir,
-        checkpoints=str(data_dir / "checkpoints"),
-        checkpoint_every=1,
-        heartbeat_seconds=10,
-        patience_seconds=60,
-        device="cpu",
-        threads=1,
-        loader_processes=0,
-    )
+    return worker_settings(data_dir, *studies, drain=drain)
 
 
 def create(storage: Storage, table: dict[str, Any], **changes: Any) -> Study:

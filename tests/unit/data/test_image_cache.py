@@ -203,6 +203,24 @@ def test_pixels_that_changed_on_the_disk_are_found_by_their_checksums(
     assert damaged() == 1
 
 
+def test_an_image_that_changed_on_the_disk_is_decoded_instead_which_is_said_once(
+    paths: list[Path], cache: ImageCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    decoded(image_set(paths, cache))
+    (file,) = files(cache, "*.pixels")
+    content = bytearray(file.read_bytes())
+    for damaged in (0, -1):  # of the first image and of the last
+        content[damaged] ^= 1
+    file.write_bytes(content)
+    images = image_set(paths, cache)
+    assert pixels(images) == pixels(images) == pixels(image_set(paths))
+    (line,) = caplog.messages
+    assert "things: found decoded images in" in line
+    assert "until histsearch data cache clear things removes them" in line
+    of_files = image_set(paths).formed(WHOLE).num_pixels()
+    assert images.formed(WHOLE).num_pixels() == of_files
+
+
 def test_leftovers_of_a_process_that_was_killed_are_removed(
     paths: list[Path], cache: ImageCache
 ) -> None:

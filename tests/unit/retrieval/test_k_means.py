@@ -84,6 +84,14 @@ def test_an_empty_cluster_takes_a_point_that_is_far_from_its_own() -> None:
     assert centre_KD.flatten().tolist() == [0.5, 5.0]
 
 
+def test_a_cluster_keeps_its_last_point() -> None:
+    points_ND = torch.tensor([[0.0], [1.0], [2.0], [9.0]])
+    cluster_N = torch.tensor([0, 0, 0, 1])
+    distance_N = torch.tensor([0.5, 0.0, 1.0, 9.0])
+    centre_KD = module._centres(points_ND, cluster_N, distance_N, 4)
+    assert centre_KD.flatten().tolist() == [1.0, 9.0, 2.0, 0.0]
+
+
 def test_too_few_points_are_refused() -> None:
     with pytest.raises(ValueError, match="2 points can't make 3 clusters"):
         k_means(torch.eye(2), 3, 0)

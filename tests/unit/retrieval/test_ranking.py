@@ -180,6 +180,20 @@ def test_a_lone_query_scores_nothing() -> None:
     assert ranking_quality(embeddings_ND[1:], labels_N[1:]) == (0.0, 0.0)
 
 
+def test_figures_do_not_depend_on_the_order_of_the_images() -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels_N = torch.randint(20, (300,), generator=generator)
+    # 16 times ± 0.25, of length 1, so that similarities are exact.
+    prototype_CD = torch.randint(2, (20, 16), generator=generator)
+    noise_ND = torch.rand(300, 16, generator=generator) < 0.2
+    embeddings_ND = (prototype_CD[labels_N] ^ noise_ND).float() / 2 - 0.25
+    found = {
+        ranking_quality(embeddings_ND[order_N], labels_N[order_N])
+        for order_N in (torch.randperm(300, generator=generator) for _ in range(20))
+    }
+    assert len(found) == 1
+
+
 def test_collapsed_embeddings_get_no_credit() -> None:
     assert ranking_quality(torch.ones(20, 4), torch.arange(20) // 2) == (0.0, 0.0)
 
