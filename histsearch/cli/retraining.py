@@ -164,9 +164,11 @@ def _print_results(report: "Report") -> None:
     if best is None:
         echo(f"{report.study}: no completed trial yet")
     else:
-        echo(f"{report.study}: best of the search is trial {best.number}, validation {best}")
-    if report.winner_is_baseline is not None:
-        echo(f'The winner is the baseline "{report.winner_is_baseline}".')
+        judge = "test" if report.on_test_classes else "validation"
+        echo(f"{report.study}: best of the search is trial {best.number}, {judge} {best}")
+    if report.baselines_of_winner:
+        names = " and ".join(f'"{name}"' for name in report.baselines_of_winner)
+        echo(f"The winner is the baseline {names}.")
     if report.on_test_classes:
         echo(f"warning: selected on the {report.selection}", err=True)
     for warning in report.warnings:

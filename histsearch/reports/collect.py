@@ -1,5 +1,6 @@
 """Gather a search's results into a report."""
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -85,7 +86,8 @@ def build_report(storage: Storage, name: str) -> Report:
         best=best,
         retrained=retrained,
         comparisons=compare(retrained_pairs(study, retrained)),
-        winner_is_baseline=_baseline_name(study, best),
+        baselines_of_winner=_baselines_of_winner(study, best, retrained),
+        leader=judgement.leader,
         published=published_rows(space.dataset, space.backbone),
         published_source=published_source(),
         search_cost=cost(trials, space.epochs),
@@ -133,9 +135,15 @@ def _failures(study: Study, *states: TrialState) -> list[str]:
     ]
 
 
-def _baseline_name(study: Study, best: WinningTrial | None) -> str | None:
-    """Name of the baseline that a search's winner is; None where it is none."""
-    return None if best is None else next(iter(baselines_like(study, best.parameters)), None)
+def _baselines_of_winner(
+    study: Study, best: WinningTrial | None, retrained: Sequence[Retrained]
+) -> list[str]:
+    """Names of the baselines that a search's winner is, in each length it was retrained with."""
+    if best is None:
+        return []
+    lengths: set[int | None] = {one.epochs for one in retrained if one.is_of(best)}
+    first, *others = [baselines_like(study, best.parameters, n) for n in lengths or {None}]
+    return [name for name in first if all(name in other for other in others)]
 
 
 def _full_configurations(
@@ -171,8 +179,14 @@ def _retrained(retraining: Study, several: bool) -> list[Retrained]:
     for trial in retraining.trials(TrialState.COMPLETE):
         if trial_record.ROLE in trial.user_attrs:  # not added from outside
             groups.setdefault(Origin.of(trial), []).append(trial)
+    to_come = Counter(
+        Origin.of(trial)
+        for trial in retraining.trials(TrialState.WAITING, TrialState.RUNNING)
+        if trial_record.ROLE in trial.user_attrs
+    )
     return [
-        _configuration(retraining, origin, trials, several) for origin, trials in groups.items()
+        _configuration(retraining, origin, trials, to_come[origin], several)
+        for origin, trials in groups.items()
     ]
 
 
@@ -181,7 +195,7 @@ def _label(retraining: Study, origin: Origin, several: bool) -> str:
 
 
 def _configuration(
-    retraining: Study, origin: Origin, trials: Sequence[FrozenTrial], several: bool
+    retraining: Study, origin: Origin, trials: Sequence[FrozenTrial], to_come: int, several: bool
 ) -> Retrained:
     scores = [trial.value or 0.0 for trial in trials]
     recalls = [trial.user_attrs[trial_record.RECALL] for trial in trials]
@@ -203,6 +217,7 @@ def _configuration(
         recall={int(k): fraction_estimate([recall[k] for recall in recalls]) for k in recalls[0]},
         others=_other_figures(trials),
         runs=[seed_run(trial, retraining.objective) for trial in trials],
+        to_come=to_come,
     )
 
 

@@ -9,6 +9,7 @@ from histsearch.reports.comparisons import Comparison
 from histsearch.reports.configuration_costs import ConfigurationCost
 from histsearch.reports.cost import Cost
 from histsearch.reports.full_configuration import FullConfiguration
+from histsearch.reports.leader import Leader
 from histsearch.reports.seed_run import SeedRun
 from histsearch.reports.statistics import Estimate
 from histsearch.reports.what_mattered import WhatMattered
@@ -79,6 +80,7 @@ class Retrained:
         others: Estimates of NMI, R-Precision and MAP@R by their labels, in [0, 1]; those that every
             run recorded, as runs of earlier versions recorded none.
         runs: Each of its completed runs.
+        to_come: How many of its runs are queued or running.
     """
 
     study: str
@@ -95,6 +97,7 @@ class Retrained:
     recall: dict[int, Estimate]
     others: dict[str, Estimate] = field(default_factory=dict)
     runs: Sequence[SeedRun] = ()
+    to_come: int = 0
 
     def is_of(self, winner: WinningTrial) -> bool:
         """Whether it is the winner's configuration, retrained as one of the best."""
@@ -119,12 +122,13 @@ class Report:
         ended: Why it ended; None while it goes on.
         budget: How many trials it may have.
         best: Its winner so far; None before a trial is complete.
+        leader: Its leader, with what the model expects of it; None before the first epoch.
         failures: The reason of each of its trials that failed.
         images: What the search and its retrainings trained on and were judged by; None until a
             worker has read them.
         objective: Label of the metric that the search maximised.
         comparisons: Of each of the best configurations with each baseline, and with one another.
-        winner_is_baseline: Name of the baseline that the search's winner is; None where it is none.
+        baselines_of_winner: Names of the baselines that the search's winner is.
         warnings: What the search's score can't tell, a sentence each.
         slots: The most slots of a device that its trials ran on side by side.
         mattered: Which parameters mattered, and at which edges the winner lies.
@@ -149,7 +153,7 @@ class Report:
     best: WinningTrial | None
     retrained: list[Retrained]
     comparisons: list[Comparison]
-    winner_is_baseline: str | None
+    baselines_of_winner: Sequence[str]
     published: dict[str, dict[str, float]]
     published_source: str
     search_cost: Cost
@@ -175,10 +179,14 @@ class Report:
     weights: str = ""
     space_toml: str = ""
     commands: Sequence[str] = ()
+    leader: Leader | None = None
+
+    @property
+    def tested_winners(self) -> list[Retrained]:
+        """The winner in each retraining that has a test figure of it."""
+        return [] if self.best is None else [one for one in self.retrained if one.is_of(self.best)]
 
     @property
     def tested_winner(self) -> Retrained | None:
         """The winner as it was retrained with the most seeds; None where it has no test figure."""
-        best = self.best
-        own = [] if best is None else [one for one in self.retrained if one.is_of(best)]
-        return max(own, key=lambda one: len(one.scores), default=None)
+        return max(self.tested_winners, key=lambda one: len(one.scores), default=None)

@@ -36,7 +36,7 @@ def retrained_pairs(search: Study, retrained: Sequence[Retrained]) -> list[Pair]
             first.objective,
             decided.delta / _POINTS,
             on_test_classes,
-            _validation_gain(complete, first, second),
+            gain_seen(complete, first.source_trial, second.source_trial),
         )
         for first, second in _asked_for(retrained)
     ]
@@ -53,25 +53,39 @@ def _asked_for(retrained: Sequence[Retrained]) -> Iterator[tuple[Retrained, Retr
 
 def side_of(one: Retrained) -> Side:
     """A retrained configuration as one side of a comparison."""
-    return Side(one.label, one.study, dict(zip(one.seeds, one.scores, strict=True)))
+    scores = dict(zip(one.seeds, one.scores, strict=True))
+    return Side(one.label, one.study, scores, one.epochs, one.to_come)
 
 
-def _validation_gain(
-    complete: Sequence[TrialBrief], first: Retrained, second: Retrained
+def gain_seen(
+    complete: Sequence[TrialBrief], first: int | None, second: int | None
 ) -> float | None:
-    """What the search saw of the first over the second; None where one has no completed trial."""
-    params = {trial.number: trial.params for trial in complete}
-    seen = [
-        _seen(complete, params[one.source_trial]) if one.source_trial in params else None
-        for one in (first, second)
-    ]
-    return None if seen[0] is None or seen[1] is None else seen[0] - seen[1]
+    """What a search saw of one configuration over another, on the folds that validated both.
+
+    Args:
+        complete: Its complete trials.
+        first: Number of a trial of the one; None where there is none.
+        second: The same of the other.
+
+    Returns:
+        The gain, as a fraction; None where one has no completed trial, where no fold is common,
+        and where both trials are of one configuration.
+    """
+    params: dict[int | None, Mapping[str, Any]] = {one.number: one.params for one in complete}
+    own, other = params.get(first), params.get(second)
+    if own is None or other is None or own == other:
+        return None
+    best, others = _best_by_fold(complete, own), _best_by_fold(complete, other)
+    gains = [best[fold] - others[fold] for fold in best.keys() & others.keys()]
+    return fmean(gains) if gains else None
 
 
-def _seen(complete: Sequence[TrialBrief], params: Mapping[str, Any]) -> float:
-    """The best score of a configuration; of several folds the mean of the best on each."""
+def _best_by_fold(
+    complete: Sequence[TrialBrief], params: Mapping[str, Any]
+) -> dict[int | None, float]:
+    """The best score of a configuration on each fold."""
     best: dict[int | None, float] = {}
     for trial in complete:
         if trial.params == params:
             best[trial.fold] = max(trial.score, best.get(trial.fold, trial.score))
-    return fmean(best.values())
+    return best

@@ -153,9 +153,12 @@ def seeds_needed(
 
     The fewest with which one of the two tests succeeds with a probability of 80%, if the
     difference d and both standard deviations are as they were seen:
-    ``(t(1 - a/2) + t(0.8)) s <= |d|`` or ``(t(1 - a) + t(0.9)) s <= margin - |d|``, where s is
-    ``sqrt((s1² + s2²) / n)`` and a is 5% divided by the number of tests (Bonferroni's bound of
-    Holm's first step). Of the equivalence, either of two one-sided tests can fail, hence 0.9.
+    ``(t(1 - a/2) + t(0.8)) s <= |d|`` or
+    ``F((margin - d) / s - t(1 - a)) + F((margin + d) / s - t(1 - a)) - 1 >= 0.8``, where s is
+    ``sqrt((s1² + s2²) / n)``, F Student's distribution function and a is 5% divided by the number
+    of tests (Bonferroni's bound of Holm's first step). The second is the probability that both
+    one-sided tests of the equivalence succeed (Schuirmann, 1987), by a shifted Student's
+    distribution in place of the noncentral one.
 
     Args:
         first: Values of one side.
@@ -182,12 +185,11 @@ def seeds_needed(
 
 def _would_tell(planned: "_Welch", margin: float, level: float) -> bool:
     apart = planned.quantile(1 - level / 2) + planned.quantile(POWER)
-    alike = planned.quantile(1 - level) + planned.quantile((1 + POWER) / 2)
-    distance = abs(planned.mean)
-    return (
-        apart * planned.standard_error <= distance
-        or alike * planned.standard_error <= margin - distance
-    )
+    if apart * planned.standard_error <= abs(planned.mean):
+        return True
+    bound = margin - planned.quantile(1 - level) * planned.standard_error
+    fails = planned.tail(bound - planned.mean) + planned.tail(bound + planned.mean)
+    return 1 - fails >= POWER
 
 
 def correlation(first: Sequence[float], second: Sequence[float]) -> float | None:

@@ -54,12 +54,29 @@ def usual_beside(space: Space, baselines: Iterable[Baseline]) -> Mapping[str, Va
     return known if needed <= known.keys() else usual_values(space)
 
 
-def baselines_like(search: Study, params: Mapping[str, Value]) -> list[str]:
-    """The names of the baselines that a configuration of a search is."""
+def is_baseline(
+    baseline: Baseline,
+    usual: Mapping[str, Value],
+    params: Mapping[str, Value],
+    epochs: int | None,
+) -> bool:
+    """Whether a configuration is a baseline: of the same values, and trained for as many epochs.
+
+    Args:
+        baseline: The baseline; without epochs of its own it is trained for those of the other.
+        usual: What parameters are where either leaves them out.
+        params: The configuration.
+        epochs: For how many epochs it is trained; None where that isn't known.
+    """
+    same = {**usual, **baseline.values} == {**usual, **params}
+    return same and baseline.epochs in (None, epochs)
+
+
+def baselines_like(search: Study, params: Mapping[str, Value], epochs: int | None) -> list[str]:
+    """The names of the baselines that a configuration of a search is; as `is_baseline`."""
     assert isinstance(search.definition, SearchDefinition)
-    known = known_baselines(search)
     space = search.definition.space
     # What a backbone has for its own isn't looked up: a report needs no timm.
     usual = {**space.parameters.defaults, **space.fixed}
-    wanted = {**usual, **params}
-    return [name for name, one in known.items() if {**usual, **one.values} == wanted]
+    known = known_baselines(search)
+    return [name for name, one in known.items() if is_baseline(one, usual, params, epochs)]

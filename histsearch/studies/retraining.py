@@ -11,7 +11,7 @@ from histsearch.space.baselines import Baseline
 from histsearch.space.configuration import Value
 from histsearch.space.contradictions import reason_of_clash
 from histsearch.space.space import Space
-from histsearch.studies.baselines import find_baselines, usual_beside
+from histsearch.studies.baselines import find_baselines, is_baseline, usual_beside
 from histsearch.studies.catalog import create_study, find_study
 from histsearch.studies.chosen_configurations import Chosen, Origin, planned
 from histsearch.studies.definition import RetrainDefinition, SearchDefinition
@@ -116,7 +116,7 @@ def _choose(
     ]
     for baseline in baselines:
         values = {**usual, **baseline.values}
-        _add(chosen, baseline, values, _trial_of(study, usual, values))
+        _add(chosen, baseline, usual, _trial_of(study, usual, values))
     return _with_what_differs(space, chosen)
 
 
@@ -135,16 +135,17 @@ def _trial_of(
 def _add(
     chosen: list[Chosen],
     baseline: Baseline,
-    values: Mapping[str, Value],
+    usual: Mapping[str, Value],
     source: FrozenTrial | None,
 ) -> None:
     """Add a baseline to what is trained, or its name to that which is the same."""
     for place, one in enumerate(chosen):
-        if one.params == values and baseline.epochs in (None, one.epochs):
+        if is_baseline(baseline, usual, one.params, one.epochs):
             origin = one.origin._replace(also=(*one.origin.also, baseline.name))
             chosen[place] = one._replace(origin=origin)
             return
     origin = Origin(BASELINE, None if source is None else source.number, baseline.name)
+    values = {**usual, **baseline.values}
     chosen.append(Chosen(values, origin, baseline.epochs or chosen[0].epochs))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from histsearch.reports.comparisons import FEWEST_SEEDS, Comparison
 from histsearch.reports.document.gathered import Gathered
-from histsearch.reports.document.reported import MARK, Reported, legend
+from histsearch.reports.document.reported import LEGEND, MARK, Reported, selected_on
 from histsearch.reports.document.sections import (
     Bullets,
     Missing,
@@ -40,18 +40,20 @@ def comparisons_section(gathered: Gathered) -> Section:
     made = [(one, found) for one in searches for found in one.report.comparisons]
     parts: list[Part] = []
     for one in searches:
-        if one.report.winner_is_baseline is not None:
+        names = " and ".join(f'"{name}"' for name in one.report.baselines_of_winner)
+        if names:
             parts.append(
                 Paragraph(
-                    f'The winner of {one.name} is its baseline "{one.report.winner_is_baseline}": '
-                    "there is no gain over it to judge."
+                    f"The winner of {one.name} is its baseline {names}: there is no gain over it "
+                    "to judge."
                 )
             )
-    if made or gathered.across:
+    every = [*(found for _, found in made), *gathered.across]
+    if every:
         parts += [
-            Paragraph(_methods(len(made) + len(gathered.across))),
-            Bullets([one.sentence for one in (*(found for _, found in made), *gathered.across)]),
-            ShownTable(_table(made, gathered.across, searches)),
+            Paragraph(_methods(sum(one.p_difference is not None for one in every))),
+            Bullets([one.sentence for one in every]),
+            ShownTable(_table(made, gathered.across)),
         ]
     parts += [
         Missing(f"A comparison for {one.name}", _why_none(one))
@@ -65,12 +67,14 @@ def comparisons_section(gathered: Gathered) -> Section:
 def _methods(number: int) -> str:
     corrected = (
         f" P-values are corrected by {CORRECTION} method over the {number} comparisons of this "
-        "report, by itself for differences and for equivalences."
+        "report that have a verdict, separately for differences and for equivalences. Intervals "
+        "are not corrected, so one may leave 0 out where the verdict is undecided."
     )
     correction = corrected if number > 1 else ""
     return (
-        f"Means over seeds have {INTERVAL_METHOD}, and differences {DIFFERENCE_METHOD}; both take "
-        f"at least {FEWEST_FOR_INTERVAL} seeds a side. Equivalence within δ is shown by "
+        f"The interval of a mean over seeds is {INTERVAL_METHOD}, from {FEWEST_FOR_INTERVAL} seeds "
+        f"on; that of a difference is {DIFFERENCE_METHOD}, from {FEWEST_FOR_INTERVAL} seeds a side "
+        f"on. Equivalence within δ is shown by "
         f"{EQUIVALENCE_METHOD}. A verdict takes at least {FEWEST_SEEDS} seeds a side.{correction}"
     )
 
@@ -78,47 +82,47 @@ def _methods(number: int) -> str:
 def _table(
     made: Sequence[tuple[Reported, Comparison]],
     across: Sequence[Comparison],
-    searches: Sequence[Reported],
 ) -> Table:
+    is_marked = any(found.on_test_classes for found in (*(found for _, found in made), *across))
     return Table(
         name="comparisons",
         caption="Differences on the test classes in points, with their 95% interval.",
         columns=[
-            Column("first", ("study", "first")),
-            *map(text_column, ("second", "metric", "verdict")),
+            Column("first", ("study", "first", "selected on")),
+            Column("second", ("second study", "second")),
+            *map(text_column, ("metric", "verdict")),
             Column(
                 "difference",
                 ("difference", "difference low", "difference high", "difference n"),
                 is_numeric=True,
             ),
             *map(number_column, ("δ", "p of difference", "p of equivalence", "correlation")),
-            *map(number_column, ("gain in the search", "gain on test", "seeds to add")),
+            *map(number_column, ("gain in the search", "gain on test", "lost")),
+            *map(number_column, ("seeds to add", "runs to come")),
         ],
         rows=[
-            *(_row(found, one.name, one.mark) for one, found in made),
-            *(_row(found, "", MARK if _is_marked(searches) else "") for found in across),
+            *(_row(found, one.name, one.name) for one, found in made),
+            *(_row(found, found.first_search, found.second_search) for found in across),
         ],
-        notes=legend(searches),
+        notes=[LEGEND] if is_marked else [],
     )
 
 
-def _is_marked(searches: Sequence[Reported]) -> bool:
-    """Whether searches that were compared selected on the test classes; all have one protocol."""
-    return any(one.mark for one in searches)
-
-
-def _row(found: Comparison, study: str, mark: str) -> list[Cell]:
+def _row(found: Comparison, first_study: str, second_study: str) -> list[Cell]:
     luck = found.luck
-    gains = (None, None) if luck is None else (luck.validation_gain, luck.test_gain)
+    gains = (None,) * 3 if luck is None else (luck.validation_gain, luck.test_gain, luck.lost)
+    mark = MARK if found.on_test_classes else ""
+    first, second = found.names
     return [
-        Cell(found.first + mark, (study, found.first)),
-        *map(text_cell, (found.second, found.objective, found.verdict)),
+        Cell(first + mark, (first_study, found.first, selected_on(found.on_test_classes))),
+        Cell(second + mark, (second_study, found.second)),
+        *map(text_cell, (found.objective, found.verdict)),
         _difference_cell(found),
         number_cell(_POINTS * found.delta, 1),
         *map(_p_cell, (found.p_difference, found.p_equivalence)),
         number_cell(found.correlation, 2),
         *(number_cell(None if gain is None else _POINTS * gain, 1) for gain in gains),
-        number_cell(found.seeds_to_add),
+        *map(number_cell, (found.seeds_to_add, found.runs_to_come)),
     ]
 
 
@@ -130,9 +134,12 @@ def _p_cell(p_value: float | None) -> Cell:
 
 def _difference_cell(found: Comparison) -> Cell:
     value = found.difference
-    if value is None or value.low is None or value.high is None:
+    if value is None:
         return Cell("", (None,) * 4)
-    mean, low, high = (_POINTS * one for one in (value.mean, value.low, value.high))
+    mean = _POINTS * value.mean
+    if value.low is None or value.high is None:
+        return Cell(f"{mean:+.1f}", (mean, None, None, value.n))
+    low, high = _POINTS * value.low, _POINTS * value.high
     return Cell(f"{mean:+.1f} ({low:+.1f} to {high:+.1f})", (mean, low, high, value.n))
 
 
@@ -140,7 +147,7 @@ def _why_none(one: Reported) -> str:
     report = one.report
     if not report.retrained:
         return "nothing of it was retrained and tested yet."
-    if report.winner_is_baseline is not None:
+    if report.baselines_of_winner:
         return "its winner is the baseline, and no other configuration was retrained beside it."
     return (
         "no retraining has two configurations; histsearch retrain "

@@ -43,6 +43,11 @@ class Reported:
         return MARK if self.report.on_test_classes else ""
 
 
+def selected_on(on_test_classes: bool) -> str:
+    """Which classes a search selected on, as the tables' files say in place of `MARK`."""
+    return "test classes" if on_test_classes else "validation classes"
+
+
 def part_text(part: Part) -> str:
     """How many images and classes a part has: "900 validation images in 30 classes"."""
     counts = f"{counted(part.images, f'{part.name} image')} in {counted(part.classes, 'class')}"

@@ -8,6 +8,7 @@ from histsearch.reports.document.reported import (
     Reported,
     legend,
     of_search,
+    selected_on,
     tested_on,
 )
 from histsearch.reports.document.sections import (
@@ -42,7 +43,7 @@ _ROWS = {
 _ON_TEST_CLASSES = ("reproduced", "tuned")
 _FIRST_COLUMNS = (
     Column("data set, backbone", ("data set", "backbone")),
-    Column("configuration", ("study", "configuration")),
+    Column("configuration", ("study", "configuration", "selected on")),
 )
 
 
@@ -123,13 +124,19 @@ def _published(report: Report) -> dict[str, dict[str, Value]]:
 def _row_of(report: Report, row: str) -> list[Cell]:
     """The first cells of a published row."""
     name = _ROWS.get(row, row)
-    mark = MARK if row in _ON_TEST_CLASSES else ""
-    return [_pair(report), Cell(name + mark, (None, name))]
+    if row in _ON_TEST_CLASSES:
+        return [_pair(report), Cell(name + MARK, (None, name, selected_on(True)))]
+    return [_pair(report), Cell(name, (None, name, None))]
 
 
 def _own_row(one: Reported, ours: Retrained, searches: Sequence[Reported]) -> list[Cell]:
     """The first cells of a retrained configuration's row."""
-    return [_pair(one.report), of_search(one, ours.label, searches)]
+    return [_pair(one.report), _own_cell(one, ours, searches)]
+
+
+def _own_cell(one: Reported, ours: Retrained, searches: Sequence[Reported]) -> Cell:
+    cell = of_search(one, ours.label, searches)
+    return Cell(cell.text, (*cell.exact, selected_on(one.report.on_test_classes)))
 
 
 def _pair(report: Report) -> Cell:
@@ -217,7 +224,7 @@ def _runs(searches: Sequence[Reported]) -> Table:
         ],
         rows=[
             [
-                of_search(one, ours.label, searches),
+                _own_cell(one, ours, searches),
                 Cell(str(run.seed), (run.seed,)),
                 number_cell(run.hours, 2),
                 *(_percent_of(run.figures.get(label)) for label in labels),

@@ -110,7 +110,7 @@ def test_search_alone_has_its_best_trial_and_the_published_rows(search: Study) -
     assert report.published["reproduced"]["R@1"] == 89.8
     assert report.retrained == []
     assert report.comparisons == []
-    assert report.winner_is_baseline is None
+    assert report.baselines_of_winner == []
     assert report.retraining_cost is None
     assert report.unfinished_retrainings == []
 
@@ -137,7 +137,7 @@ def test_figures_are_means_with_intervals_over_seeds(retraining: Study) -> None:
     assert _is_estimate(tuned.recall[1], 0.91, T_2 * 0.01 / 3**0.5, 3)
     assert _is_estimate(tuned.recall[2], 0.95, 0.0, 3)
     assert (baseline.role, baseline.source_trial) == ("baseline", 0)
-    assert (baseline.parameters, baseline.epochs) == (BASELINE, 31), "as long as the winner"
+    assert (baseline.parameters, baseline.epochs) == (BASELINE, 31), "as the winner"
     assert _is_estimate(baseline.recall[2], 0.94, T_2 * 0.01 / 3**0.5, 3)
     (comparison,) = report.comparisons
     assert (comparison.first, comparison.second) == ("tuned #1", "baseline first #0")

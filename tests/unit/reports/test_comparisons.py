@@ -33,7 +33,7 @@ def test_a_higher_mean_beyond_chance_is_better() -> None:
     assert better.difference.low == pytest.approx(float(expected.confidence_interval().low))
     assert better.sentence.startswith(
         "tuned #7 minus baseline authors: +2.0 points of R@1, Welch's 95% interval +1.6 to +2.4. "
-        "tuned #7 is better (p < 0.001). Correlation over 5 equal seeds: "
+        "tuned #7 is better (p < 0.001). Correlation over the same 5 seeds: "
     )
     assert better.seeds_to_add is None
     assert "tuned #7 is worse" in worse.sentence
@@ -109,13 +109,13 @@ def test_each_family_is_corrected_over_the_comparisons_with_a_verdict() -> None:
     assert first.p_equivalence == pytest.approx(min(1, 3 * alone.p_equivalence))
 
 
-def test_correlation_is_over_equal_seeds() -> None:
+def test_correlation_is_over_the_same_seeds() -> None:
     first = side("tuned #7", 0.1, 0.2, 0.4, 0.3, 0.5)
     second = Side("baseline", "birds-retrain", {FIRST_SEED + n: s for n, s in OTHER.items()})
     (found,) = compare([Pair(first, second, "R@1", 0.005)])
     expected = stats.pearsonr([0.2, 0.4, 0.3, 0.5], [OTHER[n] for n in (1, 2, 3, 4)]).statistic
     assert found.correlation == pytest.approx(float(expected))
-    assert f"Correlation over 4 equal seeds: {found.correlation:+.2f}." in found.sentence
+    assert f"Correlation over the same 4 seeds: {found.correlation:+.2f}." in found.sentence
 
 
 OTHER = {9: 0.3, 4: 0.2, 2: 0.25, 3: 0.5, 1: 0.1}
@@ -128,7 +128,12 @@ def test_luck_is_what_the_test_classes_do_not_show() -> None:
     assert found.luck.validation_gain == 0.031
     assert found.luck.test_gain == pytest.approx(0.01)
     assert found.luck.lost == pytest.approx(0.021)
-    assert "The search saw a gain of +3.1 points, the test classes show +1.0." in found.sentence
+    assert (
+        "The search saw a gain of +3.1 points, the test classes show +1.0, 2.1 less, by luck in "
+        "part."
+    ) in found.sentence
+    (kept,) = compare([replace(seen, validation_gain=0.005)])
+    assert "The search saw a gain of +0.5 points, the test classes show +1.0." in kept.sentence
     (unseen,) = compare([pair(NEAR, NEAR)])
     assert unseen.luck is None
     assert "The search" not in unseen.sentence
@@ -144,8 +149,70 @@ def test_selection_on_test_classes_is_said_of_each_comparison() -> None:
 
 
 def test_two_retrainings_are_given_seeds_both() -> None:
-    few = pair(NEAR[:4], NEAR)
+    few = pair(NEAR[:4], NEAR[:4])
     (found,) = compare([replace(few, second=replace(few.second, retraining="again"))])
     assert (
         "histsearch retrain birds-retrain --add-seeds 1 and histsearch retrain again --add-seeds 1."
     ) in found.sentence
+
+
+def test_a_retraining_with_the_seeds_already_is_not_given_more() -> None:
+    few = pair(NEAR[:4], NEAR)
+    (found,) = compare([replace(few, second=replace(few.second, retraining="again"))])
+    assert "a verdict needs 5: histsearch retrain birds-retrain --add-seeds 1. " in found.sentence
+
+
+def coming(found: Pair, runs: int) -> Pair:
+    first, second = (replace(one, to_come=runs) for one in (found.first, found.second))
+    return replace(found, first=first, second=second)
+
+
+def test_seeds_that_are_queued_are_not_asked_for_again() -> None:
+    few = pair(NEAR[:3], tuple(reversed(NEAR[:3])))
+    enough, half = compare([coming(few, 2), coming(few, 1)])
+    assert "a verdict needs 5, and 4 runs are still to come." in enough.sentence
+    assert "--add-seeds" not in enough.sentence
+    assert (enough.seeds_to_add, enough.runs_to_come) == (0, 4)
+    assert "2 runs are still to come: histsearch retrain birds-retrain --add-seeds 1." in (
+        half.sentence
+    )
+    wide = (0.68, 0.70, 0.72, 0.69, 0.71)
+    undecided = pair(wide, shifted(tuple(reversed(wide)), 0.01))
+    alone, later = compare([undecided])[0], compare([coming(undecided, 3)])[0]
+    assert alone.seeds_to_add is not None
+    assert later.seeds_to_add == alone.seeds_to_add - 3
+    assert compare([coming(undecided, 100)])[0].seeds_to_add == 0
+
+
+def test_scores_that_do_not_vary_have_no_verdict() -> None:
+    flat = pair((0.50,) * 5, (0.51,) * 5)
+    varied = pair(shifted(NEAR, 0.02), NEAR)
+    found, other = compare([flat, varied])
+    assert (found.verdict, found.p_difference, found.seeds_to_add) == ("no variation", None, None)
+    assert found.sentence == (
+        "tuned #7 minus baseline authors: -1.0 points of R@1. The scores don't vary over seeds, "
+        "so there is no verdict."
+    )
+    assert other == compare([varied])[0], "it is in no family"
+    (half,) = compare([pair((0.60,) * 5, NEAR)])
+    assert half.verdict == "worse"
+
+
+def test_unequal_lengths_are_said() -> None:
+    even = pair(NEAR, NEAR)
+    uneven = replace(
+        even, first=replace(even.first, epochs=2), second=replace(even.second, epochs=1)
+    )
+    few = replace(uneven, first=replace(uneven.first, scores={}))
+    for found in compare([uneven, few]):
+        assert "baseline authors (2 against 1 epoch):" in found.sentence
+    assert "epoch" not in compare([even])[0].sentence
+
+
+def test_searches_are_named_where_there_are_several() -> None:
+    own = pair(shifted(NEAR, 0.02), NEAR)
+    first, second = (replace(one, search="birds") for one in (own.first, own.second))
+    (found,) = compare([replace(own, first=first, second=second)])
+    assert found.sentence.startswith("birds: tuned #7 minus birds: baseline authors: ")
+    assert "birds: tuned #7 is better" in found.sentence
+    assert (found.first, found.names[1]) == ("tuned #7", "birds: baseline authors")

@@ -141,6 +141,15 @@ def test_equal_means_take_the_seeds_that_show_them_equivalent() -> None:
     assert seeds_needed(values, values, 1e-6, tests=1, most=1000) == 1000
 
 
+def test_means_apart_by_less_than_the_margin_take_the_power_of_both_one_sided_tests() -> None:
+    values = [0.7, 0.71, 0.69]
+    near = [value + 0.004 for value in values]
+    found = seeds_needed(values, near, 0.01, tests=1, most=1000)
+    # The nearer bound decides: normal quantiles of 95% and 80%: 2 (1.645 + 0.842)² / 0.6² = 34.4.
+    assert 34 < found < 37
+    assert seeds_needed(near, values, 0.01, tests=1, most=1000) == found
+
+
 def test_correlation_takes_three_pairs_that_vary() -> None:
     assert correlation([1.0, 2.0, 4.0], [2.0, 1.0, 5.0]) == pytest.approx(
         float(stats.pearsonr([1.0, 2.0, 4.0], [2.0, 1.0, 5.0]).statistic)
