@@ -189,6 +189,8 @@ def test_counts_and_provenance_stand_with_the_figures(finished: Study, tmp_path:
     assert "4,000 test images in 80 classes" in section(page, "results").text
     background = section(page, "background").text
     assert "ranked against 3,999 images of 80 classes" in background
+    assert "is by itself no sign of overfitting" in background
+    assert "the highest of all epochs of many trials" in background
     assert "timm 1.0.9" in background
     assert "H200" in background
     assert "demo-retrain/0: tuned #1, seed 1000000" in background
@@ -233,6 +235,33 @@ def test_a_failed_search_names_its_reasons(storage: Storage, tmp_path: Path) -> 
     assert "all of its 3 trials failed" in section(page, "verdict").text
     assert f"demo #2: {HOSTILE}" in section(page, "search").text
     assert not page.all("img")
+
+
+def test_an_endless_reason_is_cut_in_the_verdict_alone(storage: Storage, tmp_path: Path) -> None:
+    study = search_of(storage, DEMO, trials=1)
+    reason = "RuntimeError: " + "x" * 400
+    tell(study, None, TrialState.FAIL, reason=reason)
+    page = report(storage, tmp_path, DEMO)
+    verdict = section(page, "verdict").text
+    assert reason[:200] + "…" in verdict
+    assert reason not in verdict
+    assert reason in section(page, "search").text
+
+
+def test_the_commands_name_the_kind_of_device_that_was_used(
+    storage: Storage, tmp_path: Path
+) -> None:
+    study = search_of(storage, DEMO, trials=1)
+    assert "worker --study demo --drain --gpu all" in report(storage, tmp_path, DEMO).text
+    tell(study, 0.8, best_epoch=1, accelerated=False)
+    retraining = create_retraining(study, seeds=2)
+    queued = report(storage, tmp_path, DEMO).text
+    tell(retraining, 0.7, recall={"1": 0.7}, accelerated=True)
+    retrained = report(storage, tmp_path, DEMO).text
+    for text in (queued, retrained):
+        assert "worker --study demo --drain --device cpu" in text
+    assert "worker --study demo-retrain --drain --device cpu" in queued
+    assert "worker --study demo-retrain --drain --gpu all" in retrained
 
 
 def test_a_grid_has_a_report(storage: Storage, stripes: dict[str, Any], tmp_path: Path) -> None:
