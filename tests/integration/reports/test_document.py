@@ -163,7 +163,8 @@ def test_figures_are_recomputed_from_the_runs(finished: Study, tmp_path: Path) -
 
 
 def test_hours_are_those_of_the_trials(finished: Study, tmp_path: Path) -> None:
-    report(finished.storage, tmp_path, DEMO)
+    page = report(finished.storage, tmp_path, DEMO)
+    assert "Hours are wall-clock hours of a worker on a CPU." in section(page, "cost").text
     search, tuned = rows(tmp_path, "hours")
     assert (search["configuration"], search["runs"], search["epochs"]) == ("the search", "3", "15")
     assert float(search["hours spent"]) == pytest.approx(3 * 0.2)
@@ -174,13 +175,16 @@ def test_hours_are_those_of_the_trials(finished: Study, tmp_path: Path) -> None:
 
 
 def test_every_value_stands_with_its_origin(finished: Study, tmp_path: Path) -> None:
-    report(finished.storage, tmp_path, DEMO)
+    page = report(finished.storage, tmp_path, DEMO)
     values = {row.pop("parameter"): row for row in rows(tmp_path, "parameters")}
     assert values["embedding_size"]["origin"] == "fixed"
     assert values["tau"]["origin"] == "searched"
     assert values["weight_decay"]["origin"] == "default"
     assert values["image_size"]["origin"] == "backbone"
     assert values["weight_decay"]["tuned #1"] == "0.0001"
+    legend = section(page, "parameters").all("p")[0].text
+    origins = {origin for row in values.values() for origin in row["origin"].split(" or ")}
+    assert all(origin in legend for origin in origins)
 
 
 def test_counts_and_provenance_stand_with_the_figures(finished: Study, tmp_path: Path) -> None:
@@ -306,6 +310,32 @@ def test_several_searches_share_their_tables(finished: Study, tmp_path: Path) ->
     assert {f"parameters-{name}.csv" for name in (DEMO, PAPERS)} <= {
         path.name for path in (tmp_path / "tables").iterdir()
     }
+
+
+def test_the_dearest_configurations_of_all_searches_come_first(
+    storage: Storage, tmp_path: Path
+) -> None:
+    hours = {"short": (0.1, 0.4), "long": (0.3, 0.2)}
+    for name, each in hours.items():
+        study = search_of(storage, DEMO, name, trials=2)
+        for spent in each:
+            tell(study, 0.8, best_epoch=1, seconds=3600 * spent)
+    report(storage, tmp_path, *hours)
+    found = rows(tmp_path, "hours-by-configuration")
+    assert [row["study"] for row in found] == ["short", "long", "long", "short"]
+
+
+def test_a_retraining_without_a_complete_run_has_no_figures(
+    storage: Storage, tmp_path: Path
+) -> None:
+    study = search_of(storage, DEMO, trials=1)
+    tell(study, 0.8, best_epoch=1)
+    retraining = create_retraining(study, seeds=2)
+    queued = " ".join(missing(section(report(storage, tmp_path, DEMO), "results")))
+    assert "Runs of demo-retrain: none is complete yet, so it has no figures." in queued
+    run_retraining(retraining, [0.7])
+    begun = " ".join(missing(section(report(storage, tmp_path, DEMO), "results")))
+    assert "some are still to come; its figures are of those so far." in begun
 
 
 def test_each_line_of_a_selection_on_test_classes_is_marked(
