@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ from histsearch.reports.document.contents import write_report
 from histsearch.reports.document.gathered import gather
 from histsearch.space.reading import load_space
 from histsearch.studies.catalog import create_search
+from histsearch.studies.embeddings_file import write_embeddings_file
 from histsearch.studies.images import note_census
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.study import Study
 from tests.integration.claims import claimed
 from tests.pages import Element, read_page
+from tests.unit.studies.test_embeddings_file import embeddings
 
 PAPERS = "cars196-resnet50"
 DEMO = "demo"
@@ -266,6 +269,34 @@ def test_the_commands_name_the_kind_of_device_that_was_used(
         assert "worker --study demo --drain --device cpu" in text
     assert "worker --study demo-retrain --drain --device cpu" in queued
     assert "worker --study demo-retrain --drain --gpu all" in retrained
+
+
+def test_a_baselines_model_is_not_taken_for_the_winners(storage: Storage, tmp_path: Path) -> None:
+    study = search_of(storage, DEMO)
+    run_search(study)
+    retraining = create_retraining(study, seeds=1, baselines=["first"])
+    run_retraining(retraining, [0.7])
+    place = tmp_path / "baseline.npz"
+    with place.open("wb") as file:
+        write_embeddings_file(file, embeddings())
+    figures = {"NMI": 0.5}
+    tell(retraining, 0.6, recall={"1": 0.6, "2": 0.7}, figures=figures, embeddings=str(place))
+    text = section(report(storage, tmp_path / "report", DEMO), "embeddings").text
+    assert "of one model, demo-retrain/1: baseline first #0, seed" in text
+    assert "It is the model of baseline first #0, not the winner's" in text
+    assert "demo-retrain/0, tuned #1: found no embeddings of trial 0" in text
+    assert "low by chance in part, and the figures are of one seed" in text
+
+
+def test_a_run_that_ends_while_a_report_is_written_is_not_shown(
+    finished: Study, tmp_path: Path
+) -> None:
+    gathered = gather(finished.storage, [DEMO])
+    (one,) = gathered.searches
+    earlier = replace(gathered, searches=[replace(one, report=replace(one.report, retrained=[]))])
+    page, _ = write_report(earlier, tmp_path, tmp_path / "no data")
+    shown = section(read_page(page.read_text(encoding="utf-8")), "embeddings")
+    assert missing(shown)[0].endswith("no run of a retraining is complete.")
 
 
 def test_a_grid_has_a_report(storage: Storage, stripes: dict[str, Any], tmp_path: Path) -> None:
