@@ -46,7 +46,7 @@ def test_a_trial_of_one_epoch_is_a_dot_that_is_seen() -> None:
     found = search(trial(0, [0.1, 0.2]), trial(1, [0.3]))
     (axes,) = drawn(learning_curves(found)).figure.axes
     sizes = {
-        tuple(dots.get_offsets()[0]): float(dots.get_sizes()[0])  # type: ignore[index]
+        tuple(np.asarray(dots.get_offsets())[0].tolist()): float(dots.get_sizes()[0])
         for dots in axes.collections
         if isinstance(dots, PathCollection)
     }
