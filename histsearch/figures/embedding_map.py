@@ -79,7 +79,9 @@ def embedding_map(embeddings: EmbeddingsFile, seed: int = 0) -> Drawn | Missing:
     _frame_alike(panels, map_N2)
     notes = [f"t-SNE of both panels together, seed {seed}, perplexity {perplexity:.3g}"]
     if max(sample.classes for sample in samples) > _MOST_COLORED:
-        notes.append(f"in colour the {_MOST_COLORED} classes with the most of these images")
+        notes.append(f"in colour: {_MOST_COLORED} classes")
+    if len(samples) > 1:
+        notes.append("a mark is of another class in each panel")
     look.note(figure, notes)
     return Drawn(_NAME, title, _alt(samples, seed), figure)
 
@@ -195,6 +197,6 @@ def _alt(samples: Sequence[_Sample], seed: int) -> str:
     )
     return (
         f"A map of {parts} by t-SNE with seed {seed}: images whose embeddings are alike lie near "
-        "one another. The classes with the most of these images have colours and marks of their "
-        "own."
+        f"one another. Up to {_MOST_COLORED} classes of each panel have colours and marks of their "
+        "own there."
     )

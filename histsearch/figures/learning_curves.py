@@ -14,6 +14,7 @@ from histsearch.wording import counted
 
 _NAME = "learning-curves"
 _MOST_LABELS = 3
+_ALONE = 14.0  # square points that a dot without a curve is larger
 _FEW = 80  # curves: of more, each is fainter
 
 
@@ -72,8 +73,11 @@ def _draw(
         ),
         autolim=False,
     )
-    ends = [curve[-1] for curve in curves]
+    ends = [curve[-1] for curve in curves if len(curve) > 1]
     look.scatter(axes, ends, 5 * width, color=color, alpha=opacity)
+    # Of one epoch the dot is all there is to see.
+    alone = [curve[0] for curve in curves if len(curve) == 1]
+    look.scatter(axes, alone, _ALONE + 5 * width, color=color, alpha=opacity)
 
 
 def _points(trial: SearchedTrial) -> list[tuple[float, float]]:

@@ -41,7 +41,7 @@ class ClassRecall:
 
 
 def class_recalls(embeddings: EmbeddingsFile) -> list[ClassRecall]:
-    """R@1 of each test class that has queries, the worst first: that whose interval ends lowest."""
+    """R@1 of each test class that has queries, the worst first: the lowest upper end."""
     queries = embeddings.queries
     size_C = np.bincount(queries.label_N, minlength=len(queries.class_names)).tolist()
     hits_C = np.bincount(queries.label_N[embeddings.hit_N], minlength=len(size_C)).tolist()
@@ -110,8 +110,8 @@ def worst_classes(recalls: Sequence[ClassRecall]) -> Drawn | Missing:
 def _alt(shown: Sequence[ClassRecall], classes: int, overall: float) -> str:
     worst = shown[0]
     return (
-        f"R@1 of the {len(shown)} test classes of {classes:,} whose 95% interval ends lowest, "
-        f"beside {overall:.1%} of all queries. The worst is {look.plain(worst.name)}: "
-        f"{worst.hits:,} of {worst.queries:,} queries, {worst.recall:.1%} "
-        f"({worst.low:.1%} to {worst.high:.1%})."
+        f"R@1 of the {len(shown)} test classes of {classes:,} with the lowest upper ends of the "
+        f"95% interval, beside {overall:.1%} of all queries. "
+        f"The worst is {look.plain(worst.name)}: {worst.hits:,} of {worst.queries:,} queries, "
+        f"{worst.recall:.1%} ({worst.low:.1%} to {worst.high:.1%})."
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from histsearch.studies.chosen_configurations import chosen_configurations
 from histsearch.studies.study import Study
-from histsearch.studies.trial_record import TUNED
+from histsearch.studies.trial_record import ACCELERATED, TUNED
 
 
 def repeating_commands(study: Study, retrainings: Sequence[Study]) -> list[str]:
@@ -22,14 +22,28 @@ def repeating_commands(study: Study, retrainings: Sequence[Study]) -> list[str]:
     earlier = [one for earlier in study.warm_start for one in ("--warm-start", earlier)]
     commands = [
         " ".join([create, _arguments("--trials", str(study.budget), *earlier)]),
-        _command("worker", "--study", name, "--drain", "--gpu", "all"),
+        _worker(study, study),
     ]
     for retraining in retrainings:
-        commands += [
-            _retrain(name, retraining),
-            _command("worker", "--study", retraining.name, "--drain", "--gpu", "all"),
-        ]
+        commands += [_retrain(name, retraining), _worker(retraining, study)]
     return [*commands, _command("report", name, "--out", f"{name}-report")]
+
+
+def _worker(study: Study, search: Study) -> str:
+    """A worker on the kind of device that a study ran on; as its search, where none has run."""
+    on_gpu = _ran_on_gpu(study)
+    if on_gpu is None:
+        on_gpu = _ran_on_gpu(search)
+    device = ("--device", "cpu") if on_gpu is False else ("--gpu", "all")
+    return _command("worker", "--study", study.name, "--drain", *device)
+
+
+def _ran_on_gpu(study: Study) -> bool | None:
+    """Whether a GPU did some of the work; None where no trial says."""
+    known = [
+        trial.user_attrs[ACCELERATED] for trial in study.trials() if ACCELERATED in trial.user_attrs
+    ]
+    return any(known) if known else None
 
 
 def _retrain(search: str, retraining: Study) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from histsearch.models.known_backbones import BACKBONES
 from histsearch.space.configuration import Value
+from histsearch.space.parameters import Parameter, Range
 from histsearch.space.trained_space import TrainedSpace
 
 SEARCHED = "searched"
@@ -71,8 +72,15 @@ def full_configuration(
 
 def _origin(space: TrainedSpace, name: str, configuration: Mapping[str, Any]) -> str:
     if name in space.search:
-        return SEARCHED
-    if name in space.fixed and configuration.get(name, space.fixed[name]) == space.fixed[name]:
-        return FIXED
+        # A baseline may have a value that the search couldn't try.
+        tried = name not in configuration or _tries(space.search[name], configuration[name])
+        return SEARCHED if tried else OF_A_BASELINE
+    if name in space.fixed:
+        is_own = configuration.get(name, space.fixed[name]) == space.fixed[name]
+        return FIXED if is_own else OF_A_BASELINE
     usual = space.parameters.defaults.get(name)
     return OF_A_BASELINE if configuration.get(name, usual) != usual else DEFAULT
+
+
+def _tries(parameter: Parameter, value: object) -> bool:
+    return parameter.holds(value) if isinstance(parameter, Range) else value in parameter

@@ -25,11 +25,13 @@ class WhatMattered:
         parameters: The share of each, the largest first; empty where that isn't known.
         pairs: Those of the pairs that interact, the largest first.
         edges: The winner's values that lie at an edge, a sentence each.
+        other_edges: Those at an edge whose parameters hardly matter, or may not; a sentence each.
     """
 
     parameters: Sequence[Share] = ()
     pairs: Sequence[Share] = ()
     edges: Sequence[str] = ()
+    other_edges: Sequence[str] = ()
 
 
 def what_mattered(
@@ -46,6 +48,7 @@ def what_mattered(
         [one for one in shares if len(one.parameters) == 1],
         [one for one in shares if len(one.parameters) == 2 and one.share >= _MATTERS],
         [] if best is None else _edges(space, shares, best),
+        [] if best is None else _other_edges(space, shares, best),
     )
 
 
@@ -59,14 +62,34 @@ def shares_text(shares: Sequence[Share]) -> str:
 
 def _edges(space: TrainedSpace, shares: Sequence[Share], best: Mapping[str, Any]) -> list[str]:
     """A sentence for each value at an edge that could be wider, of parameters sure to matter."""
-    matter = {name for one in shares if one.low >= _MATTERS for name in one.parameters}
-    idle = set(space.search).difference(matter) if shares else set()
+    idle = _not_sure_to_matter(space, shares)
     found = (
         edge_sentence(name, parameter, best[name], space.loss.parameters)
         for name, parameter in space.search.items()
         if name in best and name not in idle
     )
     return [sentence for sentence in found if sentence is not None]
+
+
+def _other_edges(
+    space: TrainedSpace, shares: Sequence[Share], best: Mapping[str, Any]
+) -> list[str]:
+    """The same of the other parameters."""
+    may_matter = {name for one in shares if one.high > _MATTERS for name in one.parameters}
+    idle = _not_sure_to_matter(space, shares)
+    found = []
+    for name in (name for name in space.search if name in best and name in idle):
+        edge = _edge(name, space.search[name], best[name], space.loss.parameters)
+        doubt = f"whether {name} matters isn't sure yet"
+        if edge is not None:
+            found.append(f"{edge}; {doubt if name in may_matter else f'{name} hardly matters'}")
+    return found
+
+
+def _not_sure_to_matter(space: TrainedSpace, shares: Sequence[Share]) -> set[str]:
+    """Names of parameters; none where nothing is known of any."""
+    matter = {name for one in shares if one.low >= _MATTERS for name in one.parameters}
+    return set(space.search).difference(matter) if shares else set()
 
 
 def edge_sentence(
@@ -80,6 +103,12 @@ def edge_sentence(
         value: One of its values.
         known: Says whether values beyond the edge could be searched.
     """
+    found = _edge(name, parameter, value, known)
+    return None if found is None else f"{found}: widen it"
+
+
+def _edge(name: str, parameter: Parameter, value: object, known: KnownParameters) -> str | None:
+    """At which edge a value lies; the arguments are those of `edge_sentence`."""
     values = (parameter.low, parameter.high) if isinstance(parameter, Range) else parameter
     numbers = [one for one in values if _is_number(one)]
     too_few = not isinstance(parameter, Range) and len(numbers) < _FEWEST_VALUES
@@ -90,11 +119,11 @@ def edge_sentence(
         if not known.is_valid_value(name, _beyond(end, sign)):
             continue
         if value == end:
-            return f"{name} = {value_text(value)} is the {word} value allowed: widen it"
+            return f"{name} = {value_text(value)} is the {word} value allowed"
         if isinstance(parameter, Range) and _apart(parameter, value, end) < _NEAR:
             return (
                 f"{name} = {value_text(value)} is next to the {word} value allowed, "
-                f"{value_text(end)}: widen it"
+                f"{value_text(end)}"
             )
     return None
 

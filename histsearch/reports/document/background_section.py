@@ -24,6 +24,7 @@ from histsearch.reports.document.tables import (
     text_column,
 )
 from histsearch.reports.report import Report
+from histsearch.studies.trial_record import WEIGHTS
 
 _TRAINING = "training"
 
@@ -69,8 +70,9 @@ def _rankings(images: Census, report: Report) -> str:
         return f"{text} The search was judged by the same ones."
     return (
         f"Each validation query is ranked against {judge.ranked:,} images of {judge.classes:,} "
-        f"classes. {text} The fewer images there are, the higher {report.objective} is: a figure "
-        "on the validation classes above that on the test classes is no sign of overfitting."
+        f"classes. {text} The fewer images there are, the higher {report.objective} is, and the "
+        "validation figure is the highest of all epochs of many trials: one above the figure on "
+        "the test classes is by itself no sign of overfitting."
     )
 
 
@@ -100,8 +102,10 @@ def _row(part: Part, remark: str) -> list[Cell]:
 
 
 def _provenance(report: Report) -> Iterator[DocumentPart]:
-    lines = [f"initial weights, as the space names them: {report.weights}"]
+    lines = [f"initial weights: {report.weights}"]
     for name, answers in report.provenance.items():
+        if name == WEIGHTS and answers == [report.weights]:
+            continue
         known = [_answer_text(answer) for answer in answers]
         lines.append(f"{name}: {'; '.join(known) or 'no trial has ended yet'}")
     yield Paragraph("Made with:")

@@ -10,6 +10,7 @@ from histsearch.reports.document.tables import (
     Column,
     Table,
     configuration_cell,
+    hours_cell,
     number_cell,
     number_column,
 )
@@ -22,12 +23,12 @@ _NUMBERS = ("runs", "complete", "epochs", "hours a run", "hours spent", "hours s
 
 def cost_section(searches: Sequence[Reported]) -> Section:
     """What the searches and retrainings cost, and what was saved by not training to the end."""
-    units = " and ".join(dict.fromkeys(one.report.search_cost.unit for one in searches))
+    kinds = dict.fromkeys(_hours_of(one.report) for one in searches)
     parts: list[Part] = [
         Paragraph(
-            f"Hours are {units}. Hours a run are the mean over the runs that were trained to their "
-            "end; hours saved are what the pruned trials would still have taken, each at its own "
-            "pace."
+            f"Hours are wall-clock hours of {' or '.join(kinds)}. Hours a run are the mean over "
+            "the runs that were trained to their end; hours saved are what the pruned trials would "
+            "still have taken, each at its own pace."
         )
     ]
     for one in searches:
@@ -47,6 +48,10 @@ def cost_section(searches: Sequence[Reported]) -> Section:
         if not one.report.costs
     ]
     return Section("cost", "Cost", parts)
+
+
+def _hours_of(report: Report) -> str:
+    return "a GPU" if report.search_cost.accelerated else "a worker on a CPU"
 
 
 def _hours(searches: Sequence[Reported]) -> Table:
@@ -102,17 +107,17 @@ def _rows(one: Reported, searches: Sequence[Reported]) -> Iterator[list[Cell]]:
 
 
 def _by_configuration(searches: Sequence[Reported]) -> Table:
+    costs = [(one, cost) for one in searches for cost in one.report.costs]
     return Table(
         name="hours-by-configuration",
-        caption="Hours of each configuration of a search, those that cost most first.",
+        caption="Hours of each configuration that was searched, those that cost most first.",
         columns=[
             Column("configuration", ("study", "configuration")),
             *map(number_column, _NUMBERS),
         ],
         rows=[
             [_configuration(one, cost.parameters, searches), *_numbers(cost)]
-            for one in searches
-            for cost in one.report.costs
+            for one, cost in sorted(costs, key=lambda each: -each[1].hours_spent)
         ],
         most_rows=_MOST_ROWS,
     )
@@ -121,13 +126,5 @@ def _by_configuration(searches: Sequence[Reported]) -> Table:
 def _numbers(cost: ConfigurationCost) -> list[Cell]:
     return [
         *map(number_cell, (cost.trials, cost.complete, cost.epochs)),
-        *(_hours_cell(one) for one in (cost.hours_a_run, cost.hours_spent, cost.hours_saved)),
+        *(hours_cell(one) for one in (cost.hours_a_run, cost.hours_spent, cost.hours_saved)),
     ]
-
-
-def _hours_cell(hours: float | None) -> Cell:
-    """Hours, with three digits or more."""
-    if not hours:
-        return Cell("" if hours is None else "0", (hours,))
-    digits = next((digits for digits, least in ((0, 100), (1, 10), (2, 1)) if hours >= least), 4)
-    return number_cell(hours, digits)

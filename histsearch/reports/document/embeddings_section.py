@@ -14,6 +14,7 @@ from histsearch.reports.document.drawing import placed
 from histsearch.reports.document.names import file_name
 from histsearch.reports.document.reported import Reported
 from histsearch.reports.document.sections import (
+    Bullets,
     Heading,
     Missing,
     Paragraph,
@@ -29,12 +30,16 @@ from histsearch.reports.document.tables import (
     text_column,
 )
 from histsearch.reports.document.thumbnails import thumbnails_of
+from histsearch.reports.report import Report, Retrained
 from histsearch.studies import trial_record
 from histsearch.studies.embeddings_file import EmbeddingsFile
 from histsearch.studies.trial_embeddings import trial_embeddings
 
 _WHAT = "The map of embeddings, retrieval examples and errors by class"
 _MOST_ROWS = 10
+_IN_PART_LUCK = (
+    "The lowest of many classes are low by chance in part, and the figures are of one seed."
+)
 
 
 def embeddings_section(searches: Sequence[Reported], data_dir: Path) -> Section:
@@ -53,41 +58,60 @@ def embeddings_section(searches: Sequence[Reported], data_dir: Path) -> Section:
 
 
 def _model(one: Reported, searches: Sequence[Reported], data_dir: Path) -> Iterator[Part]:
-    trials = _trials(one)
-    if not trials:
+    runs = _runs(one)
+    if not runs:
         yield Missing(_WHAT, "no run of a retraining is complete.")
         return
-    reason = ""
-    for name, trial in trials:
+    reasons: list[str] = []
+    for ours, trial in runs:
         try:
             found = trial_embeddings(trial)
         except (StudyError, CheckpointError) as error:
-            reason = reason or f"{error}."
+            reasons.append(f"{ours.study}/{trial.number}, {ours.label}: {error}")
             continue
-        yield Paragraph(_of_model(name, trial, found))
+        yield Paragraph(_of_model(ours, trial, found))
+        yield from _not_the_winners(one.report, ours, reasons)
         yield from _figures(found, one, searches, data_dir)
         return
-    yield Missing(_WHAT, reason)
+    yield Missing(_WHAT, "no run's embeddings could be read:")
+    yield Bullets(reasons)
 
 
-def _trials(one: Reported) -> list[tuple[str, FrozenTrial]]:
-    """The completed runs of retrainings, with their names: the winner's first, by their seeds."""
-    winner = one.report.tested_winner
-    own = set() if winner is None else {f"{winner.study}/{run.trial}" for run in winner.runs}
-    runs = [
-        (f"{retraining.name}/{trial.number}", trial)
+def _runs(one: Reported) -> list[tuple[Retrained, FrozenTrial]]:
+    """The runs that the report has figures of, the winner's first."""
+    report = one.report
+    trials = {
+        (retraining.name, trial.number): trial
         for retraining in one.retrainings
         for trial in retraining.trials(TrialState.COMPLETE)
-    ]
-    return sorted(runs, key=lambda run: run[0] not in own)
+    }
+    runs = [(ours, trials[ours.study, run.trial]) for ours in report.retrained for run in ours.runs]
+    return sorted(runs, key=lambda run: not _is_winners(report, run[0]))
 
 
-def _of_model(name: str, trial: FrozenTrial, found: EmbeddingsFile) -> str:
+def _is_winners(report: Report, ours: Retrained) -> bool:
+    return report.best is not None and ours.is_of(report.best)
+
+
+def _not_the_winners(report: Report, ours: Retrained, reasons: Sequence[str]) -> Iterator[Part]:
+    """That a model isn't the winner's, where it isn't, and why that one's isn't shown."""
+    if _is_winners(report, ours):
+        return
+    what = f"It is the model of {ours.label}, not the winner's"
+    if report.tested_winner is None:
+        yield Paragraph(f"{what}: no run of the winner is complete.", is_warning=True)
+        return
+    yield Paragraph(f"{what}, as none of the winner's embeddings could be read:", is_warning=True)
+    yield Bullets(reasons)
+
+
+def _of_model(ours: Retrained, trial: FrozenTrial, found: EmbeddingsFile) -> str:
     gallery = "one another" if found.gallery is None else f"{len(found.ranked.path_N):,} images"
     return (
-        f"All of it is of one model, {name}, seed {trial.params.get(trial_record.SEED)}, on the "
-        f"{len(found.queries.path_N):,} images of {len(found.queries.class_names):,} test classes, "
-        f"ranked against {gallery}; other seeds give other errors."
+        f"All of it is of one model, {ours.study}/{trial.number}: {ours.label}, seed "
+        f"{trial.params.get(trial_record.SEED)}, on the {len(found.queries.path_N):,} images of "
+        f"{len(found.queries.class_names):,} test classes, ranked against {gallery}; other seeds "
+        "give other errors."
     )
 
 
@@ -97,7 +121,7 @@ def _figures(
     yield placed(embedding_map(found), one, searches)
     yield placed(retrieval_examples(found, thumbnails_of(found, data_dir)), one, searches)
     recalls, confused = class_recalls(found), confusions(found)
-    yield placed(worst_classes(recalls), one, searches)
+    yield placed(worst_classes(recalls), one, searches, _IN_PART_LUCK)
     yield ShownTable(_recalls(recalls, file_name("class-recall", one, searches)))
     yield placed(confused_classes(confused), one, searches)
     if confused:
@@ -107,8 +131,8 @@ def _figures(
 def _recalls(recalls: Sequence[ClassRecall], name: str) -> Table:
     return Table(
         name=name,
-        caption="R@1 of each test class in percent, with its 95% interval (Wilson's), those whose "
-        "interval ends lowest first.",
+        caption="R@1 of each test class in percent, with its 95% interval (Wilson's); the lowest "
+        f"upper end first. {_IN_PART_LUCK}",
         columns=[
             text_column("class"),
             *map(number_column, ("queries", "hits", "R@1", "low", "high")),
@@ -128,7 +152,8 @@ def _recalls(recalls: Sequence[ClassRecall], name: str) -> Table:
 def _confusions(found: Sequence[Confusion], name: str) -> Table:
     return Table(
         name=name,
-        caption="Test classes that are taken for another: queries whose nearest image is of it.",
+        caption="Test classes taken for others: how many queries of a class have their nearest "
+        "image in another class.",
         columns=[
             *map(text_column, ("class", "taken for")),
             *map(number_column, ("queries taken", "queries in all")),

@@ -1,9 +1,12 @@
-r"""A table as LaTeX, for ``\input`` in a document with the package booktabs."""
+r"""A table as LaTeX, for ``\input`` in a document with the package booktabs.
+
+A table of many columns is made as wide as the text by the package graphicx.
+"""
 
 import re
 
 from histsearch.plain_text import one_line
-from histsearch.reports.document.tables import Column, Table
+from histsearch.reports.document.tables import GAP, Column, Table
 
 _COMMANDS = {
     "\\": r"\textbackslash{}",
@@ -36,25 +39,28 @@ _COMMANDS = {
     "…": r"\dots{}",
     "\u00a0": "~",
 }
+_MOST_COLUMNS = 8  # of a table in the size of the text
 _SPECIAL = re.compile("|".join(map(re.escape, _COMMANDS)))
 
 
 def latex_text(table: Table) -> str:
     """A table with its caption and its notes."""
+    is_wide = len(table.columns) > _MOST_COLUMNS
     lines = [
-        r"% \usepackage{booktabs}",
+        rf"% \usepackage{{booktabs{',graphicx' if is_wide else ''}}}",
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{_escaped(table.caption)}}}",
         rf"\label{{tab:{re.sub('[^A-Za-z0-9-]', '-', table.name)}}}",
+        *([r"\setlength{\tabcolsep}{3pt}", r"\resizebox{\textwidth}{!}{%"] if is_wide else []),
         rf"\begin{{tabular}}{{{''.join(map(_alignment, table.columns))}}}",
         r"\toprule",
         _row([column.title for column in table.columns]),
         r"\midrule",
-        *(_row([cell.text for cell in row]) for row in table.rows),
+        *(_row([cell.text or GAP for cell in row]) for row in table.rows),
         r"\bottomrule",
-        r"\end{tabular}",
-        *(rf"\par\smallskip\footnotesize {_escaped(note)}" for note in table.notes),
+        r"\end{tabular}" + ("}" if is_wide else ""),
+        *(rf"\par\smallskip\footnotesize {_escaped(note)}" for note in table.shown_notes),
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from histsearch.plain_text import one_line
 from histsearch.reports.document.sections import Document, Image
+from histsearch.reports.document.tables import GAP
 
 
 def render_page(document: Document) -> str:
@@ -20,6 +21,7 @@ def render_page(document: Document) -> str:
         finalize=_plain,
     )
     environment.filters["address"] = _address
+    environment.globals["gap"] = GAP
     return environment.get_template("report.html.jinja").render(document=document)
 
 
@@ -27,7 +29,7 @@ def _plain(value: object) -> object:
     """What a template shows: on one line, no character reversing or hiding the text around it."""
     if not isinstance(value, str) or hasattr(value, "__html__"):  # which is markup already
         return value
-    return one_line(value)
+    return one_line(value).replace(" ± ", "\u00a0±\u00a0")  # which stays beside its figures
 
 
 def _address(image: Image) -> str:

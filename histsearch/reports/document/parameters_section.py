@@ -21,8 +21,10 @@ def parameters_section(searches: Sequence[Reported]) -> Section:
     """Every value that the configurations of each search were trained with."""
     parts: list[Part] = [
         Paragraph(
-            "Every value that a run is trained with, and its origin: searched, fixed by the space, "
-            "set by a baseline, left at its default, or the backbone's own."
+            "Every value that a run is trained with, and its origin: space (what the search is "
+            "of), length (the epochs that the space or the retraining has chosen, or a baseline's "
+            "own), searched, fixed (by the space), baseline (set by one), default, or backbone "
+            "(its own)."
         )
     ]
     for one in searches:

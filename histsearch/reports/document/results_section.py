@@ -25,6 +25,7 @@ from histsearch.reports.document.tables import (
     Table,
     empty_cell,
     estimate_column,
+    hours_cell,
     number_cell,
     number_column,
     percent_cell,
@@ -226,7 +227,7 @@ def _runs(searches: Sequence[Reported]) -> Table:
             [
                 _own_cell(one, ours, searches),
                 Cell(str(run.seed), (run.seed,)),
-                number_cell(run.hours, 2),
+                hours_cell(run.hours),
                 *(_percent_of(run.figures.get(label)) for label in labels),
             ]
             for one, ours in shown
@@ -247,12 +248,18 @@ def _missing(report: Report) -> Iterator[Part]:
     for half in report.half_created_retrainings:
         yield Paragraph(f"Left out: {half}.", is_warning=True)
     for name in report.unfinished_retrainings:
-        yield Missing(f"Runs of {name}", "some are still to come; its figures are of those so far.")
+        yield Missing(f"Runs of {name}", _to_come(report, name))
     if report.failed_runs:
         yield Missing(f"Runs of {report.study} without a figure", "each for its reason:")
         yield Bullets(report.failed_runs)
     if not (report.retrained or report.unfinished_retrainings or report.failed_runs):
         yield Missing(f"Figures of {report.study} on the test classes", _untested(report))
+
+
+def _to_come(report: Report, name: str) -> str:
+    if any(one.study == name for one in report.retrained):
+        return "some are still to come; its figures are of those so far."
+    return "none is complete yet, so it has no figures."
 
 
 def _untested(report: Report) -> str:

@@ -62,6 +62,8 @@ def _search(one: Reported, searches: Sequence[Reported]) -> Iterator[Part]:
         yield Paragraph("No pair of parameters explains as much as 5% of the variance.")
     for edge in mattered.edges:
         yield Paragraph(f"The winner lies at an edge of the space: {edge}.", is_warning=True)
+    for edge in mattered.other_edges:
+        yield Paragraph(f"At an edge of the space: {edge}.", is_warning=True)
     if report.best is None:
         yield Missing("Whether the winner lies at an edge of the space", "there is no winner yet.")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import floor, log10
 
 from histsearch.reports.statistics import Estimate
 from histsearch.wording import configuration_text
@@ -10,6 +11,9 @@ Exact = str | int | float | None
 
 _OF_AN_ESTIMATE = ("mean", "low", "high", "n")
 _PERCENT = 100.0
+
+GAP = "–"
+"""What a cell shows that has no text."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,12 @@ class Table:
                     )
 
     @property
+    def shown_notes(self) -> Sequence[str]:
+        """Its notes, and the legend of cells without a value."""
+        has_gaps = any(not cell.text for row in self.rows for cell in row)
+        return [*self.notes, *([f"{GAP} There is no such value, or it isn't known."] * has_gaps)]
+
+    @property
     def shown_rows(self) -> Sequence[Sequence[Cell]]:
         """The rows that the page shows."""
         return self.rows[: self.most_rows]
@@ -113,6 +123,13 @@ def number_cell(value: float | None, digits: int | None = None) -> Cell:
     if value is None:
         return Cell("", (None,))
     return Cell(f"{value:,}" if digits is None else f"{value:,.{digits}f}", (value,))
+
+
+def hours_cell(hours: float | None) -> Cell:
+    """Hours, with three significant digits; whole ones of a hundred and more."""
+    if not hours:
+        return number_cell(hours, 0)
+    return number_cell(hours, max(0, 2 - floor(log10(hours))))
 
 
 def percent_cell(value: Estimate | None, mark: str = "") -> Cell:

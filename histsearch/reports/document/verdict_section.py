@@ -9,7 +9,7 @@ from histsearch.reports.document.sections import Heading, Paragraph, Part, Secti
 from histsearch.reports.document.tables import percent
 from histsearch.reports.report import Report
 from histsearch.studies.trial_record import BASELINE
-from histsearch.wording import configuration_text, counted
+from histsearch.wording import configuration_text, counted, shortened
 
 _VERDICTS: Mapping[Verdict, Callable[[Comparison], str]] = {
     "better": lambda one: f"is better than {_against(one)}{_by(one, one.p_difference)}",
@@ -112,7 +112,7 @@ def _without_winner(report: Report) -> str:
         reason, _ = Counter(_reasons(report)).most_common(1)[0]
         return (
             f"The search {report.study} recommends nothing, as all of its "
-            f"{counted(failed, 'trial')} failed: {reason}."
+            f"{counted(failed, 'trial')} failed: {shortened(reason)}."
         )
     return (
         f"The search {report.study} recommends nothing yet, as none of its {report.budget} trials "

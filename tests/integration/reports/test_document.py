@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ from histsearch.reports.document.contents import write_report
 from histsearch.reports.document.gathered import gather
 from histsearch.space.reading import load_space
 from histsearch.studies.catalog import create_search
+from histsearch.studies.embeddings_file import write_embeddings_file
 from histsearch.studies.images import note_census
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.study import Study
 from tests.integration.claims import claimed
 from tests.pages import Element, read_page
+from tests.unit.studies.test_embeddings_file import embeddings
 
 PAPERS = "cars196-resnet50"
 DEMO = "demo"
@@ -163,7 +166,8 @@ def test_figures_are_recomputed_from_the_runs(finished: Study, tmp_path: Path) -
 
 
 def test_hours_are_those_of_the_trials(finished: Study, tmp_path: Path) -> None:
-    report(finished.storage, tmp_path, DEMO)
+    page = report(finished.storage, tmp_path, DEMO)
+    assert "Hours are wall-clock hours of a worker on a CPU." in section(page, "cost").text
     search, tuned = rows(tmp_path, "hours")
     assert (search["configuration"], search["runs"], search["epochs"]) == ("the search", "3", "15")
     assert float(search["hours spent"]) == pytest.approx(3 * 0.2)
@@ -174,13 +178,16 @@ def test_hours_are_those_of_the_trials(finished: Study, tmp_path: Path) -> None:
 
 
 def test_every_value_stands_with_its_origin(finished: Study, tmp_path: Path) -> None:
-    report(finished.storage, tmp_path, DEMO)
+    page = report(finished.storage, tmp_path, DEMO)
     values = {row.pop("parameter"): row for row in rows(tmp_path, "parameters")}
     assert values["embedding_size"]["origin"] == "fixed"
     assert values["tau"]["origin"] == "searched"
     assert values["weight_decay"]["origin"] == "default"
     assert values["image_size"]["origin"] == "backbone"
     assert values["weight_decay"]["tuned #1"] == "0.0001"
+    legend = section(page, "parameters").all("p")[0].text
+    origins = {origin for row in values.values() for origin in row["origin"].split(" or ")}
+    assert all(origin in legend for origin in origins)
 
 
 def test_counts_and_provenance_stand_with_the_figures(finished: Study, tmp_path: Path) -> None:
@@ -189,6 +196,8 @@ def test_counts_and_provenance_stand_with_the_figures(finished: Study, tmp_path:
     assert "4,000 test images in 80 classes" in section(page, "results").text
     background = section(page, "background").text
     assert "ranked against 3,999 images of 80 classes" in background
+    assert "is by itself no sign of overfitting" in background
+    assert "the highest of all epochs of many trials" in background
     assert "timm 1.0.9" in background
     assert "H200" in background
     assert "demo-retrain/0: tuned #1, seed 1000000" in background
@@ -235,6 +244,61 @@ def test_a_failed_search_names_its_reasons(storage: Storage, tmp_path: Path) -> 
     assert not page.all("img")
 
 
+def test_an_endless_reason_is_cut_in_the_verdict_alone(storage: Storage, tmp_path: Path) -> None:
+    study = search_of(storage, DEMO, trials=1)
+    reason = "RuntimeError: " + "x" * 400
+    tell(study, None, TrialState.FAIL, reason=reason)
+    page = report(storage, tmp_path, DEMO)
+    verdict = section(page, "verdict").text
+    assert reason[:200] + "…" in verdict
+    assert reason not in verdict
+    assert reason in section(page, "search").text
+
+
+def test_the_commands_name_the_kind_of_device_that_was_used(
+    storage: Storage, tmp_path: Path
+) -> None:
+    study = search_of(storage, DEMO, trials=1)
+    assert "worker --study demo --drain --gpu all" in report(storage, tmp_path, DEMO).text
+    tell(study, 0.8, best_epoch=1, accelerated=False)
+    retraining = create_retraining(study, seeds=2)
+    queued = report(storage, tmp_path, DEMO).text
+    tell(retraining, 0.7, recall={"1": 0.7}, accelerated=True)
+    retrained = report(storage, tmp_path, DEMO).text
+    for text in (queued, retrained):
+        assert "worker --study demo --drain --device cpu" in text
+    assert "worker --study demo-retrain --drain --device cpu" in queued
+    assert "worker --study demo-retrain --drain --gpu all" in retrained
+
+
+def test_a_baselines_model_is_not_taken_for_the_winners(storage: Storage, tmp_path: Path) -> None:
+    study = search_of(storage, DEMO)
+    run_search(study)
+    retraining = create_retraining(study, seeds=1, baselines=["first"])
+    run_retraining(retraining, [0.7])
+    place = tmp_path / "baseline.npz"
+    with place.open("wb") as file:
+        write_embeddings_file(file, embeddings())
+    figures = {"NMI": 0.5}
+    tell(retraining, 0.6, recall={"1": 0.6, "2": 0.7}, figures=figures, embeddings=str(place))
+    text = section(report(storage, tmp_path / "report", DEMO), "embeddings").text
+    assert "of one model, demo-retrain/1: baseline first #0, seed" in text
+    assert "It is the model of baseline first #0, not the winner's" in text
+    assert "demo-retrain/0, tuned #1: found no embeddings of trial 0" in text
+    assert "low by chance in part, and the figures are of one seed" in text
+
+
+def test_a_run_that_ends_while_a_report_is_written_is_not_shown(
+    finished: Study, tmp_path: Path
+) -> None:
+    gathered = gather(finished.storage, [DEMO])
+    (one,) = gathered.searches
+    earlier = replace(gathered, searches=[replace(one, report=replace(one.report, retrained=[]))])
+    page, _ = write_report(earlier, tmp_path, tmp_path / "no data")
+    shown = section(read_page(page.read_text(encoding="utf-8")), "embeddings")
+    assert missing(shown)[0].endswith("no run of a retraining is complete.")
+
+
 def test_a_grid_has_a_report(storage: Storage, stripes: dict[str, Any], tmp_path: Path) -> None:
     from histsearch.space.reading import parse_space
 
@@ -277,6 +341,32 @@ def test_several_searches_share_their_tables(finished: Study, tmp_path: Path) ->
     assert {f"parameters-{name}.csv" for name in (DEMO, PAPERS)} <= {
         path.name for path in (tmp_path / "tables").iterdir()
     }
+
+
+def test_the_dearest_configurations_of_all_searches_come_first(
+    storage: Storage, tmp_path: Path
+) -> None:
+    hours = {"short": (0.1, 0.4), "long": (0.3, 0.2)}
+    for name, each in hours.items():
+        study = search_of(storage, DEMO, name, trials=2)
+        for spent in each:
+            tell(study, 0.8, best_epoch=1, seconds=3600 * spent)
+    report(storage, tmp_path, *hours)
+    found = rows(tmp_path, "hours-by-configuration")
+    assert [row["study"] for row in found] == ["short", "long", "long", "short"]
+
+
+def test_a_retraining_without_a_complete_run_has_no_figures(
+    storage: Storage, tmp_path: Path
+) -> None:
+    study = search_of(storage, DEMO, trials=1)
+    tell(study, 0.8, best_epoch=1)
+    retraining = create_retraining(study, seeds=2)
+    queued = " ".join(missing(section(report(storage, tmp_path, DEMO), "results")))
+    assert "Runs of demo-retrain: none is complete yet, so it has no figures." in queued
+    run_retraining(retraining, [0.7])
+    begun = " ".join(missing(section(report(storage, tmp_path, DEMO), "results")))
+    assert "some are still to come; its figures are of those so far." in begun
 
 
 def test_each_line_of_a_selection_on_test_classes_is_marked(

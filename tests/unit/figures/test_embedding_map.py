@@ -75,6 +75,10 @@ def test_at_most_2000_images_are_drawn_ten_of_each_class_first(
     legend = figure.axes[1].get_legend()
     assert legend is not None
     assert legend.get_texts()[-1].get_text() == "… and 82 more"
+    note = figure.get_supxlabel()
+    assert "in colour: 8 classes" in note
+    assert "the most" not in note
+    assert "a mark is of another class in each panel" in note
     figure = drawn(embedding_map(some(classes=90, size=60, train=2))).figure
     assert seen == [2000, 2000], "what one part leaves is the other's"
 

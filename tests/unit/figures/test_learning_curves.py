@@ -1,5 +1,5 @@
 import numpy as np
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PathCollection
 
 from histsearch.figures.learning_curves import learning_curves
 from histsearch.figures.searched_study import SearchedStudy
@@ -40,6 +40,17 @@ def test_curves_are_drawn_by_what_became_of_their_trials() -> None:
         "R@1 on validation classes after each epoch of 4 trials, 2 of them complete and 2 left "
         "earlier. The winner's trial #2 rises from 20.0% to 50.0% in 3 epochs."
     )
+
+
+def test_a_trial_of_one_epoch_is_a_dot_that_is_seen() -> None:
+    found = search(trial(0, [0.1, 0.2]), trial(1, [0.3]))
+    (axes,) = drawn(learning_curves(found)).figure.axes
+    sizes = {
+        tuple(np.asarray(dots.get_offsets())[0].tolist()): float(dots.get_sizes()[0])
+        for dots in axes.collections
+        if isinstance(dots, PathCollection)
+    }
+    assert sizes[1.0, 30.0] > 10 > sizes[2.0, 20.0]
 
 
 def test_thousands_of_curves_are_one_faint_image() -> None:

@@ -27,6 +27,7 @@ from histsearch.reports.document.tables import (
     Cell,
     Table,
     estimate_column,
+    hours_cell,
     number_cell,
     number_column,
     percent_cell,
@@ -134,13 +135,25 @@ def test_latex_is_a_table_of_booktabs() -> None:
         r"\toprule",
         r"row & seeds & R@1 \\",
         r"\midrule",
-        r"published &  & 70.1 \\",
+        r"published & -- & 70.1 \\",
         r"ours\textsuperscript{\dag} & 1,234 & 63.1~$\pm$~0.8 \\",
         r"\bottomrule",
         r"\end{tabular}",
         r"\par\smallskip\footnotesize \textsuperscript{\dag} Selected on the test classes.",
+        r"\par\smallskip\footnotesize -- There is no such value, or it isn't known.",
         r"\end{table}",
     ]
+
+
+def test_latex_fits_a_table_of_many_columns_into_the_text() -> None:
+    columns = [text_column("row"), *(number_column(f"R@{k}") for k in range(1, 13))]
+    row = [text_cell("ours"), *(number_cell(k) for k in range(1, 13))]
+    text = latex_text(Table("results", "Figures.", columns, [row], has_latex=True))
+    before, _, rest = text.partition(r"\begin{tabular}")
+    assert before.startswith(r"% \usepackage{booktabs,graphicx}")
+    assert before.endswith("\\setlength{\\tabcolsep}{3pt}\n\\resizebox{\\textwidth}{!}{%\n")
+    assert "\\end{tabular}}\n" in rest
+    assert text.count("{") == text.count("}")
 
 
 def test_latex_shows_what_it_would_obey() -> None:
@@ -165,12 +178,34 @@ def test_the_page_shows_every_part() -> None:
     ]
     (table,) = page.all("table")
     assert [one.text for one in table.all("th", "td")] == [
-        *("row", "seeds", "R@1", "published", "", "70.1", "ours†", "1,234", "63.1 ± 0.8"),
+        *("row", "seeds", "R@1", "published", "–", "70.1", "ours†", "1,234", "63.1 ± 0.8"),
     ]
     assert "Embeddings: not kept." in page.text
     assert "† Selected on the test classes." in page.text
     (listing,) = page.all("pre")
     assert "".join(listing.texts) == "histsearch worker\nhistsearch report\n"
+
+
+def test_a_cell_without_a_value_is_explained() -> None:
+    note = "– There is no such value, or it isn't known."
+    whole = replace(TABLE, rows=TABLE.rows[1:])
+    for table, shown in ((TABLE, True), (whole, False)):
+        page = read_page(render_page(Document("x", [Section("s", "S", [ShownTable(table)])])))
+        assert (note in page.text) is shown
+
+
+def test_no_line_breaks_between_a_mean_and_its_interval() -> None:
+    text = render_page(with_text("It reaches 43.4 ± 4.5 on the test classes."))
+    assert "43.4\u00a0±\u00a04.5" in text
+    assert "43.4 ±" not in text
+
+
+@pytest.mark.parametrize(
+    ("hours", "shown"),
+    [(0.0, "0"), (0.0003511, "0.000351"), (0.25, "0.250"), (7.126, "7.13"), (1234.5, "1,234")],
+)
+def test_hours_have_three_digits(hours: float, shown: str) -> None:
+    assert hours_cell(hours) == Cell(shown, (hours,))
 
 
 def test_the_page_asks_nothing_of_anywhere_and_runs_nothing() -> None:

@@ -75,12 +75,18 @@ def test_pairs_that_hardly_matter_and_their_edges_are_left_out(space: Space) -> 
     assert [one.parameters for one in found.parameters] == [["tau"], ["alpha"], ["hgnn_layers"]]
     assert [one.parameters for one in found.pairs] == [["tau", "hgnn_layers"]]
     assert found.edges == ["tau = 16 is the largest value allowed: widen it"]
+    assert found.other_edges == ["alpha = 1.1 is the largest value allowed; alpha hardly matters"]
 
 
 def test_no_edge_is_named_of_a_parameter_that_may_not_matter(space: Space) -> None:
     best = {"tau": 16, "alpha": 1.1, "hgnn_layers": 2}
     unsure = [Share(["tau"], 0.3, 0.01, 0.78), Share(["alpha"], 0.4, 0.04, 0.9)]
-    assert what_mattered(space, unsure, best).edges == []
+    found = what_mattered(space, unsure, best)
+    assert found.edges == []
+    assert found.other_edges == [
+        "tau = 16 is the largest value allowed; whether tau matters isn't sure yet",
+        "alpha = 1.1 is the largest value allowed; whether alpha matters isn't sure yet",
+    ]
     with_a_sure_pair = [*unsure, Share(["tau", "hgnn_layers"], 0.2, 0.06, 0.4)]
     assert [one.split()[0] for one in what_mattered(space, with_a_sure_pair, best).edges] == ["tau"]
 
