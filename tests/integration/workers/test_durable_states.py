@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -179,7 +179,7 @@ def test_a_kill_between_a_durable_state_and_its_telling_loses_nothing(
 
     def change(patch: pytest.MonkeyPatch) -> None:
         leave_after_each_epoch(patch)
-        patch.setattr(Claim, "pause", lambda _: hang_until_killed(telling))
+        patch.setattr(Claim, "pause", lambda *_: hang_until_killed(telling))
 
     kill = workers.start(change)
     assert telling.wait(LIMIT_SECONDS)
@@ -212,9 +212,9 @@ def test_a_pause_saves_no_state_a_second_time(
         pause = Claim.pause
         patch.setattr(SearchRun, "_is_due_to_leave", lambda *_: not paused)
 
-        def note_pause(claim: Claim) -> None:
+        def note_pause(claim: Claim, attributes: Mapping[str, Any]) -> None:
             paused.append(claim.label)
-            pause(claim)
+            pause(claim, attributes)
 
         patch.setattr(Claim, "pause", note_pause)
         workers.run()
