@@ -1,9 +1,10 @@
 """Claims as a worker makes them, without the worker."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
@@ -40,6 +41,19 @@ def claimed(study: Study) -> Claim:
     found = claim_next(study)
     assert found is not None
     return found
+
+
+def tell(
+    study: Study,
+    value: float | None,
+    state: TrialState = TrialState.COMPLETE,
+    curve: Mapping[int, float] | None = None,
+    **attributes: Any,
+) -> None:
+    """Claim a trial, and tell how it ended, with its curve and attributes."""
+    claim = claimed(study)
+    claim.record(attributes, curve)
+    claim.tell(state, value)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from histsearch.reports.document.reported import LEGEND, MARK, Reported, part_te
 from histsearch.reports.document.sections import Heading, Paragraph, Part, Section
 from histsearch.reports.document.tables import percent
 from histsearch.reports.report import Report
+from histsearch.studies.retraining_seeds import MOST_SEEDS
 from histsearch.studies.trial_record import BASELINE
 from histsearch.wording import configuration_text, counted, shortened
 
@@ -51,8 +52,9 @@ def _to_come(one: Comparison) -> str:
     """What would tell two sides apart."""
     if not one.seeds_to_add:
         return f"{counted(one.runs_to_come, 'run')} still to come may tell"
-    more = f"about {counted(one.seeds_to_add, 'more seed')} a side would tell"
-    return more + _still(one)
+    if one.seeds_to_add >= MOST_SEEDS:
+        return f"{MOST_SEEDS:,} or more further seeds a side would tell{_still(one)}"
+    return f"about {counted(one.seeds_to_add, 'more seed')} a side would tell{_still(one)}"
 
 
 def _still(one: Comparison) -> str:

@@ -2,6 +2,7 @@ import logging
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,14 +108,24 @@ def test_a_worker_says_what_was_skipped(
         assert len(dataset.remarks) == 1
 
 
-def test_decoded_images_are_built_checked_listed_and_removed(
+@pytest.fixture
+def cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def cache(*arguments: str) -> tuple[object, str]:
-        code = run(monkeypatch, "data", "cache", *arguments, "--image-cache", str(folder))
+) -> Callable[..., tuple[object, str]]:
+    """Runs a command on the image cache below ``images``; its exit code, and what it printed."""
+
+    def command(*arguments: str) -> tuple[object, str]:
+        kept = ("--image-cache", str(tmp_path / "images"))
+        code = run(monkeypatch, "data", "cache", *arguments, *kept)
         printed = capsys.readouterr()
         return code, printed.out + printed.err
 
+    return command
+
+
+def test_decoded_images_are_built_checked_listed_and_removed(
+    tmp_path: Path, cache: Callable[..., tuple[object, str]]
+) -> None:
     folder = tmp_path / "images"
     draw_classes(tmp_path / "own", [3] * 6)
     named = ("build", "folder:own", "--data", str(tmp_path))
@@ -141,13 +152,8 @@ def test_decoded_images_are_built_checked_listed_and_removed(
 
 
 def test_decoded_images_whose_index_is_damaged_are_removed_by_their_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, cache: Callable[..., tuple[object, str]]
 ) -> None:
-    def cache(*arguments: str) -> tuple[object, str]:
-        code = run(monkeypatch, "data", "cache", *arguments, "--image-cache", str(folder))
-        printed = capsys.readouterr()
-        return code, printed.out + printed.err
-
     folder = tmp_path / "images"
     for name in ("own", "others"):
         draw_classes(tmp_path / name, [2] * 4)

@@ -1,6 +1,4 @@
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from optuna.trial import TrialState
@@ -20,7 +18,7 @@ from histsearch.studies.images import note_census
 from histsearch.studies.queue import claim
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.study import Study
-from tests.integration.claims import claimed, signed_on
+from tests.integration.claims import claimed, signed_on, tell
 
 SPACE = "cars196-resnet50"
 RETRAINING = f"{SPACE}-retrain"
@@ -31,30 +29,18 @@ TUNED = {"lambda_s": 1.2, "alpha": 1.0, "tau": 24, "batch_size": 16}
 T_2, T_4 = 4.3027, 2.7764
 
 
-def _tell(
-    study: Study,
-    value: float | None,
-    state: TrialState = TrialState.COMPLETE,
-    curve: Mapping[int, float] | None = None,
-    **attributes: Any,
-) -> None:
-    claim = claimed(study)
-    claim.record(attributes, curve)
-    claim.tell(state, value)
-
-
 def _tell_recall(retraining: Study, recall_at_1: float, recall_at_2: float) -> None:
     recall = {"1": recall_at_1, "2": recall_at_2}
-    _tell(retraining, recall_at_1, recall=recall, seconds=900, device="H200", accelerated=True)
+    tell(retraining, recall_at_1, recall=recall, seconds=900, device="H200", accelerated=True)
 
 
 @pytest.fixture
 def search(storage: Storage) -> Study:
     """Baseline, a better configuration, and one given up after 5 of 50 epochs."""
     study = create_search(storage, load_space(SPACE), trials=3)
-    _tell(study, 0.85, best_epoch=44, seconds=7200, device="H200", accelerated=True)
+    tell(study, 0.85, best_epoch=44, seconds=7200, device="H200", accelerated=True)
     study.enqueue(TUNED)
-    _tell(
+    tell(
         study,
         0.875,
         curve={
@@ -65,7 +51,7 @@ def search(storage: Storage) -> Study:
         device="V100",
         accelerated=True,
     )
-    _tell(study, None, TrialState.PRUNED, seconds=600, epoch_seconds=[100.0] * 5, accelerated=True)
+    tell(study, None, TrialState.PRUNED, seconds=600, epoch_seconds=[100.0] * 5, accelerated=True)
     return study
 
 
@@ -117,10 +103,10 @@ def test_search_alone_has_its_best_trial_and_the_published_rows(search: Study) -
 
 def test_the_best_configuration_has_the_mean_of_its_trials(storage: Storage) -> None:
     study = create_search(storage, load_space(SPACE), trials=3)
-    _tell(study, 0.80, best_epoch=44)
+    tell(study, 0.80, best_epoch=44)
     for value in (0.875, 0.855):
         study.enqueue(TUNED)
-        _tell(study, value, best_epoch=31)
+        tell(study, value, best_epoch=31)
     best = winning_trial(study)
     assert best is not None
     assert (best.number, best.trials) == (1, 2)
@@ -160,8 +146,8 @@ def test_other_figures_are_those_that_every_run_of_a_configuration_recorded(
         {"NMI": 0.68, "R-Precision": 0.38, "MAP@R": 0.28},
     ]
     for figures in others:
-        _tell(retraining, 0.9, recall={"1": 0.9}, figures=figures)
-    _tell(retraining, 0.9, recall={"1": 0.9})  # by an earlier version
+        tell(retraining, 0.9, recall={"1": 0.9}, figures=figures)
+    tell(retraining, 0.9, recall={"1": 0.9})  # by an earlier version
     report = build_report(search.storage, SPACE)
     tuned, baseline = report.retrained
     assert list(tuned.figures) == ["R@1", "NMI", "R-Precision", "MAP@R"]
@@ -192,7 +178,7 @@ def test_report_says_on_how_many_slots_trials_ran(search: Study) -> None:
 
 def test_retraining_run_that_broke_off_saves_no_negative_hours(search: Study) -> None:
     retraining = create_retraining(search, seeds=1)
-    _tell(retraining, None, TrialState.PRUNED, seconds=300, epoch_seconds=[100.0] * 3)
+    tell(retraining, None, TrialState.PRUNED, seconds=300, epoch_seconds=[100.0] * 3)
     found = build_report(search.storage, SPACE).retraining_cost
     assert found is not None
     assert found.hours_saved >= 0
@@ -212,7 +198,7 @@ def test_unfinished_retraining_is_named_and_reported_as_far_as_it_is(search: Stu
 def test_report_covers_a_search_with_its_own_retrainings(retraining: Study) -> None:
     storage = retraining.storage
     other = create_search(storage, load_space(SPACE), name="other", trials=1)
-    _tell(other, 0.7, best_epoch=5)
+    tell(other, 0.7, best_epoch=5)
     assert build_report(storage, "other").retrained == []
     report = build_report(storage, RETRAINING)
     assert report == build_report(storage, SPACE)
@@ -223,7 +209,7 @@ def test_search_that_has_no_completed_trial_says_why_and_one_that_is_absent_is_r
     storage: Storage,
 ) -> None:
     study = create_search(storage, load_space(SPACE))
-    _tell(study, None, TrialState.FAIL, reason="out of memory")
+    tell(study, None, TrialState.FAIL, reason="out of memory")
     report = build_report(storage, SPACE)
     assert (report.best, report.state, report.budget) == (None, "open", 200)
     assert report.failures == [f"{SPACE} #0: out of memory"]
@@ -235,7 +221,7 @@ def test_a_selection_on_the_test_classes_is_noted(storage: Storage) -> None:
     space = load_space(SPACE)
     protocol = space.protocol.model_copy(update={"validation": "test"})
     study = create_search(storage, space.model_copy(update={"protocol": protocol}), trials=1)
-    _tell(study, 0.9, best_epoch=3)
+    tell(study, 0.9, best_epoch=3)
     report = build_report(storage, SPACE)
     assert (report.selection, report.on_test_classes) == (TEST_SELECTION, True)
 
@@ -251,11 +237,11 @@ def test_retraining_runs_that_failed_are_named_with_their_reasons(search: Study)
 
 def test_configurations_at_the_highest_recall_can_not_be_ranked(storage: Storage) -> None:
     study = create_search(storage, load_space(SPACE), trials=4)
-    _tell(study, 0.75, best_epoch=3)
+    tell(study, 0.75, best_epoch=3)
     assert build_report(storage, SPACE).warnings == []
     for configuration in (TUNED, {**TUNED, "tau": 32}):
         study.enqueue(configuration)
-        _tell(study, 1.0, best_epoch=3)
+        tell(study, 1.0, best_epoch=3)
     (warning,) = build_report(storage, SPACE).warnings
     assert warning == (
         "2 configurations reach 100%, the highest R@1 there can be, so the validation images can't "

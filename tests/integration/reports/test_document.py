@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -26,7 +26,7 @@ from histsearch.studies.embeddings_file import write_embeddings_file
 from histsearch.studies.images import note_census
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.study import Study
-from tests.integration.claims import claimed
+from tests.integration.claims import claimed, tell
 from tests.pages import Element, read_page
 from tests.unit.studies.test_embeddings_file import embeddings
 
@@ -46,18 +46,6 @@ SECTIONS = [
 ]
 HOSTILE = '"><img src=x onerror=alert(1)>'
 T_4 = 2.7764  # of Student's t at 97.5% for 4 degrees of freedom, from a printed table
-
-
-def tell(
-    study: Study,
-    value: float | None,
-    state: TrialState = TrialState.COMPLETE,
-    curve: Mapping[int, float] | None = None,
-    **attributes: Any,
-) -> None:
-    claim = claimed(study)
-    claim.record(attributes, curve)
-    claim.tell(state, value)
 
 
 def search_of(storage: Storage, space: str, name: str | None = None, trials: int = 3) -> Study:
