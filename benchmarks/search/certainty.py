@@ -13,8 +13,9 @@ import numpy as np
 
 from benchmarks.search.courses import Course
 from benchmarks.search.methods import METHODS
+from benchmarks.search.recording import Array
 from benchmarks.search.report import HERE
-from benchmarks.search.table import Array, Table
+from benchmarks.search.table import Table
 
 DRAWS = 400
 TOLERANCE = 1.0
@@ -26,7 +27,7 @@ _SEED = 0
 
 def regrets(table: Table) -> Array:
     """(G, X) Points that each configuration lacks to the best, by each draw."""
-    truths_GX = table.draw_truths(DRAWS, np.random.default_rng(_SEED))
+    truths_GX = table.truth.draw(DRAWS, np.random.default_rng(_SEED))
     regrets_GX: Array = truths_GX.max(axis=0) - truths_GX
     return regrets_GX
 

@@ -40,7 +40,8 @@ class Course(NamedTuple):
 
     def line(self) -> str:
         steps = [
-            [step.epochs, round(step.seconds, 2), round(step.regret, 3)] for step in self.steps
+            [round(step.epochs, 3), round(step.seconds, 2), round(step.regret, 3)]
+            for step in self.steps
         ]
         return json.dumps(
             {**self._asdict(), "steps": steps, "own_seconds": round(self.own_seconds, 2)}
@@ -114,7 +115,7 @@ def simulate(task: Task) -> Course:
     warnings.filterwarnings("ignore")
     table = _load(task.table)
     earlier = None if task.earlier is None else _load(task.earlier)
-    problem = Problem(table.values, table.epochs, task.workers, earlier, task.trials)
+    problem = Problem(table.space, table.epochs, task.workers, earlier, task.trials)
     search = build(task.method, problem, task.repeat)
     started = time.process_time()
     steps = Simulation(

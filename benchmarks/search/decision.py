@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.search.table import PERCENT, Table
-from histsearch.freeze_thaw.candidates import Candidates, SearchSpace
-from histsearch.freeze_thaw.parameters import Choices
+from histsearch.freeze_thaw.candidates import Candidates
 from histsearch.freeze_thaw.planner import Planner
 from histsearch.freeze_thaw.trials import TrialView
 
@@ -31,8 +30,8 @@ def _views(table: Table, candidates: Candidates, length: int) -> list[TrialView]
         row = int(rng.integers(len(candidates.configurations)))
         runs = table.recordings(table.row(candidates.configurations[row]))
         run = runs[number % len(runs)]
-        recalls = tuple(float(PERCENT * recall) for recall in run.curve_E[:length])
-        seconds = tuple(float(one) for one in run.seconds_E[:length])
+        recalls = tuple(float(PERCENT * recall) for recall in run.curve_T[:length])
+        seconds = tuple(float(one) for one in run.seconds_T[:length])
         views.append(TrialView(row, recalls, seconds, resumable=length < table.epochs))
     return views
 
@@ -43,7 +42,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20)
     options = parser.parse_args()
     table = Table(options.table)
-    space = SearchSpace({name: Choices(values) for name, values in table.values.items()})
+    space = table.space
     candidates = space.candidates((), (), np.random.default_rng(0))
     places_GD, distances_D = candidates.places_GD, candidates.distances_D
     for length in _LENGTHS:

@@ -27,7 +27,7 @@ def describe(table: Table) -> str:
         str(len(table.grid)),
         "—" if math.isnan(table.seed_deviation) else f"{table.seed_deviation:.1f}",
         f"{table.truth_G.min():.1f}–{table.best:.1f}",
-        f"± {table.best_deviation:.1f}",
+        f"± {table.truth.best_deviation:.1f}",
         near,
         f"{table.grid_seconds / len(table.grid):.1f}",
     ]
@@ -38,7 +38,7 @@ def spreads(table: Table) -> dict[str, float]:
     """How far apart each parameter's values are in the mean truth, in points."""
     places_GD = table.places_GD
     found = {}
-    for name, places_G in zip(table.values, places_GD.T, strict=True):
+    for name, places_G in zip(table.parameters, places_GD.T, strict=True):
         means = [float(table.truth_G[places_G == place].mean()) for place in np.unique(places_G)]
         found[name] = max(means) - min(means)
     return found
@@ -48,7 +48,7 @@ def lines(tables: list[Table]) -> Iterator[str]:
     """Both tables of ``tables.md``."""
     yield from (_line(COLUMNS), "| --- " * len(COLUMNS) + "|")
     yield from map(describe, tables)
-    names = list(dict.fromkeys(name for table in tables for name in table.values))
+    names = list(dict.fromkeys(name for table in tables for name in table.parameters))
     yield from ("", _line(("table", *names)), "| --- " * (1 + len(names)) + "|")
     for table in tables:
         found = spreads(table)

@@ -77,7 +77,7 @@ def _rival(table: Table, ours: list[Course], theirs: list[Course], unit: str) ->
 
 
 def _cost(table: Table, courses: Sequence[Course], unit: str, quantile: float) -> float:
-    run = table.epochs if unit == "epochs" else table.grid_seconds / len(table.grid)
+    run = table.run_epochs if unit == "epochs" else table.grid_seconds / len(table.grid)
     costs = [course.cost_within(TOLERANCE)[UNITS.index(unit)] / run for course in courses]
     return float(np.quantile(costs, quantile, method="inverted_cdf"))
 

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.search.table import PERCENT, Table, lines_of
+from benchmarks.search.table import PERCENT, Table
+from benchmarks.search.table_file import lines_of
 
 
 def change_luck(path: Path, part: float, shuffle: int | None = None) -> Iterator[str]:
@@ -33,7 +34,7 @@ def change_luck(path: Path, part: float, shuffle: int | None = None) -> Iterator
         ValueError: It isn't one.
     """
     table = Table(path)
-    smooth_GE = table.smooth_GE / PERCENT
+    true_GE = table.truth.curves_GT / PERCENT
     first: dict[int, dict[str, Any]] = {}
     for line in lines_of(path):
         first.setdefault(table.row(line["params"]), line)
@@ -41,7 +42,7 @@ def change_luck(path: Path, part: float, shuffle: int | None = None) -> Iterator
     donors = rows if shuffle is None else np.random.default_rng(shuffle).permutation(rows).tolist()
     for row, donor in zip(rows, donors, strict=True):
         curve_E = np.array(first[donor]["curve"] or [0.0])
-        smooth_E, donors_E = smooth_GE[row, : len(curve_E)], smooth_GE[donor, : len(curve_E)]
+        smooth_E, donors_E = true_GE[row, : len(curve_E)], true_GE[donor, : len(curve_E)]
         moved_E = np.clip(smooth_E + part * (curve_E - donors_E), 0.0, 1.0)
         yield json.dumps({**first[row], "curve": moved_E.round(4).tolist()})
 

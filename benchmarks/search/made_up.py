@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.search.table import PERCENT, Array
+from benchmarks.search.recording import Array
+from benchmarks.search.table import PERCENT
 
 
 class Kind(NamedTuple):

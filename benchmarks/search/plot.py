@@ -29,7 +29,7 @@ def draw(table: Table, courses: Sequence[Course], out: Path) -> None:
         2, len(workers), figsize=(6.5 * len(workers), 9), sharex=True, squeeze=False
     )
     most = max(course.steps[-1].epochs for course in courses)
-    costs = np.geomspace(table.epochs / 2, most, POINTS)
+    costs = np.geomspace(table.run_epochs / 2, most, POINTS)
     methods = list(dict.fromkeys(course.method for course in courses))
     for (above, below), count in zip(panels.T, workers, strict=True):
         for number, method in enumerate(methods):
@@ -39,7 +39,10 @@ def draw(table: Table, courses: Sequence[Course], out: Path) -> None:
             spent = costs[costs <= min(course.steps[-1].epochs for course in some)]
             regrets = np.array([[c.regret_at(cost, "epochs") for cost in spent] for c in some])
             low, median, high = np.quantile(regrets, (0.05, 0.5, 0.95), axis=0, method="nearest")
-            runs, look = spent / table.epochs, {"color": f"C{number}", "ls": LINES[number // 10]}
+            runs, look = (
+                spent / table.run_epochs,
+                {"color": f"C{number}", "ls": LINES[number // 10]},
+            )
             label = f"{method} (n = {len(some)})"
             above.plot(runs, median, label=label, lw=2.5 if method == OURS else 1.2, **look)
             below.plot(runs, high, lw=2.5 if method == OURS else 1.2, **look)
@@ -49,7 +52,7 @@ def draw(table: Table, courses: Sequence[Course], out: Path) -> None:
         above.set_title(f"{table.name}, {count} worker{'s' if count > 1 else ''}")
         above.set_ylim(0, 6)
         below.set_ylim(0, 15)
-        below.set_xlabel(f"cost in full runs of {table.epochs} epochs")
+        below.set_xlabel(f"cost in full runs of {table.run_epochs:.3g} epochs")
         below.legend(
             *above.get_legend_handles_labels(),
             ncols=2,

@@ -8,21 +8,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.search.table import Params, Recording, Table, Value
+from benchmarks.search.columns import Params
+from benchmarks.search.recording import Recording
+from benchmarks.search.table import Table
+from histsearch.freeze_thaw.candidates import SearchSpace
 
 
 class Problem(NamedTuple):
     """What a search is told before it begins.
 
     Attributes:
-        values: The ascending values of each parameter.
+        space: What is searched; of listed points these alone can be trained.
         epochs: Epochs of a full run.
         workers: How many run trials at once.
         earlier: Another table, which a method may have searched before.
         trials: How many trials it may begin; None for any number.
     """
 
-    values: dict[str, tuple[Value, ...]]
+    space: SearchSpace
     epochs: int
     workers: int
     earlier: Table | None = None
@@ -65,12 +68,12 @@ class Step(NamedTuple):
     """The state of a search after an epoch: its costs so far, and how good its answer is.
 
     Attributes:
-        epochs: Epochs trained by all workers.
+        epochs: Epochs trained by all workers; of runs of different lengths, each in its own.
         seconds: Worker-seconds, idle time included.
         regret: The grid's best truth minus the recommendation's, in points of R@1.
     """
 
-    epochs: int
+    epochs: float
     seconds: float
     regret: float
 
@@ -121,15 +124,14 @@ class Simulation:
     def run(self) -> list[Step]:
         """Search until the budget is spent, or the method wants nothing more."""
         steps: list[Step] = []
-        epochs = 0
+        epochs = 0.0
         while True:
             self._give_work()
             if not self._events:
                 return steps
             event = heapq.heappop(self._events)
             self._time = event.time
-            epochs += 1
-            self._finish_epoch(event.trial)
+            epochs += self._finish_epoch(event.trial)
             seconds = self._time * self._workers
             row = self._table.row(self._search.recommend())
             regret = self._table.best - float(self._table.truth_G[row])
@@ -162,15 +164,18 @@ class Simulation:
         trial = self._trials[number]
         if trial.epoch >= self._table.epochs:
             raise ValueError(f"trial {number} was finished and can't go on")
-        duration = float(trial.recording.seconds_E[trial.epoch])
+        duration = float(trial.recording.seconds_T[trial.epoch])
         self._number += 1
         heapq.heappush(self._events, _Event(self._time + duration, self._number, number))
 
-    def _finish_epoch(self, number: int) -> None:
+    def _finish_epoch(self, number: int) -> float:
+        """Report what it showed; returns how much of an epoch it was."""
         trial = self._trials[number]
-        recall = float(trial.recording.curve_E[trial.epoch])
-        seconds = float(trial.recording.seconds_E[trial.epoch])
+        recall = float(trial.recording.curve_T[trial.epoch])
+        seconds = float(trial.recording.seconds_T[trial.epoch])
+        steps = float(trial.recording.steps_T[trial.epoch])
         trial.epoch += 1
         goes_on = self._search.report(number, trial.epoch, recall, seconds)
         if goes_on and trial.epoch < self._table.epochs:
             self._begin_epoch(number)
+        return steps

@@ -46,13 +46,13 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=0.2, help="part of the grid's full cost")
     options = parser.parse_args()
     table = Table(options.table)
-    problem = Problem(table.values, table.epochs, workers=1)
+    problem = Problem(table.space, table.epochs, workers=1)
     for repeat in range(options.repeats):
         search = StoppingSearch(problem, repeat, options.delta, options.epsilon)
         steps = Simulation(table, search, workers=1, budget=options.budget, seed=repeat).run()
         print(
             f"repeat {repeat}: {'decided' if search.decided else 'not decided'} after "
-            f"{steps[-1].epochs / table.epochs:.1f} full runs, regret {steps[-1].regret:.2f}",
+            f"{steps[-1].epochs / table.run_epochs:.1f} full runs, regret {steps[-1].regret:.2f}",
             flush=True,
         )
 

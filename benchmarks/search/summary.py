@@ -36,7 +36,7 @@ def summarize(table: Table, courses: list[Course], budget: float) -> dict[str, A
         costs[f"within_{tolerance}"] = {
             "epochs": interval([epochs for epochs, _ in both]),
             "seconds": interval([seconds for _, seconds in both]),
-            "full_runs": interval([epochs / table.epochs for epochs, _ in both]),
+            "full_runs": interval([epochs / table.run_epochs for epochs, _ in both]),
             "full_runs_by_seconds": interval([seconds / run_seconds for _, seconds in both]),
             "reached": sum(math.isfinite(epochs) for epochs, _ in both) / len(both),
         }

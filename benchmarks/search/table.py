@@ -1,69 +1,45 @@
 """A table of learning curves: what a benchmark of searches replays instead of training."""
 
-# G = configurations of the grid, S = seeds, E = epochs, D = parameters,
-# N = configurations that were trained
+# G = configurations, T = epochs, D = parameters
 
-import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-Value = int | float | str | bool
-Params = dict[str, Value]
-Array = npt.NDArray[np.float64]
+from benchmarks.search.columns import Params, Value, spanned_by
+from benchmarks.search.recording import Array, Recording, length_of
+from benchmarks.search.table_file import Line, lines_of
+from benchmarks.search.truth import Truth
+from histsearch.freeze_thaw.candidates import SearchSpace
+from histsearch.freeze_thaw.parameters import Choices
 
 PERCENT = 100.0
-_JITTER = 1e-6  # square points, for the Cholesky factor
-_MOST_FOR_TRUTH = 1500  # configurations that the model of the truth is fitted to
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One run as it was trained: R@1 after each epoch, in [0, 1], and each epoch's seconds."""
-
-    curve_E: Array
-    seconds_E: Array
-
-
-class _Smoothing(NamedTuple):
-    """A Gaussian process over a table: N configurations' mean curves, and their covariances.
-
-    The covariances are those of last R@1s that are scaled to a variance of one.
-    """
-
-    means_NE: Array
-    prior_GG: Array
-    shared_GN: Array
-    kernel_NN: Array
-
-    @property
-    def left_GG(self) -> Array:
-        """Covariance of the truths, given the runs, in square points."""
-        shared_GN, kernel_NN = self.shared_GN, self.kernel_NN
-        left_GG = self.prior_GG - shared_GN @ np.linalg.solve(kernel_NN, shared_GN.T)
-        scaled_GG: Array = left_GG * float(np.var(self.means_NE[:, -1]))
-        return scaled_GG
+_MOST_EPOCHS = 50  # that runs of different lengths are divided into
+_SEEDS_ENOUGH = 5  # for a mean over them to be the truth
 
 
 class Table:
     """All runs of a file, and the space they span.
 
-    A file has one JSON object a line: ``params``, ``seed``, ``curve`` (R@1 after each epoch, in
-    [0, 1]) and ``seconds`` (of the whole run); ``epoch_seconds`` and ``warmup_seconds`` where each
-    epoch's own time is known. A curve that ends early keeps its last value.
+    A file has one JSON object a line: ``params``, ``seed``, ``curve`` (the score after each epoch,
+    in [0, 1]) and ``seconds`` (of the whole run); ``epoch_seconds`` and ``warmup_seconds`` where
+    each epoch's own time is known, ``steps`` where it was scored at other steps, and ``diverged``,
+    whether it ended in NaN, which is worth 0.
+
+    A table is a grid, or *listed*: random points of ranges. Parameters that follow from others are
+    left out. Where runs differ in length, each is looked at after as many equal parts of its own
+    length, which are the table's epochs.
 
     Attributes:
-        values: The ascending distinct values of each parameter.
-        epochs: Length of the longest curve.
+        name: The file's, without its ending.
+        parameters: What is searched.
+        is_listed: Whether the configurations are listed points.
+        grid: All configurations.
+        epochs: Epochs of a run: T.
 
     Raises:
         OSError: The file can't be read.
@@ -75,23 +51,33 @@ class Table:
         lines = list(lines_of(path))
         if not lines:
             raise ValueError(f"{path} holds no run")
-        names = list(lines[0]["params"])
-        self.values: dict[str, tuple[Value, ...]] = {
-            name: tuple(sorted({line["params"][name] for line in lines}, key=_order))
-            for name in names
-        }
-        self.epochs = max(len(line["curve"]) for line in lines)
-        self.grid: list[Params] = [
-            dict(zip(names, values, strict=True)) for values in product(*self.values.values())
-        ]
+        self.parameters, self.is_listed = spanned_by([line["params"] for line in lines])
+        self.grid: list[Params] = self._configurations(lines)
         self._row_of = {self._key(params): row for row, params in enumerate(self.grid)}
+        lengths = _lengths(lines)
+        self.epochs = _epochs(lines, lengths)
         self._recordings: dict[int, list[Recording]] = {}
-        for line in sorted(lines, key=lambda line: int(line["seed"])):
+        for line, length in sorted(
+            zip(lines, lengths, strict=True), key=lambda one: int(one[0]["seed"])
+        ):
             row = self._row_of[self._key(line["params"])]
-            self._recordings.setdefault(row, []).append(_recording(line, self.epochs))
+            recording = Recording.of(line, self.epochs, length)
+            self._recordings.setdefault(row, []).append(recording)
+
+    def _configurations(self, lines: Sequence[Line]) -> list[Params]:
+        if self.is_listed:
+            points = {self._key(line["params"]): line["params"] for line in lines}
+            return [{name: one[name] for name in self.parameters} for one in points.values()]
+        values = [one.values for one in self.parameters.values() if isinstance(one, Choices)]
+        return [dict(zip(self.parameters, one, strict=True)) for one in product(*values)]
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """What a search is told to search."""
+        return SearchSpace(self.parameters, self.grid if self.is_listed else None)
 
     def _key(self, params: Params) -> tuple[Value, ...]:
-        return tuple(params[name] for name in self.values)
+        return tuple(params[name] for name in self.parameters)
 
     def row(self, params: Params) -> int:
         """The place of a configuration in the grid."""
@@ -99,15 +85,10 @@ class Table:
 
     @cached_property
     def places_GD(self) -> Array:
-        """Index of each parameter's value among its values, scaled to [0, 1]."""
-        places = [
-            [
-                self.values[name].index(params[name]) / max(1, len(self.values[name]) - 1)
-                for name in self.values
-            ]
-            for params in self.grid
-        ]
-        return np.array(places, dtype=float)
+        """Where each configuration lies in each parameter, in [0, 1]."""
+        ends_D = [max(1, len(distances) - 1) for distances in self.space.distances_D]
+        scaled_GD: Array = self.space.places(self.grid) / np.array(ends_D, dtype=float)
+        return scaled_GD
 
     def recordings(self, row: int) -> list[Recording]:
         """The runs of a configuration; of its nearest neighbour where the table has none."""
@@ -119,80 +100,66 @@ class Table:
 
     @cached_property
     def seed_deviation(self) -> float:
-        """Standard deviation between seeds of the last R@1, in points; NaN with one seed."""
+        """Standard deviation between seeds of the last score, in points; NaN with one seed."""
         variances = [
-            float(np.var([PERCENT * run.curve_E[-1] for run in runs], ddof=1))
+            float(np.var([PERCENT * run.curve_T[-1] for run in runs], ddof=1))
             for runs in self._recordings.values()
             if len(runs) > 1
         ]
         return math.sqrt(float(np.mean(variances))) if variances else math.nan
 
     @cached_property
-    def _smoothing(self) -> "_Smoothing":
-        rows = np.array(sorted(self._recordings))
-        if len(rows) > _MOST_FOR_TRUTH:
-            rows = np.random.default_rng(0).choice(rows, _MOST_FOR_TRUTH, replace=False)
-        means_NE = PERCENT * np.array(
-            [np.mean([run.curve_E for run in self._recordings[row]], axis=0) for row in rows]
-        )
-        kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(
-            np.ones(self.places_GD.shape[1]), (0.1, 1e2), nu=2.5
-        ) + WhiteKernel(0.3, (1e-4, 1e1))
-        model = GaussianProcessRegressor(
-            kernel, normalize_y=True, n_restarts_optimizer=1, random_state=0
-        )
-        model.fit(self.places_GD[rows], means_NE[:, -1])
-        fitted = model.kernel_
-        return _Smoothing(
-            means_NE,
-            fitted.k1(self.places_GD),
-            fitted.k1(self.places_GD, self.places_GD[rows]),
-            fitted(self.places_GD[rows]),
-        )
+    def truth(self) -> Truth:
+        """What the configurations are really worth.
 
-    @cached_property
-    def smooth_GE(self) -> Array:
-        """R@1 in percent after each epoch, smoothed by a Gaussian process over the whole table.
-
-        Matérn-5/2 on the index of each value, with a length scale a parameter and a noise of its
-        own, all of them fitted by marginal likelihood to the last epoch's means over seeds.
+        The mean over seeds; smoothed over the grid where that has an order and few seeds.
         """
-        means_NE, _, shared_GN, kernel_NN = self._smoothing
-        centre_E = means_NE.mean(axis=0)
-        smooth_GE: Array = centre_E + shared_GN @ np.linalg.solve(kernel_NN, means_NE - centre_E)
-        return smooth_GE
+        rows = sorted(self._recordings)
+        means = PERCENT * np.array(
+            [np.mean([run.curve_T for run in self._recordings[row]], axis=0) for row in rows]
+        )
+        if self._is_smoothed:
+            return Truth.smoothed(means, np.array(rows), self.places_GD)
+        variances = [
+            np.var([PERCENT * run.curve_T[-1] for run in runs], ddof=1) / len(runs)
+            if len(runs) > 1
+            else 0.0
+            for runs in map(self.recordings, range(len(self.grid)))
+        ]
+        whole = PERCENT * np.array(
+            [
+                np.mean([run.curve_T for run in self.recordings(row)], axis=0)
+                for row in range(len(self.grid))
+            ]
+        )
+        return Truth.of_means(whole, np.array(variances))
 
-    @cached_property
+    @property
+    def _is_smoothed(self) -> bool:
+        has_order = any(
+            isinstance(one, Choices) and not isinstance(one.values[0], str)
+            for one in self.parameters.values()
+        )
+        seeds = min(map(len, self._recordings.values()))
+        return has_order and not self.is_listed and seeds < _SEEDS_ENOUGH
+
+    @property
     def truth_G(self) -> Array:
-        """What a configuration's last R@1 really is, in percent: its smoothed mean over seeds."""
-        return self.smooth_GE[:, -1]
+        """What a configuration's last score really is, in percent."""
+        return self.truth.curves_GT[:, -1]
 
     def replicate(self, row: int, rng: np.random.Generator) -> Recording:
         """A made-up run, for a search that repeats a configuration more often than the table did.
 
-        The smoothed curve, with what another configuration's run strays from its own.
+        The true curve, with what another configuration's run strays from its own.
         """
         donor = int(rng.choice(sorted(self._recordings)))
         runs = self._recordings[donor]
-        strays_E = runs[int(rng.integers(len(runs)))].curve_E - self.smooth_GE[donor] / PERCENT
-        curve_E = np.clip(self.smooth_GE[row] / PERCENT + strays_E, 0.0, 1.0)
-        return Recording(curve_E, self.recordings(row)[0].seconds_E)
-
-    @cached_property
-    def best_deviation(self) -> float:
-        """Standard deviation of the best truth, in points, as the smoothing sees it."""
-        best = int(self.truth_G.argmax())
-        return math.sqrt(max(float(self._smoothing.left_GG[best, best]), 0.0))
-
-    def draw_truths(self, draws: int, rng: np.random.Generator) -> Array:
-        """(G, X) Truths as they may be as well, by what the smoothing leaves open."""
-        left_GG = self._smoothing.left_GG
-        left_GG[np.diag_indices_from(left_GG)] += _JITTER
-        factor_GG = np.linalg.cholesky(left_GG)
-        truths_GX: Array = self.truth_G[:, None] + factor_GG @ rng.normal(
-            size=(len(self.grid), draws)
-        )
-        return truths_GX
+        true_GT = self.truth.curves_GT / PERCENT
+        strays_T = runs[int(rng.integers(len(runs)))].curve_T - true_GT[donor]
+        own = self.recordings(row)[0]
+        curve_T = np.clip(true_GT[row] + strays_T, 0.0, 1.0)
+        return Recording(curve_T, own.seconds_T, own.steps_T)
 
     @cached_property
     def best(self) -> float:
@@ -203,58 +170,45 @@ class Table:
     def grid_seconds(self) -> float:
         """What the whole grid costs, one run a configuration."""
         return sum(
-            float(np.mean([run.seconds_E.sum() for run in self.recordings(row)]))
+            float(np.mean([run.seconds_T.sum() for run in self.recordings(row)]))
+            for row in range(len(self.grid))
+        )
+
+    @cached_property
+    def grid_epochs(self) -> float:
+        """Epochs of the whole grid, one run a configuration, each in scores of its own."""
+        return sum(
+            float(np.mean([run.steps_T.sum() for run in self.recordings(row)]))
             for row in range(len(self.grid))
         )
 
     @property
-    def grid_epochs(self) -> int:
-        """Epochs of the whole grid, one run a configuration."""
-        return len(self.grid) * self.epochs
+    def run_epochs(self) -> float:
+        """Epochs of a full run: the mean over the grid, in scores of each run's own."""
+        return self.grid_epochs / len(self.grid)
 
 
-def lines_of(path: Path) -> Iterator[dict[str, Any]]:
-    """The runs of a file as they stand there; `Table` says what is refused."""
-    names = None
-    for number, text in enumerate(path.read_text().splitlines(), start=1):
-        if not text.strip():
-            continue
-        try:
-            line = json.loads(text)
-            good = _is_run(line)
-        except (ValueError, KeyError, TypeError):
-            good = False
-        if not good or set(line["params"]) != (names or set(line["params"])):
-            raise ValueError(
-                f"{path}, line {number}: found {text[:80]!r}, expected an object with params (the "
-                "same names in every line), seed, curve (R@1 in [0, 1] after each epoch) and "
-                "seconds (more than 0)"
-            )
-        names = set(line["params"])
-        yield line
+def _lengths(lines: Sequence[Line]) -> list[float]:
+    """The whole length of each run; one that diverged has what a parameter says, or the longest."""
+    lengths = [math.nan if line.get("diverged") else length_of(line) for line in lines]
+    known = [number for number, length in enumerate(lengths) if not math.isnan(length)]
+    telling = [
+        name
+        for name in lines[0]["params"]
+        if all(lines[number]["params"][name] == lengths[number] for number in known)
+    ]
+    longest = max((lengths[number] for number in known), default=1.0)
+    return [
+        (float(line["params"][telling[0]]) if telling else longest)
+        if math.isnan(length)
+        else length
+        for line, length in zip(lines, lengths, strict=True)
+    ]
 
 
-def _is_run(line: Mapping[str, Any]) -> bool:
-    params, curve, seconds = line["params"], line["curve"], float(line["seconds"])
-    if not (isinstance(params, dict) and isinstance(curve, list) and "seed" in line):
-        return False
-    # A run that diverged at once has no curve, and may have taken no time.
-    return seconds >= 0 and all(0 <= recall <= 1 for recall in curve) and (seconds > 0 or not curve)
-
-
-def _order(value: Value) -> tuple[str, float, str]:
-    if isinstance(value, int | float):
-        return "", float(value), ""
-    return "text", 0.0, value
-
-
-def _recording(line: dict[str, Any], epochs: int) -> Recording:
-    curve = line["curve"] or [0.0]
-    missing = epochs - len(curve)
-    seconds = list(line.get("epoch_seconds") or [line["seconds"] / len(curve)] * len(curve))
-    seconds[0] += line.get("warmup_seconds", 0.0)
-    # A run that diverged costs nothing more.
-    return Recording(
-        np.array(curve + [curve[-1]] * missing),
-        np.array(seconds + [1e-3] * (epochs - len(seconds))),
-    )
+def _epochs(lines: Sequence[Line], lengths: Sequence[float]) -> int:
+    """As many as the runs have scores; where they differ, the mean, and at most `_MOST_EPOCHS`."""
+    scores = [len(line["curve"]) for line in lines if not line.get("diverged")]
+    if len(set(lengths)) == 1:
+        return max(scores, default=1)
+    return min(round(sum(scores) / len(scores)), _MOST_EPOCHS)

@@ -23,10 +23,20 @@ _NEW = 512  # of a large space's candidates, those drawn at least
 
 
 class SearchSpace:
-    """The parameters of a search."""
+    """The parameters of a search.
 
-    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
+    Args:
+        parameters: What each may be, by name.
+        listed: All configurations that can be trained, where these are some of all only.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Parameter],
+        listed: Sequence[Configuration] | None = None,
+    ) -> None:
         self.parameters = dict(parameters)
+        self.listed = None if listed is None else list(listed)
         self.names = tuple(parameters)
         self._axes = {name: Axis(parameter) for name, parameter in parameters.items()}
         self.distances_D = [axis.distances_PP for axis in self._axes.values()]
@@ -52,7 +62,7 @@ class SearchSpace:
     @property
     def is_small(self) -> bool:
         """Whether all of it is looked at in every decision."""
-        return self._size is not None and self._size <= MOST
+        return self.listed is not None or (self._size is not None and self._size <= MOST)
 
     def candidates(
         self,
@@ -68,10 +78,8 @@ class SearchSpace:
             rng: Source of the draw.
         """
         if self.is_small:
-            values = [axis.all_values() for axis in self._axes.values()]
-            whole = [dict(zip(self.names, one, strict=True)) for one in product(*values)]
             # A value of a range may have been written with another rounding.
-            known = {self.key(one): one for one in [*whole, *tried]}
+            known = {self.key(one): one for one in [*self._whole(), *tried]}
             return Candidates(self, list(known.values()))
         distinct = {self.key(one): one for one in tried}
         enough = max(MOST, len(distinct) + _NEW)
@@ -84,6 +92,12 @@ class SearchSpace:
                 one = {name: axis.draw(rng) for name, axis in self._axes.items()}
             distinct.setdefault(self.key(one), one)
         return Candidates(self, list(distinct.values()))
+
+    def _whole(self) -> list[Configuration]:
+        if self.listed is not None:
+            return self.listed
+        values = [axis.all_values() for axis in self._axes.values()]
+        return [dict(zip(self.names, one, strict=True)) for one in product(*values)]
 
     def _beside(self, configuration: Configuration, rng: np.random.Generator) -> Configuration:
         changed = dict(configuration)

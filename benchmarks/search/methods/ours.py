@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from typing_extensions import override
 
+from benchmarks.search.columns import Params
 from benchmarks.search.simulator import Job, Problem, Search, Simulation
-from benchmarks.search.table import PERCENT, Params, Table
-from histsearch.freeze_thaw.candidates import SearchSpace
+from benchmarks.search.table import PERCENT, Table
 from histsearch.freeze_thaw.earlier_study import EarlierStudy, learn_from
-from histsearch.freeze_thaw.parameters import Choices
 from histsearch.freeze_thaw.search import FreezeThawSearch, draw_seed
 from histsearch.freeze_thaw.trials import Configuration, Trial
 from histsearch.space.space import Decided
@@ -23,9 +22,8 @@ class FreezeThaw(Search):
     def __init__(self, problem: Problem, seed: int, earlier: Sequence[EarlierStudy] = ()) -> None:
         self._epochs = problem.epochs
         self._seed = seed
-        space = SearchSpace({name: Choices(values) for name, values in problem.values.items()})
         draw = draw_seed(seed, 0, 0)
-        self._search = FreezeThawSearch(space, problem.epochs, draw=draw, earlier=earlier)
+        self._search = FreezeThawSearch(problem.space, problem.epochs, draw=draw, earlier=earlier)
         self._rng = np.random.default_rng(seed)
         self._first = self._search.ask_for_new([self._rng])
         self._trials: list[Trial] = []
@@ -166,7 +164,7 @@ class RandomTrials(FreezeThaw):
 
 
 def _search_before(table: Table, seed: int) -> EarlierStudy:
-    search = FreezeThaw(Problem(table.values, table.epochs, 1), seed)
+    search = FreezeThaw(Problem(table.space, table.epochs, 1), seed)
     Simulation(table, search, workers=1, budget=_EARLIER_BUDGET, seed=seed).run()
     return search.taught(table.name)
 

@@ -1,15 +1,25 @@
 """SMAC3's multi-fidelity facade: Hyperband whose configurations a random forest proposes."""
 
 import logging
+from collections.abc import Mapping
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace, OrdinalHyperparameter
+from ConfigSpace import (
+    CategoricalHyperparameter,
+    ConfigurationSpace,
+    OrdinalHyperparameter,
+    UniformFloatHyperparameter,
+    UniformIntegerHyperparameter,
+)
 from smac import MultiFidelityFacade, Scenario
 from smac.main.exceptions import ConfigurationSpaceExhaustedException
 from smac.runhistory import TrialInfo, TrialValue
 
+from benchmarks.search.columns import Params, Value
+from benchmarks.search.methods.listed import ListedPoints
 from benchmarks.search.simulator import Job, Problem, Search
-from benchmarks.search.table import Params, Value
+from histsearch.freeze_thaw.parameters import Choices, Parameter
 
 
 def build(method: str, problem: Problem, seed: int) -> Search:  # noqa: ARG001
@@ -25,12 +35,14 @@ class SmacSearch(Search):
     """
 
     def __init__(self, problem: Problem, seed: int) -> None:
-        self._values = problem.values
+        self._names = list(problem.space.parameters)
+        self._points = ListedPoints(problem.space)
+        self._trained: dict[tuple[Value, ...], Params] = {}
         # SMAC writes its state there in any case; the folder goes with this object.
         self._folder = TemporaryDirectory()
         self._smac = MultiFidelityFacade(
             Scenario(
-                _space(problem.values),
+                _space(problem.space.parameters),
                 output_directory=self._folder.name,
                 min_budget=1,
                 max_budget=problem.epochs,
@@ -48,18 +60,22 @@ class SmacSearch(Search):
             info = self._smac.ask()
         except (StopIteration, ConfigurationSpaceExhaustedException):
             return None
-        params = self._params(info)
+        proposal = self._proposal(info)
+        key = tuple(proposal.values())
+        if key not in self._trained:
+            self._trained[key] = self._points.take(proposal)
+        params = self._trained[key]
         trial = self._trials.setdefault(tuple(params.values()), len(self._trials))
         self._running[trial] = info
         self._seconds[trial] = 0.0
         return Job(trial, params)
 
-    def _params(self, info: TrialInfo) -> Params:
-        return {name: info.config[name] for name in self._values}
+    def _proposal(self, info: TrialInfo) -> Params:
+        return {name: info.config[name] for name in self._names}
 
     def report(self, trial: int, epoch: int, recall: float, seconds: float) -> bool:
         info = self._running[trial]
-        self._last = self._params(info)
+        self._last = self._trained[tuple(self._proposal(info).values())]
         self._seconds[trial] += seconds
         # Hyperband's budgets are fractions of the longest, such as 4/3 epochs.
         if epoch < round(info.budget):
@@ -71,13 +87,22 @@ class SmacSearch(Search):
         incumbent = self._smac.intensifier.get_incumbent()
         if incumbent is None:
             return self._last
-        return {name: incumbent[name] for name in self._values}
+        return self._trained[tuple(incumbent[name] for name in self._names)]
 
 
-def _space(values: dict[str, tuple[Value, ...]]) -> ConfigurationSpace:
+def _space(parameters: Mapping[str, Parameter]) -> ConfigurationSpace:
     space = ConfigurationSpace()
-    for name, choices in values.items():
-        ordered = all(isinstance(value, int | float) for value in choices)
-        kind = OrdinalHyperparameter if ordered else CategoricalHyperparameter
-        space.add(kind(name, choices))
+    for name, one in parameters.items():
+        space.add(_hyperparameter(name, one))
     return space
+
+
+def _hyperparameter(name: str, parameter: Parameter) -> Any:
+    if isinstance(parameter, Choices):
+        ordered = all(isinstance(value, int | float) for value in parameter.values)
+        kind = OrdinalHyperparameter if ordered else CategoricalHyperparameter
+        return kind(name, parameter.values)
+    low, high = parameter.low, parameter.high
+    if parameter.whole:
+        return UniformIntegerHyperparameter(name, int(low), int(high), log=parameter.log)
+    return UniformFloatHyperparameter(name, low, high, log=parameter.log)

@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from syne_tune.backend.trial_status import Trial
-from syne_tune.config_space import choice
+from syne_tune.config_space import choice, lograndint, loguniform, randint, uniform
 from syne_tune.optimizer.scheduler import SchedulerDecision, TrialScheduler, TrialSuggestion
 from syne_tune.utils import streamline_config_space
 
+from benchmarks.search.columns import Params, Value
+from benchmarks.search.methods.listed import ListedPoints
 from benchmarks.search.simulator import Job, Problem, Search
-from benchmarks.search.table import Params, Value
+from histsearch.freeze_thaw.parameters import Choices, Parameter
 
 METRIC = "recall"
 RESOURCE = "epoch"
@@ -23,9 +25,17 @@ def make_space(problem: Problem) -> dict[str, Any]:
     logarithmic, whichever its spacing suits.
     """
     space: dict[str, Any] = streamline_config_space(
-        {name: choice(_of_one_type(values)) for name, values in problem.values.items()}
+        {name: _domain(one) for name, one in problem.space.parameters.items()}
     )
     return space
+
+
+def _domain(parameter: Parameter) -> Any:
+    if isinstance(parameter, Choices):
+        return choice(_of_one_type(parameter.values))
+    if parameter.whole:
+        return (lograndint if parameter.log else randint)(int(parameter.low), int(parameter.high))
+    return (loguniform if parameter.log else uniform)(parameter.low, parameter.high)
 
 
 def _of_one_type(values: tuple[Value, ...]) -> list[Value]:
@@ -52,7 +62,9 @@ class SyneTuneSearch(Search):
         self._scheduler = scheduler
         self._suggest = suggest
         self._problem = problem
+        self._points = ListedPoints(problem.space)
         self._trials: list[Trial] = []
+        self._trained: list[Params] = []
         self._best_recall = -1.0
         self._best_params: Params = {}
 
@@ -63,22 +75,25 @@ class SyneTuneSearch(Search):
         if suggestion.spawn_new_trial_id:
             trial = Trial(len(self._trials), suggestion.config, datetime.now(UTC))
             self._trials.append(trial)
+            self._trained.append(self._points.take(self._params(trial)))
             self._scheduler.on_trial_add(trial=trial)
         else:
             trial = self._trials[suggestion.checkpoint_trial_id]
-        return Job(trial.trial_id, self._params(trial))
+        return Job(trial.trial_id, self._trained[trial.trial_id])
 
     def _params(self, trial: Trial) -> Params:
         """Its configuration; a finite range has its values from a fit, so that they are inexact."""
         return {
-            name: _nearest(trial.config[name], values)
-            for name, values in self._problem.values.items()
+            name: _nearest(trial.config[name], one.values)
+            if isinstance(one, Choices)
+            else trial.config[name]
+            for name, one in self._problem.space.parameters.items()
         }
 
     def report(self, trial: int, epoch: int, recall: float, seconds: float) -> bool:  # noqa: ARG002
         running = self._trials[trial]
         if recall > self._best_recall:
-            self._best_recall, self._best_params = recall, self._params(running)
+            self._best_recall, self._best_params = recall, self._trained[trial]
         result = {METRIC: recall, RESOURCE: epoch}
         decision = self._scheduler.on_trial_result(trial=running, result=result)
         if decision != SchedulerDecision.CONTINUE:

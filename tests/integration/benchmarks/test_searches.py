@@ -56,12 +56,12 @@ def test_the_projects_own_method_is_repeatable_and_finds_the_best(path: Path, wo
 
 def test_random_trials_with_our_answer_run_to_their_ends_and_never_again(path: Path) -> None:
     table = Table(path)
-    search = ours.build("random-model-answer", Problem(table.values, table.epochs, 1), 0)
+    search = ours.build("random-model-answer", Problem(table.space, table.epochs, 1), 0)
     begun = []
     while (job := search.next()) is not None:
         begun.append(job.params)
         recording = table.recordings(table.row(job.params))[0]
-        for epoch, recall in enumerate(recording.curve_E, 1):
+        for epoch, recall in enumerate(recording.curve_T, 1):
             assert search.report(job.trial, epoch, recall, 1.0)
             answer = search.recommend()
             assert answer in begun
@@ -74,7 +74,7 @@ def test_of_a_large_grid_another_part_is_looked_at_after_every_epoch(
 ) -> None:
     monkeypatch.setattr(candidates, "MOST", 3)
     table = Table(path)
-    search = ours.FreezeThaw(Problem(table.values, table.epochs, 1), 0)
+    search = ours.FreezeThaw(Problem(table.space, table.epochs, 1), 0)
     tried = set()
     for _ in range(12):
         job = search.next()

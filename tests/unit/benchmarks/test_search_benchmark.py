@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from benchmarks.search.__main__ import main
+from benchmarks.search.columns import Params
 from benchmarks.search.courses import Course
 from benchmarks.search.describe import describe, spreads
 from benchmarks.search.luck import change_luck
 from benchmarks.search.made_up import KINDS, made_up
 from benchmarks.search.simulator import Job, Search, Simulation, Step
 from benchmarks.search.summary import interval
-from benchmarks.search.table import Params, Table
+from benchmarks.search.table import Table
+from histsearch.freeze_thaw.parameters import Choices
 from tests.unit.benchmarks.small_table import EPOCHS, write_small_table
 
 
@@ -26,15 +28,15 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_table_learns_its_space_from_its_lines(path: Path) -> None:
     table = Table(path)
-    assert table.values == {"tau": (4, 8, 16, 32), "batch_size": (8, 16)}
+    assert table.parameters == {"tau": Choices((4, 8, 16, 32)), "batch_size": Choices((8, 16))}
     assert (table.epochs, table.grid_epochs) == (EPOCHS, 8 * EPOCHS)
     assert table.grid_seconds == pytest.approx(4 * 6 + 4 * 3)
     assert table.grid[int(table.truth_G.argmax())] == {"tau": 16, "batch_size": 8}
     assert table.best == pytest.approx(80 - 20 / 3, abs=1.5)
     assert 0.5 < table.seed_deviation < 2
     runs = table.recordings(table.row({"tau": 4, "batch_size": 8}))
-    assert [len(run.curve_E) for run in runs] == [EPOCHS, EPOCHS]
-    assert runs[0].seconds_E.tolist() == [2.0] * EPOCHS
+    assert [len(run.curve_T) for run in runs] == [EPOCHS, EPOCHS]
+    assert runs[0].seconds_T.tolist() == [2.0] * EPOCHS
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,7 @@ def test_a_quieter_table_has_one_run_each_nearer_to_the_smoothed_one(path: Path)
     assert len(lines) == len(table.grid)
     for line in lines:
         row = table.row(line["params"])
-        smooth_E = table.smooth_GE[row] / 100
+        smooth_E = table.truth.curves_GT[row] / 100
         first = next(
             one
             for one in map(json.loads, path.read_text().splitlines())
@@ -115,7 +117,7 @@ def test_runs_exchange_their_luck(path: Path, tmp_path: Path) -> None:
     assert once == twice
     other.write_text(once)
     before_GE, after_GE = (
-        np.array([of.recordings(row)[-1].curve_E for row in range(8)]) - table.smooth_GE / 100
+        np.array([of.recordings(row)[-1].curve_T for row in range(8)]) - table.truth.curves_GT / 100
         for of in (table, Table(other))
     )
     assert np.sort(before_GE[:, -1]) == pytest.approx(np.sort(after_GE[:, -1]), abs=1e-4)
@@ -127,7 +129,7 @@ def test_a_table_is_described_by_what_matters_in_it(path: Path) -> None:
     found = spreads(table)
     assert 2.0 < found["batch_size"] < 4.0
     assert 6.0 < found["tau"] < 10.0
-    assert 0.0 < table.best_deviation < 2.0
+    assert 0.0 < table.truth.best_deviation < 2.0
     cells = [cell.strip() for cell in describe(table).split("|")]
     assert cells[1:3] == ["`small`", "8"]
     assert cells[6] == "1 / 1"
@@ -142,7 +144,7 @@ def made_up_table(name: str, folder: Path) -> Table:
 def mean_curves(table: Table) -> np.ndarray:
     return np.array(
         [
-            np.mean([run.curve_E for run in table.recordings(row)], axis=0)
+            np.mean([run.curve_T for run in table.recordings(row)], axis=0)
             for row in range(len(table.grid))
         ]
     )
@@ -217,7 +219,7 @@ def test_repeated_configurations_replay_each_seed_and_then_new_luck(path: Path) 
     search = InTurn([{"tau": 8, "batch_size": 8}] * 4)
     Simulation(table, search, workers=1, budget=1.0, seed=0).run()
     ends = [recall for _, epoch, recall in search.seen if epoch == EPOCHS]
-    recorded = {float(run.curve_E[-1]) for run in table.recordings(table.row(search.recommend()))}
+    recorded = {float(run.curve_T[-1]) for run in table.recordings(table.row(search.recommend()))}
     assert set(ends[:2]) == recorded
     assert len(set(ends)) == 4
 

@@ -132,11 +132,11 @@ def test_where_we_do_not_arrive_there_is_no_ratio(table: Table) -> None:
 
 
 def test_drawn_truths_scatter_about_the_smoothed_one_as_far_as_it_is_known(table: Table) -> None:
-    truths_GX = table.draw_truths(4000, np.random.default_rng(0))
+    truths_GX = table.truth.draw(4000, np.random.default_rng(0))
     best = int(table.truth_G.argmax())
     assert truths_GX.shape == (CONFIGURATIONS, 4000)
     assert np.allclose(truths_GX.mean(axis=1), table.truth_G, atol=0.1)
-    assert truths_GX[best].std() == pytest.approx(table.best_deviation, rel=0.1)
+    assert truths_GX[best].std() == pytest.approx(table.truth.best_deviation, rel=0.1)
     beside = table.row({"tau": 64, "batch_size": table.grid[best]["batch_size"]})
     assert np.corrcoef(truths_GX[best], truths_GX[beside])[0, 1] > 0.15, "near ones go together"
 
