@@ -17,8 +17,10 @@ from histsearch.reports.document.tables import (
     Cell,
     Column,
     Table,
+    difference_cell,
     number_cell,
     number_column,
+    p_cell,
     text_cell,
     text_column,
 )
@@ -31,7 +33,6 @@ from histsearch.reports.statistics import (
 )
 
 _POINTS = 100
-_LEAST_P = 0.001
 
 
 def comparisons_section(gathered: Gathered) -> Section:
@@ -117,30 +118,13 @@ def _row(found: Comparison, first_study: str, second_study: str) -> list[Cell]:
         Cell(first + mark, (first_study, found.first, selected_on(found.on_test_classes))),
         Cell(second + mark, (second_study, found.second)),
         *map(text_cell, (found.objective, found.verdict)),
-        _difference_cell(found),
+        difference_cell(found.difference),
         number_cell(_POINTS * found.delta, 1),
-        *map(_p_cell, (found.p_difference, found.p_equivalence)),
+        *map(p_cell, (found.p_difference, found.p_equivalence)),
         number_cell(found.correlation, 2),
         *(number_cell(None if gain is None else _POINTS * gain, 1) for gain in gains),
         *map(number_cell, (found.seeds_to_add, found.runs_to_come)),
     ]
-
-
-def _p_cell(p_value: float | None) -> Cell:
-    if p_value is not None and p_value < _LEAST_P:
-        return Cell(f"< {_LEAST_P}", (p_value,))
-    return number_cell(p_value, 3)
-
-
-def _difference_cell(found: Comparison) -> Cell:
-    value = found.difference
-    if value is None:
-        return Cell("", (None,) * 4)
-    mean = _POINTS * value.mean
-    if value.low is None or value.high is None:
-        return Cell(f"{mean:+.1f}", (mean, None, None, value.n))
-    low, high = _POINTS * value.low, _POINTS * value.high
-    return Cell(f"{mean:+.1f} ({low:+.1f} to {high:+.1f})", (mean, low, high, value.n))
 
 
 def _why_none(one: Reported) -> str:

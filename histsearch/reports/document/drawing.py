@@ -26,11 +26,22 @@ def placed(
         searches: All of the report.
         notes: Sentences that stand below it, after its title.
     """
+    return placed_as(file_name(found.name, one, searches), found, *notes)
+
+
+def placed_as(name: str, found: Drawn | NotDrawn, *notes: str) -> Image | Missing:
+    """A figure as an image in a file of that name, or the reason why there is none.
+
+    Args:
+        name: The file's, without its suffix.
+        found: What came of drawing it.
+        notes: Sentences that stand below it, after its title.
+    """
     if isinstance(found, NotDrawn):
         return Missing(found.title, found.reason)
     whole = svg(found).encode()
     image = Image(
-        name=file_name(found.name, one, searches),
+        name=name,
         caption=" ".join([f"{found.title}.", *notes]),
         alt=found.alt,
         svg=whole,
