@@ -1,4 +1,4 @@
-"""Every configuration of a finite space once, or once a fold, in order."""
+"""Every configuration of a finite space once, or once a fold and seed, in order."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -66,7 +66,7 @@ def build_sampler(space: Space, seed: int, reader: TrialReader | None = None) ->
                     for name, parameter in space.search.items()
                     if not isinstance(parameter, Range)  # a space with the grid sampler has none
                 },
-                rounds=space.protocol.folds,
+                rounds=space.protocol.folds * settings.seeds,
             )
         case RandomSettings():
             return RandomSampler(seed=seed)

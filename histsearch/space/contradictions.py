@@ -72,7 +72,12 @@ def contradictions(draft: Draft) -> Iterator[RefusedError]:
     if draft.knows("sampler", "search") and draft.parts["sampler"].enumerates:
         trials = draft.parts.get("trials") if draft.is_whole("search") else None
         folds = draft.parts["protocol"].folds if draft.knows("protocol") else None
-        yield from grid_faults(draft.parts["search"], trials if folds else None, folds or 1)
+        yield from grid_faults(
+            draft.parts["search"],
+            trials if folds else None,
+            folds=folds or 1,
+            seeds=draft.parts["sampler"].seeds,
+        )
     yield from _fold_faults(draft)
     yield from _enqueue_faults(draft)
     yield from _baseline_faults(draft)
@@ -177,10 +182,10 @@ def _fold_faults(draft: Draft) -> Iterator[RefusedError]:
 
 
 def grid_faults(
-    search: Mapping[str, Parameter], trials: int | None, folds: int
+    search: Mapping[str, Parameter], trials: int | None, *, folds: int, seeds: int
 ) -> Iterator[RefusedError]:
-    """Why a space can't be sampled as a grid by so many trials (None: unknown), on each fold."""
-    points = folds
+    """Why a space can't be sampled as a grid by so many trials (None: unknown)."""
+    points = folds * seeds
     ranges = False
     for name, parameter in search.items():
         if isinstance(parameter, Range):
@@ -190,6 +195,7 @@ def grid_faults(
             points *= len(parameter)
     if not ranges and trials is not None and trials > points:
         each = "the points of the grid" + ("" if folds == 1 else f" on each of {folds} folds")
+        each += "" if seeds == 1 else f" with each of {seeds} seeds"
         yield refused("trials", str(trials), f"at most {points}, {each}")
 
 

@@ -45,6 +45,7 @@ from histsearch.space.strategies import (
     SAMPLERS,
     USUAL_PRUNER,
     FreezeThawSamplerSettings,
+    GridSettings,
     PrunerSettings,
     SamplerSettings,
     StrategyError,
@@ -351,14 +352,15 @@ class Space(BaseModel):
         return self
 
     def check_budget(self, trials: int) -> None:
-        """Check that the space has a configuration and a fold for each of ``trials`` trials.
+        """Check that a grid has a point, with fold and seed, for each of ``trials`` trials.
 
         Raises:
             ValueError: The space is sampled as a grid, and that has fewer points or a range.
         """
-        fault = next(grid_faults(self.search, trials, self.protocol.folds), None)
-        if self.sampler.enumerates and fault is not None:
-            raise fault
+        if not isinstance(self.sampler, GridSettings):
+            return
+        seeds = self.sampler.seeds
+        refuse_all(grid_faults(self.search, trials, folds=self.protocol.folds, seeds=seeds))
 
     @property
     def parameters(self) -> KnownParameters:

@@ -3,16 +3,25 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 from typing_extensions import override
 
 from histsearch.space.configuration import MOST_EPOCHS
 
 MOST_TRIALS = 100_000
 _MOST_FACTOR = 1_000
+MOST_GRID_SEEDS = 1_000
 
 _FACTOR = f"a whole number from 2 to {_MOST_FACTOR}"
 _EPOCHS = f"a whole number from 1 to {MOST_EPOCHS}"
+_SEEDS = f"a whole number from 1 to {MOST_GRID_SEEDS}"
 _TRIALS = f"a whole number from 1 to {MOST_TRIALS}"
 
 
@@ -31,7 +40,7 @@ class _Sampler(_Strategy):
     """Whether it learns from earlier studies."""
 
     enumerates: ClassVar[bool] = False
-    """Whether it runs each configuration of a finite space once a fold, all with the same seed."""
+    """Whether it runs each configuration of a finite space, as often as `rounds` says."""
 
     heeds_folds: ClassVar[bool] = False
     """Whether it isn't misled by trials whose folds differ in difficulty."""
@@ -87,12 +96,21 @@ class GPSettings(_Sampler):
 
 
 class GridSettings(_Sampler):
-    """Every configuration once a fold, all with the same seed."""
+    """Every configuration once a fold and seed."""
 
     enumerates = True
     heeds_folds = True
 
     name: Literal["grid"] = "grid"
+    seeds: int = Field(1, ge=1, le=MOST_GRID_SEEDS, description=_SEEDS)
+
+    @model_serializer(mode="wrap")
+    def _dump(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a single seed, as earlier versions know no such key."""
+        kept: dict[str, Any] = handler(self)
+        if self.seeds == 1:
+            kept.pop("seeds", None)
+        return kept
 
 
 class RandomSettings(_Sampler):

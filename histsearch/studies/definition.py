@@ -25,7 +25,7 @@ from histsearch.search.sampler import build_sampler
 from histsearch.space.configuration import Value
 from histsearch.space.refusals import show
 from histsearch.space.space import Decided, Space
-from histsearch.space.strategies import NoPrunerSettings, RandomSettings
+from histsearch.space.strategies import GridSettings, NoPrunerSettings, RandomSettings
 from histsearch.space.trained_space import TrainedSpace
 from histsearch.studies.trial_record import EPOCHS, FOLD, ROLE, SEED
 
@@ -181,10 +181,26 @@ class _Definition(BaseModel, ABC):
         return False
 
     @property
+    def grid_seeds(self) -> range:
+        """The seeds that each point of its grid is trained with; one where it has no grid."""
+        return range(1)
+
+    def has_grid_seed(self, trial: FrozenTrial) -> bool:
+        """Whether a trial carries one of `grid_seeds`; anybody may have queued it."""
+        seed = trial.user_attrs.get(SEED)
+        # A switch is a whole number to Python.
+        return type(seed) is int and seed in self.grid_seeds
+
+    @property
     def folds(self) -> int:
         """How many folds its trials validate on, one each."""
         hold_out = self.hold_out
         return 1 if hold_out is None else hold_out.folds
+
+    @property
+    def repeats(self) -> bool:
+        """Whether each configuration is to have several trials, so that no single value decides."""
+        return self.folds > 1 or len(self.grid_seeds) > 1
 
     @property
     def limits(self) -> Limits:
@@ -246,8 +262,11 @@ class SearchDefinition(_Definition):
 
     @override
     def seed_of(self, trial: FrozenTrial) -> int:
-        """One for each trial; those of a grid share one, so that its parameters alone vary."""
-        return self.space.protocol.seed + (0 if self.enumerates else trial.number)
+        """One for each trial; the points of a grid share theirs, and differ in values alone."""
+        if not self.enumerates:
+            return self.space.protocol.seed + trial.number
+        seeds = self.grid_seeds
+        return int(trial.user_attrs[SEED]) if len(seeds) > 1 else seeds[0]
 
     @override
     def misfit(self, trial: FrozenTrial) -> str | None:
@@ -255,6 +274,12 @@ class SearchDefinition(_Definition):
         if FOLD in trial.user_attrs and fold_of(trial, self.folds) is None:
             found = show(trial.user_attrs[FOLD])
             return f"queued from outside: found the fold {found}, allowed: 0 to {self.folds - 1}"
+        seeds = self.grid_seeds
+        if len(seeds) > 1 and SEED in trial.user_attrs and not self.has_grid_seed(trial):
+            found = show(trial.user_attrs[SEED])
+            return (
+                f"queued from outside: found the seed {found}, allowed: {seeds[0]} to {seeds[-1]}"
+            )
         given = trial.system_attrs.get("fixed_params", {})
         to_be_set = self.space.search.keys() - trial.params.keys()
         values = {name: value for name, value in given.items() if name in to_be_set}
@@ -288,6 +313,13 @@ class SearchDefinition(_Definition):
     def enumerates(self) -> bool:
         """Whether its sampler does."""
         return self.space.sampler.enumerates
+
+    @property
+    @override
+    def grid_seeds(self) -> range:
+        """From its protocol's on, as many as its sampler's grid has."""
+        first, sampler = self.space.protocol.seed, self.space.sampler
+        return range(first, first + (sampler.seeds if isinstance(sampler, GridSettings) else 1))
 
     @property
     @override

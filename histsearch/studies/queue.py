@@ -22,6 +22,7 @@ from histsearch.studies.claim import Claim, end_attempt
 from histsearch.studies.deferral import failed_here, is_at_work_elsewhere
 from histsearch.studies.folds import assign_fold
 from histsearch.studies.foreign_trials import fail_foreign
+from histsearch.studies.grid_seeds import assign_seed
 from histsearch.studies.liveness import RUNNING, Silence, Watch
 from histsearch.studies.stages import TrialMove, move_trial
 from histsearch.studies.standing import noted_standing
@@ -167,7 +168,7 @@ def _worth_resuming(study: Study, sampler: BaseSampler, waiting: _Waiting) -> Fr
 
 
 def _start(study: Study, trial_id: int, *, waits: bool = True) -> int:
-    """Set a trial running, and what is missing of its parameters and its fold.
+    """Set a trial running, and what is missing of its parameters, its fold and its seed.
 
     It is what `optuna.Study.ask` does, but for a trial of our choice.
     """
@@ -180,6 +181,7 @@ def _start(study: Study, trial_id: int, *, waits: bool = True) -> int:
             for name, distribution in distributions.items():
                 trial._suggest(name, distribution)
     assign_fold(study.optuna_study, study.definition, trial_id)
+    assign_seed(study.optuna_study, study.definition, trial_id)
     return trial_id
 
 

@@ -81,7 +81,7 @@ def note_last_standing(study: Study) -> None:
 def is_asked(study: Study) -> bool:
     """Whether a model says which configuration of a study is best, not the highest value."""
     definition = study.definition
-    return definition.selects and (definition.decides or definition.folds > 1)
+    return definition.selects and (definition.decides or definition.repeats)
 
 
 def known_standing(study: Study) -> StoredStanding | None:

@@ -287,7 +287,7 @@ class Study:
         """
         complete = self.trials(TrialState.COMPLETE) if self.definition.selects else []
         merits = {trial.number: (False, trial.value or 0.0) for trial in complete}
-        if complete and (self.definition.decides or self.definition.folds > 1):
+        if complete and (self.definition.decides or self.definition.repeats):
             merits |= _merits(posterior or self.posterior(), complete)
         # The sort is stable, also in reverse: of equals the earlier one is first.
         ranked = sorted(complete, key=lambda trial: merits[trial.number], reverse=True)
