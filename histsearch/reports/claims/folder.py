@@ -6,9 +6,12 @@ from pathlib import Path
 
 from histsearch.exceptions import SpaceError
 from histsearch.reports.claims.grid_files import GRID_FILES, GridFile
+from histsearch.retrieval.known_metrics import recall_at
 from histsearch.space.parameters import Range
 from histsearch.space.reading import builtin_spaces, load_space
 from histsearch.space.space import Space
+
+_SCORE = 'validation = "test" and the objective R@1, which the rules of the claims are for'
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ def _misfits(source: str, space: Space, file: GridFile) -> list[str]:
         return [f'{source}: found the sampler "{space.sampler.name}", allowed: {wanted}']
     if space.search.keys() != set(file.parameters):
         return [f"{source}: found a search over {', '.join(space.search)}, allowed: {wanted}"]
+    if space.protocol.validation != "test" or space.protocol.metric.name != recall_at(1).name:
+        return [f"{source}: found [protocol] with another score, allowed: {_SCORE}"]
     if any(isinstance(one, Range) for one in space.search.values()):
         return [f"{source}: found a range, allowed: {wanted}"]
     return []

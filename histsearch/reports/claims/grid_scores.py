@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import ceil
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -98,14 +97,14 @@ def grid_scores(study: Study, parameters: Sequence[str]) -> GridScores:
     points = points_of(study.definition.space, parameters)
     trials = [trial for trial in study.trials() if _point(trial, parameters) in set(points)]
     failed = [one for one in trials if one.state in (TrialState.FAIL, TrialState.PRUNED)]
-    begun = sum(trial.state.is_finished() for trial in study.trials())
+    finished = sum(trial.state.is_finished() for trial in study.trials())
     return GridScores(
         parameters=tuple(parameters),
         points=points,
-        seeds=ceil(study.budget / len(points)),
+        seeds=len(study.definition.grid_seeds),
         runs=_runs(trials, parameters),
         failures=[_failure(study, trial, parameters) for trial in failed],
-        to_come=max(study.budget - begun, 0),
+        to_come=max(study.budget - finished, 0),
     )
 
 
