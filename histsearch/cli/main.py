@@ -12,6 +12,7 @@ import typer
 
 import histsearch
 from histsearch.cli import (
+    claims,
     dashboard,
     data,
     database,
@@ -43,6 +44,7 @@ app.command("status")(status.status)
 app.command("train")(train.train)
 app.command("retrain")(retraining.retrain)
 app.command("report")(retraining.report)
+app.command("claims")(claims.claims)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("dashboard")(dashboard.dashboard)

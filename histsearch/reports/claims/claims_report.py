@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
+from histsearch.reports.claims.claim_studies import study_of
 from histsearch.reports.claims.folder import ClaimsFolder
 from histsearch.reports.claims.grid_files import GRID_FILES, GridFile
-from histsearch.reports.claims.grid_study import GridStudy, grid_study, study_of
+from histsearch.reports.claims.grid_study import GridStudy, grid_study
 from histsearch.reports.claims.loss_claim import LossComparison, compare_losses, judge_losses
 from histsearch.reports.claims.paper_claims import GRID_CLAIMS, LOSS_CLAIM, GridClaim, PaperClaim
 from histsearch.reports.claims.rules import Finding, longest_consistent_ranges

@@ -6,14 +6,11 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from histsearch.database.storage import Storage
-from histsearch.exceptions import StudyError
 from histsearch.reports.claims.grid_files import GridFile
 from histsearch.reports.claims.grid_scores import GridScores, grid_scores
 from histsearch.reports.cost import Cost, cost
 from histsearch.space.space import Space
 from histsearch.studies import trial_record
-from histsearch.studies.catalog import find_study
 from histsearch.studies.study import Study
 
 _PROVENANCE = (
@@ -49,25 +46,6 @@ class GridStudy:
     def name(self) -> str:
         """Its name."""
         return self.study.name
-
-
-def study_of(storage: Storage, space: Space) -> Study | None:
-    """The study of a space, by the space's name; None where there is none.
-
-    Raises:
-        StudyError: A study of that name is of another space, or can't be read.
-    """
-    names = {one.study_name for one in storage.optuna.get_all_studies()}
-    if space.name not in names:
-        return None
-    study = find_study(storage, space.name)
-    if study.definition.source is not None or study.definition.space != space:
-        raise StudyError(
-            f'found the study "{space.name}", which isn\'t of the space of that name as it is now; '
-            f"delete it with histsearch study delete {space.name}, or use the spaces that it was "
-            "created from"
-        )
-    return study
 
 
 def grid_study(study: Study, file: GridFile) -> GridStudy:

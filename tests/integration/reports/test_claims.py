@@ -3,13 +3,16 @@
 import csv
 import json
 import math
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
 from optuna.trial import TrialState
 from scipy import stats
+from sqlalchemy.engine import URL
 
 from histsearch.database.storage import Storage
 from histsearch.reports.claims.claims_report import build_claims_report
@@ -33,9 +36,28 @@ SECTIONS = ["verdicts", "claim1", "claim2", "claim3", "claim4", "claim5", "grids
 CLAIM_1 = "claim1-batch_size"
 
 
+@pytest.fixture(scope="module")
+def whole(postgres: URL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of the report of all studies, each point with its five runs."""
+    folder, name = tmp_path_factory.mktemp("whole"), "whole_claims"
+    engine = sqlalchemy.create_engine(postgres, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
+        storage = Storage(postgres.set(database=name))
+        fill_all(storage)
+        write_claims_report(build_claims_report(storage, read_claims_folder(SMALL)), folder)
+        yield folder
+        connection.execute(sqlalchemy.text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
 def report(storage: Storage, folder: Path, of: str = SMALL) -> Element:
-    page, _ = write_claims_report(build_claims_report(storage, read_claims_folder(of)), folder)
-    text = page.read_text(encoding="utf-8")
+    write_claims_report(build_claims_report(storage, read_claims_folder(of)), folder)
+    return page_of(folder)
+
+
+def page_of(folder: Path) -> Element:
+    text = (folder / "claims.html").read_text(encoding="utf-8")
     read = read_page(text)
     assert "<script" not in text
     assert [one.attributes["id"] for one in read.all("h2")] == SECTIONS
@@ -66,10 +88,9 @@ def missing(page: Element) -> list[str]:
     return [one.text for one in page.all("p") if one.attributes.get("class") == "missing"]
 
 
-def test_each_claim_has_its_verdict_and_what_decides(storage: Storage, tmp_path: Path) -> None:
-    fill_all(storage)
-    page = report(storage, tmp_path)
-    claims = {one["number"]: one for one in data(tmp_path)["claims"]}
+def test_each_claim_has_its_verdict_and_what_decides(whole: Path) -> None:
+    page = page_of(whole)
+    claims = {one["number"]: one for one in data(whole)["claims"]}
     assert [claims[number]["verdict"] for number in range(1, 6)] == [
         *("not supported", "supported", "supported", "undecided", "undecided"),
     ]
@@ -83,9 +104,7 @@ def test_each_claim_has_its_verdict_and_what_decides(storage: Storage, tmp_path:
     assert len(claims[4]["tested"]) == 1 + 12
     verdicts = section(page, "verdicts").text
     assert "Of HIST's five claims 1 is not supported; 2 and 3 are supported; 4 and 5" in verdicts
-    assert [
-        (row["claim"], row["ours"], row["the paper's"]) for row in rows(tmp_path, "claims")
-    ] == [
+    assert [(row["claim"], row["ours"], row["the paper's"]) for row in rows(whole, "claims")] == [
         ("1", "not supported", "in part: from 32 on"),
         ("2", "supported", "not supported: about 3 points lost from 3 layers on"),
         ("3", "supported", "supported"),
@@ -94,10 +113,9 @@ def test_each_claim_has_its_verdict_and_what_decides(storage: Storage, tmp_path:
     ]
 
 
-def test_rows_are_called_by_their_values(storage: Storage, tmp_path: Path) -> None:
-    fill_all(storage)
-    page = report(storage, tmp_path)
-    points = rows(tmp_path, "figure2a")
+def test_rows_are_called_by_their_values(whole: Path) -> None:
+    page = page_of(whole)
+    points = rows(whole, "figure2a")
     assert [row["batch_size"] for row in points] == ["8", "16", "32", "64", "128"]
     assert [row["runs"] for row in points] == ["5"] * 5
     low, high = stats.ttest_1samp([70 + 100 * one for one in SPREAD], 0.0).confidence_interval(0.95)
@@ -111,14 +129,12 @@ def test_rows_are_called_by_their_values(storage: Storage, tmp_path: Path) -> No
     assert "8: 70.0%" in figures[0]
     (heat_map,) = section(page, "claim4").all("img")
     assert "temperature τ with scaling parameter λs" in heat_map.attributes["alt"]
-    assert [row["point"] for row in rows(tmp_path, "runs")][:2] == ["Nb 8", "Nb 8"]
-    assert len(rows(tmp_path, "runs")) == 5 * (5 + 5 + 6 + 16 + 16 + 4)
+    assert [row["point"] for row in rows(whole, "runs")][:2] == ["Nb 8", "Nb 8"]
+    assert len(rows(whole, "runs")) == 5 * (5 + 5 + 6 + 16 + 16 + 4)
 
 
-def test_differences_stand_beside_the_papers(storage: Storage, tmp_path: Path) -> None:
-    fill_all(storage)
-    report(storage, tmp_path)
-    distances = {row["minus"]: row for row in rows(tmp_path, "table4-published-differences")}
+def test_differences_stand_beside_the_papers(whole: Path) -> None:
+    distances = {row["minus"]: row for row in rows(whole, "table4-published-differences")}
     cosine = distances["distance cosine"]
     assert cosine["point"] == "distance mahalanobis"
     assert float(cosine["difference mean"]) == pytest.approx(-1.0)
@@ -127,7 +143,7 @@ def test_differences_stand_beside_the_papers(storage: Storage, tmp_path: Path) -
     width = float(cosine["difference high"]) - float(cosine["difference low"])
     assert float(cosine["gap high"]) - float(cosine["gap low"]) == pytest.approx(width)
     assert distances["distance manhattan"]["published difference"] == ""
-    layers = {row["minus"]: row for row in rows(tmp_path, "figure2b-published-differences")}
+    layers = {row["minus"]: row for row in rows(whole, "figure2b-published-differences")}
     assert layers["L 1"]["published difference"] == ""
     assert [float(layers[f"L {at}"]["published difference"]) for at in (3, 4, 5)] == [-3.0] * 3
     assert float(layers["L 3"]["gap mean"]) == pytest.approx(3.1)
