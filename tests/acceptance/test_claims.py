@@ -57,7 +57,7 @@ def test_claims_are_run_judged_and_gone_on_with(
     command = ("claims", str(folder), "--out", str(out))
     running = start(*command, "--run", "--device", "cpu")
     assert running.stdout is not None
-    lines = []
+    lines: list[str] = []
     while not any("epoch 1/1" in line for line in lines):
         line = running.stdout.readline()
         assert line, "".join(lines)

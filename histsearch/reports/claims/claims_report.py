@@ -123,7 +123,7 @@ def _consistent(claim: GridClaim, grid: GridStudy) -> str:
 
 def _range_text(values: Sequence[str], first: int, last: int) -> str:
     if (first, last) == (0, len(values) - 1):
-        return f"over all of {values[first]} to {values[last]}"
+        return "over all values"
     if last == len(values) - 1:
         return f"from {values[first]} on"
     if first == 0:

@@ -10,7 +10,7 @@ from histsearch.database.json_values import is_number
 from histsearch.reports.claims.rules import Sample
 from histsearch.reports.claims.symbols import point_text
 from histsearch.space.configuration import Value
-from histsearch.space.space import Space
+from histsearch.space.trained_space import TrainedSpace
 from histsearch.studies import trial_record
 from histsearch.studies.hours import in_hours
 from histsearch.studies.study import Study
@@ -108,7 +108,7 @@ def grid_scores(study: Study, parameters: Sequence[str]) -> GridScores:
     )
 
 
-def points_of(space: Space, parameters: Sequence[str]) -> list[Point]:
+def points_of(space: TrainedSpace, parameters: Sequence[str]) -> list[Point]:
     """The points of a space's grid.
 
     Args:

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 from histsearch.reports.claims.grid_files import GridFile
 from histsearch.reports.claims.grid_scores import GridScores, grid_scores
 from histsearch.reports.cost import Cost, cost
-from histsearch.space.space import Space
+from histsearch.space.trained_space import TrainedSpace
 from histsearch.studies import trial_record
 from histsearch.studies.study import Study
 
@@ -36,7 +36,7 @@ class GridStudy:
     """
 
     file: GridFile
-    space: Space
+    space: TrainedSpace
     study: Study
     scores: GridScores
     cost: Cost
@@ -53,7 +53,7 @@ def grid_study(study: Study, file: GridFile) -> GridStudy:
     space, trials = study.definition.space, study.trials()
     return GridStudy(
         file,
-        study.definition.space,
+        space,
         study,
         grid_scores(study, file.parameters),
         cost(trials, space.epochs),

@@ -132,10 +132,7 @@ def points_table(grid: GridStudy) -> Table:
     published = {point: _published(grid, point) for point in scores.points}
     is_published = any(one is not None for one in published.values())
     columns = [
-        *(
-            Column(symbol(name), (name,), is_numeric=_are_numbers(grid, name))
-            for name in _names(grid)
-        ),
+        *(Column(symbol(name), (name,)) for name in scores.parameters),
         estimate_column(label),
         number_column("runs"),
     ]
@@ -155,14 +152,6 @@ def points_table(grid: GridStudy) -> Table:
 
 def _notes(is_published: bool) -> list[str]:
     return [f"Published: {claims_source()}. {_NOT_KNOWN}"] if is_published else []
-
-
-def _names(grid: GridStudy) -> Sequence[str]:
-    return grid.scores.parameters
-
-
-def _are_numbers(grid: GridStudy, parameter: str) -> bool:
-    return all(not isinstance(value, str | bool) for value in _values(grid, parameter))
 
 
 def _point_row(
@@ -208,8 +197,7 @@ def published_differences_table(grid: GridStudy, reference: Point) -> Table:
         caption=f"{grid.file.place}: differences to {name} in points, with Welch's 95% interval, "
         f"beside the paper's.{images}",
         columns=[
-            text_column("minus"),
-            text_column("point"),
+            Column("point", ("point", "minus")),
             estimate_column("difference"),
             number_column("published difference"),
             estimate_column("gap"),
@@ -225,9 +213,9 @@ def _difference_row(grid: GridStudy, point: Point, reference: Point) -> list[Cel
     theirs = published_difference(scores.named(point), scores.named(reference))
     gap = None if ours is None or theirs is None else _less(ours, theirs)
     shown = number_cell(theirs) if theirs is None else Cell(f"{theirs:+.1f}", (theirs,))
+    named, minus = (point_text(scores.named(one)) for one in (point, reference))
     return [
-        text_cell(point_text(scores.named(point))),
-        text_cell(point_text(scores.named(reference))),
+        Cell(named, (named, minus)),
         difference_cell(ours),
         shown,
         difference_cell(gap),
@@ -254,8 +242,9 @@ def tested_table(grid: GridStudy, tested: Sequence[TestedDifference]) -> Table:
         ],
         notes=[
             "p below δ is of the test that shows a difference, or a gain, below δ; p above δ of "
-            "the one that shows a difference above it, after Holm's correction over the pairs. "
-            "Intervals of 95% are wider than such tests at 5%, whose own would be of 90%."
+            "the one that shows a difference above it, after Holm's correction over the pairs. An "
+            "interval of 95% may reach beyond δ where a one-sided test at 5% succeeds, whose own "
+            "is of 90%."
         ],
     )
 

@@ -113,16 +113,19 @@ def consistent(groups: Sequence[Sequence[Sample]]) -> Finding:
     pairs = _tested_pairs(groups)
     least_alike = max(pairs, key=lambda one: one.p_below)
     furthest = min(pairs, key=lambda one: (_above(one), -abs(one.difference.mean)))
-    within = f"below {_delta_text()}"
-    below = f"{p_text(least_alike.p_below, 1)} for a difference {within}"
+    below = f"below {_delta_text()}: {p_text(least_alike.p_below, 1)}"
     if least_alike.p_below <= SIGNIFICANCE:
         sentence = f"Every two differ by less than {_delta_text()}; the least clear pair is"
         return Finding("supported", f"{sentence} {least_alike} ({below}).", pairs)
     if _above(furthest) <= SIGNIFICANCE:
-        above = f"{p_text(_above(furthest), len(pairs))} for a difference above {_delta_text()}"
-        return Finding("not supported", f"{furthest} ({above}).", pairs)
-    above = p_text(_above(least_alike), len(pairs))
-    return Finding("undecided", f"{least_alike} ({below}, {above} for one above it).", pairs)
+        return Finding("not supported", f"{furthest} ({_above_text(furthest, pairs)}).", pairs)
+    return Finding(
+        "undecided", f"{least_alike} ({below}; {_above_text(least_alike, pairs)}).", pairs
+    )
+
+
+def _above_text(one: TestedDifference, pairs: Sequence[TestedDifference]) -> str:
+    return f"above {_delta_text()}: {p_text(_above(one), len(pairs))}"
 
 
 def _above(one: TestedDifference) -> float:
@@ -177,13 +180,13 @@ def better(first: Average, second: Average) -> Finding:
         p_below=contrast.shortfall_p(DELTA),
         p_above=None,
     )
-    differs = f"{p_text(contrast.difference_p, 1)} for a difference"
-    below = f"{p_text(tested.p_below, 1)} for a gain below {_delta_text()}"
+    differs = f"a difference: {p_text(contrast.difference_p, 1)}"
+    below = f"a gain below {_delta_text()}: {p_text(tested.p_below, 1)}"
     if contrast.difference_p <= SIGNIFICANCE and contrast.mean > 0:
         return Finding("supported", f"{tested} ({differs}).", [tested])
     if tested.p_below <= SIGNIFICANCE:
         return Finding("not supported", f"{tested} ({below}).", [tested])
-    return Finding("undecided", f"{tested} ({differs}, {below}).", [tested])
+    return Finding("undecided", f"{tested} ({differs}; {below}).", [tested])
 
 
 def together(parts: Sequence[Finding]) -> Finding:

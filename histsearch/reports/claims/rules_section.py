@@ -7,8 +7,8 @@ from histsearch.reports.claims.claims_report import ClaimsReport
 from histsearch.reports.document.sections import Bullets, Heading, Listing, Paragraph, Section
 
 IN_GENERAL = (
-    "They were fixed before any of the runs. A score is a run's highest R@1 on the test classes, "
-    "as in the paper. Scores are averaged over seeds, and averages compared by Welch's method: the "
+    "They were fixed before any of the runs, and hold for both versions. A score is a run's "
+    "highest R@1 on the test classes, as in the paper. Scores are averaged over seeds, and averages compared by Welch's method: the "
     "variance of each point is its own, and the degrees of freedom are Satterthwaite's. Each test "
     "is at 5%."
 )
@@ -22,7 +22,7 @@ CONSISTENT = (
         "Supported: for every two values, two one-sided tests show a difference below δ. All of "
         "them must, so the tests need no correction.",
         "Not supported: for some two values, a one-sided test shows a difference above δ, after "
-        "Holm's correction over all pairs.",
+        "Holm's correction over all pairs of the claim.",
         "Undecided otherwise.",
     ),
 )

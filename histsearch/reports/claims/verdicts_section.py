@@ -1,8 +1,10 @@
 """What a claims' report says first: the verdict on each claim, and the figures that decide."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 from histsearch.reports.claims.claims_report import JudgedClaim
+from histsearch.reports.claims.rules import ClaimVerdict
 from histsearch.reports.document.sections import Bullets, Paragraph, Section, ShownTable
 from histsearch.reports.document.tables import Cell, Table, text_cell, text_column
 from histsearch.reports.published_claims import claims_source
@@ -23,17 +25,19 @@ def verdicts_section(claims: Sequence[JudgedClaim]) -> Section:
 
 def summary(claims: Sequence[JudgedClaim]) -> str:
     """How many claims have which verdict: a sentence."""
-    numbers: dict[str, list[str]] = {}
-    for one in claims:
-        numbers.setdefault(one.finding.verdict, []).append(str(one.claim.number))
-    told = [_told(verdict, found) for verdict, found in numbers.items()]
-    return f"Of HIST's five claims {'; '.join(told)}."
+    by_verdict = {
+        verdict: [str(one.claim.number) for one in claims if one.finding.verdict == verdict]
+        for verdict in get_args(ClaimVerdict)
+    }
+    told = [_told(numbers, verdict) for verdict, numbers in by_verdict.items() if numbers]
+    return f"{'; '.join(told).capitalize()}."
 
 
-def _told(verdict: str, numbers: Sequence[str]) -> str:
+def _told(numbers: Sequence[str], verdict: str) -> str:
     *first, last = numbers
-    named = f"{', '.join(first)} and {last} are" if first else f"{last} is"
-    return f"{named} {verdict}"
+    if not first:
+        return f"claim {last} is {verdict}"
+    return f"claims {', '.join(first)} and {last} are {verdict}"
 
 
 def verdict_sentence(one: JudgedClaim) -> str:

@@ -77,7 +77,7 @@ def _by_batch_size(values: Mapping[str, Any]) -> float:
 
 
 def _by_layers(values: Mapping[str, Any]) -> float:
-    return 0.80 + 0.001 * values["hgnn_layers"]
+    return 0.80 + 0.001 * float(values["hgnn_layers"])
 
 
 def _by_alpha(values: Mapping[str, Any]) -> float:
@@ -85,7 +85,7 @@ def _by_alpha(values: Mapping[str, Any]) -> float:
 
 
 def _by_tau(values: Mapping[str, Any]) -> float:
-    return (0.78 if values["tau"] == 8 else 0.80) + 0.014 * values["lambda_s"]
+    return (0.78 if values["tau"] == 8 else 0.80) + 0.014 * float(values["lambda_s"])
 
 
 def _by_sizes(values: Mapping[str, Any]) -> float:
