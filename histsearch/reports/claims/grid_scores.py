@@ -15,7 +15,7 @@ from histsearch.studies import trial_record
 from histsearch.studies.hours import in_hours
 from histsearch.studies.study import Study
 
-Point = tuple[Value, ...]
+GridPoint = tuple[Value, ...]
 """Values of a grid's parameters, in their order."""
 
 
@@ -32,7 +32,7 @@ class GridRun:
     """
 
     trial: int
-    point: Point
+    point: GridPoint
     seed: int
     score: float
     hours: float | None
@@ -52,7 +52,7 @@ class GridScores:
     """
 
     parameters: tuple[str, ...]
-    points: Sequence[Point]
+    points: Sequence[GridPoint]
     seeds: int
     runs: Sequence[GridRun]
     failures: Sequence[str]
@@ -63,16 +63,16 @@ class GridScores:
         """How many runs there are to be."""
         return self.seeds * len(self.points)
 
-    def scores(self, point: Point) -> list[float]:
+    def scores(self, point: GridPoint) -> list[float]:
         """The scores of a point by seed; none of one that the grid hasn't."""
         found = {run.seed: run.score for run in self.runs if run.point == point}
         return [found[seed] for seed in sorted(found)]
 
-    def named(self, point: Point) -> dict[str, Value]:
+    def named(self, point: GridPoint) -> dict[str, Value]:
         """A point's values by the names of its parameters."""
         return dict(zip(self.parameters, point, strict=True))
 
-    def sample(self, point: Point) -> Sample:
+    def sample(self, point: GridPoint) -> Sample:
         """A point as rules test it."""
         return Sample(point_text(self.named(point)), self.scores(point))
 
@@ -108,7 +108,7 @@ def grid_scores(study: Study, parameters: Sequence[str]) -> GridScores:
     )
 
 
-def points_of(space: TrainedSpace, parameters: Sequence[str]) -> list[Point]:
+def points_of(space: TrainedSpace, parameters: Sequence[str]) -> list[GridPoint]:
     """The points of a space's grid.
 
     Args:
@@ -123,7 +123,7 @@ def points_of(space: TrainedSpace, parameters: Sequence[str]) -> list[Point]:
     return list(product(*lists))
 
 
-def _point(trial: FrozenTrial, parameters: Sequence[str]) -> Point | None:
+def _point(trial: FrozenTrial, parameters: Sequence[str]) -> GridPoint | None:
     if not all(name in trial.params for name in parameters):
         return None
     return tuple(trial.params[name] for name in parameters)
@@ -131,7 +131,7 @@ def _point(trial: FrozenTrial, parameters: Sequence[str]) -> Point | None:
 
 def _runs(trials: Sequence[FrozenTrial], parameters: Sequence[str]) -> list[GridRun]:
     """The complete runs; of several with the same values and seed the first, as all are alike."""
-    found: dict[tuple[Point, int], GridRun] = {}
+    found: dict[tuple[GridPoint, int], GridRun] = {}
     for trial in trials:
         point = _point(trial, parameters)
         if trial.state != TrialState.COMPLETE or trial.value is None or point is None:

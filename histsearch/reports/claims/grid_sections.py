@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from histsearch.reports.claims.claims_report import ClaimsReport, JudgedClaim, MissingGrid
 from histsearch.reports.claims.grid_files import FIGURE_3A, GRID_FILES, TABLE_4, GridFile
-from histsearch.reports.claims.grid_scores import Point
+from histsearch.reports.claims.grid_scores import GridPoint
 from histsearch.reports.claims.grid_study import GridStudy
 from histsearch.reports.claims.grid_tables import (
     grid_figure,
@@ -22,7 +22,7 @@ from histsearch.reports.document.sections import (
     ShownTable,
 )
 
-_REFERENCES: dict[str, Point] = {
+_REFERENCES: dict[str, GridPoint] = {
     "claim2-hgnn_layers": (2,),
     TABLE_4.stem: ("mahalanobis",),
 }

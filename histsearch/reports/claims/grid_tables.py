@@ -8,7 +8,7 @@ from histsearch.figures.drawn import Missing as NotDrawn
 from histsearch.figures.pair_heat_maps import pair_heat_maps
 from histsearch.figures.scores_by_value import ValueScores, scores_by_value
 from histsearch.figures.searched_study import SearchedStudy, SearchedTrial
-from histsearch.reports.claims.grid_scores import GridRun, Point
+from histsearch.reports.claims.grid_scores import GridPoint, GridRun
 from histsearch.reports.claims.grid_study import GridStudy
 from histsearch.reports.claims.rules import TestedDifference
 from histsearch.reports.claims.symbols import meaning, point_text, symbol
@@ -71,7 +71,7 @@ def _by_value(grid: GridStudy) -> Drawn | NotDrawn:
     )
 
 
-def _value_scores(grid: GridStudy, point: Point) -> ValueScores:
+def _value_scores(grid: GridStudy, point: GridPoint) -> ValueScores:
     scores = grid.scores.scores(point)
     found = fraction_estimate(scores) if scores else None
     published = _published(grid, point)
@@ -122,7 +122,7 @@ def _is_papers(grid: GridStudy) -> bool:
     return has_papers_images(grid.space.dataset, grid.space.backbone)
 
 
-def _published(grid: GridStudy, point: Point) -> float | None:
+def _published(grid: GridStudy, point: GridPoint) -> float | None:
     return published_score(grid.scores.named(point))
 
 
@@ -155,7 +155,7 @@ def _notes(is_published: bool) -> list[str]:
 
 
 def _point_row(
-    grid: GridStudy, point: Point, published: Mapping[Point, float | None]
+    grid: GridStudy, point: GridPoint, published: Mapping[GridPoint, float | None]
 ) -> list[Cell]:
     scores = grid.scores.scores(point)
     cells = [
@@ -182,7 +182,7 @@ def _less(value: Estimate, published: float) -> Estimate:
     return replace(value, mean=value.mean - published / _PERCENT)
 
 
-def published_differences_table(grid: GridStudy, reference: Point) -> Table:
+def published_differences_table(grid: GridStudy, reference: GridPoint) -> Table:
     """Each point's difference to one of them, beside the difference that the paper prints.
 
     Args:
@@ -197,7 +197,7 @@ def published_differences_table(grid: GridStudy, reference: Point) -> Table:
         caption=f"{grid.file.place}: differences to {name} in points, with Welch's 95% interval, "
         f"beside the paper's.{images}",
         columns=[
-            Column("point", ("point", "minus")),
+            Column("values", ("values", "minus")),
             estimate_column("difference"),
             number_column("published difference"),
             estimate_column("gap"),
@@ -207,7 +207,7 @@ def published_differences_table(grid: GridStudy, reference: Point) -> Table:
     )
 
 
-def _difference_row(grid: GridStudy, point: Point, reference: Point) -> list[Cell]:
+def _difference_row(grid: GridStudy, point: GridPoint, reference: GridPoint) -> list[Cell]:
     scores = grid.scores
     ours = difference(scores.scores(point), scores.scores(reference))
     theirs = published_difference(scores.named(point), scores.named(reference))
@@ -255,8 +255,7 @@ def runs_table(grids: Sequence[GridStudy]) -> Table:
         name="runs",
         caption="Each complete run, its score in percent.",
         columns=[
-            text_column("study"),
-            text_column("point"),
+            *map(text_column, ("study", "values")),
             *map(number_column, ("trial", "seed", "score", "hours")),
         ],
         rows=[row for grid in grids for row in _run_rows(grid)],

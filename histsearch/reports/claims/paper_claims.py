@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from histsearch.reports.claims.grid_scores import GridScores, Point
+from histsearch.reports.claims.grid_scores import GridPoint, GridScores
 from histsearch.reports.claims.rules import (
     Average,
     Finding,
@@ -37,10 +37,10 @@ class _Part(Protocol):
     """A part of a claim's rule."""
 
     @property
-    def points(self) -> Sequence[Point]:
+    def points(self) -> Sequence[GridPoint]:
         """The points that it reads."""
 
-    def judge(self, sample: Callable[[Point], Sample]) -> Finding:
+    def judge(self, sample: Callable[[GridPoint], Sample]) -> Finding:
         """What the scores say of it."""
 
 
@@ -52,14 +52,14 @@ class Consistency:
         groups: Points, in the order of their values.
     """
 
-    groups: Sequence[Sequence[Point]]
+    groups: Sequence[Sequence[GridPoint]]
 
     @property
-    def points(self) -> Sequence[Point]:
+    def points(self) -> Sequence[GridPoint]:
         """The points that it reads."""
         return [point for group in self.groups for point in group]
 
-    def judge(self, sample: Callable[[Point], Sample]) -> Finding:
+    def judge(self, sample: Callable[[GridPoint], Sample]) -> Finding:
         """What the scores say of it."""
         return consistent([[sample(point) for point in group] for group in self.groups])
 
@@ -75,17 +75,17 @@ class Gain:
         second_label: Their name.
     """
 
-    first: Sequence[Point]
+    first: Sequence[GridPoint]
     first_label: str
-    second: Sequence[Point]
+    second: Sequence[GridPoint]
     second_label: str
 
     @property
-    def points(self) -> Sequence[Point]:
+    def points(self) -> Sequence[GridPoint]:
         """The points that it reads."""
         return [*self.first, *self.second]
 
-    def judge(self, sample: Callable[[Point], Sample]) -> Finding:
+    def judge(self, sample: Callable[[GridPoint], Sample]) -> Finding:
         """What the scores say of it."""
         return better(
             Average(self.first_label, [sample(point) for point in self.first]),
@@ -106,12 +106,12 @@ class GridClaim(PaperClaim):
     parts: Sequence[_Part]
 
     @property
-    def points(self) -> Sequence[Point]:
+    def points(self) -> Sequence[GridPoint]:
         """The points that its rule reads, each once."""
         return list(dict.fromkeys(point for part in self.parts for point in part.points))
 
     @property
-    def ranges(self) -> Sequence[Sequence[Point]]:
+    def ranges(self) -> Sequence[Sequence[GridPoint]]:
         """The points whose consistency its rule asks for, each group by its values."""
         return [
             group for part in self.parts if isinstance(part, Consistency) for group in part.groups
@@ -125,7 +125,7 @@ class GridClaim(PaperClaim):
         return together([part.judge(scores.sample) for part in self.parts])
 
 
-def _along(values: Sequence[float]) -> list[Point]:
+def _along(values: Sequence[float]) -> list[GridPoint]:
     return [(value,) for value in values]
 
 

@@ -8,9 +8,9 @@ from histsearch.reports.document.sections import Bullets, Heading, Listing, Para
 
 IN_GENERAL = (
     "They were fixed before any of the runs, and hold for both versions. A score is a run's "
-    "highest R@1 on the test classes, as in the paper. Scores are averaged over seeds, and averages compared by Welch's method: the "
-    "variance of each point is its own, and the degrees of freedom are Satterthwaite's. Each test "
-    "is at 5%."
+    "highest R@1 on the test classes, as in the paper. Scores are averaged over seeds, and "
+    "averages compared by Welch's method: the variance of each point is its own, and the degrees "
+    "of freedom are Satterthwaite's. Each test is at 5%."
 )
 DELTA = (
     "δ is 2 points of R@1. The paper calls a loss of 3 points significant (claim 2) and gains of "

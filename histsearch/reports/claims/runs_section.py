@@ -64,10 +64,12 @@ def _done(grids: Sequence[GridStudy]) -> str:
 def _table(grids: Sequence[GridStudy]) -> Table:
     return Table(
         name="studies",
-        caption="The studies and their runs, each point once a seed.",
+        caption="The studies and their runs, each grid point once a seed.",
         columns=[
             *map(text_column, ("study", "data set", "backbone")),
-            *map(number_column, ("epochs", "points", "seeds", "complete", "expected", "failed")),
+            *map(
+                number_column, ("epochs", "grid points", "seeds", "complete", "expected", "failed")
+            ),
             number_column("hours"),
         ],
         rows=[_row(one) for one in grids],
@@ -100,7 +102,7 @@ def _lacking(report: ClaimsReport, grids: Sequence[GridStudy]) -> Iterator[Part]
             yield Missing(
                 f"Runs of {one.name}",
                 f"{coming} still to come, {len(one.scores.failures)} failed; histsearch claims "
-                f"{report.folder.name} --run goes on. Complete runs of points that lack some:",
+                f"{report.folder.name} --run goes on. Complete runs of grid points that lack some:",
             )
             yield Bullets(one.scores.short)
     failures = [failure for one in grids for failure in one.scores.failures]

@@ -19,7 +19,11 @@ from histsearch.reports.claims.claims_report import build_claims_report
 from histsearch.reports.claims.contents import write_claims_report
 from histsearch.reports.claims.folder import read_claims_folder
 from histsearch.reports.claims.grid_files import GRID_FILES
+from histsearch.space.reading import load_space
 from histsearch.studies import trial_record
+from histsearch.studies.catalog import create_search
+from histsearch.studies.retraining import create_retraining
+from tests.integration.claims import tell
 from tests.integration.reports.made_up_claims import (
     MEANS,
     SMALL,
@@ -132,12 +136,12 @@ def test_rows_are_called_by_their_values(whole: Path) -> None:
     assert "8: 70.0%" in figures[0]
     (heat_map,) = section(page, "claim4").all("img")
     assert "temperature τ with scaling parameter λs" in heat_map.attributes["alt"]
-    assert [row["point"] for row in rows(whole, "runs")][:2] == ["Nb 8", "Nb 8"]
+    assert [row["values"] for row in rows(whole, "runs")][:2] == ["Nb 8", "Nb 8"]
     assert len(rows(whole, "runs")) == 5 * (5 + 5 + 6 + 16 + 16 + 4)
 
 
 def test_differences_stand_beside_the_papers(whole: Path) -> None:
-    distances = {row["point"]: row for row in rows(whole, "table4-published-differences")}
+    distances = {row["values"]: row for row in rows(whole, "table4-published-differences")}
     cosine = distances["distance cosine"]
     assert cosine["minus"] == "distance mahalanobis"
     assert float(cosine["difference mean"]) == pytest.approx(-1.0)
@@ -146,7 +150,7 @@ def test_differences_stand_beside_the_papers(whole: Path) -> None:
     width = float(cosine["difference high"]) - float(cosine["difference low"])
     assert float(cosine["gap high"]) - float(cosine["gap low"]) == pytest.approx(width)
     assert distances["distance manhattan"]["published difference"] == ""
-    layers = {row["point"]: row for row in rows(whole, "figure2b-published-differences")}
+    layers = {row["values"]: row for row in rows(whole, "figure2b-published-differences")}
     assert layers["L 1"]["published difference"] == ""
     assert [float(layers[f"L {at}"]["published difference"]) for at in (3, 4, 5)] == [-3.0] * 3
     assert float(layers["L 3"]["gap mean"]) == pytest.approx(3.1)
@@ -225,3 +229,23 @@ def test_a_later_report_replaces_the_earlier_one(storage: Storage, tmp_path: Pat
     storage.optuna.delete_study(study.id)
     write_claims_report(build_claims_report(storage, read_claims_folder(SMALL)), tmp_path)
     assert [path.name for path in (tmp_path / "figures").iterdir()] == ["mine.svg"]
+
+
+def test_claim_5_reads_the_retrained_winners(storage: Storage, tmp_path: Path) -> None:
+    scores = {"hist": 0.80, "proxy-anchor": 0.70}
+    for loss, mean in scores.items():
+        space = load_space(f"reality-check/small/{loss}").model_copy(update={"trials": 1})
+        search = create_search(storage, space)
+        tell(search, mean, curve={6: mean}, best_epoch=6)
+        retraining = create_retraining(search, seeds=5)
+        for one in SPREAD:
+            tell(retraining, mean + one, recall={"1": mean + one})
+    page = report(storage, tmp_path)
+    (made,) = rows(tmp_path, "losses")
+    assert made["verdict"] == "better"
+    assert float(made["difference mean"]) == pytest.approx(10.0)
+    last = data(tmp_path)["claims"][-1]
+    assert last["verdict"] == "undecided"
+    assert "1 of its 2 comparisons can't be made yet." in last["sentence"]
+    told = " ".join(missing(section(page, "claim5")))
+    assert "The comparison of caltech101-lite0 with proxy-anchor/caltech101-lite0" in told
