@@ -92,8 +92,8 @@ def _grid(storage: Storage, folder: ClaimsFolder, file: GridFile) -> GridStudy |
     if study is None:
         return MissingGrid(
             file,
-            f'there is no study "{space.name}" yet; histsearch claims {folder.name} --run creates '
-            "and trains it.",
+            f'there is no study "{space.name}" yet; histsearch claims {folder.name} with --run '
+            "creates and trains it.",
         )
     return grid_study(study, file)
 

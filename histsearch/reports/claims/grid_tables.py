@@ -49,6 +49,7 @@ _NOT_KNOWN = (
     "Published figures are of one run each: how far another seed's would be from them isn't known, "
     "so the interval of a gap is that of our own runs."
 )
+_SCORED_ON = "test classes"
 _OTHER_IMAGES = "other images"
 _EXACT_OF_AN_ESTIMATE = 4
 
@@ -67,7 +68,7 @@ def _by_value(grid: GridStudy) -> Drawn | NotDrawn:
         [_value_scores(grid, point) for point in grid.scores.points],
         parameter=meaning(parameter),
         objective=grid.study.objective.label,
-        scored_on=_scored_on(grid),
+        scored_on=_SCORED_ON,
     )
 
 
@@ -89,7 +90,7 @@ def _heat_map(grid: GridStudy) -> Drawn | NotDrawn:
     return pair_heat_maps(
         SearchedStudy(
             grid.study.objective.label,
-            _scored_on(grid),
+            _SCORED_ON,
             {meaning(name): _values(grid, name) for name in scores.parameters},
             [_searched(grid, run) for run in scores.runs],
             None,
@@ -109,13 +110,8 @@ def _searched(grid: GridStudy, run: GridRun) -> SearchedTrial:
     return SearchedTrial(run.trial, TrialStage.COMPLETE, params, {}, run.score)
 
 
-def _scored_on(grid: GridStudy) -> str:
-    on_test_classes = grid.study.definition.touches_test_classes
-    return "test classes" if on_test_classes else "validation classes"
-
-
 def _images(grid: GridStudy) -> str:
-    return f"the {_scored_on(grid)} of {grid.space.dataset}, {grid.space.backbone}"
+    return f"the {_SCORED_ON} of {grid.space.dataset}, {grid.space.backbone}"
 
 
 def _is_papers(grid: GridStudy) -> bool:

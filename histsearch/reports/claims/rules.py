@@ -78,7 +78,7 @@ class TestedDifference:
     def __str__(self) -> str:
         """The difference with its interval, in points."""
         mean, *ends = (
-            f"{_POINTS * value:+.1f}"
+            f"{_POINTS * value:+z.1f}"
             for value in (self.difference.mean, self.difference.low, self.difference.high)
             if value is not None
         )

@@ -45,9 +45,8 @@ def runs_section(report: ClaimsReport) -> Section:
             *_lacking(report, grids),
             *_made_with(grids),
             ShownTable(runs_table(grids)),
+            Paragraph(_ON_TEST_CLASSES, is_warning=True),
         ]
-    if any(one.study.definition.touches_test_classes for one in grids):
-        parts.append(Paragraph(_ON_TEST_CLASSES, is_warning=True))
     return Section("runs", "What was run", parts)
 
 
@@ -67,10 +66,8 @@ def _table(grids: Sequence[GridStudy]) -> Table:
         caption="The studies and their runs, each grid point once a seed.",
         columns=[
             *map(text_column, ("study", "data set", "backbone")),
-            *map(
-                number_column, ("epochs", "grid points", "seeds", "complete", "expected", "failed")
-            ),
-            number_column("hours"),
+            *map(number_column, ("epochs", "grid points", "seeds")),
+            *map(number_column, ("complete", "expected", "failed", "hours")),
         ],
         rows=[_row(one) for one in grids],
     )
@@ -98,17 +95,22 @@ def _row(one: GridStudy) -> list[Cell]:
 def _lacking(report: ClaimsReport, grids: Sequence[GridStudy]) -> Iterator[Part]:
     for one in grids:
         if one.scores.short:
-            coming = counted(one.scores.to_come, "run")
-            yield Missing(
-                f"Runs of {one.name}",
-                f"{coming} still to come, {len(one.scores.failures)} failed; histsearch claims "
-                f"{report.folder.name} --run goes on. Complete runs of grid points that lack some:",
-            )
+            yield Missing(f"Runs of {one.name}", _to_come(one, report.folder.name))
             yield Bullets(one.scores.short)
     failures = [failure for one in grids for failure in one.scores.failures]
     if failures:
         yield Paragraph("Failed runs, whose scores no average has:", is_warning=True)
         yield Bullets(failures)
+
+
+def _to_come(one: GridStudy, folder: str) -> str:
+    """How many runs are missing, and what brings those to come."""
+    failed = f"{len(one.scores.failures)} failed"
+    goes_on = ""
+    if one.scores.to_come:
+        goes_on = f", {counted(one.scores.to_come, 'run')} still to come, for which histsearch "
+        goes_on += f"claims {folder} with --run goes on"
+    return f"{failed}{goes_on}. Complete runs of grid points that lack some:"
 
 
 def _made_with(grids: Sequence[GridStudy]) -> Iterator[Part]:

@@ -149,9 +149,9 @@ def difference_cell(value: Estimate | None) -> Cell:
         return empty_cell(len(_OF_AN_ESTIMATE))
     mean = _PERCENT * value.mean
     if value.low is None or value.high is None:
-        return Cell(f"{mean:+.1f}", (mean, None, None, value.n))
+        return Cell(f"{mean:+z.1f}", (mean, None, None, value.n))
     low, high = _PERCENT * value.low, _PERCENT * value.high
-    return Cell(f"{mean:+.1f} ({low:+.1f} to {high:+.1f})", (mean, low, high, value.n))
+    return Cell(f"{mean:+z.1f} ({low:+z.1f} to {high:+z.1f})", (mean, low, high, value.n))
 
 
 def p_cell(p_value: float | None) -> Cell:

@@ -197,7 +197,7 @@ def test_what_is_missing_says_what_to_do(storage: Storage, tmp_path: Path) -> No
     page = report(storage, tmp_path)
     assert {one["verdict"] for one in data(tmp_path)["claims"]} == {"undecided"}
     told = " ".join(missing(page))
-    assert "histsearch claims claims/small --run creates and trains it" in told
+    assert "histsearch claims claims/small with --run creates and trains it" in told
     assert (
         "The comparison of reality-check/small/hist with reality-check/small/proxy-anchor" in told
     )

@@ -28,7 +28,8 @@ def test_each_grid_has_the_points_of_its_rule_and_five_seeds(folder: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("claim", "read", "ranges"), zip(GRID_CLAIMS, (5, 5, 6, 12), (5, 5, 5, 8), strict=True)
+    ("claim", "read", "ranges"),
+    list(zip(GRID_CLAIMS, (5, 5, 6, 12), (5, 5, 5, 8), strict=True)),
 )
 def test_rules_read_the_points_that_they_name(claim: GridClaim, read: int, ranges: int) -> None:
     assert len(claim.points) == read
