@@ -12,14 +12,13 @@ from histsearch.reports.claims.grid_scores import GridPoint, GridRun
 from histsearch.reports.claims.grid_study import GridStudy
 from histsearch.reports.claims.rules import TestedDifference
 from histsearch.reports.claims.symbols import meaning, point_text, symbol
-from histsearch.reports.document.drawing import placed_as
+from histsearch.reports.document.drawing import shown
 from histsearch.reports.document.sections import Image, Missing
 from histsearch.reports.document.tables import (
     Cell,
     Column,
     Table,
     difference_cell,
-    empty_cell,
     estimate_column,
     number_cell,
     number_column,
@@ -34,12 +33,7 @@ from histsearch.reports.published_claims import (
     published_difference,
     published_score,
 )
-from histsearch.reports.statistics import (
-    Estimate,
-    difference,
-    estimate,
-    fraction_estimate,
-)
+from histsearch.reports.statistics import Estimate, difference, estimate, fraction_estimate
 from histsearch.space.configuration import Value
 from histsearch.studies.stages import TrialStage
 from histsearch.wording import value_text
@@ -51,7 +45,6 @@ _NOT_KNOWN = (
 )
 _SCORED_ON = "test classes"
 _OTHER_IMAGES = "other images"
-_EXACT_OF_AN_ESTIMATE = 4
 
 
 def grid_figure(grid: GridStudy) -> Image | Missing:
@@ -59,7 +52,7 @@ def grid_figure(grid: GridStudy) -> Image | Missing:
     one_parameter = len(grid.scores.parameters) == 1
     found = _by_value(grid) if one_parameter else _heat_map(grid)
     titled = replace(found, title=f"{grid.file.place}: {found.title}")
-    return placed_as(grid.file.key, titled, f"Scores are of {_images(grid)}.")
+    return shown(titled, grid.file.key, f"Scores are of {_images(grid)}.")
 
 
 def _by_value(grid: GridStudy) -> Drawn | NotDrawn:
@@ -167,9 +160,9 @@ def _point_row(
 
 def _gap_cell(grid: GridStudy, scores: Sequence[float], published: float | None) -> Cell:
     if published is None or not scores:
-        return empty_cell(_EXACT_OF_AN_ESTIMATE)
+        return difference_cell(None)
     if not _is_papers(grid):
-        return Cell(_OTHER_IMAGES, (None,) * _EXACT_OF_AN_ESTIMATE)
+        return replace(difference_cell(None), text=_OTHER_IMAGES)
     return difference_cell(_less(estimate(scores), published))
 
 

@@ -26,17 +26,11 @@ def placed(
         searches: All of the report.
         notes: Sentences that stand below it, after its title.
     """
-    return placed_as(file_name(found.name, one, searches), found, *notes)
+    return shown(found, file_name(found.name, one, searches), *notes)
 
 
-def placed_as(name: str, found: Drawn | NotDrawn, *notes: str) -> Image | Missing:
-    """A figure as an image in a file of that name, or the reason why there is none.
-
-    Args:
-        name: The file's, without its suffix.
-        found: What came of drawing it.
-        notes: Sentences that stand below it, after its title.
-    """
+def shown(found: Drawn | NotDrawn, name: str, *notes: str) -> Image | Missing:
+    """The same of a figure that isn't one search's, with the name of its file."""
     if isinstance(found, NotDrawn):
         return Missing(found.title, found.reason)
     whole = svg(found).encode()

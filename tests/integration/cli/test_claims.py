@@ -1,15 +1,18 @@
 """``histsearch claims``: what it prints, and what it refuses before anything is created."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from histsearch.cli import worker as worker_command
 from histsearch.cli.main import app
 from histsearch.database.storage import Storage
 from histsearch.exceptions import HistsearchError
 from histsearch.reports.claims.grid_files import GRID_FILES
+from histsearch.workers import supervisor
 from tests.integration.reports.made_up_claims import MEANS, SMALL, claim_study, fill
 
 CLAIM_1, CLAIM_2 = "claim1-batch_size", "claim2-hgnn_layers"
@@ -124,6 +127,35 @@ def test_studies_of_other_spaces_are_refused_before_any_is_created(
     assert line.startswith(f'found the study "{name}", which isn\'t of the space of that name')
     assert f"histsearch study delete {name}" in line
     assert study_names(storage) == [name]
+
+
+@pytest.mark.parametrize("code", [0, 75])
+def test_workers_get_the_options_and_the_studies(
+    code: int, storage: Storage, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+
+    def note(devices: Any, slots: int, arguments: Callable[[int], list[str]], _: Any) -> int:
+        started.append((devices, slots, arguments(0)))
+        return code
+
+    monkeypatch.setattr(supervisor, "supervise", note)
+    monkeypatch.setattr(worker_command, "log_to_stderr", lambda *_: None)
+    out, given = tmp_path / "report", ("--slots", "2", "--threads", "4", "--data", "/photos")
+    result = claims(storage, str(folder), out, *RUN, *given)
+    assert result.exit_code == code, result.output
+    (row,) = started
+    names = [f"claims-small-{stem}" for stem in (CLAIM_1, CLAIM_2)]
+    assert row[:2] == ([None], 2)
+    assert set(row[2]) == {
+        *("--device=cpu", "--slots=2", "--threads=4", "--data=/photos", "--drain"),
+        *(f"--study={name}" for name in names),
+    }
+    assert study_names(storage) == names
+    assert result.stdout.startswith(f"{names[0]}: created, 25 runs\n")
+    assert (out / "claims.html").exists() == (code == 0), "a stopped run writes no report"
+    again = claims(storage, str(folder), out, *RUN)
+    assert again.stdout.startswith(f"{names[0]}: exists, 25 runs\n")
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_created(
