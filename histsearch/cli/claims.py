@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from histsearch.cli.device import (
     DataOnGpuOption,
+    DeviceName,
     DeviceOption,
     GpusOption,
     LoadersOption,
@@ -41,6 +42,7 @@ from histsearch.wording import counted
 if TYPE_CHECKING:
     from histsearch.reports.claims.claim_studies import ClaimStudy
     from histsearch.reports.claims.folder import ClaimsFolder
+    from histsearch.workers.gpu import Gpu
 
 _OF_THIS_COMMAND = {"folder", "out", "run"}
 
@@ -102,6 +104,7 @@ def claims(
     from histsearch.reports.claims.folder import read_claims_folder
 
     spaces = read_claims_folder(folder)
+    gpus = _named(gpu, device, run=run)
     _make(out)
     if run:
         options = _ClaimsWorkerOptions(
@@ -121,13 +124,20 @@ def claims(
             data_on_gpu=data_on_gpu,
             storage=storage,
         )
-        _run(spaces, options)
-    elif gpu is not None or device is not None:
+        _run(spaces, gpus, options)
+    _report(spaces, out, storage)
+
+
+def _named(gpu: str | None, device: DeviceName | None, *, run: bool) -> list["Gpu"]:
+    """The GPUs to train on; none for the processor, and where nothing is trained."""
+    if run:
+        return named_gpus(gpu, device)
+    if gpu is not None or device is not None:
         raise DeviceError(
             "found --gpu or --device without --run, allowed: with it; without, the command reads "
             "the studies that are there"
         )
-    _report(spaces, out, storage)
+    return []
 
 
 def _make(folder: Path) -> None:
@@ -142,11 +152,10 @@ def _unwritable(folder: Path, error: OSError) -> HistsearchError:
     return HistsearchError(f"can't write to {folder} ({error.strerror}); give another --out")
 
 
-def _run(spaces: "ClaimsFolder", options: WorkerOptions) -> None:
+def _run(spaces: "ClaimsFolder", gpus: Sequence["Gpu"], options: WorkerOptions) -> None:
     """Train what is missing; what is to be refused is refused before a study is created."""
     from histsearch.reports.claims.claim_studies import create_missing
 
-    gpus = named_gpus(options.gpu, options.device)
     storage = open_to_create(options.storage)
     _print_studies(create_missing(storage, spaces))
     storage.optuna.engine.dispose()  # a supervisor needs no connection
