@@ -12,6 +12,7 @@ import typer
 
 import histsearch
 from histsearch.cli import (
+    compare,
     dashboard,
     data,
     database,
@@ -38,6 +39,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(study.app, name="study")
+app.command("compare")(compare.compare)
 app.command("worker")(worker.worker)
 app.command("status")(status.status)
 app.command("train")(train.train)
