@@ -7,7 +7,13 @@ from histsearch.database.storage import Storage
 from histsearch.exceptions import SpaceError, StudyError
 from histsearch.space.likeness import Difference, differences
 from histsearch.space.space import Space
-from histsearch.studies.catalog import PlannedSearch, create_searches, find_study, plan_search
+from histsearch.studies.catalog import (
+    PlannedSearch,
+    create_searches,
+    find_study,
+    is_taken,
+    plan_search,
+)
 from histsearch.studies.definition import Limits, SearchDefinition
 from histsearch.studies.study import Study
 from histsearch.studies.tuning import planned_tuning
@@ -113,7 +119,7 @@ def _existing(storage: Storage, planned: Sequence[PlannedSearch]) -> set[str]:
     names: set[str] = set()
     faults: list[str] = []
     for one in planned:
-        if not _is_taken(storage, one.name):
+        if not is_taken(storage, one.name):
             continue
         try:
             faults += _other_definition(find_study(storage, one.name), one)
@@ -123,14 +129,6 @@ def _existing(storage: Storage, planned: Sequence[PlannedSearch]) -> set[str]:
     if faults:
         raise StudyError(*faults)
     return names
-
-
-def _is_taken(storage: Storage, name: str) -> bool:
-    try:
-        storage.optuna.get_study_id_from_name(name)
-    except KeyError:
-        return False
-    return True
 
 
 def _other_definition(study: Study, planned: PlannedSearch) -> Iterator[str]:

@@ -287,6 +287,26 @@ def _create_within(within: BaseStorage, new: NewStudy) -> None:
         study.enqueue_trial(dict(trial.params), user_attrs=dict(trial.user_attrs))
 
 
+def is_taken(storage: Storage, name: str) -> bool:
+    """Whether a study has that name, of histsearch or another of Optuna's."""
+    try:
+        storage.optuna.get_study_id_from_name(name)
+    except KeyError:
+        return False
+    return True
+
+
+def check_name(storage: Storage, name: str) -> None:
+    """Check that a new study can have a name.
+
+    Raises:
+        StudyError: No study can, or one has it already.
+    """
+    _check_name(name)
+    if is_taken(storage, name):
+        raise StudyError(_name_taken(storage, name))
+
+
 def _name_taken(storage: Storage, name: str) -> str:
     with suppress(KeyError):  # it was deleted a moment ago
         half = half_created(storage, optuna.load_study(study_name=name, storage=storage.keeping))
