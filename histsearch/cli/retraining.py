@@ -171,6 +171,9 @@ def report(
         _print_results(one.report)
     for comparison in gathered.across:
         echo(comparison.sentence)
+    for ranking in gathered.rankings:
+        for sentence in ranking.sentences:
+            echo(sentence)
     echo("wrote " + " and ".join(str(path) for path in paths))
 
 

@@ -17,7 +17,7 @@ from histsearch.studies.catalog import (
 from histsearch.studies.definition import Limits, SearchDefinition
 from histsearch.studies.study import Study
 from histsearch.studies.tuning import planned_tuning
-from histsearch.wording import counted
+from histsearch.wording import counted, names_text
 
 FEWEST = 2
 
@@ -70,7 +70,7 @@ def _check_names(spaces: Sequence[Space]) -> None:
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
         raise SpaceError(
-            f"found several spaces with the name {' and '.join(twice)}; give each space a name of "
+            f"found several spaces with the name {names_text(twice)}; give each space a name of "
             "its own"
         )
 
@@ -105,7 +105,7 @@ def _who_differs(difference: Difference, names: Sequence[str]) -> str:
     for value, name in zip(difference.values, names, strict=True):
         by_value.setdefault(value, []).append(name)
     *fewer, (usual, most) = sorted(by_value.items(), key=lambda each: len(each[1]))
-    each = [f"{value} in {' and '.join(those)}" for value, those in fewer]
+    each = [f"{value} in {names_text(those)}" for value, those in fewer]
     others = "the others" if len(most) > 1 else most[0]
     return f"  {difference.key}: {', '.join(each)}, {usual} in {others}"
 
