@@ -37,11 +37,11 @@ def compare(
     or none; those that exist with the same definition are kept.
     """
     from histsearch.space.reading import load_spaces
-    from histsearch.studies.alike_searches import create_alike
+    from histsearch.studies.alike_searches import create_alike, plan_alike
     from histsearch.studies.definition import TEST_SELECTION
 
-    spaces = load_spaces(names)
-    searches = create_alike(open_to_create(storage), spaces, trials=trials)
+    planned = plan_alike(load_spaces(names), trials=trials)
+    searches = create_alike(open_to_create(storage), planned)
     print_table(table(_COLUMNS, map(_row, searches)))
     first = searches[0].study
     if first.definition.touches_test_classes:

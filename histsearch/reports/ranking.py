@@ -107,8 +107,17 @@ class Ranking:
         if not parts or one.score is None:
             return ""
         told = ", and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
-        mean = f"{_PERCENT * one.score.mean:.1f}%"
-        return f"{self.names[one.study]}, with {self.objective} {mean} on test classes, is {told}."
+        score = f"{self.objective} {_text(one.score)}"
+        return f"{self.names[one.study]}, with {score} on test classes, is {told}."
+
+
+def _text(score: Estimate) -> str:
+    """A mean of fractions with its interval, in percent."""
+    mean = f"{_PERCENT * score.mean:.1f}%"
+    if score.low is None or score.high is None:
+        return f"{mean} (n = {score.n})"
+    ends = f"{_PERCENT * score.low:.1f} to {_PERCENT * score.high:.1f}%"
+    return f"{mean} (95% interval {ends}, n = {score.n})"
 
 
 def rank(reports: Sequence[Report], comparisons: Sequence[Comparison]) -> Ranking:

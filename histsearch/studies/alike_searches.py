@@ -36,25 +36,35 @@ class AlikeSearch(NamedTuple):
     is_new: bool
 
 
-def create_alike(
-    storage: Storage, spaces: Sequence[Space], *, trials: int | None = None
-) -> list[AlikeSearch]:
-    """Create the studies of spaces that are tuned alike: all that don't exist yet, or none.
-
-    Studies that exist with the same definition are kept, so this can be repeated.
+def plan_alike(spaces: Sequence[Space], *, trials: int | None = None) -> list[PlannedSearch]:
+    """What `create_alike` makes of spaces that are tuned alike; no database is asked.
 
     Args:
-        storage: Where they are to be.
         spaces: Two spaces or more.
         trials: The budget of each; its space's when left out.
 
     Raises:
         SpaceError: The spaces are fewer than two, two have one name, or they aren't tuned alike.
-        StudyError: A budget can't be used, or a study of another definition has one of their names.
+        StudyError: A budget can't be used.
     """
     _check_names(spaces)
     planned = _plan(spaces, trials)
     _check_alike(planned)
+    return planned
+
+
+def create_alike(storage: Storage, planned: Sequence[PlannedSearch]) -> list[AlikeSearch]:
+    """Create searches that are tuned alike: all that don't exist yet, or none.
+
+    Studies that exist with the same definition are kept, so this can be repeated.
+
+    Args:
+        storage: Where they are to be.
+        planned: As `plan_alike` gives them.
+
+    Raises:
+        StudyError: A study of another definition has one of their names.
+    """
     existing = _existing(storage, planned)
     create_searches(storage, [one for one in planned if one.name not in existing])
     return [AlikeSearch(find_study(storage, one.name), one.name not in existing) for one in planned]

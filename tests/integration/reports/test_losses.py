@@ -128,8 +128,10 @@ def test_searches_tuned_alike_are_ranked(alike: Storage, tmp_path: Path) -> None
 
 SENTENCES = [
     "3 searches on glyphs with conv4 were tuned alike.",
-    "hist, with R@1 89.8% on test classes, is better than pml:ContrastiveLoss and proxy-anchor.",
-    "pml:ContrastiveLoss, with R@1 70.8% on test classes, is undecided with proxy-anchor.",
+    "hist, with R@1 89.8% (95% interval 88.8 to 90.8%, n = 5) on test classes, "
+    "is better than pml:ContrastiveLoss and proxy-anchor.",
+    "pml:ContrastiveLoss, with R@1 70.8% (95% interval 69.8 to 71.8%, n = 5) on "
+    "test classes, is undecided with proxy-anchor.",
 ]
 
 
@@ -212,8 +214,10 @@ def test_two_searches_of_one_loss_are_compared_and_called_by_their_names(
     retrain(wider, 0.7)
     gathered = gather(storage, ["by-hist", "wider"])
     (ranking,) = gathered.rankings
-    better = "by-hist, with R@1 89.8% on test classes, is better than wider."
-    assert ranking.sentences[1:] == [better]
+    assert ranking.sentences[1:] == [
+        "by-hist, with R@1 89.8% (95% interval 88.8 to 90.8%, n = 5) on test classes, is better "
+        "than wider."
+    ]
     (comparison,) = gathered.across
     fact = "Both searches are of the loss hist, over other values of its hyperparameters."
     assert fact in comparison.sentence
