@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from histsearch.reports.comparisons import Comparison, Verdict
-from histsearch.reports.report import Report
+from histsearch.reports.report import Report, Retrained
 from histsearch.reports.statistics import Estimate
 from histsearch.wording import counted, names_text
 
@@ -21,7 +21,8 @@ class RankedSearch:
     Attributes:
         study: Its name.
         loss: Its loss, as its space names it.
-        winner: Label of its winner as it was retrained; None where it has no test score.
+        lack: Why it isn't compared yet, such as "hasn't ended"; None where it is.
+        winner: Label of its winner as it was retrained; None where it isn't compared.
         score: That winner's score on the test classes over seeds, a fraction.
         scores: The score of each seed.
         better_than: The searches whose winners its own is better than.
@@ -35,6 +36,7 @@ class RankedSearch:
 
     study: str
     loss: str
+    lack: str | None
     winner: str | None
     score: Estimate | None
     scores: Sequence[float]
@@ -56,7 +58,7 @@ class Ranking:
         backbone: Their backbone.
         objective: Label of the metric of their scores.
         on_test_classes: Whether they selected on the test classes.
-        searches: They; those without a test score come last.
+        searches: They; those that aren't compared yet come last.
     """
 
     dataset: str
@@ -73,27 +75,27 @@ class Ranking:
         return {one.study: one.loss if distinct else one.study for one in self.searches}
 
     @property
-    def tested(self) -> Sequence[RankedSearch]:
-        """Those that have a test score."""
-        return [one for one in self.searches if one.score is not None]
+    def compared(self) -> Sequence[RankedSearch]:
+        """Those that are compared."""
+        return [one for one in self.searches if one.lack is None]
 
     @property
     def sentences(self) -> list[str]:
         """Who is better than whom, of the first of them; and what is missing."""
         number = counted(len(self.searches), "search")
         tuned = f"{number} on {self.dataset} with {self.backbone} were tuned alike."
-        told = (self._of_one(rank) for rank in range(min(_TOLD, len(self.tested))))
-        missing = [self.names[one.study] for one in self.searches if one.score is None]
+        told = (self._of_one(rank) for rank in range(min(_TOLD, len(self.compared))))
+        missing = [f"{self.names[one.study]} {one.lack}" for one in self.searches if one.lack]
         return [
             tuned,
             *filter(None, told),
-            *([f"There is no test score yet of {names_text(missing)}."] if missing else []),
+            *([f"Not compared yet: {', '.join(missing)}."] if missing else []),
             *([_NO_FAIR_ESTIMATE] if self.on_test_classes else []),
         ]
 
     def _of_one(self, rank: int) -> str:
         """What a search is to those that stand below it; nothing of the last."""
-        one, *below = self.tested[rank:]
+        one, *below = self.compared[rank:]
         by_words = {
             "better than": one.better_than,
             "equivalent to": one.equivalent_to,
@@ -120,29 +122,31 @@ def _text(score: Estimate) -> str:
     return f"{mean} (95% interval {ends}, n = {score.n})"
 
 
-def rank(reports: Sequence[Report], comparisons: Sequence[Comparison]) -> Ranking:
+def rank(
+    reports: Sequence[Report], lacks: Mapping[str, str], comparisons: Sequence[Comparison]
+) -> Ranking:
     """The ranking of some searches that were tuned alike.
 
     Args:
         reports: Their reports; at least one.
+        lacks: By search, why it isn't compared yet; those left out have a retrained winner.
         comparisons: Those between the winners of these and other searches.
     """
-    first = reports[0]
-    ordered = sorted(reports, key=_mean, reverse=True)
-    verdicts = _verdicts(comparisons)
+    first, verdicts = reports[0], _verdicts(comparisons)
+    winners = {one.study: None if one.study in lacks else one.tested_winner for one in reports}
+    means = {study: -1.0 if one is None else one.score.mean for study, one in winners.items()}
+    order = sorted(means, key=lambda study: means[study], reverse=True)
+    by_study = {one.study: one for one in reports}
     return Ranking(
         first.dataset,
         first.backbone,
         first.objective,
         first.on_test_classes,
-        [_ranked(one, ordered, verdicts) for one in ordered],
+        [
+            _ranked(by_study[study], winners[study], lacks.get(study), order, verdicts)
+            for study in order
+        ],
     )
-
-
-def _mean(report: Report) -> float:
-    """The mean test score of a search's winner; below all others where there is none."""
-    winner = report.tested_winner
-    return -1.0 if winner is None else winner.score.mean
 
 
 def _verdicts(comparisons: Sequence[Comparison]) -> dict[tuple[str, str], Verdict]:
@@ -155,18 +159,22 @@ def _verdicts(comparisons: Sequence[Comparison]) -> dict[tuple[str, str], Verdic
 
 
 def _ranked(
-    report: Report, ordered: Sequence[Report], verdicts: Mapping[tuple[str, str], Verdict]
+    report: Report,
+    winner: Retrained | None,
+    lack: str | None,
+    order: Sequence[str],
+    verdicts: Mapping[tuple[str, str], Verdict],
 ) -> RankedSearch:
-    winner, total = report.tested_winner, report.search_total
+    total = report.search_total
 
     def those(*wanted: Verdict) -> list[str]:
-        pairs = ((report.study, other.study) for other in ordered)
-        return [pair[1] for pair in pairs if verdicts.get(pair) in wanted]
+        return [other for other in order if verdicts.get((report.study, other)) in wanted]
 
     cost = None if winner is None else report.retraining_costs.get(winner.label)
     return RankedSearch(
         study=report.study,
         loss=report.loss,
+        lack=lack,
         winner=None if winner is None else winner.label,
         score=None if winner is None else winner.score,
         scores=() if winner is None else winner.scores,

@@ -72,8 +72,13 @@ def searches_together(searches: Sequence[Reported]) -> Gathered:
         for one, pairs in zip(searches, own, strict=True)
     ]
     compared = list(found)
-    rankings = [rank([one.report for one in each], compared) for each in _tuned_alike(searches)]
+    rankings = [_ranking(each, compared) for each in _tuned_alike(searches)]
     return Gathered(judged, compared, apart, rankings)
+
+
+def _ranking(searches: Sequence[Reported], compared: Sequence[Comparison]) -> Ranking:
+    lacks = {one.name: lack for one in searches if (lack := _lack(one)) is not None}
+    return rank([one.report for one in searches], lacks, compared)
 
 
 def _tuned_alike(searches: Sequence[Reported]) -> list[list[Reported]]:
@@ -114,12 +119,15 @@ def _why_apart(first: Reported, second: Reported) -> str | None:
     unlike = _why_unlike(first, second)
     if unlike is not None:
         return unlike
-    for one in (first, second):
-        if not one.study.is_finished:
-            return f"can't be compared yet: {one.name} hasn't ended"
-        if one.report.tested_winner is None:
-            return f"can't be compared yet: {one.name} has no retrained winner"
-    return None
+    lacks = [f"{one.name} {lack}" for one in (first, second) if (lack := _lack(one)) is not None]
+    return f"can't be compared yet: {', '.join(lacks)}" if lacks else None
+
+
+def _lack(one: Reported) -> str | None:
+    """Why a search can't be compared yet with any other; None where it can."""
+    if not one.study.is_finished:
+        return "hasn't ended"
+    return "has no retrained winner" if one.report.tested_winner is None else None
 
 
 def _pair(first: Reported, second: Reported) -> Pair:

@@ -32,7 +32,7 @@ def ranking_parts(rankings: Sequence[Ranking]) -> Iterator[Part]:
     for number, one in enumerate(rankings, start=1):
         name = _NAME if len(rankings) == 1 else f"{_NAME}-{number}"
         yield ShownTable(_table(one, name))
-        found = losses([_tested(each, one) for each in one.tested], one.objective)
+        found = losses([_tested(each, one) for each in one.compared], one.objective)
         yield shown(found, name)
 
 

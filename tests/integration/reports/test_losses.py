@@ -174,7 +174,11 @@ def test_a_search_that_goes_on_is_not_compared_yet(storage: Storage) -> None:
         "by-hist and by-anchor can't be compared yet: by-anchor hasn't ended."
     ]
     (ranking,) = gathered.rankings
-    assert [one.better_than for one in ranking.searches] == [[], []]
+    assert [(one.study, one.score is None) for one in ranking.searches] == [
+        ("by-hist", False),
+        ("by-anchor", True),
+    ]
+    assert ranking.sentences[1:] == ["Not compared yet: proxy-anchor hasn't ended."]
 
 
 def test_a_search_without_a_retrained_winner_is_named(storage: Storage) -> None:
@@ -184,7 +188,8 @@ def test_a_search_without_a_retrained_winner_is_named(storage: Storage) -> None:
     (ranking,) = gathered.rankings
     hist, anchor = ranking.searches
     assert (hist.study, anchor.score, anchor.run_hours) == ("by-hist", None, None)
-    assert "There is no test score yet of proxy-anchor." in text_of(verdict_section(gathered))
+    reason = "Not compared yet: proxy-anchor has no retrained winner."
+    assert reason in text_of(verdict_section(gathered))
     assert gathered.apart == [
         "by-anchor and by-hist can't be compared yet: by-anchor has no retrained winner."
     ]
