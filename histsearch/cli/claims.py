@@ -40,8 +40,8 @@ from histsearch.training.data_on_gpu import DataOnGpu
 from histsearch.wording import counted
 
 if TYPE_CHECKING:
-    from histsearch.reports.claims.claim_studies import ClaimStudy
     from histsearch.reports.claims.folder import ClaimsFolder
+    from histsearch.studies.searches_of_spaces import SearchOfSpace
     from histsearch.workers.gpu import Gpu
 
 _OF_THIS_COMMAND = {"folder", "out", "run"}
@@ -154,17 +154,18 @@ def _unwritable(folder: Path, error: OSError) -> HistsearchError:
 
 def _run(spaces: "ClaimsFolder", gpus: Sequence["Gpu"], options: WorkerOptions) -> None:
     """Train what is missing; what is to be refused is refused before a study is created."""
-    from histsearch.reports.claims.claim_studies import create_missing
+    from histsearch.studies.searches_of_spaces import create_missing, plan_searches
 
+    planned = plan_searches(spaces.spaces.values())
     storage = open_to_create(options.storage)
-    _print_studies(create_missing(storage, spaces))
+    _print_studies(create_missing(storage, planned))
     storage.optuna.engine.dispose()  # a supervisor needs no connection
     code = supervise_workers(gpus, options)
     if code:
         sys.exit(code)
 
 
-def _print_studies(studies: Sequence["ClaimStudy"]) -> None:
+def _print_studies(studies: Sequence["SearchOfSpace"]) -> None:
     for study, is_new in studies:
         echo(f"{study.name}: {'created' if is_new else 'exists'}, {counted(study.budget, 'run')}")
 

@@ -13,6 +13,7 @@ import typer
 import histsearch
 from histsearch.cli import (
     claims,
+    compare,
     dashboard,
     data,
     database,
@@ -39,6 +40,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(study.app, name="study")
+app.command("compare")(compare.compare)
 app.command("worker")(worker.worker)
 app.command("status")(status.status)
 app.command("train")(train.train)

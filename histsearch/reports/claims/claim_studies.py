@@ -1,25 +1,10 @@
-"""The studies of a folder of claims: found by their spaces' names, or created."""
-
-from typing import NamedTuple
+"""The study of a claim's space, found by the space's name."""
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
-from histsearch.reports.claims.folder import ClaimsFolder
 from histsearch.space.space import Space
-from histsearch.studies.catalog import create_search, find_study, plan_search
+from histsearch.studies.catalog import find_study
 from histsearch.studies.study import Study
-
-
-class ClaimStudy(NamedTuple):
-    """A study of a folder of claims.
-
-    Attributes:
-        study: It.
-        is_new: Whether it was created just now.
-    """
-
-    study: Study
-    is_new: bool
 
 
 def study_of(storage: Storage, space: Space) -> Study | None:
@@ -39,32 +24,3 @@ def study_of(storage: Storage, space: Space) -> Study | None:
             "created from"
         )
     return study
-
-
-def create_missing(storage: Storage, folder: ClaimsFolder) -> list[ClaimStudy]:
-    """Create the studies of a folder's spaces that aren't there; the others are kept.
-
-    Raises:
-        StudyError: Studies of other spaces have their names, belong to another version, or can't
-            be created: a line for each, before any is created.
-    """
-    found: dict[str, Study] = {}
-    faults: list[str] = []
-    for space in folder.spaces.values():
-        try:
-            study = study_of(storage, space)
-            if study is None:
-                plan_search(space)
-                continue
-            study.definition.check_version(study.name)
-            found[space.name] = study
-        except StudyError as error:
-            faults += error.lines
-    if faults:
-        raise StudyError(*faults)
-    return [
-        ClaimStudy(found[space.name], is_new=False)
-        if space.name in found
-        else ClaimStudy(create_search(storage, space), is_new=True)
-        for space in folder.spaces.values()
-    ]

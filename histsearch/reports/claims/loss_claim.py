@@ -19,12 +19,7 @@ DELTA = 0.005
 
 LOSS_PAIRS: Mapping[str, Sequence[tuple[str, str]]] = MappingProxyType(
     {
-        "claims": (
-            ("reality-check/hist", "reality-check/proxy-anchor"),
-            ("cub200-resnet50", "proxy-anchor/cub200-resnet50"),
-            ("cars196-resnet50", "proxy-anchor/cars196-resnet50"),
-            ("sop-bn_inception", "proxy-anchor/sop-bn_inception"),
-        ),
+        "claims": (("reality-check/hist", "reality-check/proxy-anchor"),),
         "claims/small": (
             ("reality-check/small/hist", "reality-check/small/proxy-anchor"),
             ("caltech101-lite0", "proxy-anchor/caltech101-lite0"),
@@ -114,9 +109,9 @@ def _commands(spaces: Sequence[str]) -> list[str]:
     studies = " ".join(f"--study {name}" for name in names)
     retrainings = " ".join(f"--study {name}-retrain" for name in names)
     return [
-        *(f"histsearch study create {space}" for space in spaces),
+        f"histsearch compare {' '.join(spaces)}",
         f"histsearch worker {studies} --drain --gpu all",
-        *(f"histsearch retrain {name}" for name in names),
+        f"histsearch retrain {' '.join(names)}",
         f"histsearch worker {retrainings} --drain --gpu all",
     ]
 

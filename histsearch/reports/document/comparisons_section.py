@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from histsearch.reports.comparisons import FEWEST_SEEDS, Comparison
 from histsearch.reports.document.gathered import Gathered
+from histsearch.reports.document.ranking_parts import ranking_parts
 from histsearch.reports.document.reported import LEGEND, MARK, Reported, selected_on
 from histsearch.reports.document.sections import (
     Bullets,
@@ -39,7 +40,7 @@ def comparisons_section(gathered: Gathered) -> Section:
     """The verdict on each comparison, within searches and between them."""
     searches = gathered.searches
     made = [(one, found) for one in searches for found in one.report.comparisons]
-    parts: list[Part] = []
+    parts: list[Part] = [*ranking_parts(gathered.rankings)]
     for one in searches:
         names = " and ".join(f'"{name}"' for name in one.report.baselines_of_winner)
         if names:

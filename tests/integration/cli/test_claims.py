@@ -124,7 +124,9 @@ def test_studies_of_other_spaces_are_refused_before_any_is_created(
     change(folder, CLAIM_2, "alpha = 0.9", "alpha = 1.1")
     (line,) = refused(claims(storage, str(folder), tmp_path, *RUN))
     name = f"claims-small-{CLAIM_2}"
-    assert line.startswith(f'found the study "{name}", which isn\'t of the space of that name')
+    assert line.startswith(
+        f'found a study named "{name}" already, which differs from the space in fixed'
+    )
     assert f"histsearch study delete {name}" in line
     assert study_names(storage) == [name]
 

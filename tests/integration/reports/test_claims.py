@@ -201,7 +201,7 @@ def test_what_is_missing_says_what_to_do(storage: Storage, tmp_path: Path) -> No
     assert (
         "The comparison of reality-check/small/hist with reality-check/small/proxy-anchor" in told
     )
-    assert "histsearch study create reality-check/small/hist" in section(page, "claim5").text
+    assert "histsearch compare reality-check/small/hist" in section(page, "claim5").text
     assert set(data(tmp_path)["grids"]) == set(GRID_FILES)
 
 
