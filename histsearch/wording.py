@@ -1,6 +1,6 @@
 """Numbers and names in sentences: counts with their noun, values, times, paths that are endless."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 _EXACT_DIGITS = 6
 _SHOWN_DIGITS = 4
@@ -20,7 +20,7 @@ def counted(number: int | str, noun: str) -> str:
 
 
 def _plural(noun: str) -> str:
-    if noun.endswith("s"):
+    if noun.endswith(("s", "rch", "tch")):
         return noun + "es"
     if noun.endswith("y"):
         return noun.removesuffix("y") + "ies"
@@ -44,6 +44,12 @@ def list_text(values: Iterable[object]) -> str:
     exact = [str(value) for value in values]
     shown = [value_text(value) for value in values]
     return ", ".join(shown if len(set(shown)) == len(exact) else exact)
+
+
+def names_text(names: Sequence[str]) -> str:
+    """Names in a sentence: "a", "a and b", "a, b and c"."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def configuration_text(configuration: Mapping[str, object]) -> str:

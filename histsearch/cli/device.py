@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _USUALLY_MOST_LOADERS = 8
 _GPU_THREADS = 2
+_MOST_SLOTS = 48  # as many processes as MPS takes on a GPU
 
 
 class DeviceName(StrEnum):
@@ -26,7 +27,25 @@ GpuOption = Annotated[
     str | None,
     typer.Option("--gpu", metavar="GPU", help="GPU to use, by nvidia-smi's index or by UUID."),
 ]
+GpusOption = Annotated[
+    str | None,
+    typer.Option(
+        "--gpu",
+        metavar="GPU[,GPU...]|all",
+        help="GPU to use, by nvidia-smi's index or by UUID; several, or all: one process each.",
+    ),
+]
 DeviceOption = Annotated[DeviceName | None, typer.Option("--device", help="Work without a GPU.")]
+SlotsOption = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=_MOST_SLOTS,
+        metavar="N",
+        help="Trials to run side by side on each device, each with --loaders of its own; "
+        "--threads are divided among them. A second of one counts 1/N second in hours.",
+    ),
+]
 ThreadsOption = Annotated[
     int | None,
     typer.Option(min=1, help="CPU threads of torch [default: 1 with --device cpu, else 2]"),

@@ -12,6 +12,8 @@ import typer
 
 import histsearch
 from histsearch.cli import (
+    claims,
+    compare,
     dashboard,
     data,
     database,
@@ -38,11 +40,13 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(study.app, name="study")
+app.command("compare")(compare.compare)
 app.command("worker")(worker.worker)
 app.command("status")(status.status)
 app.command("train")(train.train)
 app.command("retrain")(retraining.retrain)
 app.command("report")(retraining.report)
+app.command("claims")(claims.claims)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("dashboard")(dashboard.dashboard)

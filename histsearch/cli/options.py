@@ -150,9 +150,10 @@ def _open(
         return Storage(url, Purpose.CREATE, should_hurry)  # the embedded server is histsearch's own
 
 
-def workers_hint(study: str) -> str:
-    """What to do once a study has been created."""
-    return f"start workers with: histsearch worker --study {study} --gpu 0 (or --device cpu)"
+def workers_hint(*studies: str) -> str:
+    """What to do once studies have been created."""
+    served = " ".join(f"--study {study}" for study in studies)
+    return f"start workers with: histsearch worker {served} --gpu 0 (or --device cpu)"
 
 
 def repeated_arguments(context: typer.Context, but: Collection[str]) -> list[str]:

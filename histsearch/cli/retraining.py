@@ -1,5 +1,6 @@
 """``histsearch retrain`` and ``histsearch report``: from a finished search to its figures."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,6 @@ import typer
 from histsearch.cli.options import (
     DataOption,
     StorageOption,
-    StudyArgument,
     open_to_change,
     open_to_read,
     workers_hint,
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 
 def retrain(
-    study: StudyArgument,
+    studies: Annotated[
+        list[str], typer.Argument(metavar="STUDY...", help="Searches, each retrained alike.")
+    ],
     top: Annotated[
         int | None, typer.Option(help="Retrain the best TOP configurations [default: 1]")
     ] = None,
@@ -48,7 +50,8 @@ def retrain(
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Name of the retraining [default: STUDY-retrain]")
+        str | None,
+        typer.Option(help="Name of the retraining of one search [default: STUDY-retrain]"),
     ] = None,
     storage: StorageOption = None,
 ) -> None:
@@ -57,11 +60,17 @@ def retrain(
     They form a study of their own, whose trials workers pull like any others; each is tested on
     the test classes once, at its end. Each configuration is trained for as many epochs as its mean
     curve rises, by the model of all curves of the search, and along its plateau; a baseline for as
-    many as the winner, or as its table in the space says.
+    many as the winner, or as its table in the space says. Of several searches all are retrained
+    or none.
     """
     from histsearch.studies.catalog import find_study
-    from histsearch.studies.retraining import USUAL_SEEDS, create_retraining
+    from histsearch.studies.retraining import USUAL_SEEDS, create_retraining, create_retrainings
 
+    names = list(dict.fromkeys(studies))
+    if name is not None and len(names) > 1:
+        raise StudyError(
+            f"found --name {name} with {len(names)} searches, allowed: with one; leave it out"
+        )
     opened = open_to_change(storage)
     if add_seeds is not None:
         if baseline or (top, seeds) != (None, None):
@@ -69,17 +78,20 @@ def retrain(
                 "found --add-seeds with --top, --seeds or --baseline, which are for a new "
                 "retraining; leave them out"
             )
-        _add_seeds(opened, study, name, add_seeds)
+        _add_seeds(opened, names, name, add_seeds)
         return
-    search = find_study(opened, study)
-    retraining = create_retraining(
-        search,
-        name=name,
-        top=1 if top is None else top,
-        seeds=USUAL_SEEDS if seeds is None else seeds,
-        baselines=baseline or (),
-    )
-    _print_created(search, retraining)
+    searches = [find_study(opened, one) for one in names]
+    top, seeds = 1 if top is None else top, USUAL_SEEDS if seeds is None else seeds
+    if name is None:
+        made = create_retrainings(searches, top=top, seeds=seeds, baselines=baseline or ())
+    else:
+        (search,) = searches
+        made = [
+            create_retraining(search, name=name, top=top, seeds=seeds, baselines=baseline or ())
+        ]
+    for search, retraining in zip(searches, made, strict=True):
+        _print_created(search, retraining)
+    echo(workers_hint(*(retraining.name for retraining in made)))
 
 
 def _print_created(search: "Study", retraining: "Study") -> None:
@@ -95,22 +107,25 @@ def _print_created(search: "Study", retraining: "Study") -> None:
     if not search.is_finished:
         echo(f'note: "{search.name}" has not finished yet; its best trial may still change')
     _warn(search, retraining)
-    echo(workers_hint(retraining.name))
 
 
-def _add_seeds(storage: "Storage", study: str, name: str | None, number: int) -> None:
+def _add_seeds(storage: "Storage", names: Sequence[str], name: str | None, number: int) -> None:
     from histsearch.studies.retraining import find_retraining
-    from histsearch.studies.retraining_seeds import add_seeds
+    from histsearch.studies.retraining_seeds import add_seeds, check_seeds
 
-    search, retraining = find_retraining(storage, study, name)
-    seeds = add_seeds(search, retraining, number)
-    added = f"seed {seeds[0]}" if number == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
-    echo(
-        f'added {added} of each configuration to "{retraining.name}", now '
-        f"{counted(retraining.count(), 'trial')}"
-    )
-    _warn(search, retraining)
-    echo(workers_hint(retraining.name))
+    found = [find_retraining(storage, one, name) for one in names]
+    by_name = {retraining.name: (search, retraining) for search, retraining in found}
+    for _, retraining in by_name.values():
+        check_seeds(retraining, number)
+    for search, retraining in by_name.values():
+        seeds = add_seeds(search, retraining, number)
+        added = f"seed {seeds[0]}" if number == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
+        echo(
+            f'added {added} of each configuration to "{retraining.name}", now '
+            f"{counted(retraining.count(), 'trial')}"
+        )
+        _warn(search, retraining)
+    echo(workers_hint(*by_name))
 
 
 def _warn(search: "Study", retraining: "Study") -> None:
@@ -156,6 +171,9 @@ def report(
         _print_results(one.report)
     for comparison in gathered.across:
         echo(comparison.sentence)
+    for ranking in gathered.rankings:
+        for sentence in ranking.sentences:
+            echo(sentence)
     echo("wrote " + " and ".join(str(path) for path in paths))
 
 

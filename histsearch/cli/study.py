@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +10,7 @@ import typer
 from histsearch.cli.denied import warn_of_staying, warn_of_unlisted
 from histsearch.cli.device import DeviceOption, GpuOption
 from histsearch.cli.dry_run import run_dry
+from histsearch.cli.images_here import tell_images
 from histsearch.cli.options import (
     CheckpointsOption,
     DataOption,
@@ -116,25 +116,8 @@ def create(
         echo(f"it has learned from {', '.join(study.warm_start)}")
     if study.definition.touches_test_classes:
         echo(f"warning: this study selects on the {TEST_SELECTION}", err=True)
-    _tell_images(study, data_folder(data))
+    tell_images(study, data_folder(data))
     echo(workers_hint(study.name))
-
-
-def _tell_images(study: "Study", folder: Path) -> None:
-    """Say what a folder of data sets holds for a new study, where there is such a folder."""
-    from histsearch.studies.data_here import look_for_data
-    from histsearch.studies.images import image_warnings
-
-    here = look_for_data(study.definition, folder)
-    if here is None:
-        return
-    for lack in here.lacks:
-        echo(f"warning: workers with the data folder {folder} can't serve it: {lack}", err=True)
-    if here.census is None:
-        return
-    echo(f"images in {folder}: {here.census}")
-    for warning in image_warnings(study, here.census):
-        echo(f"warning: {warning}", err=True)
 
 
 @app.command("list")

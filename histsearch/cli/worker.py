@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import wraps
@@ -14,7 +15,9 @@ import typer
 from histsearch.cli.device import (
     DataOnGpuOption,
     DeviceOption,
+    GpusOption,
     LoadersOption,
+    SlotsOption,
     ThreadsOption,
     loader_processes,
     named_gpus,
@@ -50,8 +53,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MOST_SLOTS = 48  # as many processes as MPS takes on a GPU
-
 
 def _refuse_share(given: bool) -> bool:
     if given:
@@ -74,25 +75,9 @@ class WorkerOptions:
     # An option with the name of one of WorkerSettings' fields becomes that setting.
 
     context: typer.Context
-    gpu: Annotated[
-        str | None,
-        typer.Option(
-            "--gpu",
-            metavar="GPU[,GPU...]|all",
-            help="GPU to use, by nvidia-smi's index or by UUID; several, or all: one process each.",
-        ),
-    ] = None
+    gpu: GpusOption = None
     device: DeviceOption = None
-    slots: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            max=_MOST_SLOTS,
-            metavar="N",
-            help="Trials to run side by side on each device, each with --loaders of its own; "
-            "--threads are divided among them. A second of one counts 1/N second in hours.",
-        ),
-    ] = 1
+    slots: SlotsOption = 1
     share: Annotated[
         bool, typer.Option("--share", hidden=True, callback=_refuse_share, is_eager=True)
     ] = False
@@ -173,7 +158,7 @@ def worker(**given: Any) -> None:
 
     slot = Slot.of_this_process()
     if slot is None and (gpus or options.slots > 1):
-        sys.exit(_supervise(gpus, options))
+        sys.exit(supervise_workers(gpus, options))
     code = _serve(gpus[0] if gpus else None, slot, options)
     logging.shutdown()
     # A usual exit joins loader processes, which may wait for a disk, and lets CUDA clean up, which
@@ -181,7 +166,16 @@ def worker(**given: Any) -> None:
     end_at_once(code)
 
 
-def _supervise(gpus: list["Gpu"], options: WorkerOptions) -> int:
+def supervise_workers(gpus: Sequence["Gpu"], options: WorkerOptions) -> int:
+    """Keep workers with these options running on the slots of some GPUs until all have ended.
+
+    Args:
+        gpus: The GPUs; none for the processor.
+        options: What the workers are started with.
+
+    Returns:
+        The exit code, as `supervise` has it.
+    """
     from histsearch.database.storage import STORAGE_VARIABLE, storage_url
     from histsearch.workers import exit_codes
     from histsearch.workers.mps import how_slots_compute

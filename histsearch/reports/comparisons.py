@@ -100,7 +100,7 @@ class Pair:
         on_test_classes: Whether a side was selected on the test classes.
         validation_gain: Of the first over the second as the search saw it, as a fraction; None
             where it didn't run both.
-        remark: What the two differ in besides, a sentence; else empty.
+        remark: What else a reader must know of the two, a sentence; else empty.
     """
 
     first: Side

@@ -1,7 +1,7 @@
 """Means over seeds with their intervals, and the tests that tell two means apart or alike.
 
 In formulas: s is a standard deviation, n a number of seeds a side, t a quantile of Student's
-distribution with Welch's degrees of freedom.
+distribution with Welch's degrees of freedom, w the weight of a mean.
 """
 
 import math
@@ -105,9 +105,7 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Estimate | No
     """
     if min(len(first), len(second)) < FEWEST_FOR_INTERVAL:
         return None
-    welch = _Welch.of(first, second)
-    half_width = welch.quantile((1 + CONFIDENCE) / 2) * welch.standard_error
-    return Estimate(welch.mean, half_width, len(first) + len(second))
+    return Contrast.between(first, second).estimate
 
 
 def difference_p(first: Sequence[float], second: Sequence[float]) -> float:
@@ -116,8 +114,7 @@ def difference_p(first: Sequence[float], second: Sequence[float]) -> float:
     Raises:
         statistics.StatisticsError: A side has fewer than two values.
     """
-    welch = _Welch.of(first, second)
-    return 2 * welch.tail(abs(welch.mean))
+    return Contrast.between(first, second).difference_p
 
 
 def equivalence_p(first: Sequence[float], second: Sequence[float], margin: float) -> float:
@@ -128,8 +125,7 @@ def equivalence_p(first: Sequence[float], second: Sequence[float], margin: float
     Raises:
         statistics.StatisticsError: A side has fewer than two values.
     """
-    welch = _Welch.of(first, second)
-    return welch.tail(margin - abs(welch.mean))
+    return Contrast.between(first, second).equivalence_p(margin)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -170,12 +166,11 @@ def seeds_needed(
     Raises:
         statistics.StatisticsError: A side has fewer than two values.
     """
-    seen = _Welch.of(first, second)
-    variances = (statistics.variance(first), statistics.variance(second))
+    seen = Contrast.between(first, second)
     low, high = 2, most
     while low < high:  # more seeds never tell less
         middle = (low + high) // 2
-        planned = _Welch(seen.mean, variances, (middle, middle))
+        planned = seen._replace(counts=(middle, middle))
         if _would_tell(planned, margin, SIGNIFICANCE / tests):
             high = middle
         else:
@@ -183,7 +178,7 @@ def seeds_needed(
     return low
 
 
-def _would_tell(planned: "_Welch", margin: float, level: float) -> bool:
+def _would_tell(planned: "Contrast", margin: float, level: float) -> bool:
     apart = planned.quantile(1 - level / 2) + planned.quantile(POWER)
     if apart * planned.standard_error <= abs(planned.mean):
         return True
@@ -206,50 +201,109 @@ def correlation(first: Sequence[float], second: Sequence[float]) -> float | None
         return None
 
 
-class _Welch(NamedTuple):
-    """A difference of two means, and its distribution by Welch's approximation.
+class Contrast(NamedTuple):
+    """A weighted sum of means, and its distribution by Welch's and Satterthwaite's approximation.
+
+    The variance of each group of values is its own. With the weights 1 and -1 it is Welch's
+    difference of two means (1947).
 
     Attributes:
-        mean: The difference.
-        variances: Of the values of each side.
-        counts: How many values each side has.
+        mean: The sum, in the unit of the values.
+        weights: Of each group's mean.
+        variances: Of the values of each group.
+        counts: How many values each group has.
     """
 
     mean: float
-    variances: tuple[float, float]
-    counts: tuple[int, int]
+    weights: tuple[float, ...]
+    variances: tuple[float, ...]
+    counts: tuple[int, ...]
 
     @classmethod
-    def of(cls, first: Sequence[float], second: Sequence[float]) -> "_Welch":
+    def of(cls, groups: Sequence[Sequence[float]], weights: Sequence[float]) -> "Contrast":
+        """The sum of the means of some groups of independent values, by weight.
+
+        Args:
+            groups: The values of each.
+            weights: The weight of each mean.
+
+        Raises:
+            statistics.StatisticsError: A group has fewer than two values.
+            ValueError: There are more or fewer weights than groups.
+        """
+        means = map(statistics.fmean, groups)
         return cls(
-            statistics.fmean(first) - statistics.fmean(second),
-            (statistics.variance(first), statistics.variance(second)),
-            (len(first), len(second)),
+            sum(weight * mean for weight, mean in zip(weights, means, strict=True)),
+            tuple(weights),
+            tuple(map(statistics.variance, groups)),
+            tuple(map(len, groups)),
         )
+
+    @classmethod
+    def between(cls, first: Sequence[float], second: Sequence[float]) -> "Contrast":
+        """Mean of ``first`` minus mean of ``second``."""
+        return cls.of((first, second), (1.0, -1.0))
+
+    @classmethod
+    def of_averages(
+        cls, first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]
+    ) -> "Contrast":
+        """The average of some groups' means minus that of others, each group weighing the same."""
+        weights = [1 / len(first)] * len(first) + [-1 / len(second)] * len(second)
+        return cls.of([*first, *second], weights)
 
     @property
     def _of_means(self) -> list[float]:
-        return [variance / n for variance, n in zip(self.variances, self.counts, strict=True)]
+        """The variance of each weighted mean, w² s² / n."""
+        return [
+            weight**2 * variance / n
+            for weight, variance, n in zip(self.weights, self.variances, self.counts, strict=True)
+        ]
 
     @property
     def standard_error(self) -> float:
+        """Of the sum, ``sqrt(Σ w² s² / n)``."""
         return math.sqrt(sum(self._of_means))
 
     @property
     def freedom(self) -> float:
-        """Degrees of freedom; where neither side varies, as many as values allow."""
+        """Degrees of freedom, Satterthwaite's (1946); where no group varies, as many as allowed."""
         total = sum(self._of_means)
         if total == 0:
-            return sum(self.counts) - 2
+            return sum(self.counts) - len(self.counts)
         return total**2 / sum(
             variance**2 / (n - 1) for variance, n in zip(self._of_means, self.counts, strict=True)
         )
 
+    @property
+    def estimate(self) -> Estimate:
+        """It with its 95% interval, its ``n`` counting all values."""
+        half_width = self.quantile((1 + CONFIDENCE) / 2) * self.standard_error
+        return Estimate(self.mean, half_width, sum(self.counts))
+
+    @property
+    def difference_p(self) -> float:
+        """The p-value of the two-sided test that it is 0."""
+        return 2 * self.tail(abs(self.mean))
+
+    def equivalence_p(self, margin: float) -> float:
+        """The p-value of two one-sided tests that its amount is ``margin`` or more."""
+        return self.tail(margin - abs(self.mean))
+
+    def excess_p(self, margin: float) -> float:
+        """The p-value of a one-sided test, on the side where it lies, of ``margin`` or less."""
+        return self.tail(abs(self.mean) - margin)
+
+    def shortfall_p(self, margin: float) -> float:
+        """The p-value of a one-sided test that it is ``margin`` or more, its sign counting."""
+        return self.tail(margin - self.mean)
+
     def quantile(self, probability: float) -> float:
+        """Of Student's distribution with its degrees of freedom."""
         return _quantile(probability, self.freedom)
 
     def tail(self, distance: float) -> float:
-        """The probability of a difference that lies further than ``distance`` above the true."""
+        """The probability of a sum that lies further than ``distance`` above the true one."""
         from scipy.special import stdtr
 
         if self.standard_error == 0:

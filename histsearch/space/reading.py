@@ -3,7 +3,7 @@
 The spaces in ``spaces/`` at the repository's root travel inside the wheel and are known by name.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def load_space(name_or_path: str) -> Space:
     Raises:
         SpaceError: There is no such space or file, or it can't be used.
     """
-    path = _find(name_or_path)
+    path = find_space(name_or_path)
     table = read_toml(path)
     loss, faults = None, []
     try:
@@ -59,7 +59,36 @@ def load_space(name_or_path: str) -> Space:
     return self_contained(space, loss)
 
 
-def _find(name_or_path: str) -> Path:
+def load_spaces(names_or_paths: Sequence[str]) -> list[Space]:
+    """Read spaces, each once; what is asked for may be a folder, as in `find_spaces`.
+
+    Raises:
+        SpaceError: One can't be found or used; it names the faults of all.
+    """
+    paths: dict[Path, None] = {}
+    faults: list[str] = []
+    for name in names_or_paths:
+        try:
+            paths |= dict.fromkeys(path.resolve() for path in find_spaces(name))
+        except SpaceError as error:
+            faults += error.lines
+    spaces = []
+    for path in paths:
+        try:
+            spaces.append(load_space(str(path)))
+        except SpaceError as error:
+            faults += error.lines
+    if faults:
+        raise SpaceError(*faults)
+    return spaces
+
+
+def find_space(name_or_path: str) -> Path:
+    """The file of the space that comes with histsearch under that name, or the file itself.
+
+    Raises:
+        SpaceError: There is no such space or file.
+    """
     builtin = builtin_spaces()
     path = builtin.get(name_or_path, Path(name_or_path))
     try:
@@ -72,6 +101,33 @@ def _find(name_or_path: str) -> Path:
             + ", ".join(builtin)
         )
     return path
+
+
+def find_spaces(name_or_path: str) -> list[Path]:
+    """The files of a folder's spaces, those of its subfolders left out, or of one space.
+
+    Args:
+        name_or_path: A folder, of those that come with histsearch or another, or as `find_space`.
+
+    Raises:
+        SpaceError: There is no such folder, space or file, or no TOML file is in the folder.
+    """
+    name = name_or_path.rstrip("/")
+    builtin = builtin_spaces()
+    inside = [path for one, path in builtin.items() if name and one.rpartition("/")[0] == name]
+    if inside:
+        return inside
+    try:
+        if name_or_path in builtin or not Path(name_or_path).is_dir():
+            return [find_space(name_or_path)]
+        files = sorted(Path(name_or_path).glob("*.toml"))
+    except OSError as error:
+        raise SpaceError(
+            f"can't read {name_or_path} ({error.strerror}); give another folder"
+        ) from error
+    if not files:
+        raise SpaceError(f'found no TOML file in the folder "{name_or_path}"; give another folder')
+    return files
 
 
 def _backbone_lines(draft: Draft) -> Iterator[str]:

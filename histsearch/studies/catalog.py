@@ -129,7 +129,7 @@ def create_search(
         planned.name,
         planned.definition,
         budget=planned.budget,
-        queue=[QueuedTrial(configuration) for configuration in space.enqueue],
+        queue=_queue(space),
         attributes={EARLIER_STUDIES: earlier} if earlier else {},
     )
 
@@ -193,6 +193,24 @@ def _learn(storage: Storage, space: Space, earlier: str) -> "EarlierStudy":
     return learned
 
 
+class NewStudy(NamedTuple):
+    """A study that is to be created.
+
+    Attributes:
+        name: Its name.
+        definition: What it will be.
+        budget: Its trial budget.
+        queue: Its first trials.
+        attributes: What else is kept with it.
+    """
+
+    name: str
+    definition: StudyDefinition
+    budget: int
+    queue: Sequence[QueuedTrial]
+    attributes: Mapping[str, Any] = MappingProxyType({})
+
+
 def create_study(
     storage: Storage,
     name: str,
@@ -209,26 +227,40 @@ def create_study(
     Raises:
         StudyError: A study of that name exists, or no study can have it.
     """
-    _check_name(name)
-    all_attributes = {
-        PAUSED: False,
-        BUDGET: budget,
-        SELECTION: definition.selection,
-        DEFINITION: definition.model_dump(mode="json"),
-        **attributes,
-    }
+    (study,) = _create(storage, [NewStudy(name, definition, budget, queue, attributes)])
+    return study
+
+
+def create_searches(storage: Storage, planned: Sequence[PlannedSearch]) -> list[Study]:
+    """Create the studies of some search spaces: all in one transaction, or none.
+
+    Raises:
+        StudyError: A study of one of their names exists.
+    """
+    new = [
+        NewStudy(one.name, one.definition, one.budget, _queue(one.definition.space))
+        for one in planned
+    ]
+    return _create(storage, new)
+
+
+def _queue(space: Space) -> list[QueuedTrial]:
+    return [QueuedTrial(configuration) for configuration in space.enqueue]
+
+
+def _create(storage: Storage, several: Sequence[NewStudy]) -> list[Study]:
+    """Create some studies in one transaction."""
+    name = ""
     try:
         with storage.begin() as connection:
-            _create_within(
-                storage.optuna_within(connection),
-                name,
-                objective=definition.space.protocol.metric.label,
-                attributes=all_attributes,
-                queue=queue,
-            )
+            within = storage.optuna_within(connection)
+            for one in several:
+                name = one.name
+                _check_name(name)
+                _create_within(within, one)
     except DuplicatedStudyError:
         raise StudyError(_name_taken(storage, name)) from None
-    return find_study(storage, name)
+    return [find_study(storage, one.name) for one in several]
 
 
 def _check_name(name: str) -> None:
@@ -236,22 +268,43 @@ def _check_name(name: str) -> None:
         raise StudyError(f"found the study name {name!r}, allowed: {NAME_ALLOWED}")
 
 
-def _create_within(
-    within: BaseStorage,
-    name: str,
-    *,
-    objective: str,
-    attributes: Mapping[str, Any],
-    queue: Sequence[QueuedTrial],
-) -> None:
-    study = optuna.create_study(storage=within, study_name=name, direction="maximize")
+def _create_within(within: BaseStorage, new: NewStudy) -> None:
+    definition = new.definition
+    study = optuna.create_study(storage=within, study_name=new.name, direction="maximize")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        study.set_metric_names([objective])
+        study.set_metric_names([definition.space.protocol.metric.label])
+    attributes = {
+        PAUSED: False,
+        BUDGET: new.budget,
+        SELECTION: definition.selection,
+        DEFINITION: definition.model_dump(mode="json"),
+        **new.attributes,
+    }
     for key, value in attributes.items():
         study.set_user_attr(key, value)
-    for trial in queue:
+    for trial in new.queue:
         study.enqueue_trial(dict(trial.params), user_attrs=dict(trial.user_attrs))
+
+
+def is_taken(storage: Storage, name: str) -> bool:
+    """Whether a study has that name, of histsearch or another of Optuna's."""
+    try:
+        storage.optuna.get_study_id_from_name(name)
+    except KeyError:
+        return False
+    return True
+
+
+def check_name(storage: Storage, name: str) -> None:
+    """Check that a new study can have a name.
+
+    Raises:
+        StudyError: No study can, or one has it already.
+    """
+    _check_name(name)
+    if is_taken(storage, name):
+        raise StudyError(_name_taken(storage, name))
 
 
 def _name_taken(storage: Storage, name: str) -> str:

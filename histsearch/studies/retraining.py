@@ -1,6 +1,7 @@
 """Retraining: the chosen configurations over several seeds, as a study of their own."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from optuna.trial import FrozenTrial
 from pydantic import ValidationError
@@ -12,7 +13,7 @@ from histsearch.space.configuration import Value
 from histsearch.space.contradictions import reason_of_clash
 from histsearch.space.space import Space
 from histsearch.studies.baselines import find_baselines, is_baseline, usual_beside
-from histsearch.studies.catalog import create_study, find_study
+from histsearch.studies.catalog import check_name, create_study, find_study
 from histsearch.studies.chosen_configurations import Chosen, Origin, planned
 from histsearch.studies.definition import RetrainDefinition, SearchDefinition
 from histsearch.studies.retraining_seeds import MOST_SEEDS, next_seeds, retrainings_of
@@ -24,6 +25,24 @@ SUFFIX = "-retrain"
 
 USUAL_SEEDS = 5
 """Runs of each configuration; a report takes as many for a verdict."""
+
+
+class _Planned(NamedTuple):
+    """A retraining before it is created.
+
+    Attributes:
+        search: The search whose configurations it trains.
+        name: Its name.
+        definition: What it will be.
+        chosen: The configurations.
+        seeds: Runs of each.
+    """
+
+    search: Study
+    name: str
+    definition: RetrainDefinition
+    chosen: Sequence[Chosen]
+    seeds: int
 
 
 def create_retraining(
@@ -53,6 +72,37 @@ def create_retraining(
         StudyError: The seeds are more than `MOST_SEEDS`, the study is itself a retraining, has too
             few completed trials or no such baseline, or the new name can't be used.
     """
+    planned = _plan(study, top, seeds, baselines, study.name + SUFFIX if name is None else name)
+    return _create(planned)
+
+
+def create_retrainings(
+    searches: Sequence[Study],
+    *,
+    top: int = 1,
+    seeds: int = USUAL_SEEDS,
+    baselines: Sequence[str] = (),
+) -> list[Study]:
+    """Create a retraining of each search, as `create_retraining` does, by its usual name.
+
+    All are checked before any is created.
+
+    Raises:
+        StudyError: As `create_retraining`, with the faults of all searches.
+    """
+    planned: list[_Planned] = []
+    faults: list[str] = []
+    for one in searches:
+        try:
+            planned.append(_plan(one, top, seeds, baselines, one.name + SUFFIX))
+        except StudyError as error:
+            faults += error.lines
+    if faults:
+        raise StudyError(*dict.fromkeys(faults))
+    return [_create(one) for one in planned]
+
+
+def _plan(study: Study, top: int, seeds: int, baselines: Sequence[str], name: str) -> _Planned:
     if top < 1 or not 1 <= seeds <= MOST_SEEDS:
         raise StudyError(
             f"found {counted(top, 'configuration')} x {counted(seeds, 'seed')}, allowed: 1 or more "
@@ -66,20 +116,26 @@ def create_retraining(
         )
     chosen = _choose(study, search, top, find_baselines(study, baselines))
     definition = _definition(study, search, chosen)
-    name = study.name + SUFFIX if name is None else name
+    _check_is_new(study, name)
+    check_name(study.storage, name)
+    return _Planned(study, name, definition, chosen, seeds)
+
+
+def _create(planned: _Planned) -> Study:
+    search = planned.search
     # Other retrainings of the search get their seeds before or after this one.
-    with study.storage.lock(study.id):
-        _check_is_new(study, name)
-        free = next_seeds(study, seeds)
-        queue = [run for one in chosen for run in one.runs(free)]
+    with search.storage.lock(search.id):
+        _check_is_new(search, planned.name)
+        free = next_seeds(search, planned.seeds)
+        queue = [run for one in planned.chosen for run in one.runs(free)]
         return create_study(
-            study.storage,
-            name,
-            definition,
+            search.storage,
+            planned.name,
+            planned.definition,
             budget=len(queue),
             queue=queue,
             attributes={
-                key: value for key, value in study.optuna_study.user_attrs.items() if key == IMAGES
+                key: value for key, value in search.optuna_study.user_attrs.items() if key == IMAGES
             },
         )
 

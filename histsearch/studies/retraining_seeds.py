@@ -55,19 +55,29 @@ def add_seeds(search: Study, retraining: Study, number: int) -> range:
         StudyError: The retraining is of another release line or was deleted, or the number is
             below 1 or above `MOST_SEEDS`.
     """
-    name = retraining.name
-    if not 1 <= number <= MOST_SEEDS:
-        raise StudyError(
-            f"found {counted(number, 'seed')} to add, allowed: 1 to {MOST_SEEDS:,} at once"
-        )
-    retraining.definition.check_version(name)
+    check_seeds(retraining, number)
     try:
         with search.storage.lock(search.id):
             seeds = next_seeds(search, number)
             _enqueue(retraining, seeds)
     except KeyError:
-        raise StudyError(f'found no study "{name}" any more; it was deleted just now') from None
+        raise StudyError(
+            f'found no study "{retraining.name}" any more; it was deleted just now'
+        ) from None
     return seeds
+
+
+def check_seeds(retraining: Study, number: int) -> None:
+    """Check that so many seeds can be added to a retraining.
+
+    Raises:
+        StudyError: As `add_seeds`.
+    """
+    if not 1 <= number <= MOST_SEEDS:
+        raise StudyError(
+            f"found {counted(number, 'seed')} to add, allowed: 1 to {MOST_SEEDS:,} at once"
+        )
+    retraining.definition.check_version(retraining.name)
 
 
 def _enqueue(retraining: Study, seeds: range) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from histsearch.wording import counted, duration_text, list_text, value_text
+from histsearch.wording import counted, duration_text, list_text, names_text, value_text
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,8 @@ def test_different_values_of_a_list_look_different() -> None:
 )
 def test_a_time_has_two_units_at_most(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(("names", "text"), [("a", "a"), ("ab", "a and b"), ("abc", "a, b and c")])
+def test_names_stand_in_a_sentence(names: str, text: str) -> None:
+    assert names_text([*names]) == text

@@ -102,14 +102,25 @@ def _row(part: Part, remark: str) -> list[Cell]:
 
 
 def _provenance(report: Report) -> Iterator[DocumentPart]:
-    lines = [f"initial weights: {report.weights}"]
-    for name, answers in report.provenance.items():
-        if name == WEIGHTS and answers == [report.weights]:
+    yield Paragraph("Made with:")
+    yield Bullets(provenance_lines(report.weights, report.provenance))
+
+
+def provenance_lines(weights: str, provenance: Mapping[str, Sequence[object]]) -> list[str]:
+    """What trials were made with, a line for each kind of answer.
+
+    Args:
+        weights: What the space says that training starts from.
+        provenance: What finished trials say of weights, devices and software, each distinct
+            answer once.
+    """
+    lines = [f"initial weights: {weights}"]
+    for name, answers in provenance.items():
+        if name == WEIGHTS and list(answers) == [weights]:
             continue
         known = [_answer_text(answer) for answer in answers]
         lines.append(f"{name}: {'; '.join(known) or 'no trial has ended yet'}")
-    yield Paragraph("Made with:")
-    yield Bullets(lines)
+    return lines
 
 
 def _answer_text(answer: object) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from histsearch.reports.comparisons import FEWEST_SEEDS, Comparison
 from histsearch.reports.document.gathered import Gathered
+from histsearch.reports.document.ranking_parts import ranking_parts
 from histsearch.reports.document.reported import LEGEND, MARK, Reported, selected_on
 from histsearch.reports.document.sections import (
     Bullets,
@@ -17,8 +18,10 @@ from histsearch.reports.document.tables import (
     Cell,
     Column,
     Table,
+    difference_cell,
     number_cell,
     number_column,
+    p_cell,
     text_cell,
     text_column,
 )
@@ -31,14 +34,13 @@ from histsearch.reports.statistics import (
 )
 
 _POINTS = 100
-_LEAST_P = 0.001
 
 
 def comparisons_section(gathered: Gathered) -> Section:
     """The verdict on each comparison, within searches and between them."""
     searches = gathered.searches
     made = [(one, found) for one in searches for found in one.report.comparisons]
-    parts: list[Part] = []
+    parts: list[Part] = [*ranking_parts(gathered.rankings)]
     for one in searches:
         names = " and ".join(f'"{name}"' for name in one.report.baselines_of_winner)
         if names:
@@ -117,30 +119,13 @@ def _row(found: Comparison, first_study: str, second_study: str) -> list[Cell]:
         Cell(first + mark, (first_study, found.first, selected_on(found.on_test_classes))),
         Cell(second + mark, (second_study, found.second)),
         *map(text_cell, (found.objective, found.verdict)),
-        _difference_cell(found),
+        difference_cell(found.difference),
         number_cell(_POINTS * found.delta, 1),
-        *map(_p_cell, (found.p_difference, found.p_equivalence)),
+        *map(p_cell, (found.p_difference, found.p_equivalence)),
         number_cell(found.correlation, 2),
         *(number_cell(None if gain is None else _POINTS * gain, 1) for gain in gains),
         *map(number_cell, (found.seeds_to_add, found.runs_to_come)),
     ]
-
-
-def _p_cell(p_value: float | None) -> Cell:
-    if p_value is not None and p_value < _LEAST_P:
-        return Cell(f"< {_LEAST_P}", (p_value,))
-    return number_cell(p_value, 3)
-
-
-def _difference_cell(found: Comparison) -> Cell:
-    value = found.difference
-    if value is None:
-        return Cell("", (None,) * 4)
-    mean = _POINTS * value.mean
-    if value.low is None or value.high is None:
-        return Cell(f"{mean:+.1f}", (mean, None, None, value.n))
-    low, high = _POINTS * value.low, _POINTS * value.high
-    return Cell(f"{mean:+.1f} ({low:+.1f} to {high:+.1f})", (mean, low, high, value.n))
 
 
 def _why_none(one: Reported) -> str:

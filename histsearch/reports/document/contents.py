@@ -39,7 +39,7 @@ def build_document(gathered: Gathered, data_dir: Path) -> Document:
     return Document(
         title=f"{', '.join(names[:_MOST_NAMES])}{more}: report of histsearch",
         sections=[
-            verdict_section(searches),
+            verdict_section(gathered),
             results_section(searches),
             comparisons_section(gathered),
             cost_section(searches),
@@ -59,4 +59,6 @@ def as_data(gathered: Gathered) -> Mapping[str, Any]:
             for one in gathered.searches
         ],
         "comparisons_between_studies": [asdict(one) for one in gathered.across],
+        "not_compared": list(gathered.apart),
+        "rankings": [asdict(one) for one in gathered.rankings],
     }

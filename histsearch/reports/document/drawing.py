@@ -26,11 +26,16 @@ def placed(
         searches: All of the report.
         notes: Sentences that stand below it, after its title.
     """
+    return shown(found, file_name(found.name, one, searches), *notes)
+
+
+def shown(found: Drawn | NotDrawn, name: str, *notes: str) -> Image | Missing:
+    """The same of a figure that isn't one search's, with the name of its file."""
     if isinstance(found, NotDrawn):
         return Missing(found.title, found.reason)
     whole = svg(found).encode()
     image = Image(
-        name=file_name(found.name, one, searches),
+        name=name,
         caption=" ".join([f"{found.title}.", *notes]),
         alt=found.alt,
         svg=whole,

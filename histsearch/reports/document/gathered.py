@@ -8,11 +8,13 @@ from histsearch.database.storage import Storage
 from histsearch.reports.collect import build_report, find_search
 from histsearch.reports.comparisons import Comparison, Pair, Side, compare
 from histsearch.reports.document.reported import Reported
+from histsearch.reports.ranking import Ranking, rank
 from histsearch.reports.retrained_pairs import retrained_pairs, side_of
+from histsearch.space.likeness import differences
 from histsearch.space.space import Decided
-from histsearch.studies.definition import SearchDefinition
 from histsearch.studies.retraining_seeds import retrainings_of
 from histsearch.studies.study import IMAGES
+from histsearch.studies.tuning import tuning_of
 
 _POINTS = 100
 
@@ -23,13 +25,15 @@ class Gathered:
 
     Attributes:
         searches: Its searches.
-        across: What the winners of searches are to one another, where that can be asked.
-        apart: Why it can't be asked of others, a sentence for each pair of searches.
+        across: What the winners of searches are to one another, where these were tuned alike.
+        apart: Why that isn't asked of others, a sentence for each pair of searches.
+        rankings: The searches that were tuned alike, those of one tuning together.
     """
 
     searches: Sequence[Reported]
     across: Sequence[Comparison] = ()
     apart: Sequence[str] = ()
+    rankings: Sequence[Ranking] = ()
 
 
 def gather(storage: Storage, names: Sequence[str]) -> Gathered:
@@ -67,7 +71,37 @@ def searches_together(searches: Sequence[Reported]) -> Gathered:
         replace(one, report=replace(one.report, comparisons=[next(found) for _ in pairs]))
         for one, pairs in zip(searches, own, strict=True)
     ]
-    return Gathered(judged, list(found), apart)
+    compared = list(found)
+    rankings = [_ranking(each, compared) for each in _tuned_alike(searches)]
+    return Gathered(judged, compared, apart, rankings)
+
+
+def _ranking(searches: Sequence[Reported], compared: Sequence[Comparison]) -> Ranking:
+    lacks = {one.name: lack for one in searches if (lack := _lack(one)) is not None}
+    return rank([one.report for one in searches], lacks, compared)
+
+
+def _tuned_alike(searches: Sequence[Reported]) -> list[list[Reported]]:
+    """The searches of each tuning that several have."""
+    groups: list[list[Reported]] = []
+    for one in searches:
+        for group in groups:
+            if _why_unlike(group[0], one) is None:
+                group.append(one)
+                break
+        else:
+            groups.append([one])
+    return [group for group in groups if len(group) > 1]
+
+
+def _why_unlike(first: Reported, second: Reported) -> str | None:
+    """Why two searches weren't tuned alike, on the same images; None where they were."""
+    both = (first, second)
+    differing = differences([tuning_of(one.study) for one in both])
+    if differing:
+        return f"weren't tuned alike: {', '.join(map(str, differing))}"
+    images = [one.study.optuna_study.user_attrs.get(IMAGES) for one in both]
+    return "are of other images" if None not in images and images[0] != images[1] else None
 
 
 def _pairs(one: Reported) -> list[Pair]:
@@ -81,23 +115,19 @@ def _named(pair: Pair, search: str) -> Pair:
 
 
 def _why_apart(first: Reported, second: Reported) -> str | None:
-    """Why the winners of two searches can't be compared; None where they can."""
-    spaces = [one.study.definition.space for one in (first, second)]
-    images = [one.study.optuna_study.user_attrs.get(IMAGES) for one in (first, second)]
-    asked: dict[str, list[object]] = {
-        "are of other data sets": [space.dataset for space in spaces],
-        "are of other images": images,
-        "have other backbones": [space.backbone for space in spaces],
-        "start from different weights": [space.weights for space in spaces],
-        "use different protocols": [space.protocol for space in spaces],
-        "have different δ": [_delta(one) for one in (first, second)],
-        "trained for other numbers of epochs": [space.epochs for space in spaces],
-    }
-    for reason, (one, other) in asked.items():
-        if one != other:
-            return reason
-    lacking = [one.name for one in (first, second) if one.report.tested_winner is None]
-    return f"can't be compared yet: {lacking[0]} has no retrained winner" if lacking else None
+    """Why the winners of two searches aren't compared; None where they are."""
+    unlike = _why_unlike(first, second)
+    if unlike is not None:
+        return unlike
+    lacks = [f"{one.name} {lack}" for one in (first, second) if (lack := _lack(one)) is not None]
+    return f"can't be compared yet: {', '.join(lacks)}" if lacks else None
+
+
+def _lack(one: Reported) -> str | None:
+    """Why a search can't be compared yet with any other; None where it can."""
+    if not one.study.is_finished:
+        return "hasn't ended"
+    return "has no retrained winner" if one.report.tested_winner is None else None
 
 
 def _pair(first: Reported, second: Reported) -> Pair:
@@ -105,36 +135,20 @@ def _pair(first: Reported, second: Reported) -> Pair:
         _winner(first),
         _winner(second),
         first.report.objective,
-        _delta(first) / _POINTS,
-        on_test_classes=first.report.on_test_classes or second.report.on_test_classes,
-        remark=_differences(first, second),
+        (first.study.limits.decided or Decided()).delta / _POINTS,
+        on_test_classes=first.report.on_test_classes,
+        remark=_of_one_loss(first, second),
     )
 
 
-def _delta(one: Reported) -> float:
-    """What counts as equivalent, in points."""
-    return (one.study.limits.decided or Decided()).delta
-
-
-def _differences(first: Reported, second: Reported) -> str:
-    """What two searches differ in that a comparison of their winners doesn't show: a sentence."""
-    own, other = _setting(first), _setting(second)
-    differing = [
-        f"{name} {own[name]} and {other[name]}" for name in own if own[name] != other[name]
-    ]
-    return f"The searches differ: {', '.join(differing)}." if differing else ""
-
-
-def _setting(one: Reported) -> dict[str, object]:
-    definition = one.study.definition
-    assert isinstance(definition, SearchDefinition)
-    space, winner = definition.space, one.report.tested_winner
-    values = {**space.parameters.defaults, **space.fixed, **(winner.parameters if winner else {})}
-    return {
-        "trials": one.report.budget,
-        "sampler": space.sampler.name,
-        "embedding size": values.get("embedding_size"),
-    }
+def _of_one_loss(first: Reported, second: Reported) -> str:
+    """That two searches are of the same loss, a sentence; empty where they aren't."""
+    spaces = [one.study.definition.space for one in (first, second)]
+    if spaces[0].loss != spaces[1].loss:
+        return ""
+    own, other = ((space.search, space.fixed) for space in spaces)
+    over = "the same values" if own == other else "other values"
+    return f"Both searches are of the loss {spaces[0].loss}, over {over} of its hyperparameters."
 
 
 def _winner(one: Reported) -> Side:

@@ -11,6 +11,7 @@ Exact = str | int | float | None
 
 _OF_AN_ESTIMATE = ("mean", "low", "high", "n")
 _PERCENT = 100.0
+_LEAST_P = 0.001
 
 GAP = "–"
 """What a cell shows that has no text."""
@@ -140,6 +141,24 @@ def percent_cell(value: Estimate | None, mark: str = "") -> Cell:
     # "±" stays beside its figures; what is longer may be broken.
     text = percent(value).replace(" ± ", "\u00a0±\u00a0")
     return Cell(text + mark, (_PERCENT * value.mean, *ends, value.n))
+
+
+def difference_cell(value: Estimate | None) -> Cell:
+    """A difference of fractions in points, as "-1.2 (-2.0 to -0.4)"; exact values are points."""
+    if value is None:
+        return empty_cell(len(_OF_AN_ESTIMATE))
+    mean = _PERCENT * value.mean
+    if value.low is None or value.high is None:
+        return Cell(f"{mean:+z.1f}", (mean, None, None, value.n))
+    low, high = _PERCENT * value.low, _PERCENT * value.high
+    return Cell(f"{mean:+z.1f} ({low:+z.1f} to {high:+z.1f})", (mean, low, high, value.n))
+
+
+def p_cell(p_value: float | None) -> Cell:
+    """A p-value with three digits."""
+    if p_value is not None and p_value < _LEAST_P:
+        return Cell(f"< {_LEAST_P}", (p_value,))
+    return number_cell(p_value, 3)
 
 
 def published_cell(value: float | None, mark: str = "") -> Cell:

@@ -1,9 +1,10 @@
-"""What a report says first: two sentences a search."""
+"""What a report says first: of searches tuned alike who is better, then two sentences each."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from histsearch.reports.comparisons import FEWEST_SEEDS, Comparison, Verdict, p_text
+from histsearch.reports.document.gathered import Gathered
 from histsearch.reports.document.reported import LEGEND, MARK, Reported, part_text
 from histsearch.reports.document.sections import Heading, Paragraph, Part, Section
 from histsearch.reports.document.tables import percent
@@ -61,9 +62,10 @@ def _still(one: Comparison) -> str:
     return f", {counted(one.runs_to_come, 'run')} still to come" if one.runs_to_come else ""
 
 
-def verdict_section(searches: Sequence[Reported]) -> Section:
-    """What each search recommends, and what the test classes say of that."""
-    parts: list[Part] = []
+def verdict_section(gathered: Gathered) -> Section:
+    """Who is better than whom, what each search recommends, and what the test classes say of it."""
+    searches = gathered.searches
+    parts: list[Part] = [Paragraph(" ".join(one.sentences)) for one in gathered.rankings]
     for one in searches:
         if len(searches) > 1:
             parts.append(Heading(one.name))

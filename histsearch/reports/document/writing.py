@@ -13,16 +13,16 @@ from histsearch.reports.document.page import render_page
 from histsearch.reports.document.sections import Document
 from histsearch.sharing import make_folder
 
-PAGE = "report.html"
-DATA = "report.json"
 TABLES = "tables"
 FIGURES = "figures"
 _FILES = "files"
 _SUFFIXES = {TABLES: (".csv", ".tex"), FIGURES: (".svg",)}
 
 
-def write_document(document: Document, content: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write a report into a folder, which is made; an earlier one there is replaced.
+def write_document(
+    document: Document, content: Mapping[str, Any], folder: Path, name: str = "report"
+) -> list[Path]:
+    """Write a report into a folder, which is made; an earlier one of that name is replaced.
 
     Files of an earlier report that this one doesn't write are removed, and no others.
 
@@ -30,25 +30,26 @@ def write_document(document: Document, content: Mapping[str, Any], folder: Path)
         document: What is read.
         content: What ``report.json`` holds, besides the names of the other files.
         folder: The folder.
+        name: Of the page and of the data: ``report.html`` and ``report.json``.
 
     Returns:
-        The page, and ``report.json``.
+        The page, and the data.
 
     Raises:
         OSError: The folder can't be written to.
     """
-    earlier = _earlier_files(folder)
+    page, data = folder / f"{name}.html", folder / f"{name}.json"
+    earlier = _earlier_files(data)
     files = _files(document)
-    for name, text in files.items():
-        make_folder((folder / name).parent)
-        write_whole(folder / name, text)
-    page, data = folder / PAGE, folder / DATA
+    for path, text in files.items():
+        make_folder((folder / path).parent)
+        write_whole(folder / path, text)
     make_folder(folder)
     written = {**content, _FILES: sorted(files)}
     write_whole(data, (json.dumps(written, indent=2) + "\n").encode())
     write_whole(page, render_page(document).encode())
-    for name in earlier - files.keys():
-        remove_whole(folder / name)
+    for path in earlier - files.keys():
+        remove_whole(folder / path)
     return [page, data]
 
 
@@ -63,11 +64,11 @@ def _files(document: Document) -> dict[str, bytes]:
     return files | {f"{FIGURES}/{image.name}.svg": image.svg for image in document.images}
 
 
-def _earlier_files(folder: Path) -> set[str]:
-    """The tables and figures of the report that a folder holds; none where it can't be read."""
+def _earlier_files(data: Path) -> set[str]:
+    """The tables and figures of the report with that data; none where it can't be read."""
     found: object = None
     with suppress(OSError, ValueError):
-        found = json.loads((folder / DATA).read_bytes())
+        found = json.loads(data.read_bytes())
     names = found.get(_FILES) if isinstance(found, dict) else None
     return {name for name in names or () if isinstance(name, str) and _is_of_a_report(name)}
 

@@ -8,7 +8,7 @@ from histsearch.cli.main import app
 from histsearch.data.census import Census, Part
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
-from histsearch.studies.catalog import create_search, find_study
+from histsearch.studies.catalog import create_search, find_study, list_studies
 from histsearch.studies.images import note_census
 from histsearch.studies.study import Study
 from histsearch.studies.trial_record import RECALL, ROLE, TUNED
@@ -76,6 +76,72 @@ def test_seeds_are_added_until_the_report_tells_two_apart(storage: Storage, tmp_
         "added seed 1000008 of each"
         in invoke(storage, "retrain", "small-retrain", "--add-seeds", "1").stdout
     )
+
+
+def searched(storage: Storage, *names: str) -> None:
+    """Create searches, and complete a trial of each."""
+    for name in names:
+        search = create_search(storage, small_space(epochs=3), name=name, trials=1)
+        complete_with(search, {1: 0.5, 2: 0.6, 3: 0.7})
+
+
+def test_several_searches_are_retrained_and_given_seeds_alike(storage: Storage) -> None:
+    searched(storage, "one", "two")
+    done = invoke(storage, "retrain", "one", "two", "one", "--seeds", "3")
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [
+        'created study "one-retrain"',
+        'created study "two-retrain"',
+        "start workers with",
+    ]
+    assert "histsearch worker --study one-retrain --study two-retrain --gpu 0" in lines[2]
+    for name in ("one-retrain", "two-retrain"):
+        assert find_study(storage, name).count() == 3
+    added = invoke(storage, "retrain", "one", "two-retrain", "two", "--add-seeds", "2")
+    assert added.stdout.count("added seeds 1000003 to 1000004 of each configuration to ") == 2
+    assert find_study(storage, "two-retrain").count() == 5
+
+
+def test_of_several_searches_all_are_retrained_or_none(storage: Storage) -> None:
+    searched(storage, "one", "two", "three")
+    create_search(storage, small_space(epochs=3), name="four")
+    assert invoke(storage, "retrain", "three").exit_code == 0
+    refused = invoke(storage, "retrain", "one", "two", "three", "four")
+    assert isinstance(refused.exception, StudyError)
+    taken, incomplete = refused.exception.lines
+    assert 'found a retraining named "three-retrain" already' in taken
+    assert 'found 0 distinct completed configurations in "four"' in incomplete
+    many = invoke(storage, "retrain", "one", "two", "--seeds", "0")
+    assert isinstance(many.exception, StudyError)
+    assert len(many.exception.lines) == 1
+    unknown = invoke(storage, "retrain", "one", "five")
+    assert 'found no study "five"' in str(unknown.exception)
+    create_search(storage, small_space(), name="two-retrain")
+    taken_by_a_search = invoke(storage, "retrain", "one", "two")
+    assert 'found a study named "two-retrain" already' in str(taken_by_a_search.exception)
+    names = {study.name for study in list_studies(storage)}
+    assert names == {"one", "two", "three", "four", "three-retrain", "two-retrain"}
+
+
+def test_seeds_are_added_to_all_retrainings_or_none(storage: Storage) -> None:
+    searched(storage, "one", "two")
+    assert invoke(storage, "retrain", "one", "--seeds", "1").exit_code == 0
+    refused = invoke(storage, "retrain", "one", "two", "--add-seeds", "1")
+    assert 'found no retraining of "two"' in str(refused.exception)
+    too_many = invoke(storage, "retrain", "one", "--add-seeds", "1001")
+    assert "found 1,001 seeds to add" in str(too_many.exception)
+    assert find_study(storage, "one-retrain").count() == 1
+
+
+def test_a_name_is_for_the_retraining_of_one_search(storage: Storage) -> None:
+    searched(storage, "one", "two")
+    refused = invoke(storage, "retrain", "one", "two", "--name", "both")
+    assert str(refused.exception) == (
+        "found --name both with 2 searches, allowed: with one; leave it out"
+    )
+    assert invoke(storage, "retrain", "one", "--name", "own").exit_code == 0
+    assert find_study(storage, "own").definition.source == "one"
 
 
 def test_baselines_are_named_and_noted(storage: Storage, tmp_path: Path) -> None:

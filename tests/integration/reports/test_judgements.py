@@ -20,6 +20,11 @@ from tests.integration.studies.test_baselines import run_all
 
 BETTER = {**ENQUEUED, "batch_size": 32}
 SHORT = {"name": "short", **BETTER, "epochs": 1}
+WIDER = {
+    "alpha": [0.9, 1.0, 1.1, 2.0],
+    "lr": {"low": 1e-5, "high": 1e-2, "log": True},
+    "batch_size": [8, 16, 32],
+}
 OTHER = {"name": "other", "alpha": 1.5, "lr": 0.0003}
 
 
@@ -47,9 +52,9 @@ def text_of(section: Section) -> str:
 
 
 def shown_rows(section: Section) -> list[dict[str, object]]:
-    """The rows of the table as its CSV has them, and the shown text of the first two cells."""
-    (shown,) = [part for part in section.parts if isinstance(part, ShownTable)]
-    table = shown.table
+    """The rows of comparisons as their CSV has them, and the shown text of the first two cells."""
+    tables = [part.table for part in section.parts if isinstance(part, ShownTable)]
+    (table,) = [one for one in tables if one.name == "comparisons"]
     names = [name for column in table.columns for name in column.exact]
     return [
         dict(zip(names, [value for cell in row for value in cell.exact], strict=True))
@@ -79,7 +84,7 @@ def test_comparisons_of_all_retrainings_are_in_the_verdict(storage: Storage) -> 
     run_all(again, {"": 0.7, "other": 0.6})
     (paragraph,) = [
         part
-        for part in verdict_section(gather(storage, ["small"]).searches).parts
+        for part in verdict_section(gather(storage, ["small"])).parts
         if isinstance(part, Paragraph)
     ]
     assert "mean ± 95% interval over 6 seeds" in paragraph.text
@@ -132,7 +137,7 @@ def test_the_command_says_which_classes_a_score_is_of(
 def test_marks_are_of_the_searches_compared_and_each_is_named(storage: Storage) -> None:
     changed: dict[str, dict[str, Any]] = {
         "fair": {},
-        "fairer": {"sampler": "random"},
+        "fairer": {"search": WIDER},
         "marked": {"protocol": {"validation": "test"}},
     }
     for name, changes in changed.items():
@@ -152,9 +157,9 @@ def test_marks_are_of_the_searches_compared_and_each_is_named(storage: Storage) 
     ]
     text = text_of(section)
     assert "fairer: tuned #1 minus fairer: baseline other" in text
-    assert "The searches differ: sampler tpe and random." in text
-    assert text.count("use different protocols") == 2
-    verdict = text_of(verdict_section(gathered.searches))
+    assert "Both searches are of the loss hist, over other values of its hyperparameters." in text
+    assert text.count(' tuned alike: protocol.validation "held-out" and "test".') == 2
+    verdict = text_of(verdict_section(gathered))
     assert "† on the test classes (percent" in verdict
     assert "than baseline other† (" in verdict
 
@@ -165,4 +170,7 @@ def test_searches_with_another_delta_are_not_compared(storage: Storage) -> None:
         run_all(create_retraining(search), {"": 0.7})
     gathered = gather(storage, ["near", "far"])
     assert not gathered.across
-    assert gathered.apart == ["near and far have different δ."]
+    assert gathered.apart == [
+        "near and far weren't tuned alike: decided {delta = 0.5, epsilon = 0.05} and {delta = 2.0, "
+        "epsilon = 0.05}."
+    ]

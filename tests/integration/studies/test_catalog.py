@@ -11,10 +11,12 @@ from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.studies.catalog import (
     create_search,
+    create_searches,
     create_study,
     delete_study,
     find_study,
     list_studies,
+    plan_search,
 )
 from histsearch.studies.claim import ClaimLostError
 from histsearch.studies.definition import SearchDefinition
@@ -137,6 +139,18 @@ def test_name_unlike_any_of_a_search_leads_to_the_list(storage: Storage, name: s
     create_search(storage, small_space())
     with pytest.raises(StudyError, match="histsearch study list"):
         find_study(storage, name)
+
+
+def test_several_searches_are_created_or_none(storage: Storage) -> None:
+    planned = [plan_search(small_space(), name=name) for name in ("first", "second")]
+    create_search(storage, small_space(), name="second")
+    with pytest.raises(StudyError, match='found a study named "second" already'):
+        create_searches(storage, planned)
+    assert [study.name for study in list_studies(storage)] == ["second"]
+    delete_study(storage, "second")
+    studies = create_searches(storage, planned)
+    assert [study.name for study in studies] == ["first", "second"]
+    assert [study.count(TrialState.WAITING) for study in studies] == [1, 1]
 
 
 def test_deleted_study_is_gone_and_its_name_free(storage: Storage) -> None:

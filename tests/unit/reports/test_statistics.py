@@ -1,7 +1,12 @@
+import math
+from statistics import StatisticsError
+
+import numpy as np
 import pytest
 from scipy import stats
 
 from histsearch.reports.statistics import (
+    Contrast,
     Estimate,
     correlation,
     difference,
@@ -156,3 +161,59 @@ def test_correlation_takes_three_pairs_that_vary() -> None:
     )
     assert correlation([1.0, 2.0], [1.0, 2.0]) is None
     assert correlation([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) is None
+
+
+def test_a_contrast_of_two_means_is_welchs_difference() -> None:
+    result = stats.ttest_ind(TUNED, BASELINE, equal_var=False)
+    low, high = result.confidence_interval(0.95)
+    found = Contrast.of((TUNED, BASELINE), (1.0, -1.0))
+    assert found.freedom == pytest.approx(float(result.df))
+    assert (found.estimate.low, found.estimate.high) == pytest.approx((low, high))
+    assert found.difference_p == pytest.approx(float(result.pvalue))
+
+
+def test_a_contrast_of_averages_has_satterthwaites_distribution() -> None:
+    groups = [[0.70, 0.72, 0.74], [0.60, 0.61, 0.65, 0.66], [0.50, 0.58, 0.56]]
+    found = Contrast.of_averages(groups[:2], groups[2:])
+    parts = [
+        weight**2 * np.var(group, ddof=1) / len(group)
+        for weight, group in zip((0.5, 0.5, -1.0), groups, strict=True)
+    ]
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(group) - 1) for part, group in zip(parts, groups, strict=True)
+    )
+    mean = (np.mean(groups[0]) + np.mean(groups[1])) / 2 - np.mean(groups[2])
+    law = stats.t(freedom, loc=mean, scale=math.sqrt(sum(parts)))
+    assert found.mean == pytest.approx(mean)
+    assert found.freedom == pytest.approx(freedom)
+    assert found.estimate.n == 10
+    assert (found.estimate.low, found.estimate.high) == pytest.approx(law.interval(0.95))
+    assert found.difference_p == pytest.approx(2 * law.cdf(0.0))
+    assert found.shortfall_p(0.2) == pytest.approx(law.sf(0.2))
+    assert found.excess_p(0.1) == pytest.approx(law.cdf(0.1))
+
+
+def test_a_contrasts_amount_lies_above_or_below_a_margin_on_either_side() -> None:
+    found, turned = Contrast.between(TUNED, BASELINE), Contrast.between(BASELINE, TUNED)
+    for margin in (0.005, 0.05):
+        assert found.excess_p(margin) == pytest.approx(turned.excess_p(margin))
+        above = stats.ttest_ind(
+            [value - margin for value in TUNED], BASELINE, equal_var=False, alternative="greater"
+        ).pvalue
+        assert found.excess_p(margin) == pytest.approx(float(above))
+        assert found.equivalence_p(margin) == pytest.approx(1 - float(above))
+    assert turned.shortfall_p(0.0) == pytest.approx(1 - found.shortfall_p(0.0))
+
+
+def test_a_contrast_of_values_that_do_not_vary_is_exact() -> None:
+    found = Contrast.of_averages([[0.5] * 3, [0.7] * 3], [[0.4] * 3])
+    assert found.estimate.mean == pytest.approx(0.2)
+    assert (found.estimate.half_width, found.freedom) == (0.0, 6)
+    assert (found.difference_p, found.shortfall_p(0.1)) == (0.0, 1.0)
+
+
+def test_a_contrast_takes_two_values_a_group_and_a_weight_for_each() -> None:
+    with pytest.raises(StatisticsError):
+        Contrast.of(([0.5], TUNED), (1.0, -1.0))
+    with pytest.raises(ValueError, match="zip"):
+        Contrast.of((TUNED, BASELINE), (1.0,))

@@ -20,12 +20,16 @@ def paper(golden: Path) -> dict[str, Any]:
 def test_spaces_of_the_paper_and_the_demo_are_built_in() -> None:
     papers = {f"{dataset}-{backbone}" for dataset in DATASETS for backbone in BACKBONES}
     others = {name for name in builtin_spaces() if "/" not in name}
-    assert others == papers | {"demo", "omniglot-conv4"}
+    assert others == papers | {"demo", "omniglot-conv4", "caltech101-lite0"}
 
 
 def test_spaces_of_proxy_anchor_begin_with_its_authors_settings() -> None:
     names = {name for name in builtin_spaces() if name.startswith("proxy-anchor/")}
-    assert {load_space(name).dataset for name in names} == {"cars196", "cub200", "sop", "glyphs"}
+    assert {load_space(name).dataset for name in names} == {
+        *DATASETS,
+        "glyphs",
+        "folder:caltech101",
+    }
     for name in names:
         space = load_space(name)
         begun = space.complete(space.enqueue[0])

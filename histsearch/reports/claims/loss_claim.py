@@ -1,0 +1,147 @@
+"""Claim 5: the tuned HIST against the tuned Proxy-Anchor, by the comparisons of their reports."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from histsearch.database.storage import Storage
+from histsearch.exceptions import SpaceError, StudyError
+from histsearch.reports.claims.rules import ClaimVerdict, Finding
+from histsearch.reports.comparisons import Comparison, Pair, Side, compare
+from histsearch.reports.document.gathered import gather
+from histsearch.reports.document.reported import Reported
+from histsearch.reports.retrained_pairs import side_of
+from histsearch.space.reading import builtin_spaces
+from histsearch.space.toml_text import read_toml
+
+DELTA = 0.005
+"""What the tuned losses may differ by and be equivalent, as a fraction."""
+
+LOSS_PAIRS: Mapping[str, Sequence[tuple[str, str]]] = MappingProxyType(
+    {
+        "claims": (("reality-check/hist", "reality-check/proxy-anchor"),),
+        "claims/small": (
+            ("reality-check/small/hist", "reality-check/small/proxy-anchor"),
+            ("caltech101-lite0", "proxy-anchor/caltech101-lite0"),
+        ),
+    }
+)
+"""By folder of claims, the spaces of HIST and of Proxy-Anchor that are compared."""
+
+_AS_GOOD = ("better", "equivalent")
+
+
+@dataclass(frozen=True)
+class LossComparison:
+    """HIST against Proxy-Anchor on the same images.
+
+    Attributes:
+        spaces: That of HIST, and that of Proxy-Anchor.
+        comparison: What their retrained winners allow to say; None where that is missing.
+        missing: Why it is, a sentence; empty where it isn't.
+        commands: What leads to it.
+    """
+
+    spaces: tuple[str, str]
+    comparison: Comparison | None
+    missing: str = ""
+    commands: Sequence[str] = ()
+
+
+def compare_losses(storage: Storage, folder: str) -> list[LossComparison]:
+    """The comparisons that claim 5 reads; none for a folder of one's own.
+
+    All that can be made are judged together, with Holm's correction over them.
+    """
+    spaces = LOSS_PAIRS.get(folder.rstrip("/"), ())
+    found = [_pair(storage, pair) for pair in spaces]
+    judged = iter(compare([pair for pair in found if isinstance(pair, Pair)]))
+    return [
+        LossComparison(pair, next(judged)) if isinstance(one, Pair) else one
+        for pair, one in zip(spaces, found, strict=True)
+    ]
+
+
+def _pair(storage: Storage, spaces: tuple[str, str]) -> Pair | LossComparison:
+    """The retrained winners of two spaces' studies, or why they can't be compared."""
+    try:
+        names = [_study_name(space) for space in spaces]
+        gathered = gather(storage, names)
+    except (SpaceError, StudyError) as error:
+        return LossComparison(spaces, None, str(error), _commands(spaces))
+    if gathered.apart:
+        return LossComparison(spaces, None, gathered.apart[0], _commands(spaces))
+    first, second = gathered.searches
+    return Pair(
+        _winner(first),
+        _winner(second),
+        first.report.objective,
+        DELTA,
+        on_test_classes=first.report.on_test_classes or second.report.on_test_classes,
+    )
+
+
+def _study_name(space: str) -> str:
+    """The name that a space gives its study.
+
+    Raises:
+        SpaceError: There is no such space, or it can't be read.
+    """
+    path = builtin_spaces().get(space)
+    if path is None:
+        raise SpaceError(f'found no space "{space}" in this version')
+    return str(read_toml(path)["name"])
+
+
+def _winner(one: Reported) -> Side:
+    winner = one.report.tested_winner
+    assert winner is not None
+    side = side_of(winner)
+    return Side(side.label, side.retraining, side.scores, side.epochs, side.to_come, one.name)
+
+
+def _commands(spaces: Sequence[str]) -> list[str]:
+    """What leads from nothing to two retrained winners, those that were run already included."""
+    try:
+        names = [_study_name(space) for space in spaces]
+    except SpaceError:
+        return []
+    studies = " ".join(f"--study {name}" for name in names)
+    retrainings = " ".join(f"--study {name}-retrain" for name in names)
+    return [
+        f"histsearch compare {' '.join(spaces)}",
+        f"histsearch worker {studies} --drain --gpu all",
+        f"histsearch retrain {' '.join(names)}",
+        f"histsearch worker {retrainings} --drain --gpu all",
+    ]
+
+
+def judge_losses(comparisons: Sequence[LossComparison]) -> Finding:
+    """What the comparisons say of claim 5.
+
+    Supported where HIST is better in one and better or equivalent in the others; not supported
+    where it is worse in one, or equivalent in all; undecided otherwise.
+    """
+    made = [one.comparison for one in comparisons if one.comparison is not None]
+    sentences = [one.sentence for one in made]
+    missing = len(comparisons) - len(made)
+    if missing or not comparisons:
+        sentences.append(_lacking(missing, len(comparisons)))
+    verdicts = [one.verdict for one in made]
+    return Finding(_verdict(verdicts, is_whole=not missing), " ".join(sentences))
+
+
+def _verdict(verdicts: Sequence[str], *, is_whole: bool) -> ClaimVerdict:
+    if "worse" in verdicts:
+        return "not supported"
+    if not is_whole or not verdicts or any(one not in _AS_GOOD for one in verdicts):
+        return "undecided"
+    return "supported" if "better" in verdicts else "not supported"
+
+
+def _lacking(missing: int, number: int) -> str:
+    if not number:
+        return "No comparison of losses belongs to this folder."
+    if missing == number:
+        return "None of its comparisons can be made yet."
+    return f"{missing} of its {number} comparisons can't be made yet."
