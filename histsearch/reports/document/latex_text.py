@@ -1,6 +1,6 @@
 r"""A table as LaTeX, for ``\input`` in a document with the package booktabs.
 
-A table of many columns is made as wide as the text by the package graphicx.
+A wide table is made as wide as the text by the package graphicx.
 """
 
 import re
@@ -39,13 +39,15 @@ _COMMANDS = {
     "…": r"\dots{}",
     "\u00a0": "~",
 }
-_MOST_COLUMNS = 8  # of a table in the size of the text
+_MOST_COLUMNS = 8  # of a table in the size of the text,
+_MOST_CHARACTERS = 72  # and of its longest texts together, with _BETWEEN two of them
+_BETWEEN = 2.5
 _SPECIAL = re.compile("|".join(map(re.escape, _COMMANDS)))
 
 
 def latex_text(table: Table) -> str:
     """A table with its caption and its notes."""
-    is_wide = len(table.columns) > _MOST_COLUMNS
+    is_wide = _is_wide(table)
     lines = [
         rf"% \usepackage{{booktabs{',graphicx' if is_wide else ''}}}",
         r"\begin{table}",
@@ -64,6 +66,13 @@ def latex_text(table: Table) -> str:
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _is_wide(table: Table) -> bool:
+    titles = [column.title for column in table.columns]
+    texts = [titles, *([cell.text for cell in row] for row in table.rows)]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    return len(titles) > _MOST_COLUMNS or sum(widths) + _BETWEEN * len(titles) > _MOST_CHARACTERS
 
 
 def _alignment(column: Column) -> str:

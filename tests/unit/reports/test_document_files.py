@@ -156,13 +156,24 @@ def test_latex_fits_a_table_of_many_columns_into_the_text() -> None:
     assert text.count("{") == text.count("}")
 
 
+def test_latex_fits_a_table_of_long_texts_into_the_text() -> None:
+    def is_fitted(name: str) -> bool:
+        columns = [text_column("search"), number_column("hours")]
+        table = Table("hours", "Hours.", columns, [[text_cell(name), number_cell(1)]])
+        return r"\resizebox" in latex_text(table)
+
+    assert is_fitted("a" * 64)
+    assert not is_fitted("a" * 60)
+
+
 def test_latex_shows_what_it_would_obey() -> None:
     text = '\\input{/etc/passwd} $x_1^2$ 50% & #1 ~ {a} <b> |c| "d"\n\\\\[3pt]'
     table = replace(
         TABLE,
         rows=[[text_cell(text), *TABLE.rows[0][1:]], [text_cell("[2cm]"), *TABLE.rows[0][1:]]],
     )
-    row, second = latex_text(table).splitlines()[9:11]
+    lines = latex_text(table).splitlines()
+    row, second = lines[lines.index(r"\midrule") + 1 :][:2]
     assert row.startswith(
         r"\textbackslash{}input\{/etc/passwd\} \$x\_1\textasciicircum{}2\$ 50\% \& \#1 "
         r"\textasciitilde{} \{a\} \textless{}b\textgreater{} \textbar{}c\textbar{} "
