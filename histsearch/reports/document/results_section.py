@@ -1,6 +1,6 @@
 """Tables 2 and 3 of Yuan & Le-Phuoc (2023), with the searches of a report beside the paper's."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from histsearch.reports.document.reported import (
     LEGEND,
@@ -34,13 +34,14 @@ from histsearch.reports.document.tables import (
 from histsearch.reports.published_results import configurations_source, published_configurations
 from histsearch.reports.report import Report, Retrained
 from histsearch.space.configuration import Value
-from histsearch.wording import value_text
+from histsearch.wording import configuration_text, value_text
 
 _ROWS = {
     "original authors": "[OA] original authors",
     "reproduced": "[RE] reproduced",
     "tuned": "[TUNE] the paper's search",
 }
+_MOST_PARAMETERS = 8  # that have a column each
 _ON_TEST_CLASSES = ("reproduced", "tuned")
 _FIRST_COLUMNS = (
     Column("data set, backbone", ("data set", "backbone")),
@@ -81,14 +82,11 @@ def _configurations(searches: Sequence[Reported]) -> Table:
     return Table(
         name="configurations",
         caption="The searched hyperparameters of each configuration.",
-        columns=[
-            *_FIRST_COLUMNS,
-            *map(number_column, names),
-        ],
+        columns=[*_FIRST_COLUMNS, *_value_columns(tuple(names))],
         rows=[
             row
             for pair in _by_pair(searches)
-            for row in _configuration_rows(pair, searches, list(names))
+            for row in _configuration_rows(pair, searches, tuple(names))
         ],
         notes=[
             *([f"[OA] and [TUNE]: {configurations_source()}."] if is_published else []),
@@ -104,17 +102,15 @@ def _legend(searches: Sequence[Reported]) -> list[str]:
 
 
 def _configuration_rows(
-    pair: Sequence[Reported], every: Sequence[Reported], names: Sequence[str]
+    pair: Sequence[Reported], every: Sequence[Reported], names: tuple[str, ...]
 ) -> Iterator[list[Cell]]:
     """The published configurations of a data set and backbone, then those of its searches."""
     report = pair[0].report
     for row, parameters in _published(report).items():
-        cells = [_value_cell(parameters.get(name)) for name in names]
-        yield [*_row_of(report, row), *cells]
+        yield [*_row_of(report, row), *_value_cells(parameters, names)]
     for one in pair:
         for ours in one.report.retrained:
-            cells = [_value_cell(ours.parameters.get(name)) for name in names]
-            yield [*_own_row(one, ours, every), *cells]
+            yield [*_own_row(one, ours, every), *_value_cells(ours.parameters, names)]
 
 
 def _published(report: Report) -> dict[str, dict[str, Value]]:
@@ -144,8 +140,18 @@ def _pair(report: Report) -> Cell:
     return Cell(f"{report.dataset}, {report.backbone}", (report.dataset, report.backbone))
 
 
-def _value_cell(value: str | float | None) -> Cell:
-    return empty_cell() if value is None else Cell(value_text(value), (value,))
+def _value_columns(names: tuple[str, ...]) -> list[Column]:
+    """A column for each hyperparameter; of those of several losses, one for all."""
+    if len(names) > _MOST_PARAMETERS:
+        return [Column("hyperparameters", names)]
+    return list(map(number_column, names))
+
+
+def _value_cells(values: Mapping[str, Value], names: tuple[str, ...]) -> list[Cell]:
+    exact = tuple(map(values.get, names))
+    if len(names) > _MOST_PARAMETERS:
+        return [Cell(configuration_text(values), exact)]
+    return [empty_cell() if value is None else Cell(value_text(value), (value,)) for value in exact]
 
 
 def _results(searches: Sequence[Reported]) -> Table:
