@@ -147,8 +147,9 @@ def test_differences_stand_beside_the_papers(whole: Path) -> None:
     assert float(cosine["difference mean"]) == pytest.approx(-1.0)
     assert float(cosine["published difference"]) == pytest.approx(-1.5)
     assert float(cosine["gap mean"]) == pytest.approx(0.5)
+    # The variance of a mean of 5 is s²/5, that of it less a single run s²/5 + s².
     width = float(cosine["difference high"]) - float(cosine["difference low"])
-    assert float(cosine["gap high"]) - float(cosine["gap low"]) == pytest.approx(width)
+    assert float(cosine["gap high"]) - float(cosine["gap low"]) == pytest.approx(width * 6**0.5)
     assert distances["distance manhattan"]["published difference"] == ""
     layers = {row["values"]: row for row in rows(whole, "figure2b-published-differences")}
     assert layers["L 1"]["published difference"] == ""
@@ -164,6 +165,9 @@ def test_a_gap_takes_the_papers_images(storage: Storage, tmp_path: Path) -> None
     gaps = {row["distance"]: row["gap mean"] for row in rows(tmp_path / "own", "table4")}
     assert float(gaps["euclidean"]) == pytest.approx(77.0 - 87.2)
     assert gaps["manhattan"] == ""
+    own = next(row for row in rows(tmp_path / "own", "table4") if row["distance"] == "euclidean")
+    reach = float(stats.t(4).ppf(0.975)) * 100 * stats.tstd(SPREAD) * (1 + 1 / 5) ** 0.5
+    assert float(own["gap high"]) == pytest.approx(77.0 - 87.2 + reach)
     page = report(storage, tmp_path / "small")
     assert {row["gap mean"] for row in rows(tmp_path / "small", "table4")} == {""}
     assert "other images" in section(page, "grids").text
