@@ -1,7 +1,7 @@
 """What a claims' report is made of: the grids' studies, and the verdict on each claim."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
@@ -38,6 +38,7 @@ class JudgedClaim:
         claim: The claim.
         finding: The verdict, the figures that decide and all that was tested.
         published: The paper's verdict.
+        is_provisional: Whether runs that it reads are still to come.
         consistent: Over which neighbouring values R@1 is consistent, without a verdict; empty
             where no grid was measured.
     """
@@ -45,6 +46,7 @@ class JudgedClaim:
     claim: PaperClaim
     finding: Finding
     published: str
+    is_provisional: bool = False
     consistent: str = ""
 
 
@@ -77,7 +79,12 @@ def build_claims_report(storage: Storage, folder: ClaimsFolder) -> ClaimsReport:
     by_number = {one.file.claim.number: one for one in grids.values() if one.file.claim}
     judged = [_judged(claim, by_number[claim.number]) for claim in GRID_CLAIMS]
     number = LOSS_CLAIM.number
-    last = JudgedClaim(LOSS_CLAIM, judge_losses(losses), published_verdict(number))
+    last = JudgedClaim(
+        LOSS_CLAIM,
+        judge_losses(losses),
+        published_verdict(number),
+        is_provisional=any(one.comparison and one.comparison.runs_to_come for one in losses),
+    )
     return ClaimsReport(folder, grids, [*judged, last], losses)
 
 
@@ -102,7 +109,14 @@ def _judged(claim: GridClaim, grid: GridStudy | MissingGrid) -> JudgedClaim:
     published = published_verdict(claim.number)
     if isinstance(grid, MissingGrid):
         return JudgedClaim(claim, Finding("undecided", "Nothing was run yet."), published)
-    return JudgedClaim(claim, claim.judge(grid.scores), published, _consistent(claim, grid))
+    finding, progress = claim.judge(grid.scores), grid.scores.progress
+    return JudgedClaim(
+        claim,
+        replace(finding, sentence=f"{finding.sentence} {progress}".rstrip()),
+        published,
+        is_provisional=bool(progress),
+        consistent=_consistent(claim, grid),
+    )
 
 
 def _consistent(claim: GridClaim, grid: GridStudy) -> str:

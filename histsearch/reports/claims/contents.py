@@ -69,6 +69,7 @@ def _claim_data(one: JudgedClaim) -> dict[str, Any]:
         "place": claim.place,
         "rule": claim.rule,
         **asdict(one.finding),
+        "is_provisional": one.is_provisional,
         "consistent": one.consistent,
         "published": one.published,
     }

@@ -184,7 +184,8 @@ def test_a_study_that_lacks_runs_is_shown_with_what_it_has(
     first = data(tmp_path)["claims"][0]
     assert first["verdict"] == "undecided"
     assert first["sentence"] == (
-        "Nb 8 (2), Nb 16 (2), Nb 32 (2), Nb 64 (2) and Nb 128 (2) have fewer than 3 complete runs."
+        "Nb 8 (2), Nb 16 (2), Nb 32 (2), Nb 64 (2) and Nb 128 (2) have fewer than 3 complete runs. "
+        "So far 10 of 25 runs are complete, and the verdict may change."
     )
     grid = data(tmp_path)["grids"][CLAIM_1]
     assert (grid["runs_complete"], grid["runs_expected"], grid["runs_to_come"]) == (10, 25, 14)
@@ -195,6 +196,36 @@ def test_a_study_that_lacks_runs_is_shown_with_what_it_has(
     assert "the loss became NaN" in runs
     assert section(page, "claim1").all("img")
     assert all(math.isnan(float(row["R@1 low"] or "nan")) for row in rows(tmp_path, "figure2a"))
+
+
+def test_a_verdict_before_the_last_run_is_provisional(storage: Storage, tmp_path: Path) -> None:
+    study = claim_study(storage, CLAIM_1)
+    fill(study, CLAIM_1, MEANS[CLAIM_1], range(4))
+    page = report(storage, tmp_path / "early")
+    first = data(tmp_path / "early")["claims"][0]
+    assert (first["verdict"], first["is_provisional"]) == ("not supported", True)
+    assert first["sentence"].endswith(
+        "So far 20 of 25 runs are complete, and the verdict may change."
+    )
+    told = section(page, "verdicts").text
+    assert "Claim 1 may change." in told
+    assert "not supported *" in told
+    fill(study, CLAIM_1, MEANS[CLAIM_1], [4])
+    page = report(storage, tmp_path / "whole")
+    assert not data(tmp_path / "whole")["claims"][0]["is_provisional"]
+    assert "may change" not in page.text
+
+
+def test_no_figure_of_the_paper_stands_for_other_values(storage: Storage, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    text = (Path("spaces") / "claims" / f"{CLAIM_1}.toml").read_text(encoding="utf-8")
+    (folder / f"{CLAIM_1}.toml").write_text(text.replace("alpha = 0.9", "alpha = 1.1"))
+    study = create_search(storage, load_space(str(folder / f"{CLAIM_1}.toml")))
+    fill(study, CLAIM_1, MEANS[CLAIM_1])
+    page = report(storage, tmp_path / "report", str(folder))
+    assert {row["gap mean"] for row in rows(tmp_path / "report", "figure2a")} == {""}
+    assert "other values" in section(page, "claim1").text
 
 
 def test_what_is_missing_says_what_to_do(storage: Storage, tmp_path: Path) -> None:
