@@ -1,5 +1,6 @@
 """What a claims' report is made of: the grids' studies, and the verdict on each claim."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,10 +25,12 @@ class MissingGrid:
     Attributes:
         file: The file that it belongs to.
         reason: Why there is none, and what to do about it: a sentence.
+        is_refused: Whether there is a study of that name, which can't be read as the grid's.
     """
 
     file: GridFile
     reason: str
+    is_refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,12 @@ def _grid(storage: Storage, folder: ClaimsFolder, file: GridFile) -> GridStudy |
     try:
         study = study_of(storage, space)
     except StudyError as error:
-        return MissingGrid(file, f"{error}.")
+        return MissingGrid(file, f"{error}.", is_refused=True)
     if study is None:
         return MissingGrid(
             file,
-            f'there is no study "{space.name}" yet; histsearch claims {folder.name} with --run '
-            "creates and trains it.",
+            f'there is no study "{space.name}" yet; histsearch claims {shlex.quote(folder.name)} '
+            "with --run creates and trains it.",
         )
     return grid_study(study, file)
 
@@ -108,19 +111,22 @@ def _grid(storage: Storage, folder: ClaimsFolder, file: GridFile) -> GridStudy |
 def _judged(claim: GridClaim, grid: GridStudy | MissingGrid) -> JudgedClaim:
     published = published_verdict(claim.number)
     if isinstance(grid, MissingGrid):
-        return JudgedClaim(claim, Finding("undecided", "Nothing was run yet."), published)
-    finding, progress = claim.judge(grid.scores), grid.scores.progress
+        sentence = "Nothing was run yet."
+        if grid.is_refused:
+            sentence = f"Its study isn't read: {grid.reason}"
+        return JudgedClaim(claim, Finding("undecided", sentence), published)
+    finding = claim.judge(grid.scores)
     return JudgedClaim(
         claim,
-        replace(finding, sentence=f"{finding.sentence} {progress}".rstrip()),
+        replace(finding, sentence=f"{finding.sentence} {grid.scores.remark}".rstrip()),
         published,
-        is_provisional=bool(progress),
+        is_provisional=grid.scores.to_come > 0,
         consistent=_consistent(claim, grid),
     )
 
 
 def _consistent(claim: GridClaim, grid: GridStudy) -> str:
-    """Over which neighbouring values of its rule R@1 is consistent: a sentence a group."""
+    """Over which neighbouring values of its rule R@1 is shown consistent: a sentence a group."""
     sentences = []
     for group in claim.ranges:
         samples = [grid.scores.sample(point) for point in group]
@@ -129,7 +135,9 @@ def _consistent(claim: GridClaim, grid: GridStudy) -> str:
         fixed = zip(claim.parameters[:-1], group[0][:-1], strict=True)
         where = "".join(f"At {symbol(name)} {value_text(value)}, " for name, value in fixed)
         words = [_range_text(values, *found) for found in ranges]
-        told = f"consistent {' and '.join(words)}" if words else "no two neighbours are consistent"
+        told = "no two neighbours are shown to be consistent"
+        if words:
+            told = f"consistent {' and '.join(words)}"
         sentence = f"{where}{symbol(claim.parameters[-1])}: {told}."
         sentences.append(sentence)
     return " ".join(sentences)

@@ -60,17 +60,26 @@ class GridScores:
     to_come: int
 
     @property
-    def progress(self) -> str:
-        """That its scores aren't all there yet, a sentence; empty where no run is to come."""
-        if not self.to_come:
-            return ""
-        done = f"{len(self.runs):,} of {counted(self.expected, 'run')}"
-        return f"So far {done} are complete, and the verdict may change."
+    def remark(self) -> str:
+        """What a verdict on its scores doesn't count: failed runs and those to come; else empty."""
+        sentences = []
+        if self.failures:
+            failed = counted(len(self.failures), "failed run")
+            sentences.append(f"The averages are without {failed}.")
+        if self.to_come:
+            done = f"{len(self.runs):,} of {counted(self.expected, 'run')}"
+            sentences.append(f"So far {done} are complete, and the verdict may change.")
+        return " ".join(sentences)
 
     @property
     def expected(self) -> int:
         """How many runs there are to be."""
         return self.seeds * len(self.points)
+
+    @property
+    def not_to_come(self) -> int:
+        """How many of these runs its study won't bring: its budget is smaller, or it has ended."""
+        return max(self.expected - len(self.runs) - len(self.failures) - self.to_come, 0)
 
     def scores(self, point: GridPoint) -> list[float]:
         """The scores of a point by seed; none of one that the grid hasn't."""

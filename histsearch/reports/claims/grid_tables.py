@@ -232,19 +232,22 @@ def _difference_row(grid: GridStudy, point: GridPoint, reference: GridPoint) -> 
 
 def tested_table(grid: GridStudy, tested: Sequence[TestedDifference]) -> Table:
     """All differences that a claim's rule tested, with their p-values."""
+    asks_difference = any(one.p_difference is not None for one in tested)
     return Table(
         name=f"{grid.file.key}-differences",
         caption="Tested differences in points, with Welch's 95% interval.",
         columns=[
             *map(text_column, ("first", "second")),
             estimate_column("difference"),
-            *map(number_column, ("p of a difference", "p below δ", "p above δ")),
+            *([number_column("p of a difference")] if asks_difference else []),
+            *map(number_column, ("p below δ", "p above δ")),
         ],
         rows=[
             [
                 *map(text_cell, (one.first, one.second)),
                 difference_cell(one.difference),
-                *map(p_cell, (one.p_difference, one.p_below, one.p_above)),
+                *([p_cell(one.p_difference)] if asks_difference else []),
+                *map(p_cell, (one.p_below, one.p_above)),
             ]
             for one in tested
         ],

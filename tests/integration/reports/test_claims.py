@@ -106,6 +106,10 @@ def test_each_claim_has_its_verdict_and_what_decides(whole: Path) -> None:
     assert claims[4]["sentence"].startswith("τ 24 and 32 minus τ 8: +2.0 points")
     assert claims[4]["consistent"].count("At τ") == 2
     assert len(claims[4]["tested"]) == 1 + 12
+    assert "p of a difference" not in rows(whole, "figure2a-differences")[0]
+    assert "p of a difference" in rows(whole, "figure2c-differences")[0]
+    points = data(whole)["grids"][CLAIM_1]["points"]
+    assert [one["published"] for one in points] == [None, None, 90.2, None, None]
     verdicts = section(page, "verdicts").text
     assert (
         "Claims 2 and 3 are supported; claim 1 is not supported; claims 4 and 5 are undecided."
@@ -185,7 +189,8 @@ def test_a_study_that_lacks_runs_is_shown_with_what_it_has(
     assert first["verdict"] == "undecided"
     assert first["sentence"] == (
         "Nb 8 (2), Nb 16 (2), Nb 32 (2), Nb 64 (2) and Nb 128 (2) have fewer than 3 complete runs. "
-        "So far 10 of 25 runs are complete, and the verdict may change."
+        "The averages are without 1 failed run. So far 10 of 25 runs are complete, and the "
+        "verdict may change."
     )
     grid = data(tmp_path)["grids"][CLAIM_1]
     assert (grid["runs_complete"], grid["runs_expected"], grid["runs_to_come"]) == (10, 25, 14)
@@ -193,6 +198,13 @@ def test_a_study_that_lacks_runs_is_shown_with_what_it_has(
     runs = section(page, "runs").text
     assert "10 of 25 runs are complete; they took 0.11 CPU hours." in runs
     assert "Nb 8: 2 of 5" in runs
+    assert (
+        "14 still to come, for which histsearch claims claims/small with --run goes on; 1 failed, "
+        f"which histsearch study enqueue {study.name} with its values queues again" in runs
+    )
+    assert data(tmp_path)["claims"][0]["consistent"] == (
+        "Nb: no two neighbours are shown to be consistent."
+    )
     assert "the loss became NaN" in runs
     assert section(page, "claim1").all("img")
     assert all(math.isnan(float(row["R@1 low"] or "nan")) for row in rows(tmp_path, "figure2a"))
@@ -228,6 +240,18 @@ def test_no_figure_of_the_paper_stands_for_other_values(storage: Storage, tmp_pa
     assert "other values" in section(page, "claim1").text
 
 
+def test_a_budget_below_the_grid_says_what_raises_it(storage: Storage, tmp_path: Path) -> None:
+    space = load_space(f"{SMALL}/{CLAIM_1}")
+    study = create_search(storage, space, trials=10)
+    fill(study, CLAIM_1, MEANS[CLAIM_1], range(2))
+    page = report(storage, tmp_path)
+    assert (
+        f"15 beyond what the study runs until histsearch study set {study.name} trials=25 lets a "
+        "worker go on." in section(page, "runs").text
+    )
+    assert not data(tmp_path)["claims"][0]["is_provisional"]
+
+
 def test_what_is_missing_says_what_to_do(storage: Storage, tmp_path: Path) -> None:
     page = report(storage, tmp_path)
     assert {one["verdict"] for one in data(tmp_path)["claims"]} == {"undecided"}
@@ -249,7 +273,10 @@ def test_a_study_of_another_space_is_not_read(storage: Storage, tmp_path: Path) 
     fill(claim_study(storage, CLAIM_1), CLAIM_1, MEANS[CLAIM_1])
     page = report(storage, tmp_path / "report", str(changed))
     told = " ".join(missing(page))
-    assert 'found the study "claims-small-claim1-batch_size", which isn\'t of the space' in told
+    refusal = 'found the study "claims-small-claim1-batch_size", which isn\'t of the space'
+    assert refusal in told
+    sentence = data(tmp_path / "report")["claims"][0]["sentence"]
+    assert sentence.startswith(f"Its study isn't read: {refusal}")
     assert "holds no claim2-hgnn_layers.toml" in told
     assert "No comparison of losses belongs to this folder." in section(page, "claim5").text
 
@@ -284,3 +311,24 @@ def test_claim_5_reads_the_retrained_winners(storage: Storage, tmp_path: Path) -
     assert "1 of its 2 comparisons can't be made yet." in last["sentence"]
     told = " ".join(missing(section(page, "claim5")))
     assert "The comparison of caltech101-lite0 with proxy-anchor/caltech101-lite0" in told
+
+
+def test_claim_5_reads_no_study_of_another_loss(storage: Storage, tmp_path: Path) -> None:
+    space = load_space("reality-check/small/hist")
+    create_search(storage, space)
+    create_search(storage, space, name="reality-check-small-proxy-anchor")
+    told = " ".join(missing(section(report(storage, tmp_path), "claim5")))
+    assert (
+        'found the study "reality-check-small-proxy-anchor", which is of hist on folder:omniglot, '
+        "needed: proxy-anchor on folder:omniglot" in told
+    )
+
+
+def test_no_command_helps_where_losses_were_not_tuned_alike(
+    storage: Storage, tmp_path: Path
+) -> None:
+    create_search(storage, load_space("reality-check/small/hist"))
+    create_search(storage, load_space("reality-check/small/proxy-anchor"), trials=2)
+    page = section(report(storage, tmp_path), "claim5")
+    assert "weren't tuned alike" in " ".join(missing(page))
+    assert "histsearch compare reality-check/small/hist" not in page.text
