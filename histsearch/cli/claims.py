@@ -158,7 +158,8 @@ def _run(spaces: "ClaimsFolder", gpus: Sequence["Gpu"], options: WorkerOptions) 
 
     planned = plan_searches(spaces.spaces.values())
     storage = open_to_create(options.storage)
-    _print_studies(create_missing(storage, planned))
+    # A run that failed may have been enqueued again, which raises the budget.
+    _print_studies(create_missing(storage, planned, may_run_more=True))
     storage.optuna.engine.dispose()  # a supervisor needs no connection
     code = supervise_workers(gpus, options)
     if code:

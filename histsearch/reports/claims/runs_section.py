@@ -113,8 +113,9 @@ def _missing_runs(one: GridStudy, folder: str) -> str:
         claims = f"histsearch claims {shlex.quote(folder)}"
         told.append(f"{scores.to_come:,} still to come, for which {claims} with --run goes on")
     if failed:
-        enqueue = f"histsearch study enqueue {one.name}"
-        told.append(f"{failed:,} failed, which {enqueue} with its values queues again for a worker")
+        # Before the grid is through, a trial that is enqueued takes the place of one to come.
+        enqueue = f", which histsearch study enqueue {one.name} with its values queues again"
+        told.append(f"{failed:,} failed{'' if scores.to_come else enqueue}")
     if beyond:
         change = f"histsearch study set {one.name} trials={scores.expected}"
         told.append(f"{beyond:,} beyond what the study runs until {change} lets a worker go on")

@@ -169,6 +169,19 @@ def test_workers_get_the_options_and_the_studies(
     assert again.stdout.startswith(f"{names[0]}: exists, 25 runs\n")
 
 
+def test_a_run_goes_on_with_what_was_enqueued_again(
+    storage: Storage, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / f"{CLAIM_2}.toml").unlink()
+    study = claim_study(storage, CLAIM_1)
+    fill(study, CLAIM_1, MEANS[CLAIM_1])
+    study.enqueue({"batch_size": 8})
+    monkeypatch.setattr(supervisor, "supervise", lambda *_: 0)
+    monkeypatch.setattr(worker_command, "log_to_stderr", lambda *_: None)
+    result = claims(storage, str(folder), tmp_path / "report", *RUN)
+    assert result.stdout.startswith(f"{study.name}: exists, 26 runs\n"), result.exception
+
+
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_created(
     storage: Storage, folder: Path, tmp_path: Path
 ) -> None:

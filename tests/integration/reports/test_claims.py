@@ -199,8 +199,8 @@ def test_a_study_that_lacks_runs_is_shown_with_what_it_has(
     assert "10 of 25 runs are complete; they took 0.11 CPU hours." in runs
     assert "Nb 8: 2 of 5" in runs
     assert (
-        "14 still to come, for which histsearch claims claims/small with --run goes on; 1 failed, "
-        f"which histsearch study enqueue {study.name} with its values queues again" in runs
+        "14 still to come, for which histsearch claims claims/small with --run goes on; 1 failed. "
+        in runs
     )
     assert data(tmp_path)["claims"][0]["consistent"] == (
         "Nb: no two neighbours are shown to be consistent."
@@ -238,6 +238,24 @@ def test_no_figure_of_the_paper_stands_for_other_values(storage: Storage, tmp_pa
     page = report(storage, tmp_path / "report", str(folder))
     assert {row["gap mean"] for row in rows(tmp_path / "report", "figure2a")} == {""}
     assert "other values" in section(page, "claim1").text
+
+
+def test_a_failed_run_of_a_whole_grid_says_what_queues_it_again(
+    storage: Storage, tmp_path: Path
+) -> None:
+    study = claim_study(storage, CLAIM_1)
+    add_runs(study, [a_run(study, {"batch_size": 8}, 4, None, TrialState.FAIL)])
+    fill(study, CLAIM_1, MEANS[CLAIM_1], range(4))
+    values = ({"batch_size": size} for size in (16, 32, 64, 128))
+    add_runs(study, [a_run(study, one, 4, 0.8) for one in values])
+    page = report(storage, tmp_path)
+    assert (
+        f"1 failed, which histsearch study enqueue {study.name} with its values queues again."
+        in section(page, "runs").text
+    )
+    first = data(tmp_path)["claims"][0]
+    assert (first["verdict"], first["is_provisional"]) == ("not supported", False)
+    assert first["sentence"].endswith(" The averages are without 1 failed run.")
 
 
 def test_a_budget_below_the_grid_says_what_raises_it(storage: Storage, tmp_path: Path) -> None:
