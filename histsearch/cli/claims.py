@@ -11,7 +11,6 @@ from typing_extensions import override
 
 from histsearch.cli.device import (
     DataOnGpuOption,
-    DeviceName,
     DeviceOption,
     GpusOption,
     LoadersOption,
@@ -34,7 +33,7 @@ from histsearch.cli.options import (
 )
 from histsearch.cli.output import echo
 from histsearch.cli.worker import WorkerOptions, supervise_workers
-from histsearch.exceptions import DeviceError, HistsearchError
+from histsearch.exceptions import HistsearchError
 from histsearch.sharing import make_folder
 from histsearch.training.data_on_gpu import DataOnGpu
 from histsearch.wording import counted
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     from histsearch.studies.searches_of_spaces import SearchOfSpace
     from histsearch.workers.gpu import Gpu
 
-_OF_THIS_COMMAND = {"folder", "out", "run"}
+_OF_THIS_COMMAND = {"folder", "out", "run", "storage"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class _ClaimsWorkerOptions(WorkerOptions):
 
     @override
     def arguments(self, place: int) -> list[str]:
-        given = repeated_arguments(self.context, but={"gpu", "storage", *_OF_THIS_COMMAND})
+        given = repeated_arguments(self.context, but={"gpu", *_OF_THIS_COMMAND})
         return [*given, "--drain", *(f"--study={name}" for name in self.study_names or ())]
 
 
@@ -104,7 +103,9 @@ def claims(
     from histsearch.reports.claims.folder import read_claims_folder
 
     spaces = read_claims_folder(folder)
-    gpus = _named(gpu, device, run=run)
+    if not run:
+        _refuse_workers_options(context)
+    gpus = named_gpus(gpu, device) if run else []
     _make(out)
     if run:
         options = _ClaimsWorkerOptions(
@@ -128,16 +129,15 @@ def claims(
     _report(spaces, out, storage)
 
 
-def _named(gpu: str | None, device: DeviceName | None, *, run: bool) -> list["Gpu"]:
-    """The GPUs to train on; none for the processor, and where nothing is trained."""
-    if run:
-        return named_gpus(gpu, device)
-    if gpu is not None or device is not None:
-        raise DeviceError(
-            "found --gpu or --device without --run, allowed: with it; without, the command reads "
-            "the studies that are there"
+def _refuse_workers_options(context: typer.Context) -> None:
+    """Refuse what a worker alone heeds, where none is started."""
+    given = repeated_arguments(context, but=_OF_THIS_COMMAND)
+    if given:
+        names = ", ".join(dict.fromkeys(one.partition("=")[0] for one in given))
+        raise HistsearchError(
+            f"found {names} without --run, allowed: with it; without, the command reads the "
+            "studies that are there"
         )
-    return []
 
 
 def _make(folder: Path) -> None:
@@ -158,7 +158,8 @@ def _run(spaces: "ClaimsFolder", gpus: Sequence["Gpu"], options: WorkerOptions) 
 
     planned = plan_searches(spaces.spaces.values())
     storage = open_to_create(options.storage)
-    _print_studies(create_missing(storage, planned))
+    # A run that failed may have been enqueued again, which raises the budget.
+    _print_studies(create_missing(storage, planned, may_run_more=True))
     storage.optuna.engine.dispose()  # a supervisor needs no connection
     code = supervise_workers(gpus, options)
     if code:

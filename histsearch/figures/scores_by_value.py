@@ -137,4 +137,5 @@ def _alt(scored: Sequence[ValueScores], parameter: str, objective: str, scored_o
 
 def _mean_text(one: ValueScores) -> str:
     interval = "" if one.low is None else f" ({one.low:.1%} to {one.high:.1%})"
-    return f"{one.mean:.1%}{interval}, {counted(len(one.scores), 'run')}"
+    published = "" if one.published is None else f", published {one.published:.1%}"
+    return f"{one.mean:.1%}{interval}, {counted(len(one.scores), 'run')}{published}"

@@ -22,10 +22,23 @@ def published_verdict(number: int) -> str:
     return str(_read()["verdicts"][str(number)])
 
 
-def has_papers_images(dataset: str, backbone: str) -> bool:
-    """Whether a data set and backbone are those of the paper's Figures 2 and 3 and Table 4."""
+def apart_from_paper(dataset: str, backbone: str, values: Mapping[str, Value]) -> str:
+    """What sets runs apart from those of the paper's Figures 2 and 3 and Table 4.
+
+    Args:
+        dataset: Name of their data set.
+        backbone: Name of their backbone.
+        values: Those of their parameters that a figure doesn't vary.
+
+    Returns:
+        "other images", "other values", or nothing where they can be compared.
+    """
     read = _read()
-    return (dataset, backbone) == (read["dataset"], read["backbone"])
+    if (dataset, backbone) != (read["dataset"], read["backbone"]):
+        return "other images"
+    tuned: dict[str, Value] = read["tuned"]["configuration"]
+    differs = any(values[name] != value for name, value in tuned.items() if name in values)
+    return "other values" if differs else ""
 
 
 def published_score(point: Mapping[str, Value]) -> float | None:
@@ -49,7 +62,7 @@ def published_score(point: Mapping[str, Value]) -> float | None:
 def published_difference(point: Mapping[str, Value], against: Mapping[str, Value]) -> float | None:
     """What the paper prints, in points of R@1, for some values less others; None for nothing.
 
-    Of layers it says "about" 3 points lost from 3 on; of distances it is the difference of the two
+    Of layers it says "about" 3 points less from 3 on; of distances it is the difference of the two
     rows of Table 4.
     """
     if list(point) == list(against) == ["hgnn_layers"]:

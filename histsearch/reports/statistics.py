@@ -268,18 +268,29 @@ class Contrast(NamedTuple):
     @property
     def freedom(self) -> float:
         """Degrees of freedom, Satterthwaite's (1946); where no group varies, as many as allowed."""
-        total = sum(self._of_means)
-        if total == 0:
-            return sum(self.counts) - len(self.counts)
-        return total**2 / sum(
-            variance**2 / (n - 1) for variance, n in zip(self._of_means, self.counts, strict=True)
-        )
+        return _freedom(self._of_means, self.counts)
 
     @property
     def estimate(self) -> Estimate:
         """It with its 95% interval, its ``n`` counting all values."""
         half_width = self.quantile((1 + CONFIDENCE) / 2) * self.standard_error
         return Estimate(self.mean, half_width, sum(self.counts))
+
+    def less_single_values(self, other: float) -> Estimate:
+        """It less the same sum of one value a group that somebody else drew, with its 95% interval.
+
+        Each of those is taken to vary as its group does, so that a group's part of the variance is
+        ``w² s² (1/n + 1)``, and the interval that of predicting it.
+
+        Args:
+            other: The sum of the others' values.
+        """
+        variances = [
+            variance * (n + 1) for variance, n in zip(self._of_means, self.counts, strict=True)
+        ]
+        quantile = _quantile((1 + CONFIDENCE) / 2, _freedom(variances, self.counts))
+        half_width = quantile * math.sqrt(sum(variances))
+        return Estimate(self.mean - other, half_width, sum(self.counts))
 
     @property
     def difference_p(self) -> float:
@@ -309,6 +320,15 @@ class Contrast(NamedTuple):
         if self.standard_error == 0:
             return 0.0 if distance > 0 else 1.0 if distance < 0 else 0.5
         return float(stdtr(self.freedom, -distance / self.standard_error))
+
+
+def _freedom(variances: Sequence[float], counts: Sequence[int]) -> float:
+    """Satterthwaite's degrees of freedom of a sum; where no part varies, as many as allowed."""
+    total = sum(variances)
+    if total == 0:
+        return sum(counts) - len(counts)
+    parts = zip(variances, counts, strict=True)
+    return total**2 / sum(variance**2 / (n - 1) for variance, n in parts)
 
 
 def _quantile(probability: float, freedom: float) -> float:

@@ -53,7 +53,9 @@ def plan_searches(spaces: Iterable[Space], *, trials: int | None = None) -> list
     return planned
 
 
-def create_missing(storage: Storage, planned: Sequence[PlannedSearch]) -> list[SearchOfSpace]:
+def create_missing(
+    storage: Storage, planned: Sequence[PlannedSearch], *, may_run_more: bool = False
+) -> list[SearchOfSpace]:
     """Create the searches that don't exist yet: all of them, or none.
 
     Studies that exist with the same definition are kept, so this can be repeated.
@@ -61,18 +63,19 @@ def create_missing(storage: Storage, planned: Sequence[PlannedSearch]) -> list[S
     Args:
         storage: Where they are to be.
         planned: The searches, by names of their own.
+        may_run_more: Whether one that exists is kept where its budget was raised since.
 
     Raises:
         StudyError: A study of another definition has one of their names.
     """
-    existing = _existing(storage, planned)
+    existing = _existing(storage, planned, may_run_more)
     create_searches(storage, [one for one in planned if one.name not in existing])
     return [
         SearchOfSpace(find_study(storage, one.name), one.name not in existing) for one in planned
     ]
 
 
-def _existing(storage: Storage, planned: Sequence[PlannedSearch]) -> set[str]:
+def _existing(storage: Storage, planned: Sequence[PlannedSearch], may_run_more: bool) -> set[str]:
     """The names of the searches that exist already.
 
     Raises:
@@ -84,7 +87,7 @@ def _existing(storage: Storage, planned: Sequence[PlannedSearch]) -> set[str]:
         if not is_taken(storage, one.name):
             continue
         try:
-            faults += _other_definition(find_study(storage, one.name), one)
+            faults += _other_definition(find_study(storage, one.name), one, may_run_more)
         except StudyError as error:
             faults.append(str(error))
         names.add(one.name)
@@ -93,7 +96,7 @@ def _existing(storage: Storage, planned: Sequence[PlannedSearch]) -> set[str]:
     return names
 
 
-def _other_definition(study: Study, planned: PlannedSearch) -> Iterator[str]:
+def _other_definition(study: Study, planned: PlannedSearch, may_run_more: bool) -> Iterator[str]:
     """What keeps a study from being the search that is planned, a sentence; nothing if it is it."""
     definition = study.definition
     if not isinstance(definition, SearchDefinition):
@@ -103,7 +106,8 @@ def _other_definition(study: Study, planned: PlannedSearch) -> Iterator[str]:
         )
         return
     definition.check_version(study.name)
-    own = _table(definition.space, study.budget, study.limits, study.warm_start)
+    budget = min(study.budget, planned.budget) if may_run_more else study.budget
+    own = _table(definition.space, budget, study.limits, study.warm_start)
     other = _table(planned.definition.space, planned.budget, planned.definition.limits, ())
     keys = [key for key in {**own, **other} if own.get(key) != other.get(key)]
     if keys:

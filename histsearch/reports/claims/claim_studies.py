@@ -3,7 +3,7 @@
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
 from histsearch.space.space import Space
-from histsearch.studies.catalog import find_study
+from histsearch.studies.catalog import find_study, is_taken
 from histsearch.studies.study import Study
 
 
@@ -13,8 +13,7 @@ def study_of(storage: Storage, space: Space) -> Study | None:
     Raises:
         StudyError: A study of that name is of another space, or can't be read.
     """
-    names = {one.study_name for one in storage.optuna.get_all_studies()}
-    if space.name not in names:
+    if not is_taken(storage, space.name):
         return None
     study = find_study(storage, space.name)
     if study.definition.source is not None or study.definition.space != space:

@@ -1,7 +1,8 @@
 """What a claims' report is made of: the grids' studies, and the verdict on each claim."""
 
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
@@ -24,10 +25,12 @@ class MissingGrid:
     Attributes:
         file: The file that it belongs to.
         reason: Why there is none, and what to do about it: a sentence.
+        is_refused: Whether there is a study of that name, which can't be read as the grid's.
     """
 
     file: GridFile
     reason: str
+    is_refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class JudgedClaim:
         claim: The claim.
         finding: The verdict, the figures that decide and all that was tested.
         published: The paper's verdict.
+        is_provisional: Whether runs that it reads are still to come.
         consistent: Over which neighbouring values R@1 is consistent, without a verdict; empty
             where no grid was measured.
     """
@@ -45,6 +49,7 @@ class JudgedClaim:
     claim: PaperClaim
     finding: Finding
     published: str
+    is_provisional: bool = False
     consistent: str = ""
 
 
@@ -77,7 +82,12 @@ def build_claims_report(storage: Storage, folder: ClaimsFolder) -> ClaimsReport:
     by_number = {one.file.claim.number: one for one in grids.values() if one.file.claim}
     judged = [_judged(claim, by_number[claim.number]) for claim in GRID_CLAIMS]
     number = LOSS_CLAIM.number
-    last = JudgedClaim(LOSS_CLAIM, judge_losses(losses), published_verdict(number))
+    last = JudgedClaim(
+        LOSS_CLAIM,
+        judge_losses(losses),
+        published_verdict(number),
+        is_provisional=any(one.comparison and one.comparison.runs_to_come for one in losses),
+    )
     return ClaimsReport(folder, grids, [*judged, last], losses)
 
 
@@ -88,12 +98,12 @@ def _grid(storage: Storage, folder: ClaimsFolder, file: GridFile) -> GridStudy |
     try:
         study = study_of(storage, space)
     except StudyError as error:
-        return MissingGrid(file, f"{error}.")
+        return MissingGrid(file, f"{error}.", is_refused=True)
     if study is None:
         return MissingGrid(
             file,
-            f'there is no study "{space.name}" yet; histsearch claims {folder.name} with --run '
-            "creates and trains it.",
+            f'there is no study "{space.name}" yet; histsearch claims {shlex.quote(folder.name)} '
+            "with --run creates and trains it.",
         )
     return grid_study(study, file)
 
@@ -101,12 +111,22 @@ def _grid(storage: Storage, folder: ClaimsFolder, file: GridFile) -> GridStudy |
 def _judged(claim: GridClaim, grid: GridStudy | MissingGrid) -> JudgedClaim:
     published = published_verdict(claim.number)
     if isinstance(grid, MissingGrid):
-        return JudgedClaim(claim, Finding("undecided", "Nothing was run yet."), published)
-    return JudgedClaim(claim, claim.judge(grid.scores), published, _consistent(claim, grid))
+        sentence = "Nothing was run yet."
+        if grid.is_refused:
+            sentence = f"Its study isn't read: {grid.reason}"
+        return JudgedClaim(claim, Finding("undecided", sentence), published)
+    finding = claim.judge(grid.scores)
+    return JudgedClaim(
+        claim,
+        replace(finding, sentence=f"{finding.sentence} {grid.scores.remark}".rstrip()),
+        published,
+        is_provisional=grid.scores.to_come > 0,
+        consistent=_consistent(claim, grid),
+    )
 
 
 def _consistent(claim: GridClaim, grid: GridStudy) -> str:
-    """Over which neighbouring values of its rule R@1 is consistent: a sentence a group."""
+    """Over which neighbouring values of its rule R@1 is shown consistent: a sentence a group."""
     sentences = []
     for group in claim.ranges:
         samples = [grid.scores.sample(point) for point in group]
@@ -115,7 +135,9 @@ def _consistent(claim: GridClaim, grid: GridStudy) -> str:
         fixed = zip(claim.parameters[:-1], group[0][:-1], strict=True)
         where = "".join(f"At {symbol(name)} {value_text(value)}, " for name, value in fixed)
         words = [_range_text(values, *found) for found in ranges]
-        told = f"consistent {' and '.join(words)}" if words else "no two neighbours are consistent"
+        told = "no two neighbours are shown to be consistent"
+        if words:
+            told = f"consistent {' and '.join(words)}"
         sentence = f"{where}{symbol(claim.parameters[-1])}: {told}."
         sentences.append(sentence)
     return " ".join(sentences)

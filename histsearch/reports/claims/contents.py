@@ -15,7 +15,7 @@ from histsearch.reports.claims.runs_section import runs_section
 from histsearch.reports.claims.verdicts_section import verdicts_section
 from histsearch.reports.document.sections import Document
 from histsearch.reports.document.writing import write_document
-from histsearch.reports.published_claims import claims_source
+from histsearch.reports.published_claims import claims_source, published_score
 from histsearch.reports.statistics import fraction_estimate
 
 _NAME = "claims"
@@ -50,7 +50,7 @@ def _document(report: ClaimsReport) -> Document:
 
 
 def _as_data(report: ClaimsReport) -> Mapping[str, Any]:
-    """The contents of ``claims.json``; scores, differences and δ are fractions."""
+    """The contents of ``claims.json``: fractions, but in percent what is published."""
     return {
         "folder": report.folder.name,
         "delta": DELTA,
@@ -69,6 +69,7 @@ def _claim_data(one: JudgedClaim) -> dict[str, Any]:
         "place": claim.place,
         "rule": claim.rule,
         **asdict(one.finding),
+        "is_provisional": one.is_provisional,
         "consistent": one.consistent,
         "published": one.published,
     }
@@ -94,6 +95,7 @@ def _grid_data(grid: GridStudy | MissingGrid) -> dict[str, Any]:
             {
                 "values": scores.named(point),
                 "score": asdict(fraction_estimate(found)) if found else None,
+                "published": published_score(scores.named(point)),
                 "scores": {run.seed: run.score for run in scores.runs if run.point == point},
             }
             for point in scores.points

@@ -9,6 +9,7 @@ from histsearch.reports.claims.grid_files import GRID_FILES, GridFile
 from histsearch.retrieval.known_metrics import recall_at
 from histsearch.space.parameters import Range
 from histsearch.space.reading import builtin_spaces, load_space
+from histsearch.space.refusals import show
 from histsearch.space.space import Space
 
 _SCORE = 'validation = "test" and the objective R@1, which the rules of the claims are for'
@@ -21,12 +22,10 @@ class ClaimsFolder:
     Attributes:
         name: The folder as it was given.
         spaces: The spaces by their files' names without suffix, in the order of `GRID_FILES`.
-        sources: Of each, what `histsearch study create` takes.
     """
 
     name: str
     spaces: Mapping[str, Space]
-    sources: Mapping[str, str]
 
 
 def read_claims_folder(name: str) -> ClaimsFolder:
@@ -41,8 +40,8 @@ def read_claims_folder(name: str) -> ClaimsFolder:
     sources = _sources(name)
     if not sources:
         raise SpaceError(
-            f'found no folder "{name}" with a space of a claim, allowed: claims, claims/small or a '
-            f"folder with files such as {next(iter(GRID_FILES))}.toml"
+            f"found no folder {show(name)} with a space of a claim, allowed: claims, claims/small "
+            f"or a folder with files such as {next(iter(GRID_FILES))}.toml"
         )
     spaces: dict[str, Space] = {}
     faults: list[str] = []
@@ -56,7 +55,7 @@ def read_claims_folder(name: str) -> ClaimsFolder:
     faults += _shared_names(spaces)
     if faults:
         raise SpaceError(*faults)
-    return ClaimsFolder(name, spaces, sources)
+    return ClaimsFolder(name, spaces)
 
 
 def _sources(name: str) -> dict[str, str]:
@@ -67,7 +66,10 @@ def _sources(name: str) -> dict[str, str]:
     if found:
         return found
     files = {stem: Path(name) / f"{stem}.toml" for stem in GRID_FILES}
-    return {stem: str(path) for stem, path in files.items() if path.is_file()}
+    try:
+        return {stem: str(path) for stem, path in files.items() if path.is_file()}
+    except OSError as error:
+        raise SpaceError(f"can't read the folder {show(name)} ({error.strerror})") from error
 
 
 def _misfits(source: str, space: Space, file: GridFile) -> list[str]:

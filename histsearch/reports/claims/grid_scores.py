@@ -14,6 +14,7 @@ from histsearch.space.trained_space import TrainedSpace
 from histsearch.studies import trial_record
 from histsearch.studies.hours import in_hours
 from histsearch.studies.study import Study
+from histsearch.wording import counted
 
 GridPoint = tuple[Value, ...]
 """Values of a grid's parameters, in their order."""
@@ -59,9 +60,26 @@ class GridScores:
     to_come: int
 
     @property
+    def remark(self) -> str:
+        """What a verdict on its scores doesn't count: failed runs and those to come; else empty."""
+        sentences = []
+        if self.failures:
+            failed = counted(len(self.failures), "failed run")
+            sentences.append(f"The averages are without {failed}.")
+        if self.to_come:
+            done = f"{len(self.runs):,} of {counted(self.expected, 'run')}"
+            sentences.append(f"So far {done} are complete, and the verdict may change.")
+        return " ".join(sentences)
+
+    @property
     def expected(self) -> int:
         """How many runs there are to be."""
         return self.seeds * len(self.points)
+
+    @property
+    def not_to_come(self) -> int:
+        """How many of these runs its study won't bring: its budget is smaller, or it has ended."""
+        return max(self.expected - len(self.runs) - len(self.failures) - self.to_come, 0)
 
     def scores(self, point: GridPoint) -> list[float]:
         """The scores of a point by seed; none of one that the grid hasn't."""
@@ -95,16 +113,17 @@ def grid_scores(study: Study, parameters: Sequence[str]) -> GridScores:
         parameters: The parameters of the grid, in the order that points are to have.
     """
     points = points_of(study.definition.space, parameters)
-    trials = [trial for trial in study.trials() if _point(trial, parameters) in set(points)]
+    known, every = set(points), study.trials()
+    trials = [trial for trial in every if _point(trial, parameters) in known]
     failed = [one for one in trials if one.state in (TrialState.FAIL, TrialState.PRUNED)]
-    finished = sum(trial.state.is_finished() for trial in study.trials())
+    finished = sum(trial.state.is_finished() for trial in every)
     return GridScores(
         parameters=tuple(parameters),
         points=points,
         seeds=len(study.definition.grid_seeds),
         runs=_runs(trials, parameters),
         failures=[_failure(study, trial, parameters) for trial in failed],
-        to_come=max(study.budget - finished, 0),
+        to_come=0 if study.is_finished else max(study.budget - finished, 0),
     )
 
 

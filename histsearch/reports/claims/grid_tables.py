@@ -28,23 +28,31 @@ from histsearch.reports.document.tables import (
     text_column,
 )
 from histsearch.reports.published_claims import (
+    apart_from_paper,
     claims_source,
-    has_papers_images,
     published_difference,
     published_score,
 )
-from histsearch.reports.statistics import Estimate, difference, estimate, fraction_estimate
+from histsearch.reports.statistics import (
+    FEWEST_FOR_INTERVAL,
+    Contrast,
+    Estimate,
+    difference,
+    estimate,
+    fraction_estimate,
+)
 from histsearch.space.configuration import Value
 from histsearch.studies.stages import TrialStage
 from histsearch.wording import value_text
 
 _PERCENT = 100
-_NOT_KNOWN = (
-    "Published figures are of one run each: how far another seed's would be from them isn't known, "
-    "so the interval of a gap is that of our own runs."
+_OF_ONE_RUN = (
+    "Published figures are of one run each, which is taken to vary over seeds as our own do: the "
+    "interval of a gap is that of our mean less one more run. The paper chose its configuration by "
+    "the same test classes, so that luck is part of its figures."
 )
+_ABOUT = 'Of layers the paper says "about".'
 _SCORED_ON = "test classes"
-_OTHER_IMAGES = "other images"
 
 
 def grid_figure(grid: GridStudy) -> Image | Missing:
@@ -74,7 +82,7 @@ def _value_scores(grid: GridStudy, point: GridPoint) -> ValueScores:
         scores,
         None if found is None else found.low,
         None if found is None else found.high,
-        published / _PERCENT if published is not None and _is_papers(grid) else None,
+        None if published is None or _apart(grid) else published / _PERCENT,
     )
 
 
@@ -107,8 +115,12 @@ def _images(grid: GridStudy) -> str:
     return f"the {_SCORED_ON} of {grid.space.dataset}, {grid.space.backbone}"
 
 
-def _is_papers(grid: GridStudy) -> bool:
-    return has_papers_images(grid.space.dataset, grid.space.backbone)
+def _apart(grid: GridStudy) -> str:
+    """What sets its runs apart from the paper's; nothing where they can be compared."""
+    space = grid.space
+    values = {**space.parameters.defaults, **space.fixed}
+    same = {name: value for name, value in values.items() if name not in grid.scores.parameters}
+    return apart_from_paper(space.dataset, space.backbone, same)
 
 
 def _published(grid: GridStudy, point: GridPoint) -> float | None:
@@ -140,7 +152,7 @@ def points_table(grid: GridStudy) -> Table:
 
 
 def _notes(is_published: bool) -> list[str]:
-    return [f"Published: {claims_source()}. {_NOT_KNOWN}"] if is_published else []
+    return [f"Published: {claims_source()}. {_OF_ONE_RUN}"] if is_published else []
 
 
 def _point_row(
@@ -161,14 +173,17 @@ def _point_row(
 def _gap_cell(grid: GridStudy, scores: Sequence[float], published: float | None) -> Cell:
     if published is None or not scores:
         return difference_cell(None)
-    if not _is_papers(grid):
-        return replace(difference_cell(None), text=_OTHER_IMAGES)
-    return difference_cell(_less(estimate(scores), published))
+    apart = _apart(grid)
+    if apart:
+        return replace(difference_cell(None), text=apart)
+    return difference_cell(_gap(scores, published))
 
 
-def _less(value: Estimate, published: float) -> Estimate:
-    """An estimate less a published figure, in percent, whose own luck isn't known."""
-    return replace(value, mean=value.mean - published / _PERCENT)
+def _gap(scores: Sequence[float], published: float) -> Estimate:
+    """A mean less a published score, in percent; without an interval for too few runs."""
+    if len(scores) < FEWEST_FOR_INTERVAL:
+        return replace(estimate(scores), mean=estimate(scores).mean - published / _PERCENT)
+    return Contrast.of([scores], [1.0]).less_single_values(published / _PERCENT)
 
 
 def published_differences_table(grid: GridStudy, reference: GridPoint) -> Table:
@@ -180,7 +195,8 @@ def published_differences_table(grid: GridStudy, reference: GridPoint) -> Table:
     """
     name = point_text(grid.scores.named(reference))
     others = [point for point in grid.scores.points if point != reference]
-    images = "" if _is_papers(grid) else " The paper's are of other images."
+    apart = _apart(grid)
+    images = f" The paper's are of {apart}." if apart else ""
     return Table(
         name=f"{grid.file.key}-published-differences",
         caption=f"{grid.file.place}: differences to {name} in points, with Welch's 95% interval, "
@@ -192,15 +208,18 @@ def published_differences_table(grid: GridStudy, reference: GridPoint) -> Table:
             estimate_column("gap"),
         ],
         rows=[_difference_row(grid, point, reference) for point in others],
-        notes=_notes(True),
+        notes=[*_notes(True), *([_ABOUT] if grid.scores.parameters == ("hgnn_layers",) else [])],
     )
 
 
 def _difference_row(grid: GridStudy, point: GridPoint, reference: GridPoint) -> list[Cell]:
     scores = grid.scores
-    ours = difference(scores.scores(point), scores.scores(reference))
+    both = scores.scores(point), scores.scores(reference)
+    ours = difference(*both)
     theirs = published_difference(scores.named(point), scores.named(reference))
-    gap = None if ours is None or theirs is None else _less(ours, theirs)
+    gap = None
+    if ours is not None and theirs is not None:
+        gap = Contrast.between(*both).less_single_values(theirs / _PERCENT)
     shown = number_cell(theirs) if theirs is None else Cell(f"{theirs:+.1f}", (theirs,))
     named, minus = (point_text(scores.named(one)) for one in (point, reference))
     return [
@@ -213,19 +232,22 @@ def _difference_row(grid: GridStudy, point: GridPoint, reference: GridPoint) -> 
 
 def tested_table(grid: GridStudy, tested: Sequence[TestedDifference]) -> Table:
     """All differences that a claim's rule tested, with their p-values."""
+    asks_difference = any(one.p_difference is not None for one in tested)
     return Table(
         name=f"{grid.file.key}-differences",
         caption="Tested differences in points, with Welch's 95% interval.",
         columns=[
             *map(text_column, ("first", "second")),
             estimate_column("difference"),
-            *map(number_column, ("p of a difference", "p below δ", "p above δ")),
+            *([number_column("p of a difference")] if asks_difference else []),
+            *map(number_column, ("p below δ", "p above δ")),
         ],
         rows=[
             [
                 *map(text_cell, (one.first, one.second)),
                 difference_cell(one.difference),
-                *map(p_cell, (one.p_difference, one.p_below, one.p_above)),
+                *([p_cell(one.p_difference)] if asks_difference else []),
+                *map(p_cell, (one.p_below, one.p_above)),
             ]
             for one in tested
         ],

@@ -1,8 +1,9 @@
 """Claim 5: the tuned HIST against the tuned Proxy-Anchor, by the comparisons of their reports."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import SpaceError, StudyError
@@ -28,6 +29,7 @@ LOSS_PAIRS: Mapping[str, Sequence[tuple[str, str]]] = MappingProxyType(
 )
 """By folder of claims, the spaces of HIST and of Proxy-Anchor that are compared."""
 
+_LOSSES = ("hist", "proxy-anchor")
 _AS_GOOD = ("better", "equivalent")
 
 
@@ -67,10 +69,13 @@ def _pair(storage: Storage, spaces: tuple[str, str]) -> Pair | LossComparison:
     try:
         names = [_study_name(space) for space in spaces]
         gathered = gather(storage, names)
+        _check(gathered.searches, spaces)
     except (SpaceError, StudyError) as error:
         return LossComparison(spaces, None, str(error), _commands(spaces))
     if gathered.apart:
-        return LossComparison(spaces, None, gathered.apart[0], _commands(spaces))
+        # Without a ranking they weren't tuned alike, which no further run changes.
+        commands = _commands(spaces) if gathered.rankings else ()
+        return LossComparison(spaces, None, gathered.apart[0], commands)
     first, second = gathered.searches
     return Pair(
         _winner(first),
@@ -81,23 +86,43 @@ def _pair(storage: Storage, spaces: tuple[str, str]) -> Pair | LossComparison:
     )
 
 
+def _check(searches: Sequence[Reported], spaces: Sequence[str]) -> None:
+    """Make sure that studies, found by their names, are of the losses and images of spaces.
+
+    Raises:
+        StudyError: One isn't.
+    """
+    for one, space, loss in zip(searches, spaces, _LOSSES, strict=True):
+        own, dataset = one.study.definition.space, _read(space)["dataset"]
+        if (own.loss.name, own.dataset) != (loss, dataset):
+            raise StudyError(
+                f'found the study "{one.name}", which is of {own.loss.name} on {own.dataset}, '
+                f"needed: {loss} on {dataset}, as the space {space} has it; delete the study to "
+                "create that of the space"
+            )
+
+
 def _study_name(space: str) -> str:
     """The name that a space gives its study.
 
     Raises:
         SpaceError: There is no such space, or it can't be read.
     """
+    return str(_read(space)["name"])
+
+
+def _read(space: str) -> Mapping[str, Any]:
+    """What the file of a space holds, unchecked: its backbone may be unknown to this machine."""
     path = builtin_spaces().get(space)
     if path is None:
         raise SpaceError(f'found no space "{space}" in this version')
-    return str(read_toml(path)["name"])
+    return read_toml(path)
 
 
 def _winner(one: Reported) -> Side:
     winner = one.report.tested_winner
     assert winner is not None
-    side = side_of(winner)
-    return Side(side.label, side.retraining, side.scores, side.epochs, side.to_come, one.name)
+    return replace(side_of(winner), search=one.name)
 
 
 def _commands(spaces: Sequence[str]) -> list[str]:

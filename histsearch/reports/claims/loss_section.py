@@ -45,7 +45,11 @@ def _missing(one: LossComparison) -> Iterator[Part]:
     first, second = one.spaces
     yield Missing(f"The comparison of {first} with {second}", f"{one.missing.rstrip('.')}.")
     if one.commands:
-        yield Listing("What leads to it, less the commands that were run", "\n".join(one.commands))
+        yield Listing(
+            "What leads to it, less the commands that were run; without a GPU with --device cpu in "
+            "place of --gpu all",
+            "\n".join(one.commands),
+        )
 
 
 def _table(made: Sequence[Comparison]) -> Table:

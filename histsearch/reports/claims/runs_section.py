@@ -1,5 +1,6 @@
 """What a claims' report was made of: studies, images, hours, versions, and what is missing."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from histsearch.reports.claims.claims_report import ClaimsReport, MissingGrid
@@ -95,7 +96,7 @@ def _row(one: GridStudy) -> list[Cell]:
 def _lacking(report: ClaimsReport, grids: Sequence[GridStudy]) -> Iterator[Part]:
     for one in grids:
         if one.scores.short:
-            yield Missing(f"Runs of {one.name}", _to_come(one, report.folder.name))
+            yield Missing(f"Runs of {one.name}", _missing_runs(one, report.folder.name))
             yield Bullets(one.scores.short)
     failures = [failure for one in grids for failure in one.scores.failures]
     if failures:
@@ -103,14 +104,22 @@ def _lacking(report: ClaimsReport, grids: Sequence[GridStudy]) -> Iterator[Part]
         yield Bullets(failures)
 
 
-def _to_come(one: GridStudy, folder: str) -> str:
-    """How many runs are missing, and what brings those to come."""
-    failed = f"{len(one.scores.failures)} failed"
-    goes_on = ""
-    if one.scores.to_come:
-        goes_on = f", {counted(one.scores.to_come, 'run')} still to come, for which histsearch "
-        goes_on += f"claims {folder} with --run goes on"
-    return f"{failed}{goes_on}. Complete runs of grid points that lack some:"
+def _missing_runs(one: GridStudy, folder: str) -> str:
+    """What became of the runs that aren't complete, and what brings each kind."""
+    scores = one.scores
+    failed, beyond = len(scores.failures), scores.not_to_come
+    told = []
+    if scores.to_come:
+        claims = f"histsearch claims {shlex.quote(folder)}"
+        told.append(f"{scores.to_come:,} still to come, for which {claims} with --run goes on")
+    if failed:
+        # Before the grid is through, a trial that is enqueued takes the place of one to come.
+        enqueue = f", which histsearch study enqueue {one.name} with its values queues again"
+        told.append(f"{failed:,} failed{'' if scores.to_come else enqueue}")
+    if beyond:
+        change = f"histsearch study set {one.name} trials={scores.expected}"
+        told.append(f"{beyond:,} beyond what the study runs until {change} lets a worker go on")
+    return f"{'; '.join(told)}. Complete runs of grid points that lack some:"
 
 
 def _made_with(grids: Sequence[GridStudy]) -> Iterator[Part]:

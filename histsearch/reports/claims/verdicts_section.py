@@ -9,6 +9,8 @@ from histsearch.reports.document.sections import Bullets, Paragraph, Section, Sh
 from histsearch.reports.document.tables import Cell, Table, text_cell, text_column
 from histsearch.reports.published_claims import claims_source
 
+_SO_FAR = " *"
+
 
 def verdicts_section(claims: Sequence[JudgedClaim]) -> Section:
     """The five verdicts beside the paper's, and a sentence on each."""
@@ -30,14 +32,18 @@ def summary(claims: Sequence[JudgedClaim]) -> str:
         for verdict in get_args(ClaimVerdict)
     }
     told = [_told(numbers, verdict) for verdict, numbers in by_verdict.items() if numbers]
-    return f"{'; '.join(told).capitalize()}."
+    provisional = [str(one.claim.number) for one in claims if one.is_provisional]
+    may_change = f" {_of_claims(provisional).capitalize()} may change." if provisional else ""
+    return f"{'; '.join(told).capitalize()}.{may_change}"
 
 
 def _told(numbers: Sequence[str], verdict: str) -> str:
+    return f"{_of_claims(numbers)} {'is' if len(numbers) == 1 else 'are'} {verdict}"
+
+
+def _of_claims(numbers: Sequence[str]) -> str:
     *first, last = numbers
-    if not first:
-        return f"claim {last} is {verdict}"
-    return f"claims {', '.join(first)} and {last} are {verdict}"
+    return f"claims {', '.join(first)} and {last}" if first else f"claim {last}"
 
 
 def verdict_sentence(one: JudgedClaim) -> str:
@@ -46,6 +52,7 @@ def verdict_sentence(one: JudgedClaim) -> str:
 
 
 def _table(claims: Sequence[JudgedClaim]) -> Table:
+    any_provisional = any(one.is_provisional for one in claims)
     return Table(
         name="claims",
         caption="The claims, the rules under which they are supported, and the verdicts.",
@@ -53,7 +60,10 @@ def _table(claims: Sequence[JudgedClaim]) -> Table:
             map(text_column, ("claim", "shown in", "supported where", "ours", "the paper's"))
         ),
         rows=[_row(one) for one in claims],
-        notes=[f"The paper: {claims_source()}."],
+        notes=[
+            *([f"{_SO_FAR.strip()} Runs are still to come."] * any_provisional),
+            f"The paper: {claims_source()}.",
+        ],
     )
 
 
@@ -61,5 +71,7 @@ def _row(one: JudgedClaim) -> list[Cell]:
     claim = one.claim
     return [
         Cell(f"{claim.number}: {claim.statement}", (claim.number,)),
-        *map(text_cell, (claim.place, claim.rule, one.finding.verdict, one.published)),
+        *map(text_cell, (claim.place, claim.rule)),
+        text_cell(one.finding.verdict, _SO_FAR if one.is_provisional else ""),
+        text_cell(one.published),
     ]

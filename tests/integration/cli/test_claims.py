@@ -74,6 +74,8 @@ def test_the_folders_that_come_with_it_hold_all_grids() -> None:
 def test_an_unknown_folder_is_refused(storage: Storage, tmp_path: Path) -> None:
     (line,) = refused(claims(storage, "claims/tiny", tmp_path))
     assert line.startswith('found no folder "claims/tiny" with a space of a claim, allowed: claims')
+    (line,) = refused(claims(storage, "a" * 5000, tmp_path))
+    assert line.endswith("(File name too long)")
 
 
 def test_every_space_that_is_no_such_grid_is_named(
@@ -112,9 +114,16 @@ def test_two_spaces_of_one_name_are_refused(storage: Storage, folder: Path, tmp_
 def test_a_run_names_its_device(storage: Storage, folder: Path, tmp_path: Path) -> None:
     (line,) = refused(claims(storage, str(folder), tmp_path, "--run"))
     assert line.startswith("name the device")
-    (line,) = refused(claims(storage, str(folder), tmp_path, "--device", "cpu"))
-    assert line.startswith("found --gpu or --device without --run")
     assert study_names(storage) == []
+
+
+def test_options_of_workers_are_refused_where_none_is_started(
+    storage: Storage, folder: Path, tmp_path: Path
+) -> None:
+    given = ("--device", "cpu", "--slots", "2", "--threads", "4", "--data", "/photos")
+    (line,) = refused(claims(storage, str(folder), tmp_path / "report", *given))
+    assert line.startswith("found --device, --slots, --data, --threads without --run, allowed: ")
+    assert not (tmp_path / "report").exists()
 
 
 def test_studies_of_other_spaces_are_refused_before_any_is_created(
@@ -158,6 +167,19 @@ def test_workers_get_the_options_and_the_studies(
     assert (out / "claims.html").exists() == (code == 0), "a stopped run writes no report"
     again = claims(storage, str(folder), out, *RUN)
     assert again.stdout.startswith(f"{names[0]}: exists, 25 runs\n")
+
+
+def test_a_run_goes_on_with_what_was_enqueued_again(
+    storage: Storage, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / f"{CLAIM_2}.toml").unlink()
+    study = claim_study(storage, CLAIM_1)
+    fill(study, CLAIM_1, MEANS[CLAIM_1])
+    study.enqueue({"batch_size": 8})
+    monkeypatch.setattr(supervisor, "supervise", lambda *_: 0)
+    monkeypatch.setattr(worker_command, "log_to_stderr", lambda *_: None)
+    result = claims(storage, str(folder), tmp_path / "report", *RUN)
+    assert result.stdout.startswith(f"{study.name}: exists, 26 runs\n"), result.exception
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_created(

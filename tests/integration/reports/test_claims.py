@@ -106,6 +106,10 @@ def test_each_claim_has_its_verdict_and_what_decides(whole: Path) -> None:
     assert claims[4]["sentence"].startswith("τ 24 and 32 minus τ 8: +2.0 points")
     assert claims[4]["consistent"].count("At τ") == 2
     assert len(claims[4]["tested"]) == 1 + 12
+    assert "p of a difference" not in rows(whole, "figure2a-differences")[0]
+    assert "p of a difference" in rows(whole, "figure2c-differences")[0]
+    points = data(whole)["grids"][CLAIM_1]["points"]
+    assert [one["published"] for one in points] == [None, None, 90.2, None, None]
     verdicts = section(page, "verdicts").text
     assert (
         "Claims 2 and 3 are supported; claim 1 is not supported; claims 4 and 5 are undecided."
@@ -147,8 +151,9 @@ def test_differences_stand_beside_the_papers(whole: Path) -> None:
     assert float(cosine["difference mean"]) == pytest.approx(-1.0)
     assert float(cosine["published difference"]) == pytest.approx(-1.5)
     assert float(cosine["gap mean"]) == pytest.approx(0.5)
+    # The variance of a mean of 5 is s²/5, that of it less a single run s²/5 + s².
     width = float(cosine["difference high"]) - float(cosine["difference low"])
-    assert float(cosine["gap high"]) - float(cosine["gap low"]) == pytest.approx(width)
+    assert float(cosine["gap high"]) - float(cosine["gap low"]) == pytest.approx(width * 6**0.5)
     assert distances["distance manhattan"]["published difference"] == ""
     layers = {row["values"]: row for row in rows(whole, "figure2b-published-differences")}
     assert layers["L 1"]["published difference"] == ""
@@ -164,6 +169,9 @@ def test_a_gap_takes_the_papers_images(storage: Storage, tmp_path: Path) -> None
     gaps = {row["distance"]: row["gap mean"] for row in rows(tmp_path / "own", "table4")}
     assert float(gaps["euclidean"]) == pytest.approx(77.0 - 87.2)
     assert gaps["manhattan"] == ""
+    own = next(row for row in rows(tmp_path / "own", "table4") if row["distance"] == "euclidean")
+    reach = float(stats.t(4).ppf(0.975)) * 100 * stats.tstd(SPREAD) * (1 + 1 / 5) ** 0.5
+    assert float(own["gap high"]) == pytest.approx(77.0 - 87.2 + reach)
     page = report(storage, tmp_path / "small")
     assert {row["gap mean"] for row in rows(tmp_path / "small", "table4")} == {""}
     assert "other images" in section(page, "grids").text
@@ -180,7 +188,9 @@ def test_a_study_that_lacks_runs_is_shown_with_what_it_has(
     first = data(tmp_path)["claims"][0]
     assert first["verdict"] == "undecided"
     assert first["sentence"] == (
-        "Nb 8 (2), Nb 16 (2), Nb 32 (2), Nb 64 (2) and Nb 128 (2) have fewer than 3 complete runs."
+        "Nb 8 (2), Nb 16 (2), Nb 32 (2), Nb 64 (2) and Nb 128 (2) have fewer than 3 complete runs. "
+        "The averages are without 1 failed run. So far 10 of 25 runs are complete, and the "
+        "verdict may change."
     )
     grid = data(tmp_path)["grids"][CLAIM_1]
     assert (grid["runs_complete"], grid["runs_expected"], grid["runs_to_come"]) == (10, 25, 14)
@@ -188,9 +198,76 @@ def test_a_study_that_lacks_runs_is_shown_with_what_it_has(
     runs = section(page, "runs").text
     assert "10 of 25 runs are complete; they took 0.11 CPU hours." in runs
     assert "Nb 8: 2 of 5" in runs
+    assert (
+        "14 still to come, for which histsearch claims claims/small with --run goes on; 1 failed. "
+        in runs
+    )
+    assert data(tmp_path)["claims"][0]["consistent"] == (
+        "Nb: no two neighbours are shown to be consistent."
+    )
     assert "the loss became NaN" in runs
     assert section(page, "claim1").all("img")
     assert all(math.isnan(float(row["R@1 low"] or "nan")) for row in rows(tmp_path, "figure2a"))
+
+
+def test_a_verdict_before_the_last_run_is_provisional(storage: Storage, tmp_path: Path) -> None:
+    study = claim_study(storage, CLAIM_1)
+    fill(study, CLAIM_1, MEANS[CLAIM_1], range(4))
+    page = report(storage, tmp_path / "early")
+    first = data(tmp_path / "early")["claims"][0]
+    assert (first["verdict"], first["is_provisional"]) == ("not supported", True)
+    assert first["sentence"].endswith(
+        "So far 20 of 25 runs are complete, and the verdict may change."
+    )
+    told = section(page, "verdicts").text
+    assert "Claim 1 may change." in told
+    assert "not supported *" in told
+    fill(study, CLAIM_1, MEANS[CLAIM_1], [4])
+    page = report(storage, tmp_path / "whole")
+    assert not data(tmp_path / "whole")["claims"][0]["is_provisional"]
+    assert "may change" not in page.text
+
+
+def test_no_figure_of_the_paper_stands_for_other_values(storage: Storage, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    text = (Path("spaces") / "claims" / f"{CLAIM_1}.toml").read_text(encoding="utf-8")
+    (folder / f"{CLAIM_1}.toml").write_text(text.replace("alpha = 0.9", "alpha = 1.1"))
+    study = create_search(storage, load_space(str(folder / f"{CLAIM_1}.toml")))
+    fill(study, CLAIM_1, MEANS[CLAIM_1])
+    page = report(storage, tmp_path / "report", str(folder))
+    assert {row["gap mean"] for row in rows(tmp_path / "report", "figure2a")} == {""}
+    assert "other values" in section(page, "claim1").text
+
+
+def test_a_failed_run_of_a_whole_grid_says_what_queues_it_again(
+    storage: Storage, tmp_path: Path
+) -> None:
+    study = claim_study(storage, CLAIM_1)
+    add_runs(study, [a_run(study, {"batch_size": 8}, 4, None, TrialState.FAIL)])
+    fill(study, CLAIM_1, MEANS[CLAIM_1], range(4))
+    values = ({"batch_size": size} for size in (16, 32, 64, 128))
+    add_runs(study, [a_run(study, one, 4, 0.8) for one in values])
+    page = report(storage, tmp_path)
+    assert (
+        f"1 failed, which histsearch study enqueue {study.name} with its values queues again."
+        in section(page, "runs").text
+    )
+    first = data(tmp_path)["claims"][0]
+    assert (first["verdict"], first["is_provisional"]) == ("not supported", False)
+    assert first["sentence"].endswith(" The averages are without 1 failed run.")
+
+
+def test_a_budget_below_the_grid_says_what_raises_it(storage: Storage, tmp_path: Path) -> None:
+    space = load_space(f"{SMALL}/{CLAIM_1}")
+    study = create_search(storage, space, trials=10)
+    fill(study, CLAIM_1, MEANS[CLAIM_1], range(2))
+    page = report(storage, tmp_path)
+    assert (
+        f"15 beyond what the study runs until histsearch study set {study.name} trials=25 lets a "
+        "worker go on." in section(page, "runs").text
+    )
+    assert not data(tmp_path)["claims"][0]["is_provisional"]
 
 
 def test_what_is_missing_says_what_to_do(storage: Storage, tmp_path: Path) -> None:
@@ -214,7 +291,10 @@ def test_a_study_of_another_space_is_not_read(storage: Storage, tmp_path: Path) 
     fill(claim_study(storage, CLAIM_1), CLAIM_1, MEANS[CLAIM_1])
     page = report(storage, tmp_path / "report", str(changed))
     told = " ".join(missing(page))
-    assert 'found the study "claims-small-claim1-batch_size", which isn\'t of the space' in told
+    refusal = 'found the study "claims-small-claim1-batch_size", which isn\'t of the space'
+    assert refusal in told
+    sentence = data(tmp_path / "report")["claims"][0]["sentence"]
+    assert sentence.startswith(f"Its study isn't read: {refusal}")
     assert "holds no claim2-hgnn_layers.toml" in told
     assert "No comparison of losses belongs to this folder." in section(page, "claim5").text
 
@@ -249,3 +329,24 @@ def test_claim_5_reads_the_retrained_winners(storage: Storage, tmp_path: Path) -
     assert "1 of its 2 comparisons can't be made yet." in last["sentence"]
     told = " ".join(missing(section(page, "claim5")))
     assert "The comparison of caltech101-lite0 with proxy-anchor/caltech101-lite0" in told
+
+
+def test_claim_5_reads_no_study_of_another_loss(storage: Storage, tmp_path: Path) -> None:
+    space = load_space("reality-check/small/hist")
+    create_search(storage, space)
+    create_search(storage, space, name="reality-check-small-proxy-anchor")
+    told = " ".join(missing(section(report(storage, tmp_path), "claim5")))
+    assert (
+        'found the study "reality-check-small-proxy-anchor", which is of hist on folder:omniglot, '
+        "needed: proxy-anchor on folder:omniglot" in told
+    )
+
+
+def test_no_command_helps_where_losses_were_not_tuned_alike(
+    storage: Storage, tmp_path: Path
+) -> None:
+    create_search(storage, load_space("reality-check/small/hist"))
+    create_search(storage, load_space("reality-check/small/proxy-anchor"), trials=2)
+    page = section(report(storage, tmp_path), "claim5")
+    assert "weren't tuned alike" in " ".join(missing(page))
+    assert "histsearch compare reality-check/small/hist" not in page.text

@@ -136,6 +136,29 @@ def test_a_trial_that_is_taken_up_again_keeps_its_seed(storage: Storage) -> None
     assert (again.trial.number, again.seed, second.seed) == (first.trial.number, 0, 1)
 
 
+def test_a_trial_beyond_the_grid_takes_the_seed_of_one_that_failed(storage: Storage) -> None:
+    study = create_search(storage, with_seeds(search={"tau": [8]}, trials=2))
+    first, second = claim_next(study), claim_next(study)
+    assert first is not None
+    assert second is not None
+    first.tell(TrialState.COMPLETE, 0.5)
+    second.tell(TrialState.FAIL)
+    study.enqueue({"tau": 8})
+    third = claim_next(study)
+    assert third is not None
+    assert (first.seed, second.seed, third.seed) == (0, 1, 1)
+
+
+def test_a_seed_that_failed_is_not_tried_again_before_the_others(storage: Storage) -> None:
+    study = create_search(storage, with_seeds(search={"tau": [8]}, trials=2))
+    first = claim_next(study)
+    assert first is not None
+    first.tell(TrialState.FAIL)
+    second = claim_next(study)
+    assert second is not None
+    assert (first.seed, second.seed) == (0, 1)
+
+
 def test_a_seed_that_the_grid_does_not_have_fails_the_trial_that_carries_it(
     storage: Storage,
 ) -> None:

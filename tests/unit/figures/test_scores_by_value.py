@@ -36,7 +36,8 @@ def test_its_alternative_text_tells_every_mean() -> None:
     result = drawn(scores_by_value(VALUES, **WORDS))
     assert result.alt == (
         "Mean R@1 on test classes by batch size Nb, with 95% intervals and single runs as dots. "
-        "8: 62.0% (57.0% to 67.0%), 3 runs; 16: 70.5%, 2 runs; 32: 81.0% (78.5% to 83.5%), 3 runs."
+        "8: 62.0% (57.0% to 67.0%), 3 runs; 16: 70.5%, 2 runs; 32: 81.0% (78.5% to 83.5%), 3 runs, "
+        "published 90.2%."
     )
     assert "◇ published" in result.figure.get_supxlabel()
 

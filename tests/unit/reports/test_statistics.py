@@ -217,3 +217,23 @@ def test_a_contrast_takes_two_values_a_group_and_a_weight_for_each() -> None:
         Contrast.of(([0.5], TUNED), (1.0, -1.0))
     with pytest.raises(ValueError, match="zip"):
         Contrast.of((TUNED, BASELINE), (1.0,))
+
+
+def test_a_gap_to_a_single_value_is_that_of_predicting_it() -> None:
+    n, spread = len(TUNED), np.std(TUNED, ddof=1)
+    law = stats.t(n - 1, loc=np.mean(TUNED) - 0.9, scale=spread * math.sqrt(1 + 1 / n))
+    gap = Contrast.of([TUNED], [1.0]).less_single_values(0.9)
+    assert (gap.low, gap.high) == pytest.approx(law.interval(0.95))
+    assert gap.n == n
+
+
+def test_a_gap_to_a_difference_of_single_values_has_the_luck_of_both() -> None:
+    groups = ([0.70, 0.72, 0.74], [0.60, 0.61, 0.65, 0.66])
+    parts = [np.var(group, ddof=1) * (1 + 1 / len(group)) for group in groups]
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(group) - 1) for part, group in zip(parts, groups, strict=True)
+    )
+    mean = np.mean(groups[0]) - np.mean(groups[1]) - 0.05
+    law = stats.t(freedom, loc=mean, scale=math.sqrt(sum(parts)))
+    gap = Contrast.between(*groups).less_single_values(0.05)
+    assert (gap.low, gap.high) == pytest.approx(law.interval(0.95))

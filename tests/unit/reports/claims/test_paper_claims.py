@@ -7,7 +7,7 @@ from histsearch.reports.claims.grid_files import GRID_FILES
 from histsearch.reports.claims.grid_scores import points_of
 from histsearch.reports.claims.paper_claims import GRID_CLAIMS, LOSS_CLAIM, GridClaim
 from histsearch.reports.published_claims import (
-    has_papers_images,
+    apart_from_paper,
     published_difference,
     published_score,
     published_verdict,
@@ -47,8 +47,13 @@ def test_its_tuned_configuration_is_that_of_tables_2_and_3() -> None:
     for name, value in tuned.items():
         assert published_score({name: value}) == 90.2
     assert published_rows("cars196", "resnet50")["tuned"]["R@1"] == 90.2
-    assert has_papers_images("cars196", "resnet50")
-    assert not has_papers_images("cars196", "bn_inception")
+    assert apart_from_paper("cars196", "resnet50", tuned) == ""
+    assert apart_from_paper("cars196", "bn_inception", tuned) == "other images"
+
+
+def test_its_figures_stand_for_no_other_values() -> None:
+    assert apart_from_paper("cars196", "resnet50", {"lambda_s": 0.8, "lr": 0.1}) == ""
+    assert apart_from_paper("cars196", "resnet50", {"lambda_s": 1.0}) == "other values"
 
 
 @pytest.mark.parametrize(
