@@ -379,10 +379,17 @@ def _mean(values: Sequence[float]) -> float:
 
 def p_text(p_value: float, tests: int) -> str:
     """A p-value, and over how many comparisons it was corrected, where over several."""
-    shown = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
+    shown = "p < 0.001" if p_value < 0.001 else f"p = {_rounded_p(p_value)}"
     if tests == 1:
         return shown
     return f"{shown} after {CORRECTION} correction over {tests} comparisons"
+
+
+def _rounded_p(p_value: float) -> str:
+    """To two digits; to more where these would put it on the other side of significance."""
+    texts = [f"{p_value:.{digits}g}" for digits in range(2, 6)]
+    is_significant = p_value <= SIGNIFICANCE
+    return next((one for one in texts if (float(one) <= SIGNIFICANCE) == is_significant), texts[-1])
 
 
 def _points(fraction: float) -> str:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
-from histsearch.reports.comparisons import Pair, Side, compare
+from histsearch.reports.comparisons import Pair, Side, compare, p_text
 
 FIRST_SEED = 1_000_000
 NEAR = (0.700, 0.702, 0.704, 0.699, 0.705)
@@ -216,3 +216,11 @@ def test_searches_are_named_where_there_are_several() -> None:
     assert found.sentence.startswith("birds: tuned #7 minus birds: baseline authors: ")
     assert "birds: tuned #7 is better" in found.sentence
     assert (found.first, found.names[1]) == ("tuned #7", "birds: baseline authors")
+
+
+@pytest.mark.parametrize(
+    ("p_value", "text"),
+    [(0.0004, "p < 0.001"), (0.73, "p = 0.73"), (0.0504, "p = 0.0504"), (0.0497, "p = 0.05")],
+)
+def test_a_p_value_is_not_rounded_across_significance(p_value: float, text: str) -> None:
+    assert p_text(p_value, 1) == text
