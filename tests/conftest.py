@@ -2,8 +2,6 @@
 
 import json
 import os
-import secrets
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from histsearch.database.embedded_postgres import server
 from histsearch.database.storage import Storage
 from histsearch.folders import IMAGE_CACHE_VARIABLE
 from histsearch.workers.gpu import VISIBLE
+from tests.databases import new_database
 from tests.homes import temporary_home
 from tests.stripes import draw_stripes, stripes_space
 
@@ -82,26 +81,10 @@ def tables(postgres: URL) -> str:
 @pytest.fixture
 def database(postgres: URL, request: pytest.FixtureRequest) -> Iterator[URL]:
     """A database of this test's own: empty, but with its tables where the test has a `storage`."""
-    name = f"test_{uuid.uuid4().hex}"
     has_tables = "storage" in request.fixturenames
-    template = request.getfixturevalue("tables") if has_tables else "template1"
-    engine = sqlalchemy.create_engine(postgres, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-        if has_tables:
-            _draw_key(postgres.set(database=name))
-        yield postgres.set(database=name)
-        connection.execute(sqlalchemy.text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()
-
-
-def _draw_key(database: URL) -> None:
-    """Give a copied database a key of its own."""
-    engine = sqlalchemy.create_engine(database)
-    with engine.begin() as connection:
-        update = sqlalchemy.text("UPDATE histsearch_database SET key = :key")
-        connection.execute(update, {"key": secrets.token_hex(4)})
-    engine.dispose()
+    tables = request.getfixturevalue("tables") if has_tables else None
+    with new_database(postgres, tables) as url:
+        yield url
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy.engine import URL
 from typer.testing import CliRunner
 
 from histsearch.cli.main import app
@@ -26,6 +27,7 @@ from histsearch.studies.embeddings_file import write_embeddings_file
 from histsearch.studies.images import note_census
 from histsearch.studies.retraining import create_retraining
 from histsearch.studies.study import Study
+from tests.databases import new_database
 from tests.integration.claims import claimed, tell
 from tests.pages import Element, read_page
 from tests.unit.studies.test_embeddings_file import embeddings
@@ -82,6 +84,21 @@ def note_images(study: Study) -> None:
 
 @pytest.fixture
 def finished(storage: Storage) -> Study:
+    return finished_search(storage)
+
+
+@pytest.fixture(scope="module")
+def written(
+    postgres: URL, tables: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Element, Path]]:
+    """The page and the folder of a finished search's report."""
+    folder = tmp_path_factory.mktemp("report")
+    with new_database(postgres, tables) as url:
+        study = finished_search(Storage(url))
+        yield report(study.storage, folder, DEMO), folder
+
+
+def finished_search(storage: Storage) -> Study:
     """A search with five seeds of its winner."""
     study = search_of(storage, DEMO)
     run_search(study)
@@ -120,26 +137,26 @@ def rows(folder: Path, table: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_finished_search_has_all_sections(finished: Study, tmp_path: Path) -> None:
-    page = report(finished.storage, tmp_path, DEMO)
+def test_a_finished_search_has_all_sections(written: tuple[Element, Path]) -> None:
+    page, folder = written
     verdict = section(page, "verdict").text
     assert "After 3 complete trials the search demo recommends" in verdict
     assert "72.0 ± 2.0" in verdict
     assert len(re.findall(r"[.!?] (?=[A-Z])", verdict.removeprefix("Verdict "))) == 1, verdict
     figures = {one.attributes["alt"] for one in page.all("img")}
     assert len(figures) >= 4
-    assert (tmp_path / "tables" / "results.tex").exists()
-    assert (tmp_path / "tables" / "hours.tex").exists()
-    assert (tmp_path / "tables" / "parameters.tex").exists()
-    (shown,) = json.loads((tmp_path / "report.json").read_text())["studies"]
+    assert (folder / "tables" / "results.tex").exists()
+    assert (folder / "tables" / "hours.tex").exists()
+    assert (folder / "tables" / "parameters.tex").exists()
+    (shown,) = json.loads((folder / "report.json").read_text())["studies"]
     assert shown["study"] == DEMO
     assert shown["retrained"][0]["score"]["n"] == 5
 
 
-def test_figures_are_recomputed_from_the_runs(finished: Study, tmp_path: Path) -> None:
-    page = report(finished.storage, tmp_path, DEMO)
-    (result,) = rows(tmp_path, "results")
-    runs = rows(tmp_path, "runs")
+def test_figures_are_recomputed_from_the_runs(written: tuple[Element, Path]) -> None:
+    page, folder = written
+    (result,) = rows(folder, "results")
+    runs = rows(folder, "runs")
     shown = section(page, "results").text
     for label in ("R@1", "R@2", "NMI", "R-Precision", "MAP@R"):
         values = [float(run[label]) for run in runs]
@@ -153,21 +170,21 @@ def test_figures_are_recomputed_from_the_runs(finished: Study, tmp_path: Path) -
         assert f"{mean:.1f} ± {half:.1f}" in shown
 
 
-def test_hours_are_those_of_the_trials(finished: Study, tmp_path: Path) -> None:
-    page = report(finished.storage, tmp_path, DEMO)
+def test_hours_are_those_of_the_trials(written: tuple[Element, Path]) -> None:
+    page, folder = written
     assert "Hours are wall-clock hours of a worker on a CPU." in section(page, "cost").text
-    search, tuned = rows(tmp_path, "hours")
+    search, tuned = rows(folder, "hours")
     assert (search["configuration"], search["runs"], search["epochs"]) == ("the search", "3", "15")
     assert float(search["hours spent"]) == pytest.approx(3 * 0.2)
     assert (tuned["runs"], tuned["complete"]) == ("5", "5")
     assert float(tuned["hours a run"]) == pytest.approx(0.25)
-    each = rows(tmp_path, "hours-by-configuration")
+    each = rows(folder, "hours-by-configuration")
     assert sum(float(one["hours spent"]) for one in each) == pytest.approx(3 * 0.2)
 
 
-def test_every_value_stands_with_its_origin(finished: Study, tmp_path: Path) -> None:
-    page = report(finished.storage, tmp_path, DEMO)
-    values = {row.pop("parameter"): row for row in rows(tmp_path, "parameters")}
+def test_every_value_stands_with_its_origin(written: tuple[Element, Path]) -> None:
+    page, folder = written
+    values = {row.pop("parameter"): row for row in rows(folder, "parameters")}
     assert values["embedding_size"]["origin"] == "fixed"
     assert values["tau"]["origin"] == "searched"
     assert values["weight_decay"]["origin"] == "default"
@@ -178,8 +195,8 @@ def test_every_value_stands_with_its_origin(finished: Study, tmp_path: Path) -> 
     assert all(origin in legend for origin in origins)
 
 
-def test_counts_and_provenance_stand_with_the_figures(finished: Study, tmp_path: Path) -> None:
-    page = report(finished.storage, tmp_path, DEMO)
+def test_counts_and_provenance_stand_with_the_figures(written: tuple[Element, Path]) -> None:
+    page, _ = written
     assert "1,000 validation images in 20 classes" in section(page, "verdict").text
     assert "4,000 test images in 80 classes" in section(page, "results").text
     background = section(page, "background").text
@@ -192,10 +209,10 @@ def test_counts_and_provenance_stand_with_the_figures(finished: Study, tmp_path:
     assert "histsearch retrain demo --name demo-retrain --top 1 --seeds 5" in background
 
 
-def test_the_space_is_shown_whole(finished: Study, tmp_path: Path) -> None:
+def test_the_space_is_shown_whole(written: tuple[Element, Path]) -> None:
     from histsearch.space.toml_text import parse_toml
 
-    page = report(finished.storage, tmp_path, DEMO)
+    page, _ = written
     listing = page.all("pre")[0]
     table = parse_toml("".join(listing.texts))
     assert table["search"]["tau"] == [4, 8, 16, 32]
