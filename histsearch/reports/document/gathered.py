@@ -78,7 +78,7 @@ def searches_together(searches: Sequence[Reported]) -> Gathered:
 
 def _ranking(searches: Sequence[Reported], compared: Sequence[Comparison]) -> Ranking:
     lacks = {one.name: lack for one in searches if (lack := _lack(one)) is not None}
-    return rank([one.report for one in searches], lacks, compared)
+    return rank([one.report for one in searches], lacks, compared, _delta(searches[0]))
 
 
 def _tuned_alike(searches: Sequence[Reported]) -> list[list[Reported]]:
@@ -86,7 +86,8 @@ def _tuned_alike(searches: Sequence[Reported]) -> list[list[Reported]]:
     groups: list[list[Reported]] = []
     for one in searches:
         for group in groups:
-            if _why_unlike(group[0], one) is None:
+            # With each: one whose images aren't known yet is like searches of different images.
+            if all(_why_unlike(other, one) is None for other in group):
                 group.append(one)
                 break
         else:
@@ -135,10 +136,15 @@ def _pair(first: Reported, second: Reported) -> Pair:
         _winner(first),
         _winner(second),
         first.report.objective,
-        (first.study.limits.decided or Decided()).delta / _POINTS,
+        _delta(first),
         on_test_classes=first.report.on_test_classes,
         remark=_of_one_loss(first, second),
     )
+
+
+def _delta(one: Reported) -> float:
+    """What scores may differ by and be equivalent, a fraction."""
+    return (one.study.limits.decided or Decided()).delta / _POINTS
 
 
 def _of_one_loss(first: Reported, second: Reported) -> str:

@@ -22,7 +22,10 @@ from histsearch.reports.ranking import RankedSearch, Ranking
 _NAME = "losses"
 _RELATIONS = ("better than", "equivalent to", "undecided with")
 _NOTES = (
-    "Undecided with: a difference could be luck, or there are too few seeds for a verdict.",
+    "Undecided with: a difference could be luck, or there are too few seeds for a verdict, or no "
+    "score varies over seeds.",
+    "Intervals and verdicts are over seeds of each search's winner. The luck of the search itself "
+    "isn't in them: repeated with another seed in [protocol], it may find another winner.",
     "Hours compare where the same kind of device trained all.",
 )
 
@@ -56,7 +59,11 @@ def _table(ranking: Ranking, name: str) -> Table:
             *map(number_column, ("trials", "epochs", "hours of the search", "hours of a run")),
         ],
         rows=[_row(one, ranking) for one in ranking.searches],
-        notes=[*_NOTES, *([LEGEND] if ranking.on_test_classes else [])],
+        notes=[
+            f"Equivalent to: {ranking.within}.",
+            *_NOTES,
+            *([LEGEND] if ranking.on_test_classes else []),
+        ],
         has_latex=True,
     )
 

@@ -3,10 +3,12 @@
 import csv
 import json
 from collections.abc import Mapping
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.trial import TrialState
 from typer.testing import CliRunner
 
 from histsearch.cli.main import app
@@ -47,11 +49,15 @@ def hours(each: float) -> dict[str, Any]:
     return {"seconds": 3600 * each, "epoch_seconds": [1200 * each] * 3}
 
 
-def search_of(storage: Storage, name: str, loss: str | None = None, **changes: Any) -> Study:
-    """A search whose trials have run."""
+def search_of(
+    storage: Storage, name: str, loss: str | None = None, *, failed: int = 0, **changes: Any
+) -> Study:
+    """A search whose trials have run, so many of them without success."""
     table = {**COMMON, **SPACES[loss or name], "name": name, **changes}
     search = create_search(storage, small_space(**table))
-    for _ in range(search.budget):
+    for _ in range(failed):
+        tell(search, None, TrialState.FAIL, **hours(0.5))
+    for _ in range(search.budget - failed):
         tell(search, 0.6, curve={1: 0.5, 2: 0.55, 3: 0.6}, best_epoch=3, **hours(0.5))
     return search
 
@@ -116,6 +122,9 @@ def test_searches_tuned_alike_are_ranked(alike: Storage, tmp_path: Path) -> None
     assert [one["study"] for one in ranking["searches"]] == ["by-hist", "by-pairs", "by-anchor"]
     assert ranking["searches"][0]["better_than"] == ["by-pairs", "by-anchor"]
     assert len(ranking["searches"][0]["scores"]) == 5
+    gains = [one["differences"] for one in ranking["searches"]]
+    assert gains[0]["by-anchor"]["mean"] == pytest.approx(0.2)
+    assert gains[2]["by-hist"]["mean"] == pytest.approx(-0.2)
     assert len(data(tmp_path)["comparisons_between_studies"]) == 3
     assert data(tmp_path)["not_compared"] == []
     assert {"figures/losses.svg", "tables/losses.tex"} <= set(data(tmp_path)["files"])
@@ -129,9 +138,10 @@ def test_searches_tuned_alike_are_ranked(alike: Storage, tmp_path: Path) -> None
 SENTENCES = [
     "3 searches on glyphs with conv4 were tuned alike.",
     "hist, with R@1 89.8% (95% interval 88.8 to 90.8%, n = 5) on test classes, "
-    "is better than pml:ContrastiveLoss and proxy-anchor.",
+    "is better than pml:ContrastiveLoss (+19.0 points, 95% interval +17.8 to +20.2) and "
+    "proxy-anchor (+20.0 points, 95% interval +18.8 to +21.2).",
     "pml:ContrastiveLoss, with R@1 70.8% (95% interval 69.8 to 71.8%, n = 5) on "
-    "test classes, is undecided with proxy-anchor.",
+    "test classes, is undecided with proxy-anchor (+1.0 points, 95% interval -0.2 to +2.2).",
 ]
 
 
@@ -211,6 +221,45 @@ def test_searches_of_other_images_are_not_ranked_together(alike: Storage) -> Non
     assert gathered.rankings == []
 
 
+@pytest.mark.parametrize("names", list(permutations(NAMES)))
+def test_searches_of_different_images_are_never_ranked_beside_one_of_unknown_images(
+    alike: Storage, names: tuple[str, ...]
+) -> None:
+    for name, images in {"by-hist": "here", "by-anchor": "there"}.items():
+        study = gather(alike, [name]).searches[0].study
+        study.optuna_study.set_user_attr(IMAGES, images)
+    gathered = gather(alike, names)
+    together = [{one.study for one in ranking.searches} for ranking in gathered.rankings]
+    assert together in ([{"by-hist", "by-pairs"}], [{"by-anchor", "by-pairs"}])
+    assert len(gathered.apart) == 1
+
+
+def test_equivalent_losses_are_so_within_a_margin(storage: Storage) -> None:
+    decided = {"delta": 3.0}
+    for name, mean in {"by-hist": 0.71, "by-anchor": 0.7}.items():
+        search = search_of(storage, name, sampler="freeze-thaw", decided=decided)
+        retrain(search, mean)
+    (ranking,) = gather(storage, ["by-hist", "by-anchor"]).rankings
+    assert ranking.sentences[1].endswith(
+        "is equivalent within 3 points to proxy-anchor (+1.0 points, 95% interval -0.2 to +2.2)."
+    )
+    table, _ = ranking_parts([ranking])
+    assert isinstance(table, ShownTable)
+    assert "Equivalent to: within 3 points." in table.table.notes
+
+
+def test_failed_trials_and_runs_are_told(storage: Storage) -> None:
+    hist = search_of(storage, "by-hist", trials=3, failed=1)
+    retraining = create_retraining(hist, seeds=7)
+    for distance in SPREAD:
+        score = 0.9 + distance
+        tell(retraining, score, recall={"1": score}, **hours(0.25))
+    tell(retraining, None, TrialState.FAIL)
+    retrain(search_of(storage, "by-anchor", trials=3), 0.7)
+    (ranking,) = gather(storage, ["by-hist", "by-anchor"]).rankings
+    assert ranking.sentences[-1] == "Failed: 1 trial of hist, 1 of 7 runs of the winner of hist."
+
+
 def test_two_searches_of_one_loss_are_compared_and_called_by_their_names(
     storage: Storage,
 ) -> None:
@@ -221,7 +270,7 @@ def test_two_searches_of_one_loss_are_compared_and_called_by_their_names(
     (ranking,) = gathered.rankings
     assert ranking.sentences[1:] == [
         "by-hist, with R@1 89.8% (95% interval 88.8 to 90.8%, n = 5) on test classes, is better "
-        "than wider."
+        "than wider (+20.0 points, 95% interval +18.8 to +21.2)."
     ]
     (comparison,) = gathered.across
     fact = "Both searches are of the loss hist, over other values of its hyperparameters."
@@ -248,7 +297,8 @@ def test_a_selection_on_test_classes_is_marked(storage: Storage) -> None:
         retrain(search_of(storage, name, protocol={"validation": "test"}), mean)
     gathered = gather(storage, ["by-hist", "by-anchor"])
     verdict = text_of(verdict_section(gathered))
-    assert "is better than proxy-anchor. Selected on the test classes: no fair" in verdict
+    assert "is better than proxy-anchor (+20.0" in verdict
+    assert "+21.2). Selected on the test classes: no fair" in verdict
     (table,) = [
         one.table for one in ranking_parts(gathered.rankings) if isinstance(one, ShownTable)
     ]
