@@ -107,10 +107,12 @@ def _other_definition(study: Study, planned: PlannedSearch) -> Iterator[str]:
     other = _table(planned.definition.space, planned.budget, planned.definition.limits, ())
     keys = [key for key in {**own, **other} if own.get(key) != other.get(key)]
     if keys:
+        remedy = f"delete the study with histsearch study delete {study.name}"
+        if _LIMITS.issuperset(keys):
+            remedy = f"change the study with histsearch study set {study.name} KEY=VALUE"
         yield (
             f'found a study named "{study.name}" already, which differs from the space in '
-            f"{', '.join(keys)}; give the space another name, or delete the study with histsearch "
-            f"study delete {study.name}"
+            f"{', '.join(keys)}; give the space another name, or {remedy}"
         )
 
 

@@ -10,7 +10,7 @@ from histsearch.reports.comparisons import Comparison, Pair, Side, compare
 from histsearch.reports.document.reported import Reported
 from histsearch.reports.ranking import Ranking, rank
 from histsearch.reports.retrained_pairs import retrained_pairs, side_of
-from histsearch.space.likeness import differences
+from histsearch.space.likeness import differences, same_hyperparameters
 from histsearch.space.space import Decided
 from histsearch.studies.retraining_seeds import retrainings_of
 from histsearch.studies.study import IMAGES
@@ -152,8 +152,7 @@ def _of_one_loss(first: Reported, second: Reported) -> str:
     spaces = [one.study.definition.space for one in (first, second)]
     if spaces[0].loss != spaces[1].loss:
         return ""
-    own, other = ((space.search, space.fixed) for space in spaces)
-    over = "the same values" if own == other else "other values"
+    over = "the same values" if same_hyperparameters(*spaces) else "other values"
     return f"Both searches are of the loss {spaces[0].loss}, over {over} of its hyperparameters."
 
 
