@@ -171,6 +171,8 @@ def report(
         _print_results(one.report)
     for comparison in gathered.across:
         echo(comparison.sentence)
+    for reason in gathered.apart:
+        echo(reason)
     for ranking in gathered.rankings:
         for sentence in ranking.sentences:
             echo(sentence)

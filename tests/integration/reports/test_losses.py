@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 from optuna.trial import TrialState
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from histsearch.cli.main import app
 from histsearch.database.storage import Storage
-from histsearch.reports.document.contents import write_report
 from histsearch.reports.document.gathered import gather
 from histsearch.reports.document.ranking_parts import ranking_parts
 from histsearch.reports.document.sections import Image, ShownTable
@@ -25,7 +24,7 @@ from histsearch.studies.study import IMAGES, Study
 from tests.integration.claims import tell
 from tests.integration.reports.test_judgements import text_of
 from tests.integration.studies.small_search import small_space
-from tests.pages import Element, read_page
+from tests.pages import read_page
 
 LR = {"low": 1e-5, "high": 1e-2, "log": True}
 SPACES: Mapping[str, dict[str, Any]] = {
@@ -81,9 +80,13 @@ def alike(storage: Storage) -> Storage:
 NAMES = ("by-anchor", "by-hist", "by-pairs")
 
 
-def written(storage: Storage, folder: Path, *names: str) -> Element:
-    page, _ = write_report(gather(storage, names), folder, folder / "no data")
-    return read_page(page.read_text(encoding="utf-8"))
+def report(storage: Storage, folder: Path, *names: str) -> Result:
+    """Write a report by the command."""
+    url = storage.url.render_as_string(hide_password=False)
+    command = ["report", *names, "--out", str(folder), "--storage", url]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    return done
 
 
 def rows(folder: Path, table: str = "losses") -> list[dict[str, str]]:
@@ -97,10 +100,7 @@ def data(folder: Path) -> dict[str, Any]:
 
 
 def test_searches_tuned_alike_are_ranked(alike: Storage, tmp_path: Path) -> None:
-    url = alike.url.render_as_string(hide_password=False)
-    command = ["report", *NAMES, "--out", str(tmp_path), "--storage", url]
-    done = CliRunner().invoke(app, command)
-    assert done.exit_code == 0, done.output
+    done = report(alike, tmp_path, *NAMES)
     assert "\n".join(SENTENCES) in done.output
     hist, pairs, anchor = rows(tmp_path)
     assert (hist["study"], hist["loss"]) == ("by-hist", "hist")
@@ -158,13 +158,15 @@ def test_searches_that_were_not_tuned_alike_are_not_compared(
         storage, "by-anchor", epochs=4, fixed={"images_per_class": 2, "batch_size": 8}, trials=3
     )
     retrain(other, 0.7)
-    page = written(storage, tmp_path, "by-hist", "by-anchor")
+    done = report(storage, tmp_path, "by-hist", "by-anchor")
+    page = read_page((tmp_path / "report.html").read_text(encoding="utf-8"))
     reason = (
         "by-hist and by-anchor weren't tuned alike: epochs 3 and 4, trials 2 and 3, batch_size 16 "
         "and 8."
     )
     assert data(tmp_path)["not_compared"] == [reason]
     assert reason in page.text
+    assert f"{reason}\n" in done.stdout
     assert data(tmp_path)["comparisons_between_studies"] == []
     assert data(tmp_path)["rankings"] == []
     assert not (tmp_path / "tables" / "losses.csv").exists()
