@@ -7,6 +7,7 @@ from typing import NamedTuple
 from histsearch.reports.comparisons import Comparison, Verdict
 from histsearch.reports.report import Report, Retrained
 from histsearch.reports.statistics import Estimate
+from histsearch.studies.trial_record import DEVICE
 from histsearch.wording import counted, names_text
 
 _TOLD = 2  # of the searches of a ranking, in its sentences
@@ -38,6 +39,7 @@ class RankedSearch:
         failed_trials: How many of its trials failed; they count as begun.
         runs: How many runs of its winner were queued.
         failed_runs: Those of them that ended without a score.
+        runs_to_come: Those of them that are queued or running.
     """
 
     study: str
@@ -57,6 +59,7 @@ class RankedSearch:
     failed_trials: int
     runs: int
     failed_runs: int
+    runs_to_come: int
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Ranking:
         objective: Label of the metric of their scores.
         on_test_classes: Whether they selected on the test classes.
         delta: What scores may differ by and be equivalent, a fraction.
+        devices: The devices that trained, as far as known; hours on different ones don't compare.
         searches: They; those that aren't compared yet come last.
     """
 
@@ -77,6 +81,7 @@ class Ranking:
     objective: str
     on_test_classes: bool
     delta: float
+    devices: Sequence[str]
     searches: Sequence[RankedSearch]
 
     @property
@@ -102,6 +107,7 @@ class Ranking:
             tuned,
             *filter(None, told),
             *([f"Not compared yet: {', '.join(missing)}."] if missing else []),
+            *([f"Still to come: {', '.join(self._to_come)}."] if self._to_come else []),
             *([f"Failed: {', '.join(self._failed)}."] if self._failed else []),
             *([_NO_FAIR_ESTIMATE] if self.on_test_classes else []),
         ]
@@ -110,6 +116,16 @@ class Ranking:
     def within(self) -> str:
         """What counts as equivalent: "within 0.5 points"."""
         return f"within {counted(f'{_PERCENT * self.delta:.3g}', 'point')}"
+
+    @property
+    def _to_come(self) -> list[str]:
+        """The runs that may change what is said of a winner."""
+        return [
+            f"{one.runs_to_come:,} of {counted(one.runs, 'run')} of the winner of "
+            f"{self.names[one.study]}"
+            for one in self.searches
+            if one.runs_to_come
+        ]
 
     @property
     def _failed(self) -> list[str]:
@@ -193,6 +209,7 @@ def rank(
         first.objective,
         first.on_test_classes,
         delta,
+        sorted({device for one in reports for device in one.provenance[DEVICE] if device}),
         [
             _ranked(by_study[study], winners[study], lacks.get(study), order, judged)
             for study in order
@@ -256,4 +273,5 @@ def _ranked(
         failed_trials=report.trials.get("FAIL", 0),
         runs=0 if cost is None else cost.trials,
         failed_runs=0 if cost is None else cost.trials - cost.complete - to_come,
+        runs_to_come=to_come,
     )

@@ -26,7 +26,6 @@ _NOTES = (
     "score varies over seeds.",
     "Intervals and verdicts are over seeds of each search's winner. The luck of the search itself "
     "isn't in them: repeated with another seed in [protocol], it may find another winner.",
-    "Hours compare where the same kind of device trained all.",
 )
 
 
@@ -62,10 +61,17 @@ def _table(ranking: Ranking, name: str) -> Table:
         notes=[
             f"Equivalent to: {ranking.within}.",
             *_NOTES,
+            *_of_devices(ranking),
             *([LEGEND] if ranking.on_test_classes else []),
         ],
         has_latex=True,
     )
+
+
+def _of_devices(ranking: Ranking) -> Iterator[str]:
+    """That hours don't compare where devices differ, a note."""
+    if len(ranking.devices) > 1:
+        yield f"Hours don't compare, as devices differ: {', '.join(ranking.devices)}."
 
 
 def _row(one: RankedSearch, ranking: Ranking) -> list[Cell]:

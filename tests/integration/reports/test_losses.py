@@ -49,15 +49,22 @@ def hours(each: float) -> dict[str, Any]:
 
 
 def search_of(
-    storage: Storage, name: str, loss: str | None = None, *, failed: int = 0, **changes: Any
+    storage: Storage,
+    name: str,
+    loss: str | None = None,
+    *,
+    failed: int = 0,
+    on: str | None = None,
+    **changes: Any,
 ) -> Study:
-    """A search whose trials have run, so many of them without success."""
+    """A search whose trials have run on a device, so many of them without success."""
     table = {**COMMON, **SPACES[loss or name], "name": name, **changes}
     search = create_search(storage, small_space(**table))
     for _ in range(failed):
         tell(search, None, TrialState.FAIL, **hours(0.5))
     for _ in range(search.budget - failed):
-        tell(search, 0.6, curve={1: 0.5, 2: 0.55, 3: 0.6}, best_epoch=3, **hours(0.5))
+        curve = {1: 0.5, 2: 0.55, 3: 0.6}
+        tell(search, 0.6, curve=curve, best_epoch=3, device=on, **hours(0.5))
     return search
 
 
@@ -250,16 +257,27 @@ def test_equivalent_losses_are_so_within_a_margin(storage: Storage) -> None:
     assert "Equivalent to: within 3 points." in table.table.notes
 
 
-def test_failed_trials_and_runs_are_told(storage: Storage) -> None:
+def test_runs_to_come_and_failed_ones_are_told(storage: Storage) -> None:
     hist = search_of(storage, "by-hist", trials=3, failed=1)
-    retraining = create_retraining(hist, seeds=7)
+    retraining = create_retraining(hist, seeds=8)
     for distance in SPREAD:
         score = 0.9 + distance
         tell(retraining, score, recall={"1": score}, **hours(0.25))
     tell(retraining, None, TrialState.FAIL)
     retrain(search_of(storage, "by-anchor", trials=3), 0.7)
     (ranking,) = gather(storage, ["by-hist", "by-anchor"]).rankings
-    assert ranking.sentences[-1] == "Failed: 1 trial of hist, 1 of 7 runs of the winner of hist."
+    assert ranking.sentences[-2:] == [
+        "Still to come: 2 of 8 runs of the winner of hist.",
+        "Failed: 1 trial of hist, 1 of 8 runs of the winner of hist.",
+    ]
+
+
+def test_hours_on_different_devices_are_told(storage: Storage) -> None:
+    for name, device in {"by-fast": "an H200", "by-slow": "a processor"}.items():
+        search_of(storage, name, "by-hist", on=device)
+    table, _ = ranking_parts(gather(storage, ["by-fast", "by-slow"]).rankings)
+    assert isinstance(table, ShownTable)
+    assert "Hours don't compare, as devices differ: a processor, an H200." in table.table.notes
 
 
 def test_two_searches_of_one_loss_are_compared_and_called_by_their_names(
