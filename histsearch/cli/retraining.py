@@ -105,7 +105,7 @@ def _print_created(search: "Study", retraining: "Study") -> None:
             itself = "the winner" if rank == 0 else one.origin._replace(also=()).label
             echo(f'note: {itself} is the baseline "{name}", so it is retrained once')
     if not search.is_finished:
-        echo(f'note: "{search.name}" has not finished yet; its best trial may still change')
+        echo(f'note: "{search.name}" has not finished yet; its winner may still change')
     _warn(search, retraining)
 
 
