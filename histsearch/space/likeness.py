@@ -16,6 +16,7 @@ from histsearch.space.configuration import TrainingParameters
 from histsearch.space.parameters import Range
 from histsearch.space.refusals import show
 from histsearch.space.space import Decided, Space
+from histsearch.space.trained_space import TrainedSpace
 
 _SAME_KEYS = (
     *("dataset", "backbone", "weights", "epochs", "sampler", "pruner"),
@@ -74,7 +75,7 @@ def differences(tunings: Sequence[Tuning]) -> list[Difference]:
     ]
 
 
-def same_hyperparameters(first: Space, second: Space) -> bool:
+def same_hyperparameters(first: TrainedSpace, second: TrainedSpace) -> bool:
     """Whether two spaces of one loss search, and fix, all parameters alike, its own as well."""
     every = {**first.parameters.defaults, **first.fixed, **first.search}
     every |= {**second.fixed, **second.search}
@@ -99,7 +100,7 @@ def _common_parameters(space: Space) -> Mapping[str, Any]:
     return {name: _taken(space, name) for name in TrainingParameters.model_fields}
 
 
-def _taken(space: Space, name: str) -> object:
+def _taken(space: TrainedSpace, name: str) -> object:
     """The values that a parameter takes in a space; a default counts as if it were written."""
     backbone = BACKBONES.get(space.backbone)
     own = {} if backbone is None else backbone.preprocessing.hyperparameters

@@ -295,6 +295,10 @@ def test_two_searches_of_one_loss_are_compared_and_called_by_their_names(
     (comparison,) = gathered.across
     fact = "Both searches are of the loss hist, over other values of its hyperparameters."
     assert fact in comparison.sentence
+    same = search_of(storage, "same", "by-hist", search={"lr": LR, "tau": [16, 8]})
+    retrain(same, 0.7)
+    (comparison,) = gather(storage, ["by-hist", "same"]).across
+    assert fact.replace("other", "the same") in comparison.sentence
 
 
 def test_each_tuning_has_a_ranking_of_its_own(storage: Storage) -> None:
