@@ -1,4 +1,5 @@
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -168,12 +169,19 @@ def test_a_study_that_was_given_other_limits_is_refused(
     storage: Storage, spaces: list[str]
 ) -> None:
     compare(storage, *spaces)
-    change_limits(find_study(storage, NAMES[1]), {"trials": 9, "gpu_hours": 2.0})
+    changes = {"trials": 9, "gpu_hours": 2.0, "decided": False}
+    change_limits(find_study(storage, NAMES[1]), changes)
     assert refused(storage, *spaces) == (
         'found a study named "by-proxy-anchor" already, which differs from the space in trials, '
-        "gpu_hours; give the space another name, or change the study with histsearch study set "
-        "by-proxy-anchor KEY=VALUE"
+        "gpu_hours, decided; give the space another name, or change the study with histsearch "
+        "study set by-proxy-anchor trials=4 gpu_hours=false "
+        "'decided={delta = 0.5, epsilon = 0.05}'"
     )
+    _, advice = refused(storage, *spaces).split("change the study with histsearch ")
+    url = storage.url.render_as_string(hide_password=False)
+    changed = CliRunner().invoke(app, [*shlex.split(advice), "--storage", url])
+    assert changed.exit_code == 0, changed.output
+    assert states(compare(storage, *spaces)) == dict.fromkeys(NAMES, "exists")
 
 
 def test_a_name_of_a_retraining_is_refused(storage: Storage, spaces: list[str]) -> None:
