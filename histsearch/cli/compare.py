@@ -12,6 +12,7 @@ from histsearch.folders import data_folder
 
 if TYPE_CHECKING:
     from histsearch.studies.searches_of_spaces import SearchOfSpace
+    from histsearch.studies.study import Study
 
 _COLUMNS = ("study", "loss", "hyperparameters", "trials", "")
 
@@ -48,7 +49,7 @@ def compare(
     if first.definition.touches_test_classes:
         echo(f"warning: these studies select on the {TEST_SELECTION}", err=True)
     tell_images(first, data_folder(data))
-    _print_commands([one.study.name for one in searches])
+    _print_commands([one.study for one in searches])
 
 
 def _row(one: "SearchOfSpace") -> tuple[str, ...]:
@@ -62,15 +63,21 @@ def _row(one: "SearchOfSpace") -> tuple[str, ...]:
     )
 
 
-def _print_commands(studies: Sequence[str]) -> None:
-    """The commands from here to the report."""
-    names = " ".join(studies)
+def _print_commands(searches: "Sequence[Study]") -> None:
+    """The commands from here to the report; what has been retrained already isn't again."""
+    from histsearch.studies.retraining import SUFFIX
+    from histsearch.studies.retraining_seeds import retrainings_of
+
+    names = [one.name for one in searches]
+    known = {one.name: [other.name for other in retrainings_of(one)] for one in searches}
+    to_retrain = [name for name in names if not known[name]]
+    runs = [one for name in names for one in known[name] or [f"{name}{SUFFIX}"]]
     echo("then, with --device cpu in place of --gpu all where there is no GPU:")
     for command in (
-        f"worker {_served(studies)}",
-        f"retrain {names}",
-        f"worker {_served([f'{study}-retrain' for study in studies])}",
-        f"report {names} --out comparison",
+        f"worker {_served(names)}",
+        *([f"retrain {' '.join(to_retrain)}"] if to_retrain else []),
+        f"worker {_served(runs)}",
+        f"report {' '.join(names)} --out comparison",
     ):
         echo(f"  histsearch {command}")
 

@@ -105,7 +105,7 @@ def _print_created(search: "Study", retraining: "Study") -> None:
             itself = "the winner" if rank == 0 else one.origin._replace(also=()).label
             echo(f'note: {itself} is the baseline "{name}", so it is retrained once')
     if not search.is_finished:
-        echo(f'note: "{search.name}" has not finished yet; its best trial may still change')
+        echo(f'note: "{search.name}" has not finished yet; its winner may still change')
     _warn(search, retraining)
 
 
@@ -171,6 +171,8 @@ def report(
         _print_results(one.report)
     for comparison in gathered.across:
         echo(comparison.sentence)
+    for reason in gathered.apart:
+        echo(reason)
     for ranking in gathered.rankings:
         for sentence in ranking.sentences:
             echo(sentence)

@@ -281,18 +281,18 @@ class Storage:
         return KeepingStorage(self.optuna_within(connection), self._kept, connection)
 
     @contextmanager
-    def lock(self, key: int, *, pause_seconds: float | None = None) -> Iterator[Connection]:
-        """Hold an advisory lock, such as a study's id, against every other process.
+    def lock(self, *keys: int, pause_seconds: float | None = None) -> Iterator[Connection]:
+        """Hold advisory locks, such as studies' ids, against every other process: all, or none.
 
-        Gives the transaction that holds it.
+        Gives the transaction that holds them.
 
         Args:
-            key: Whose lock.
+            keys: Whose locks.
             pause_seconds: How long that transaction may pause; as usual when left out.
         """
         for _ in _attempts_at_lock(self.optuna.engine, self._should_hurry):
             with self.begin() as connection:
-                if _try_lock(connection, key, pause_seconds):
+                if all(_try_lock(connection, key, pause_seconds) for key in keys):
                     yield connection
                     return
 

@@ -53,7 +53,7 @@ def losses(tested: Sequence[LossScores], objective: str) -> Drawn | Missing:
     """
     title = f"{objective} of each loss's winner on the test classes, with 95% intervals over seeds"
     if not tested:
-        return Missing(_NAME, title, "No winner has been retrained and tested.")
+        return Missing(_NAME, title, "No search can be compared yet.")
     figure = look.new_figure(0.75 + 0.3 * len(tested))
     axes = figure.subplots()
     look.rows(axes, [look.text(one.name, _LONGEST) for one in tested])

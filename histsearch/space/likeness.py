@@ -5,6 +5,7 @@ it. So losses are compared where these are the same (Musgrave et al., "A Metric 
 Check", ECCV 2020).
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from histsearch.space.configuration import TrainingParameters
 from histsearch.space.parameters import Range
 from histsearch.space.refusals import show
 from histsearch.space.space import Decided, Space
+from histsearch.space.trained_space import TrainedSpace
 
 _SAME_KEYS = (
     *("dataset", "backbone", "weights", "epochs", "sampler", "pruner"),
@@ -73,6 +75,13 @@ def differences(tunings: Sequence[Tuning]) -> list[Difference]:
     ]
 
 
+def same_hyperparameters(first: TrainedSpace, second: TrainedSpace) -> bool:
+    """Whether two spaces of one loss search, and fix, all parameters alike, its own as well."""
+    every = {**first.parameters.defaults, **first.fixed, **first.search}
+    every |= {**second.fixed, **second.search}
+    return all(_taken(first, name) == _taken(second, name) for name in every)
+
+
 def _what_counts(tuning: Tuning) -> dict[str, Any]:
     space = tuning.space
     return {
@@ -88,13 +97,15 @@ def _what_counts(tuning: Tuning) -> dict[str, Any]:
 
 def _common_parameters(space: Space) -> Mapping[str, Any]:
     """Of each parameter that every loss has, its values; None for the usual of timm's backbones."""
+    return {name: _taken(space, name) for name in TrainingParameters.model_fields}
+
+
+def _taken(space: TrainedSpace, name: str) -> object:
+    """The values that a parameter takes in a space; a default counts as if it were written."""
     backbone = BACKBONES.get(space.backbone)
     own = {} if backbone is None else backbone.preprocessing.hyperparameters
     known = {**own, **space.parameters.defaults, **space.fixed}
-    return {
-        name: _values(space.search.get(name, known.get(name)))
-        for name in TrainingParameters.model_fields
-    }
+    return _values(space.search.get(name, known.get(name)))
 
 
 def _values(found: object) -> object:
@@ -110,8 +121,13 @@ def _text(value: object) -> str:
         case None:
             return _NONE
         case frozenset():
-            return show(sorted(value)) if value else _NONE
+            return _whole(sorted(value)) if value else _NONE
         case BaseModel():
             table = value.model_dump(exclude_none=True, exclude_defaults=isinstance(value, Range))
-            return show(table["name"] if [*table] == ["name"] else table)
-    return show(value)
+            return _whole(table["name"] if [*table] == ["name"] else table)
+    return _whole(value)
+
+
+def _whole(value: object) -> str:
+    """A value uncut, as two that differ must look so."""
+    return show(value, sys.maxsize)

@@ -104,7 +104,9 @@ def find_space(name_or_path: str) -> Path:
 
 
 def find_spaces(name_or_path: str) -> list[Path]:
-    """The files of a folder's spaces, those of its subfolders left out, or of one space.
+    """The files of a folder's spaces, or of one space.
+
+    Those of its subfolders are left out, and hidden ones, which editors and file servers leave.
 
     Args:
         name_or_path: A folder, of those that come with histsearch or another, or as `find_space`.
@@ -118,9 +120,14 @@ def find_spaces(name_or_path: str) -> list[Path]:
     if inside:
         return inside
     try:
-        if name_or_path in builtin or not Path(name_or_path).is_dir():
+        # An empty path would be the current folder.
+        if not name_or_path or name_or_path in builtin or not Path(name_or_path).is_dir():
             return [find_space(name_or_path)]
-        files = sorted(Path(name_or_path).glob("*.toml"))
+        files = [
+            path
+            for path in sorted(Path(name_or_path).glob("*.toml"))
+            if not path.name.startswith(".")
+        ]
     except OSError as error:
         raise SpaceError(
             f"can't read {name_or_path} ({error.strerror}); give another folder"

@@ -227,7 +227,7 @@ def create_study(
     Raises:
         StudyError: A study of that name exists, or no study can have it.
     """
-    (study,) = _create(storage, [NewStudy(name, definition, budget, queue, attributes)])
+    (study,) = create_studies(storage, [NewStudy(name, definition, budget, queue, attributes)])
     return study
 
 
@@ -241,15 +241,19 @@ def create_searches(storage: Storage, planned: Sequence[PlannedSearch]) -> list[
         NewStudy(one.name, one.definition, one.budget, _queue(one.definition.space))
         for one in planned
     ]
-    return _create(storage, new)
+    return create_studies(storage, new)
 
 
 def _queue(space: Space) -> list[QueuedTrial]:
     return [QueuedTrial(configuration) for configuration in space.enqueue]
 
 
-def _create(storage: Storage, several: Sequence[NewStudy]) -> list[Study]:
-    """Create some studies in one transaction."""
+def create_studies(storage: Storage, several: Sequence[NewStudy]) -> list[Study]:
+    """Create some studies: all in one transaction, or none.
+
+    Raises:
+        StudyError: A study of one of their names exists, or no study can have it.
+    """
     name = ""
     try:
         with storage.begin() as connection:

@@ -13,7 +13,7 @@ from histsearch.space.configuration import Value
 from histsearch.space.contradictions import reason_of_clash
 from histsearch.space.space import Space
 from histsearch.studies.baselines import find_baselines, is_baseline, usual_beside
-from histsearch.studies.catalog import check_name, create_study, find_study
+from histsearch.studies.catalog import NewStudy, check_name, create_studies, find_study
 from histsearch.studies.chosen_configurations import Chosen, Origin, planned
 from histsearch.studies.definition import RetrainDefinition, SearchDefinition
 from histsearch.studies.retraining_seeds import MOST_SEEDS, next_seeds, retrainings_of
@@ -73,7 +73,8 @@ def create_retraining(
             few completed trials or no such baseline, or the new name can't be used.
     """
     planned = _plan(study, top, seeds, baselines, study.name + SUFFIX if name is None else name)
-    return _create(planned)
+    (retraining,) = _create([planned])
+    return retraining
 
 
 def create_retrainings(
@@ -85,7 +86,13 @@ def create_retrainings(
 ) -> list[Study]:
     """Create a retraining of each search, as `create_retraining` does, by its usual name.
 
-    All are checked before any is created.
+    All are checked before any is created, and created in one transaction.
+
+    Args:
+        searches: The searches, at least one, of one storage.
+        top: As of `create_retraining`.
+        seeds: As of `create_retraining`.
+        baselines: As of `create_retraining`.
 
     Raises:
         StudyError: As `create_retraining`, with the faults of all searches.
@@ -99,7 +106,7 @@ def create_retrainings(
             faults += error.lines
     if faults:
         raise StudyError(*dict.fromkeys(faults))
-    return [_create(one) for one in planned]
+    return _create(planned)
 
 
 def _plan(study: Study, top: int, seeds: int, baselines: Sequence[str], name: str) -> _Planned:
@@ -121,31 +128,31 @@ def _plan(study: Study, top: int, seeds: int, baselines: Sequence[str], name: st
     return _Planned(study, name, definition, chosen, seeds)
 
 
-def _create(planned: _Planned) -> Study:
+def _create(several: Sequence[_Planned]) -> list[Study]:
+    storage = several[0].search.storage
+    # Other retrainings of the searches get their seeds before or after these.
+    with storage.lock(*(one.search.id for one in several)):
+        for one in several:
+            _check_is_new(one.search, one.name)
+        return create_studies(storage, [_new_study(one) for one in several])
+
+
+def _new_study(planned: _Planned) -> NewStudy:
     search = planned.search
-    # Other retrainings of the search get their seeds before or after this one.
-    with search.storage.lock(search.id):
-        _check_is_new(search, planned.name)
-        free = next_seeds(search, planned.seeds)
-        queue = [run for one in planned.chosen for run in one.runs(free)]
-        return create_study(
-            search.storage,
-            planned.name,
-            planned.definition,
-            budget=len(queue),
-            queue=queue,
-            attributes={
-                key: value for key, value in search.optuna_study.user_attrs.items() if key == IMAGES
-            },
-        )
+    free = next_seeds(search, planned.seeds)
+    queue = [run for one in planned.chosen for run in one.runs(free)]
+    attributes = {
+        key: value for key, value in search.optuna_study.user_attrs.items() if key == IMAGES
+    }
+    return NewStudy(planned.name, planned.definition, len(queue), queue, attributes)
 
 
 def _check_is_new(search: Study, name: str) -> None:
     if any(study.name == name for study in retrainings_of(search)):
         raise StudyError(
             f'found a retraining named "{name}" already; give it more seeds with histsearch '
-            f"retrain {name} --add-seeds N, choose another name with --name, or delete it with "
-            f"histsearch study delete {name}"
+            f"retrain {name} --add-seeds N, create another with histsearch retrain {search.name} "
+            f"--name NAME, or delete it with histsearch study delete {name}"
         )
 
 

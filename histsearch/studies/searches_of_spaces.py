@@ -1,10 +1,12 @@
 """The searches of some spaces: those that exist, and the others created."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import StudyError
+from histsearch.space.refusals import show
 from histsearch.space.space import Space
 from histsearch.studies.catalog import (
     PlannedSearch,
@@ -111,11 +113,19 @@ def _other_definition(study: Study, planned: PlannedSearch, may_run_more: bool) 
     other = _table(planned.definition.space, planned.budget, planned.definition.limits, ())
     keys = [key for key in {**own, **other} if own.get(key) != other.get(key)]
     if keys:
+        remedy = f"delete the study with histsearch study delete {study.name}"
+        if _LIMITS.issuperset(keys):
+            changes = " ".join(_setting(key, other[key]) for key in keys)
+            remedy = f"change the study with histsearch study set {study.name} {changes}"
         yield (
             f'found a study named "{study.name}" already, which differs from the space in '
-            f"{', '.join(keys)}; give the space another name, or delete the study with histsearch "
-            f"study delete {study.name}"
+            f"{', '.join(keys)}; give the space another name, or {remedy}"
         )
+
+
+def _setting(key: str, value: object) -> str:
+    """What gives a study a limit, as an argument of a shell."""
+    return shlex.quote(f"{key}={show(False if value is None else value)}")
 
 
 def _table(

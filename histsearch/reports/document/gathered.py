@@ -10,7 +10,7 @@ from histsearch.reports.comparisons import Comparison, Pair, Side, compare
 from histsearch.reports.document.reported import Reported
 from histsearch.reports.ranking import Ranking, rank
 from histsearch.reports.retrained_pairs import retrained_pairs, side_of
-from histsearch.space.likeness import differences
+from histsearch.space.likeness import differences, same_hyperparameters
 from histsearch.space.space import Decided
 from histsearch.studies.retraining_seeds import retrainings_of
 from histsearch.studies.study import IMAGES
@@ -78,7 +78,7 @@ def searches_together(searches: Sequence[Reported]) -> Gathered:
 
 def _ranking(searches: Sequence[Reported], compared: Sequence[Comparison]) -> Ranking:
     lacks = {one.name: lack for one in searches if (lack := _lack(one)) is not None}
-    return rank([one.report for one in searches], lacks, compared)
+    return rank([one.report for one in searches], lacks, compared, _delta(searches[0]))
 
 
 def _tuned_alike(searches: Sequence[Reported]) -> list[list[Reported]]:
@@ -86,7 +86,8 @@ def _tuned_alike(searches: Sequence[Reported]) -> list[list[Reported]]:
     groups: list[list[Reported]] = []
     for one in searches:
         for group in groups:
-            if _why_unlike(group[0], one) is None:
+            # With each: one whose images aren't known yet is like searches of different images.
+            if all(_why_unlike(other, one) is None for other in group):
                 group.append(one)
                 break
         else:
@@ -135,10 +136,15 @@ def _pair(first: Reported, second: Reported) -> Pair:
         _winner(first),
         _winner(second),
         first.report.objective,
-        (first.study.limits.decided or Decided()).delta / _POINTS,
+        _delta(first),
         on_test_classes=first.report.on_test_classes,
         remark=_of_one_loss(first, second),
     )
+
+
+def _delta(one: Reported) -> float:
+    """What scores may differ by and be equivalent, a fraction."""
+    return (one.study.limits.decided or Decided()).delta / _POINTS
 
 
 def _of_one_loss(first: Reported, second: Reported) -> str:
@@ -146,8 +152,7 @@ def _of_one_loss(first: Reported, second: Reported) -> str:
     spaces = [one.study.definition.space for one in (first, second)]
     if spaces[0].loss != spaces[1].loss:
         return ""
-    own, other = ((space.search, space.fixed) for space in spaces)
-    over = "the same values" if own == other else "other values"
+    over = "the same values" if same_hyperparameters(*spaces) else "other values"
     return f"Both searches are of the loss {spaces[0].loss}, over {over} of its hyperparameters."
 
 

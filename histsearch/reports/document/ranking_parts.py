@@ -22,8 +22,10 @@ from histsearch.reports.ranking import RankedSearch, Ranking
 _NAME = "losses"
 _RELATIONS = ("better than", "equivalent to", "undecided with")
 _NOTES = (
-    "Undecided with: a difference could be luck, or there are too few seeds for a verdict.",
-    "Hours compare where the same kind of device trained all.",
+    "Undecided with: a difference could be luck, or there are too few seeds for a verdict, or no "
+    "score varies over seeds.",
+    "Intervals and verdicts are over seeds of each search's winner. The luck of the search itself "
+    "isn't in them: repeated with another seed in [protocol], it may find another winner.",
 )
 
 
@@ -56,9 +58,20 @@ def _table(ranking: Ranking, name: str) -> Table:
             *map(number_column, ("trials", "epochs", "hours of the search", "hours of a run")),
         ],
         rows=[_row(one, ranking) for one in ranking.searches],
-        notes=[*_NOTES, *([LEGEND] if ranking.on_test_classes else [])],
+        notes=[
+            f"Equivalent to: {ranking.within}.",
+            *_NOTES,
+            *_of_devices(ranking),
+            *([LEGEND] if ranking.on_test_classes else []),
+        ],
         has_latex=True,
     )
+
+
+def _of_devices(ranking: Ranking) -> Iterator[str]:
+    """That hours don't compare where devices differ, a note."""
+    if len(ranking.devices) > 1:
+        yield f"Hours don't compare, as devices differ: {', '.join(ranking.devices)}."
 
 
 def _row(one: RankedSearch, ranking: Ranking) -> list[Cell]:

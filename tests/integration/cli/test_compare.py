@@ -1,4 +1,5 @@
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,21 @@ def test_a_folder_stands_for_its_spaces_each_once(
     assert f'found no TOML file in the folder "{empty}"' in refused(storage, *spaces, str(empty))
 
 
+@pytest.mark.usefixtures("spaces")
+def test_hidden_files_of_a_folder_are_left_out(storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / ".#by-hist.toml").symlink_to("somebody@host.1")  # Emacs's lock
+    (tmp_path / "._by-hist.toml").write_bytes(b"\0\5\x16\7")  # macOS's attributes
+    assert states(compare(storage, str(tmp_path))) == dict.fromkeys(NAMES, "created")
+
+
+@pytest.mark.usefixtures("spaces")
+def test_an_empty_name_is_not_the_current_folder(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert refused(storage, "").startswith('found no space ""')
+
+
 def test_a_folder_that_comes_with_histsearch_is_known_by_name(storage: Storage) -> None:
     done = compare(storage, "reality-check/small/")
     assert done.exit_code == 0, done.output
@@ -124,6 +140,21 @@ def test_what_exists_is_kept(storage: Storage, spaces: list[str]) -> None:
     assert len(find_study(storage, NAMES[0]).trials()) == 1
 
 
+def test_what_is_retrained_already_is_not_to_be_retrained_again(
+    storage: Storage, spaces: list[str]
+) -> None:
+    search = create_search(storage, parse_space(HIST, source="s.toml"))
+    tell(search, 0.5, best_epoch=1)
+    create_retraining(search, seeds=1, name="earlier")
+    commands = compare(storage, *spaces).stdout
+    assert "  histsearch retrain by-proxy-anchor\n" in commands
+    assert "worker --study earlier --study by-proxy-anchor-retrain --gpu all" in commands
+    both = find_study(storage, NAMES[1])
+    tell(both, 0.5, best_epoch=1)
+    create_retraining(both, seeds=1)
+    assert "histsearch retrain" not in compare(storage, *spaces).stdout
+
+
 def test_a_name_of_another_definition_is_refused(storage: Storage, spaces: list[str]) -> None:
     space = parse_space({**HIST, "search": {"lr": LR, "tau": [8]}, "enqueue": []}, source="s.toml")
     create_search(storage, space)
@@ -138,10 +169,19 @@ def test_a_study_that_was_given_other_limits_is_refused(
     storage: Storage, spaces: list[str]
 ) -> None:
     compare(storage, *spaces)
-    change_limits(find_study(storage, NAMES[1]), {"trials": 9, "gpu_hours": 2.0})
-    assert '"by-proxy-anchor" already, which differs from the space in trials, gpu_hours;' in (
-        refused(storage, *spaces)
+    changes = {"trials": 9, "gpu_hours": 2.0, "decided": False}
+    change_limits(find_study(storage, NAMES[1]), changes)
+    assert refused(storage, *spaces) == (
+        'found a study named "by-proxy-anchor" already, which differs from the space in trials, '
+        "gpu_hours, decided; give the space another name, or change the study with histsearch "
+        "study set by-proxy-anchor trials=4 gpu_hours=false "
+        "'decided={delta = 0.5, epsilon = 0.05}'"
     )
+    _, advice = refused(storage, *spaces).split("change the study with histsearch ")
+    url = storage.url.render_as_string(hide_password=False)
+    changed = CliRunner().invoke(app, [*shlex.split(advice), "--storage", url])
+    assert changed.exit_code == 0, changed.output
+    assert states(compare(storage, *spaces)) == dict.fromkeys(NAMES, "exists")
 
 
 def test_a_name_of_a_retraining_is_refused(storage: Storage, spaces: list[str]) -> None:

@@ -111,6 +111,7 @@ def test_of_several_searches_all_are_retrained_or_none(storage: Storage) -> None
     assert isinstance(refused.exception, StudyError)
     taken, incomplete = refused.exception.lines
     assert 'found a retraining named "three-retrain" already' in taken
+    assert "create another with histsearch retrain three --name NAME," in taken
     assert 'found 0 distinct completed configurations in "four"' in incomplete
     many = invoke(storage, "retrain", "one", "two", "--seeds", "0")
     assert isinstance(many.exception, StudyError)

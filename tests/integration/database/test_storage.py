@@ -162,11 +162,20 @@ def test_locks_of_different_keys_are_independent(storage: Storage) -> None:
         assert run_side_by_side(1, _can_lock, storage.url, KEY + 1) == [True]
 
 
-def _can_lock(url: URL, key: int) -> bool:
+def test_of_several_locks_all_are_held_or_none(storage: Storage) -> None:
+    with storage.lock(KEY, KEY + 1):
+        assert run_side_by_side(1, _can_lock, storage.url, KEY) == [False]
+        assert run_side_by_side(1, _can_lock, storage.url, KEY + 1) == [False]
+    with storage.lock(KEY + 1):
+        assert run_side_by_side(1, _can_lock, storage.url, KEY, KEY + 1) == [False]
+        assert run_side_by_side(1, _can_lock, storage.url, KEY) == [True]
+
+
+def _can_lock(url: URL, *keys: int) -> bool:
     storage = Storage(url)
     storage_module.LOCK_SECONDS = 0.5
     try:
-        with storage.lock(key):
+        with storage.lock(*keys):
             return True
     except DatabaseAwayError:
         return False

@@ -3,15 +3,16 @@
 import csv
 import json
 from collections.abc import Mapping
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from optuna.trial import TrialState
+from typer.testing import CliRunner, Result
 
 from histsearch.cli.main import app
 from histsearch.database.storage import Storage
-from histsearch.reports.document.contents import write_report
 from histsearch.reports.document.gathered import gather
 from histsearch.reports.document.ranking_parts import ranking_parts
 from histsearch.reports.document.sections import Image, ShownTable
@@ -23,7 +24,7 @@ from histsearch.studies.study import IMAGES, Study
 from tests.integration.claims import tell
 from tests.integration.reports.test_judgements import text_of
 from tests.integration.studies.small_search import small_space
-from tests.pages import Element, read_page
+from tests.pages import read_page
 
 LR = {"low": 1e-5, "high": 1e-2, "log": True}
 SPACES: Mapping[str, dict[str, Any]] = {
@@ -47,12 +48,23 @@ def hours(each: float) -> dict[str, Any]:
     return {"seconds": 3600 * each, "epoch_seconds": [1200 * each] * 3}
 
 
-def search_of(storage: Storage, name: str, loss: str | None = None, **changes: Any) -> Study:
-    """A search whose trials have run."""
+def search_of(
+    storage: Storage,
+    name: str,
+    loss: str | None = None,
+    *,
+    failed: int = 0,
+    on: str | None = None,
+    **changes: Any,
+) -> Study:
+    """A search whose trials have run on a device, so many of them without success."""
     table = {**COMMON, **SPACES[loss or name], "name": name, **changes}
     search = create_search(storage, small_space(**table))
-    for _ in range(search.budget):
-        tell(search, 0.6, curve={1: 0.5, 2: 0.55, 3: 0.6}, best_epoch=3, **hours(0.5))
+    for _ in range(failed):
+        tell(search, None, TrialState.FAIL, **hours(0.5))
+    for _ in range(search.budget - failed):
+        curve = {1: 0.5, 2: 0.55, 3: 0.6}
+        tell(search, 0.6, curve=curve, best_epoch=3, device=on, **hours(0.5))
     return search
 
 
@@ -75,9 +87,13 @@ def alike(storage: Storage) -> Storage:
 NAMES = ("by-anchor", "by-hist", "by-pairs")
 
 
-def written(storage: Storage, folder: Path, *names: str) -> Element:
-    page, _ = write_report(gather(storage, names), folder, folder / "no data")
-    return read_page(page.read_text(encoding="utf-8"))
+def report(storage: Storage, folder: Path, *names: str) -> Result:
+    """Write a report by the command."""
+    url = storage.url.render_as_string(hide_password=False)
+    command = ["report", *names, "--out", str(folder), "--storage", url]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    return done
 
 
 def rows(folder: Path, table: str = "losses") -> list[dict[str, str]]:
@@ -91,10 +107,7 @@ def data(folder: Path) -> dict[str, Any]:
 
 
 def test_searches_tuned_alike_are_ranked(alike: Storage, tmp_path: Path) -> None:
-    url = alike.url.render_as_string(hide_password=False)
-    command = ["report", *NAMES, "--out", str(tmp_path), "--storage", url]
-    done = CliRunner().invoke(app, command)
-    assert done.exit_code == 0, done.output
+    done = report(alike, tmp_path, *NAMES)
     assert "\n".join(SENTENCES) in done.output
     hist, pairs, anchor = rows(tmp_path)
     assert (hist["study"], hist["loss"]) == ("by-hist", "hist")
@@ -116,6 +129,9 @@ def test_searches_tuned_alike_are_ranked(alike: Storage, tmp_path: Path) -> None
     assert [one["study"] for one in ranking["searches"]] == ["by-hist", "by-pairs", "by-anchor"]
     assert ranking["searches"][0]["better_than"] == ["by-pairs", "by-anchor"]
     assert len(ranking["searches"][0]["scores"]) == 5
+    gains = [one["differences"] for one in ranking["searches"]]
+    assert gains[0]["by-anchor"]["mean"] == pytest.approx(0.2)
+    assert gains[2]["by-hist"]["mean"] == pytest.approx(-0.2)
     assert len(data(tmp_path)["comparisons_between_studies"]) == 3
     assert data(tmp_path)["not_compared"] == []
     assert {"figures/losses.svg", "tables/losses.tex"} <= set(data(tmp_path)["files"])
@@ -129,9 +145,10 @@ def test_searches_tuned_alike_are_ranked(alike: Storage, tmp_path: Path) -> None
 SENTENCES = [
     "3 searches on glyphs with conv4 were tuned alike.",
     "hist, with R@1 89.8% (95% interval 88.8 to 90.8%, n = 5) on test classes, "
-    "is better than pml:ContrastiveLoss and proxy-anchor.",
+    "is better than pml:ContrastiveLoss (+19.0 points, 95% interval +17.8 to +20.2) and "
+    "proxy-anchor (+20.0 points, 95% interval +18.8 to +21.2).",
     "pml:ContrastiveLoss, with R@1 70.8% (95% interval 69.8 to 71.8%, n = 5) on "
-    "test classes, is undecided with proxy-anchor.",
+    "test classes, is undecided with proxy-anchor (+1.0 points, 95% interval -0.2 to +2.2).",
 ]
 
 
@@ -148,13 +165,15 @@ def test_searches_that_were_not_tuned_alike_are_not_compared(
         storage, "by-anchor", epochs=4, fixed={"images_per_class": 2, "batch_size": 8}, trials=3
     )
     retrain(other, 0.7)
-    page = written(storage, tmp_path, "by-hist", "by-anchor")
+    done = report(storage, tmp_path, "by-hist", "by-anchor")
+    page = read_page((tmp_path / "report.html").read_text(encoding="utf-8"))
     reason = (
         "by-hist and by-anchor weren't tuned alike: epochs 3 and 4, trials 2 and 3, batch_size 16 "
         "and 8."
     )
     assert data(tmp_path)["not_compared"] == [reason]
     assert reason in page.text
+    assert f"{reason}\n" in done.stdout
     assert data(tmp_path)["comparisons_between_studies"] == []
     assert data(tmp_path)["rankings"] == []
     assert not (tmp_path / "tables" / "losses.csv").exists()
@@ -211,6 +230,56 @@ def test_searches_of_other_images_are_not_ranked_together(alike: Storage) -> Non
     assert gathered.rankings == []
 
 
+@pytest.mark.parametrize("names", list(permutations(NAMES)))
+def test_searches_of_different_images_are_never_ranked_beside_one_of_unknown_images(
+    alike: Storage, names: tuple[str, ...]
+) -> None:
+    for name, images in {"by-hist": "here", "by-anchor": "there"}.items():
+        study = gather(alike, [name]).searches[0].study
+        study.optuna_study.set_user_attr(IMAGES, images)
+    gathered = gather(alike, names)
+    together = [{one.study for one in ranking.searches} for ranking in gathered.rankings]
+    assert together in ([{"by-hist", "by-pairs"}], [{"by-anchor", "by-pairs"}])
+    assert len(gathered.apart) == 1
+
+
+def test_equivalent_losses_are_so_within_a_margin(storage: Storage) -> None:
+    decided = {"delta": 3.0}
+    for name, mean in {"by-hist": 0.71, "by-anchor": 0.7}.items():
+        search = search_of(storage, name, sampler="freeze-thaw", decided=decided)
+        retrain(search, mean)
+    (ranking,) = gather(storage, ["by-hist", "by-anchor"]).rankings
+    assert ranking.sentences[1].endswith(
+        "is equivalent within 3 points to proxy-anchor (+1.0 points, 95% interval -0.2 to +2.2)."
+    )
+    table, _ = ranking_parts([ranking])
+    assert isinstance(table, ShownTable)
+    assert "Equivalent to: within 3 points." in table.table.notes
+
+
+def test_runs_to_come_and_failed_ones_are_told(storage: Storage) -> None:
+    hist = search_of(storage, "by-hist", trials=3, failed=1)
+    retraining = create_retraining(hist, seeds=8)
+    for distance in SPREAD:
+        score = 0.9 + distance
+        tell(retraining, score, recall={"1": score}, **hours(0.25))
+    tell(retraining, None, TrialState.FAIL)
+    retrain(search_of(storage, "by-anchor", trials=3), 0.7)
+    (ranking,) = gather(storage, ["by-hist", "by-anchor"]).rankings
+    assert ranking.sentences[-2:] == [
+        "Still to come: 2 of 8 runs of the winner of hist.",
+        "Failed: 1 trial of hist, 1 of 8 runs of the winner of hist.",
+    ]
+
+
+def test_hours_on_different_devices_are_told(storage: Storage) -> None:
+    for name, device in {"by-fast": "an H200", "by-slow": "a processor"}.items():
+        search_of(storage, name, "by-hist", on=device)
+    table, _ = ranking_parts(gather(storage, ["by-fast", "by-slow"]).rankings)
+    assert isinstance(table, ShownTable)
+    assert "Hours don't compare, as devices differ: a processor, an H200." in table.table.notes
+
+
 def test_two_searches_of_one_loss_are_compared_and_called_by_their_names(
     storage: Storage,
 ) -> None:
@@ -221,11 +290,15 @@ def test_two_searches_of_one_loss_are_compared_and_called_by_their_names(
     (ranking,) = gathered.rankings
     assert ranking.sentences[1:] == [
         "by-hist, with R@1 89.8% (95% interval 88.8 to 90.8%, n = 5) on test classes, is better "
-        "than wider."
+        "than wider (+20.0 points, 95% interval +18.8 to +21.2)."
     ]
     (comparison,) = gathered.across
     fact = "Both searches are of the loss hist, over other values of its hyperparameters."
     assert fact in comparison.sentence
+    same = search_of(storage, "same", "by-hist", search={"lr": LR, "tau": [16, 8]})
+    retrain(same, 0.7)
+    (comparison,) = gather(storage, ["by-hist", "same"]).across
+    assert fact.replace("other", "the same") in comparison.sentence
 
 
 def test_each_tuning_has_a_ranking_of_its_own(storage: Storage) -> None:
@@ -248,7 +321,8 @@ def test_a_selection_on_test_classes_is_marked(storage: Storage) -> None:
         retrain(search_of(storage, name, protocol={"validation": "test"}), mean)
     gathered = gather(storage, ["by-hist", "by-anchor"])
     verdict = text_of(verdict_section(gathered))
-    assert "is better than proxy-anchor. Selected on the test classes: no fair" in verdict
+    assert "is better than proxy-anchor (+20.0" in verdict
+    assert "+21.2). Selected on the test classes: no fair" in verdict
     (table,) = [
         one.table for one in ranking_parts(gathered.rankings) if isinstance(one, ShownTable)
     ]

@@ -7,7 +7,7 @@ from histsearch.exceptions import StudyError
 from histsearch.space.space import Space
 from histsearch.studies.catalog import create_search, delete_study, find_study, list_studies
 from histsearch.studies.definition import RETRAIN_SELECTION
-from histsearch.studies.retraining import create_retraining
+from histsearch.studies.retraining import create_retraining, create_retrainings
 from histsearch.studies.retraining_seeds import FIRST_SEED
 from histsearch.studies.study import DEFINITION, SELECTION, Study
 from histsearch.studies.trial_record import (
@@ -57,6 +57,13 @@ def test_best_configurations_run_with_every_seed(search: Study) -> None:
         ({**SECOND, "seed": FIRST_SEED}, tuned_second),
         ({**SECOND, "seed": FIRST_SEED + 1}, tuned_second),
     ]
+
+
+def test_retrainings_are_created_together_or_not_at_all(search: Study) -> None:
+    """The second has the name of the first, which only the database notices."""
+    with pytest.raises(StudyError, match='found a study named "small-retrain" already'):
+        create_retrainings([search, search], seeds=1)
+    assert [study.name for study in list_studies(search.storage)] == ["small"]
 
 
 def test_baseline_is_the_first_trial(search: Study) -> None:

@@ -34,5 +34,5 @@ def test_equal_scores_have_an_axis_and_a_hostile_name_is_shown_as_it_is() -> Non
     assert "<script>" not in svg(result)
 
 
-def test_without_a_tested_winner_there_is_nothing_to_draw() -> None:
-    assert "No winner has been retrained" in reason(losses([], "R@1"))
+def test_without_a_search_that_is_compared_there_is_nothing_to_draw() -> None:
+    assert "No search can be compared yet" in reason(losses([], "R@1"))

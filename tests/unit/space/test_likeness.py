@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from histsearch.space.likeness import Tuning, differences
+from histsearch.space.likeness import Tuning, differences, same_hyperparameters
 from histsearch.space.reading import builtin_spaces, load_space, parse_space
 from histsearch.space.space import Decided, Space
 
@@ -163,6 +163,24 @@ def test_the_order_of_a_list_and_a_list_of_one_value_make_no_difference() -> Non
     pair = [searching(HIST, batch_size=[16, 64]), searching(OTHER, batch_size=[64, 16])]
     assert differences(pair) == []
     assert differences([tuning(HIST), searching(OTHER, batch_size=[64])]) == []
+
+
+def test_values_that_differ_late_in_a_long_list_look_different() -> None:
+    rates = [round(1e-4 * step, 6) for step in range(1, 101)]
+    pair = [tuning(HIST, search={"lr": [*rates, last], "tau": [8]}) for last in (0.5, 0.75)]
+    (lr,) = differences(pair)
+    assert lr.values[0] != lr.values[1]
+    assert "0.75" in lr.values[1]
+
+
+def test_a_default_and_the_order_of_a_list_make_no_other_hyperparameters() -> None:
+    def space(**search: Any) -> Space:
+        return parse_space({**HIST, "search": {"lr": LR, **search}}, source="s.toml")
+
+    usual = space().parameters.defaults["alpha"]
+    assert same_hyperparameters(space(tau=[8, 16]), space(tau=[16, 8], alpha=[usual]))
+    assert not same_hyperparameters(space(tau=[8, 16]), space(tau=[8, 32]))
+    assert not same_hyperparameters(space(), space(tau=[8, 16]))
 
 
 def test_the_backbones_own_value_is_known() -> None:
