@@ -9,7 +9,11 @@ from histsearch.cli.main import app
 @pytest.mark.parametrize(
     ("group", "commands"),
     [
-        ([], "worker status train retrain report claims evaluate export dashboard study data db"),
+        (
+            [],
+            "compare worker status train retrain report claims "
+            "evaluate export dashboard study data db",
+        ),
         (["study"], "create list show trials best enqueue set pause resume export delete"),
         (["data"], "prepare verify list states cache"),
         (["data", "cache"], "build info clear"),
