@@ -17,6 +17,18 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
+def _weights(features_NF: Array, values_N: Array) -> Array:
+    """(F,) posterior mean of the features' weights, by the smaller of two equal systems."""
+    ratio = (_NOISE / _SPREAD) ** 2
+    trials, features = features_NF.shape
+    if trials < features:
+        inner_NN = features_NF @ features_NF.T + ratio * np.eye(trials)
+        return features_NF.T @ np.linalg.solve(inner_NN, values_N)
+    inner_FF = features_NF.T @ features_NF + ratio * np.eye(features)
+    solved_F: Array = np.linalg.solve(inner_FF, features_NF.T @ values_N)
+    return solved_F
+
+
 class EpochCosts:
     """Seconds of an epoch of every configuration, learned from those that ran.
 
@@ -42,11 +54,8 @@ class EpochCosts:
         )
         features_GF = kernel.features(1.0)
         features_NF = features_GF[[trial.configuration for trial in known]]
-        precision_FF = features_NF.T @ features_NF / _NOISE**2
-        precision_FF[np.diag_indices_from(precision_FF)] += 1.0 / _SPREAD**2
         mean = float(logs_N.mean())
-        shift_F = features_NF.T @ (logs_N - mean) / _NOISE**2
-        self._log_seconds_G = mean + features_GF @ np.linalg.solve(precision_FF, shift_F)
+        self._log_seconds_G = mean + features_GF @ _weights(features_NF, logs_N - mean)
 
     def of(
         self, configurations_A: Integers, before_A: Integers, after_A: Integers, switch_A: Array

@@ -27,6 +27,7 @@ class Kernel:
         self.places_GD = places_GD
         self.distances_D = distances_D
         self.earlier_f_KG = earlier_f_KG
+        self._features: dict[float, Array] = {}
 
     def parts(self, settings: Settings, rows: Integers, columns: Integers) -> tuple[Array, Array]:
         """Main effects (D, X, Y) and interactions (X, Y) of the kernel between configurations.
@@ -64,13 +65,15 @@ class Kernel:
 
     def features(self, length: float) -> Array:
         """(G, F) of a kernel of main effects of equal size, whose product is the kernel."""
-        factors = [
-            np.linalg.cholesky(matern(distances / length) + JITTER * np.eye(len(distances)))
-            for distances in self.distances_D
-        ]
-        return np.hstack(
-            [factor_PP[self.places_GD[:, which]] for which, factor_PP in enumerate(factors)]
-        )
+        if length not in self._features:
+            factors = [
+                np.linalg.cholesky(matern(distances / length) + JITTER * np.eye(len(distances)))
+                for distances in self.distances_D
+            ]
+            self._features[length] = np.hstack(
+                [factor_PP[self.places_GD[:, which]] for which, factor_PP in enumerate(factors)]
+            )
+        return self._features[length]
 
     def earlier_parts(self, settings: Settings, rows: Integers, columns: Integers) -> Array:
         """(K, X, Y) the part of the kernel that is linear in what each earlier study expects."""
