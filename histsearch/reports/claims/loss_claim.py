@@ -1,17 +1,16 @@
 """Claim 5: the tuned HIST against the tuned Proxy-Anchor, by the comparisons of their reports."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from histsearch.database.storage import Storage
 from histsearch.exceptions import SpaceError, StudyError
 from histsearch.reports.claims.rules import ClaimVerdict, Finding
-from histsearch.reports.comparisons import Comparison, Pair, Side, compare
-from histsearch.reports.document.gathered import gather
+from histsearch.reports.comparisons import Comparison, Pair, compare
+from histsearch.reports.document.gathered import gather, winner_side
 from histsearch.reports.document.reported import Reported
-from histsearch.reports.retrained_pairs import side_of
 from histsearch.space.reading import builtin_spaces
 from histsearch.space.toml_text import read_toml
 
@@ -78,8 +77,8 @@ def _pair(storage: Storage, spaces: tuple[str, str]) -> Pair | LossComparison:
         return LossComparison(spaces, None, gathered.apart[0], commands)
     first, second = gathered.searches
     return Pair(
-        _winner(first),
-        _winner(second),
+        winner_side(first),
+        winner_side(second),
         first.report.objective,
         DELTA,
         on_test_classes=first.report.on_test_classes or second.report.on_test_classes,
@@ -117,12 +116,6 @@ def _read(space: str) -> Mapping[str, Any]:
     if path is None:
         raise SpaceError(f'found no space "{space}" in this version')
     return read_toml(path)
-
-
-def _winner(one: Reported) -> Side:
-    winner = one.report.tested_winner
-    assert winner is not None
-    return replace(side_of(winner), search=one.name)
 
 
 def _commands(spaces: Sequence[str]) -> list[str]:

@@ -133,8 +133,8 @@ def _lack(one: Reported) -> str | None:
 
 def _pair(first: Reported, second: Reported) -> Pair:
     return Pair(
-        _winner(first),
-        _winner(second),
+        winner_side(first),
+        winner_side(second),
         first.report.objective,
         _delta(first),
         on_test_classes=first.report.on_test_classes,
@@ -156,7 +156,8 @@ def _of_one_loss(first: Reported, second: Reported) -> str:
     return f"Both searches are of the loss {spaces[0].loss}, over {over} of its hyperparameters."
 
 
-def _winner(one: Reported) -> Side:
+def winner_side(one: Reported) -> Side:
+    """The retrained winner of a search, which has one, as a side of a comparison."""
     winner = one.report.tested_winner
     assert winner is not None
     return replace(side_of(winner), search=one.name)
